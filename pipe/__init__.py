@@ -1,0 +1,1 @@
+"""A Bitbucket Pipelines pipe that pushes a container image and proves that it arrived."""

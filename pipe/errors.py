@@ -1,0 +1,225 @@
+"""Every way in which a push can fail, each with its exit code, and how text from outside is shown."""
+
+import re
+import signal
+from typing import ClassVar
+
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_TERMINAL_SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_URL_QUERY = re.compile(r"(?<=[^\s\"'<>])\?[^\s\"'<>?]*=[^\s\"'<>]*")
+_URL_USER = re.compile(r"(?<=://)[^\s/@\"']+@")
+
+
+def clean(text: str, *, lines: int = 3, width: int = 300) -> str:
+    """Make text that came from a registry or the Engine fit to be shown in a log.
+
+    Control characters and terminal sequences go, the queries and passwords of URLs (private
+    state such as `_state=…`) are masked, and what is too long is cut.
+
+    Args:
+        text: Any text.
+        lines: The number of lines to keep.
+        width: The number of characters of a line to keep.
+
+    Returns:
+        At most `lines` lines, without surrounding white space.
+    """
+    text = _TERMINAL_SEQUENCES.sub("", text[: 64 * 1024].replace("\r\n", "\n"))
+    text = _URL_USER.sub("***@", _URL_QUERY.sub("?…", text))
+    kept = [_CONTROL_CHARACTERS.sub("", line).strip() for line in text.splitlines()]
+    kept = [line if len(line) <= width else line[: width - 1] + "…" for line in kept if line]
+    return "\n".join([*kept[:lines], "…"] if len(kept) > lines else kept)
+
+
+class PipeError(Exception):
+    """A failure that was foreseen: what happened, why as far as known, what to do.
+
+    Attributes:
+        title: What happened, in the words that begin the message and that README explains.
+        exit_code: What the process ends with.
+        temporary: Whether the same push may succeed a little later.
+        retry_after: The seconds that the registry asked to wait, None where it asked nothing.
+    """
+
+    title: ClassVar[str]
+    exit_code: int
+    temporary: bool = False
+
+    def __init__(
+        self,
+        cause: str = "",
+        *,
+        fix: str = "",
+        temporary: bool | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """Describe one failure.
+
+        Args:
+            cause: Why it happened, as far as known.
+            fix: What to do about it.
+            temporary: Overrides what is usual for the kind.
+            retry_after: The seconds that the registry asked to wait.
+        """
+        super().__init__(cause)
+        self.cause = cause
+        self.fix = fix
+        self.retry_after = retry_after
+        if temporary is not None:
+            self.temporary = temporary
+
+    @property
+    def summary(self) -> str:
+        """What happened and why, without what to do."""
+        return f"{self.title}: {self.cause}" if self.cause else f"{self.title}."
+
+    def __str__(self) -> str:
+        """Return the whole message, what to do on a line of its own."""
+        return f"{self.summary}\n{self.fix}" if self.fix else self.summary
+
+
+class ConfigurationError(PipeError):
+    """One or more variables are missing or wrong; all of them are named."""
+
+    title = "The pipe's variables are not right"
+    exit_code = 2
+
+    def __init__(self, problems: list[str]) -> None:
+        """List every problem at once.
+
+        Args:
+            problems: One sentence each, naming the variable.
+        """
+        super().__init__("".join(f"\n  - {problem}" for problem in problems))
+        self.problems = problems
+
+
+class EngineUnreachableError(PipeError):
+    """No Docker Engine answers, or it went away in the middle."""
+
+    title = "Docker Engine does not answer"
+    exit_code = 3
+
+
+class EngineError(PipeError):
+    """Docker Engine answered with an error of its own."""
+
+    title = "Docker Engine reports an error"
+    exit_code = 3
+
+
+class ImageNotFoundError(PipeError):
+    """The image is not in the step's Docker Engine."""
+
+    title = "The image is not in Docker Engine"
+    exit_code = 3
+
+
+class CredentialsRefusedError(PipeError):
+    """The registry does not accept the user name and token."""
+
+    title = "The registry refuses the credentials"
+    exit_code = 4
+
+
+class PushDeniedError(PipeError):
+    """The credentials are right, but may not push to this package."""
+
+    title = "The registry does not allow this push"
+    exit_code = 4
+
+
+class PackageNotFoundError(PipeError):
+    """The package was never created in the workspace."""
+
+    title = "The package does not exist"
+    exit_code = 4
+
+
+class ImageRefusedError(PipeError):
+    """The registry refuses a request of the push for another reason than credentials."""
+
+    title = "The registry refuses the image"
+    exit_code = 4
+
+
+class UntrustedHostError(PipeError):
+    """The registry names a host that must not receive the step's credentials."""
+
+    title = "The credentials would go to a host that is not trusted"
+    exit_code = 4
+
+
+class LayerTooLargeError(PipeError):
+    """A layer is larger than the registry takes."""
+
+    title = "A layer is too large for the registry"
+    exit_code = 5
+
+
+class UploadTooSlowError(PipeError):
+    """A layer's upload takes longer than the registry allows."""
+
+    title = "A layer's upload takes too long for the registry"
+    exit_code = 5
+
+
+class RegistryUnreachableError(PipeError):
+    """The registry's name does not resolve, or nothing accepts a connection there."""
+
+    title = "The registry cannot be reached"
+    exit_code = 6
+    temporary = True
+
+
+class RegistryFailedError(PipeError):
+    """The registry answered with a failure of its own, too many requests, or broke off."""
+
+    title = "The registry failed"
+    exit_code = 6
+    temporary = True
+
+
+class CertificateError(PipeError):
+    """The TLS connection to the registry cannot be trusted."""
+
+    title = "The registry's certificate is not trusted"
+    exit_code = 6
+
+
+class PushInterruptedError(PipeError):
+    """The Engine's push ended, or fell silent, without saying how it went."""
+
+    title = "The push ended without a result"
+    exit_code = 6
+    temporary = True
+
+
+class NotInRegistryError(PipeError):
+    """The Engine called the push done, but the registry does not have the tag."""
+
+    title = "The pushed tag is not in the registry"
+    exit_code = 6
+    temporary = True
+
+
+class DigestMismatchError(PipeError):
+    """The tag in the registry names another image than the one pushed."""
+
+    title = "The registry holds another digest than the one pushed"
+    exit_code = 6
+
+
+class StoppedError(PipeError):
+    """A signal asked the process to end."""
+
+    title = "The push was stopped"
+
+    def __init__(self, number: int) -> None:
+        """Name the signal.
+
+        Args:
+            number: The signal's number; the exit code is 128 more, as shells have it.
+        """
+        super().__init__(f"by signal {signal.Signals(number).name}.")
+        self.exit_code = 128 + number

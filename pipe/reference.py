@@ -1,0 +1,132 @@
+"""Image references: the grammar of CNCF Distribution, and the target of a push (pure).
+
+Source of the grammar: distribution/reference, `reference.go` and `regexp.go`.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Self
+
+REPOSITORY_MAXIMUM = 255
+"""Characters of a repository's path; source: distribution/reference, `RepositoryNameTotalLengthMax`."""
+TAG_MAXIMUM = 128
+"""Characters of a tag; source: distribution/reference, `TagRegexp`."""
+
+COMPONENT_RULE = (
+    "lower-case letters and digits, with single '.', one or two '_' or any number of '-' only between them"
+)
+TAG_RULE = f"at most {TAG_MAXIMUM} letters, digits, '_', '.' and '-', not beginning with '.' or '-'"
+REGISTRY_RULE = "a host with an optional port, such as crg.apkg.io or 127.0.0.1:5000, without a scheme or a path"
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_DOMAIN_COMPONENT = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_DOMAIN = re.compile(rf"(?:{_DOMAIN_COMPONENT}(?:\.{_DOMAIN_COMPONENT})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
+_TAG = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{TAG_MAXIMUM - 1}}}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A name of an image.
+
+    Attributes:
+        domain: The registry's host, with its port, or "" where the name has none.
+        path: The repository in that registry.
+        tag: The tag, or "" where the name has none.
+        digest: The digest, or "" where the name has none.
+    """
+
+    domain: str
+    path: str
+    tag: str = ""
+    digest: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a reference as Docker does.
+
+        Args:
+            text: Such as `app`, `acme/app:1.0` or `crg.apkg.io/acme/app@sha256:…`.
+
+        Returns:
+            The reference; nothing is filled in that the text does not say.
+
+        Raises:
+            ValueError: The text is not a reference; the message is the rule that it breaks.
+        """
+        rest, at, digest = text.partition("@")
+        if at and not is_digest(digest):
+            msg = "what follows '@' has to be 'sha256:' and 64 hexadecimal digits"
+            raise ValueError(msg)
+        domain, slash, path = rest.partition("/")
+        if not slash or not (domain == "localhost" or set(domain) & set(".:[")):
+            domain, path = "", rest
+        elif not is_domain(domain):
+            msg = f"the registry '{domain}' has to be {REGISTRY_RULE}"
+            raise ValueError(msg)
+        path, colon, tag = path.partition(":")
+        if colon and not is_tag(tag):
+            msg = f"the tag has to be {TAG_RULE}{suggestion(tag)}"
+            raise ValueError(msg)
+        if not is_path(path):
+            msg = f"each part of an image's name has to be {COMPONENT_RULE}"
+            raise ValueError(msg)
+        return cls(domain, path, tag, digest)
+
+    @property
+    def repository(self) -> str:
+        """The name without tag and digest."""
+        return f"{self.domain}/{self.path}" if self.domain else self.path
+
+    def with_digest(self, digest: str) -> Self:
+        """Return the same reference with a digest."""
+        return replace(self, digest=digest)
+
+    def with_tag(self, tag: str) -> Self:
+        """Return the same repository with another tag and no digest."""
+        return replace(self, tag=tag, digest="")
+
+    def __str__(self) -> str:
+        """Return the reference as Docker writes it."""
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{self.repository}{tag}{digest}"
+
+
+def is_domain(text: str) -> bool:
+    """Tell whether `text` is a registry's host with an optional port."""
+    return _DOMAIN.fullmatch(text) is not None
+
+
+def is_component(text: str) -> bool:
+    """Tell whether `text` may be one component of a repository's path."""
+    return "/" not in text and is_path(text)
+
+
+def is_path(text: str) -> bool:
+    """Tell whether `text` may be a repository's path in a registry."""
+    return len(text) <= REPOSITORY_MAXIMUM and _PATH.fullmatch(text) is not None
+
+
+def is_tag(text: str) -> bool:
+    """Tell whether `text` may be a tag."""
+    return _TAG.fullmatch(text) is not None
+
+
+def is_digest(text: str) -> bool:
+    """Tell whether `text` is a SHA-256 digest."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+def suggestion(text: str) -> str:
+    """Propose the nearest allowed tag.
+
+    Args:
+        text: A tag that is not allowed, such as a branch's name.
+
+    Returns:
+        A clause to append to a message, or "" where nothing useful is left of the text.
+    """
+    tag = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).lstrip(".-").rstrip("-")[:TAG_MAXIMUM]
+    return f"; '{tag}' would do" if tag else ""

@@ -71,7 +71,9 @@ class PipeError(Exception):
     @property
     def summary(self) -> str:
         """What happened and why, without what to do."""
-        return f"{self.title}: {self.cause}" if self.cause else f"{self.title}."
+        if not self.cause:
+            return f"{self.title}."
+        return f"{self.title}:{'' if self.cause.startswith(chr(10)) else ' '}{self.cause}"
 
     def __str__(self) -> str:
         """Return the whole message, what to do on a line of its own."""

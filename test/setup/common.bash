@@ -16,7 +16,7 @@ fail() {
 # Run a command whose output matters only when it fails.
 quietly() {
     local output status=0
-    output=$("$@" 2>&1 </dev/null) || status=$?
+    output=$("$@" 2>&1) || status=$?
     ((status == 0)) || printf '%s\n' "$output" >&2
     return "$status"
 }

@@ -47,6 +47,8 @@ class _Repository:
     """Manifests nothing leads to, each list before its members."""
     layers: list[str] = field(default_factory=list)
     """Linked blobs, whether anything leads to them or not."""
+    untagged: int = 0
+    """Manifests that only a push under way leads to."""
 
 
 class Collector:
@@ -100,6 +102,7 @@ class Collector:
             self._pushes.expire()
             found = await asyncio.to_thread(self._mark, self._pushes.leased())
             for name, repository in found.items():
+                collected.protected += repository.untagged
                 await self._remove_manifests(name, repository, collected)
                 await self._remove_layers(name, repository, collected)
             await self._remove_blobs(collected)
@@ -115,9 +118,11 @@ class Collector:
         # the tags read last lead to was leased by the push that moved them.
         revisions = self._storage.revisions(name)
         found = _Repository(layers=self._storage.layers(name))
-        roots = [tag.digest for tag in self._storage.tags(name)]
-        for root in (*roots, *leased.intersection(revisions)):
-            found.kept |= self._closure(root)
+        for tag in self._storage.tags(name):
+            found.kept |= self._closure(tag.digest)
+        for digest in leased.intersection(revisions) - found.kept:
+            found.kept |= self._closure(digest)
+            found.untagged += 1
         members = defaultdict(set[str])
         for digest in revisions:
             if digest not in found.kept:

@@ -1,135 +1,158 @@
-"""The pushes under way: what their clients may count on, so that collection leaves it alone."""
+"""Which pushes are under way, and what a garbage collection must therefore leave alone.
+
+A push names a blob (uploads it, mounts it, asks whether it is there) long before a manifest
+references it. From that request on the push holds a *lease* on the blob's digest. A lease ends when
+the same push has put a tagged manifest that names the blob, or some time after the last sign of
+life in that repository.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
 
-from .manifests import DIGEST, named_digests
+from registry.gateway.manifests import child_manifests, named_digests
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterator
-
-    from .storage import Storage
-
-LONGEST_PUSH = 24 * 3600.0
-"""Seconds after which a lease ends even in a repository that is written to without a pause."""
+    from collections.abc import Callable, Iterator
 
 
 @dataclass(frozen=True, slots=True)
 class TagPushed:
-    """A tag that now refers to what was just pushed."""
+    """A manifest was put under a tag; `previous` is the digest the tag named before, if any."""
 
     repository: str
     tag: str
     digest: str
     previous: str | None
-    """What it referred to before; None for a new tag."""
 
 
 @dataclass(slots=True)
-class ManifestPut:
-    """A manifest on its way to Distribution."""
+class Guard:
+    """What pushes have held since the guard was opened; it grows while it is open, never shrinks."""
 
-    digest: str
-    accepted: bool = False
-    """To be set when Distribution has answered 201."""
+    workspace: str | None
+    _digests: set[str] = field(default_factory=set)
+
+    def protects(self, digest: str) -> bool:
+        """Tell whether a push that is, or was, under way beside the guard needs `digest`."""
+        return digest in self._digests
+
+    def covers(self, repository: str) -> bool:
+        """Tell whether `repository` lies in the guarded workspace (every one if None)."""
+        return self.workspace is None or repository.startswith(f"{self.workspace}/")
+
+    def add(self, digest: str) -> None:
+        """Protect `digest` from now on."""
+        self._digests.add(digest)
+
+
+@dataclass(slots=True)
+class _Activity:
+    """Signs of life in one repository: its leases by digest, each with the pushes that hold it."""
+
+    last: float
+    open_uploads: int = 0
+    leases: dict[str, set[str]] = field(default_factory=dict)
 
 
 class Pushes:
-    """Digests that requests have named, and for how long they stay protected.
+    """All pushes under way. Call it before a request is forwarded, so that nothing comes between.
 
-    A registry tells a pushing client "this blob is there" long before the manifest that needs the
-    blob arrives. So every request leases the digests it names *before* it is forwarded, and
-    collection asks `protects` in the same breath as it removes: whichever comes first, no client
-    is told that something is there which is then taken away.
-
-    A lease lasts `quiet` seconds from the request that made it, or from the last write to the
-    same repository, whichever is later: a push goes on as long as its repository is written to.
-    A tagged manifest does not end it, since another push to that repository may have been told of
-    the same blob.
+    A push is told from another by what it authenticates with: a client fetches a new token for
+    each push, so the token's identifier serves.
     """
 
-    def __init__(self, clock: Callable[[], float], quiet: float, storage: Storage) -> None:
-        self.quiet = quiet
-        """Seconds without a write after which a push counts as over."""
+    def __init__(
+        self, lease: float, clock: Callable[[], float], read: Callable[[str], bytes]
+    ) -> None:
+        """Keep leases for `lease` seconds of silence; `read` returns a stored manifest or b""."""
         self.on_tag: list[Callable[[TagPushed], None]] = []
-        """Called in the event loop when a tag has been pushed."""
+        self._lease = lease
         self._clock = clock
-        self._storage = storage
-        self._leased: dict[str, dict[str, float]] = {}
-        self._writing: dict[str, int] = {}
-        self._written: dict[str, float] = {}
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._read = read
+        self._repositories: dict[str, _Activity] = {}
+        self._guards: list[Guard] = []
 
-    @contextmanager
-    def request(
-        self, repository: str, digests: Collection[str], *, writes: bool
-    ) -> Iterator[None]:
-        """Lease `digests` for a request, to be open until it is answered."""
-        self._lease(repository, digests)
-        if writes:
-            self._writing[repository] = self._writing.get(repository, 0) + 1
+    def lease(self, repository: str, digest: str, push: str) -> None:
+        """Let `push` hold a blob."""
+        self._activity(repository).leases.setdefault(digest, set()).add(push)
+        for guard in self._guards:
+            if guard.covers(repository):
+                guard.add(digest)
+
+    def lease_manifest(self, repository: str, digest: str, push: str) -> None:
+        """Let `push` hold a stored manifest and everything it names."""
+        self.lease(repository, digest, push)
+        self._lease_named(repository, self._read(digest), push)
+
+    def put(self, repository: str, body: bytes, push: str) -> None:
+        """Let `push` hold a manifest it is about to put, and everything that names."""
+        self.lease(repository, _digest(body), push)
+        self._lease_named(repository, body, push)
+
+    def tagged(self, event: TagPushed, body: bytes, push: str) -> None:
+        """End the leases of `push` on what its tagged manifest names, and tell everyone."""
+        leases = self._activity(event.repository).leases
+        for digest in self._everything(event.digest, body):
+            holders = leases.get(digest, set())
+            holders.discard(push)
+            if not holders:
+                leases.pop(digest, None)
+        for notify in self.on_tag:
+            notify(event)
+
+    def upload_opened(self, repository: str) -> None:
+        """Count an upload that was opened."""
+        self._activity(repository).open_uploads += 1
+
+    def upload_closed(self, repository: str) -> None:
+        """Count an upload as finished or ended."""
+        self._activity(repository).open_uploads -= 1
+
+    @contextlib.contextmanager
+    def guard(self, workspace: str | None) -> Iterator[Guard]:
+        """Open a guard over a workspace, or over all; open it before marking what is in use."""
+        self._expire()
+        guard = Guard(workspace)
+        for repository, activity in self._repositories.items():
+            if guard.covers(repository):
+                for digest in activity.leases:
+                    guard.add(digest)
+        self._guards.append(guard)
         try:
-            yield
+            yield guard
         finally:
-            # A long transfer counts from its end.
-            self._lease(repository, digests)
-            if writes:
-                self._writing[repository] -= 1
-                self._written[repository] = self._clock()
+            self._guards.remove(guard)
 
-    @asynccontextmanager
-    async def manifest_put(
-        self, repository: str, reference: str, body: bytes
-    ) -> AsyncIterator[ManifestPut]:
-        """Lease a manifest and all that it names while it is given to Distribution.
+    def _lease_named(self, repository: str, body: bytes, push: str) -> None:
+        for digest in named_digests(body):
+            self.lease(repository, digest, push)
+        for digest in child_manifests(body):
+            self._lease_named(repository, self._read(digest), push)
 
-        `reference` is a tag or a digest. Whoever gave a tag to Distribution sets `accepted`.
-        """
-        put = ManifestPut(f"sha256:{hashlib.sha256(body).hexdigest()}")
-        named = {put.digest, *named_digests(body)}
-        with self.request(repository, named, writes=True):
-            async with self.exclusive(repository):
-                previous = self._storage.tag_digest(repository, reference)
-                yield put
-        if put.accepted and not DIGEST.fullmatch(reference):
-            for listener in self.on_tag:
-                listener(TagPushed(repository, reference, put.digest, previous))
+    def _everything(self, digest: str, body: bytes) -> Iterator[str]:
+        yield digest
+        yield from named_digests(body)
+        for child in child_manifests(body):
+            yield from self._everything(child, self._read(child))
 
-    def exclusive(self, repository: str) -> asyncio.Lock:
-        """Keep manifests from arriving in the folders that a deletion takes away, and back."""
-        return self._locks.setdefault(repository, asyncio.Lock())
-
-    def protects(self, digest: str) -> bool:
-        """Tell whether a client may count on `digest`, in whichever repository."""
-        return any(digest in leased for leased in self._leased.values())
-
-    def leased(self) -> frozenset[str]:
-        """All digests that clients may count on."""
-        return frozenset(digest for leased in self._leased.values() for digest in leased)
-
-    def expire(self) -> None:
-        """Drop the leases that have run out.
-
-        Nothing else drops one, so that a collection which expires them before it looks at
-        anything, and not again, finds every later lease still there when it removes.
-        """
+    def _activity(self, repository: str) -> _Activity:
         now = self._clock()
-        for repository, leased in list(self._leased.items()):
-            written = now if self._writing.get(repository) else self._written.get(repository, 0.0)
-            for digest, named in list(leased.items()):
-                if now - max(named, written) >= self.quiet or now - named >= LONGEST_PUSH:
-                    del leased[digest]
-            if not leased and not self._writing.get(repository):
-                del self._leased[repository]
-                self._writing.pop(repository, None)
-                self._written.pop(repository, None)
+        activity = self._repositories.setdefault(repository, _Activity(now))
+        activity.last = now
+        return activity
 
-    def _lease(self, repository: str, digests: Collection[str]) -> None:
-        now = self._clock()
-        self._leased.setdefault(repository, {}).update(dict.fromkeys(digests, now))
+    def _expire(self) -> None:
+        oldest = self._clock() - self._lease
+        self._repositories = {
+            name: activity
+            for name, activity in self._repositories.items()
+            if activity.open_uploads or activity.last > oldest
+        }
+
+
+def _digest(body: bytes) -> str:
+    return f"sha256:{sha256(body).hexdigest()}"

@@ -1,0 +1,1 @@
+"""A local registry that keeps the documented rules of Bitbucket's container registry."""

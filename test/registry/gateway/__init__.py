@@ -1,0 +1,1 @@
+"""What Bitbucket adds to a registry, in front of CNCF Distribution."""

@@ -17,8 +17,8 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .pushes import Pushes, TagPushed
-    from .storage import Storage
+    from registry.gateway.pushes import Pushes, TagPushed
+    from registry.gateway.storage import Storage
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +95,10 @@ class Collector:
             else:
                 pause = min(self._pushes.quiet, self._every) if collected.protected else self._every
 
+    def _tag_pushed(self, pushed: TagPushed) -> None:
+        if pushed.previous is not None:
+            self.ask()
+
     async def collect(self) -> Collected:
         """Remove all that neither a tag nor a push under way leads to."""
         async with self._one_at_a_time:
@@ -123,7 +127,8 @@ class Collector:
         for digest in leased.intersection(revisions) - found.kept:
             found.kept |= self._closure(digest)
             found.untagged += 1
-        members = defaultdict(set[str])
+        found.kept |= self._storage.aliased(name)
+        members: dict[str, set[str]] = defaultdict(set)
         for digest in revisions:
             if digest not in found.kept:
                 members[digest] |= set()
@@ -139,7 +144,7 @@ class Collector:
     def _closure(self, digest: str) -> set[str]:
         closure = {digest}
         for manifest_digest, manifest in self._storage.reachable(digest):
-            closure |= {manifest_digest, *manifest.references}
+            closure |= {manifest_digest, *manifest.named}
         return closure
 
     async def _remove_manifests(

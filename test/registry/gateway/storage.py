@@ -1,8 +1,7 @@
 """Distribution's folder on disk: what it stores, and how to take parts of it out.
 
-The layout is the one that `registry/storage/paths.go` of CNCF Distribution 2.8 describes. Its API
-can neither delete a tag by its name nor say what is stored, so the gateway works on the files.
-Distribution keeps no state of its own beside them while its blob descriptor cache is off.
+Its API can neither delete a tag by its name nor say what is stored, so the gateway works on the
+files. Distribution keeps no state beside them while its blob descriptor cache is off.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from .manifests import DIGEST, NOTHING, Manifest, parse_manifest
+from registry.gateway import layout
+from registry.gateway.manifests import DIGEST, NOTHING, Manifest, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,49 +37,53 @@ class Storage:
     """
 
     def __init__(self, root: Path) -> None:
-        registry = root / "docker" / "registry" / "v2"
-        self._blobs = registry / "blobs" / "sha256"
-        self._repositories = registry / "repositories"
+        self._root = root
         self._trash = root / "trash"
 
     def repositories(self, workspace: str = "*") -> list[str]:
         """All repositories, or one workspace's."""
-        folders = self._repositories.glob(f"{workspace}/*")
+        folders = layout.repositories_folder(self._root).glob(f"{workspace}/*")
         return sorted(f"{folder.parent.name}/{folder.name}" for folder in folders)
 
     def tag_digest(self, repository: str, tag: str) -> str | None:
         """Digest of the manifest that `tag` refers to."""
-        return _read_link(self._tags(repository) / tag / "current" / "link")
+        return _read_link(layout.tag_link(self._root, repository, tag))
 
     def tags(self, repository: str, pushed_before: datetime | None = None) -> list[Tag]:
         """All tags, or what they were at an earlier moment, newest first."""
-        folders = _entries(self._tags(repository))
+        folders = _entries(layout.tags_folder(self._root, repository))
         tags = (self._tag(repository, folder.name, pushed_before) for folder in folders)
         return sorted(filter(None, tags), key=lambda tag: tag.pushed, reverse=True)
 
     def revisions(self, repository: str) -> list[str]:
         """Digests of the manifests, tagged or not."""
-        return [f"sha256:{entry.name}" for entry in _entries(self._revisions(repository))]
+        return _digests(layout.manifest_links_folder(self._root, repository))
 
     def layers(self, repository: str) -> list[str]:
         """Digests of the blobs that are linked to a repository: layers and configurations."""
-        return [f"sha256:{entry.name}" for entry in _entries(self._layers(repository))]
+        return _digests(layout.layer_links_folder(self._root, repository))
 
-    def blobs(self) -> Iterator[str]:
+    def aliased(self, repository: str) -> set[str]:
+        """Digests of the blobs that were pushed under another one, by SHA-512."""
+        folder = layout.layer_links_folder(self._root, repository) / "sha512"
+        return {target for entry in _entries(folder) if (target := _read_link(entry / "link"))}
+
+    def blobs(self) -> list[str]:
         """Digests of everything stored, manifests too, whoever uses it."""
-        return (f"sha256:{entry.name}" for entry in self._blobs.glob("*/*"))
+        prefixes = layout.blobs_folder(self._root).glob("*/*")
+        return [f"{p.parent.name}:{entry.name}" for p in prefixes for entry in _entries(p)]
 
     def size(self, digest: str) -> int:
         """Bytes that a blob takes; 0 where there is none."""
         try:
-            return self._data(digest).stat().st_size
+            return layout.blob_data(self._root, digest).stat().st_size
         except FileNotFoundError:
             return 0
 
     def content(self, digest: str) -> bytes | None:
         """Bytes of a blob; only for what is small: manifests and configurations."""
         try:
-            return self._data(digest).read_bytes()
+            return layout.blob_data(self._root, digest).read_bytes()
         except FileNotFoundError:
             return None
 
@@ -97,23 +101,23 @@ class Storage:
 
     def remove_tag(self, repository: str, tag: str) -> bool:
         """Remove a reference; its manifest and every other tag of it stay."""
-        return self._discard(self._tags(repository) / tag)
+        return self._discard(layout.tag_folder(self._root, repository, tag))
 
     def remove_revision(self, repository: str, digest: str) -> bool:
         """Remove a manifest from one repository."""
-        return self._discard(self._revisions(repository) / digest.removeprefix("sha256:"))
+        return self._discard(layout.manifest_link_folder(self._root, repository, digest))
 
     def remove_layer(self, repository: str, digest: str) -> bool:
         """Remove a blob from one repository."""
-        return self._discard(self._layers(repository) / digest.removeprefix("sha256:"))
+        return self._discard(layout.layer_link_folder(self._root, repository, digest))
 
     def remove_blob(self, digest: str) -> bool:
         """Remove the bytes themselves, for every repository."""
-        return self._discard(self._data(digest).parent)
+        return self._discard(layout.blob_folder(self._root, digest))
 
     def remove_repository(self, repository: str) -> bool:
         """Remove a repository with its tags, manifests and uploads."""
-        return self._discard(self._repositories / repository)
+        return self._discard(layout.repository_folder(self._root, repository))
 
     def empty_trash(self) -> None:
         """Free the space of all that was removed. Slow: large files take their time."""
@@ -129,7 +133,7 @@ class Storage:
         return True
 
     def _tag(self, repository: str, name: str, before: datetime | None) -> Tag | None:
-        folder = self._tags(repository) / name
+        folder = layout.tag_folder(self._root, repository, name)
         digest = _read_link(folder / "current" / "link")
         if digest is None:
             return None
@@ -144,25 +148,16 @@ class Storage:
         ]
         return max(earlier, key=lambda tag: tag.pushed, default=None)
 
-    def _tags(self, repository: str) -> Path:
-        return self._repositories / repository / "_manifests" / "tags"
-
-    def _revisions(self, repository: str) -> Path:
-        return self._repositories / repository / "_manifests" / "revisions" / "sha256"
-
-    def _layers(self, repository: str) -> Path:
-        return self._repositories / repository / "_layers" / "sha256"
-
-    def _data(self, digest: str) -> Path:
-        value = digest.removeprefix("sha256:")
-        return self._blobs / value[:2] / value / "data"
-
 
 def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _digests(folder: Path) -> list[str]:
+    return [f"{by.name}:{entry.name}" for by in _entries(folder) for entry in _entries(by)]
 
 
 def _read_link(path: Path) -> str | None:

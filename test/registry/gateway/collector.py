@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
+from aiohttp import web
+
+from registry.gateway.context import CONTEXT
+from registry.gateway.storage import Storage
+
 if TYPE_CHECKING:
-    from registry.gateway.pushes import Pushes, TagPushed
-    from registry.gateway.storage import Storage
+    from collections.abc import AsyncIterator
+
+    from registry.gateway.pushes import Guard, Pushes, TagPushed
 
 log = logging.getLogger(__name__)
 
@@ -37,147 +42,114 @@ class Collected:
     """Manifests and blobs without a reference that were left to a push under way."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Repository:
-    """What a collection knows of one repository."""
+    """What a collection found in one repository."""
 
-    kept: set[str] = field(default_factory=set)
-    """Manifests and blobs that a tag or a push under way leads to."""
-    manifests: list[str] = field(default_factory=list)
-    """Manifests nothing leads to, each list before its members."""
-    layers: list[str] = field(default_factory=list)
-    """Linked blobs, whether anything leads to them or not."""
-    untagged: int = 0
-    """Manifests that only a push under way leads to."""
+    manifests: list[str]
+    """Manifests that no tag leads to, each list before its members."""
+    layers: list[str]
+    """Blobs that no tag leads to."""
 
 
 class Collector:
     """Removes what nothing refers to, when asked and now and then."""
 
-    def __init__(self, storage: Storage, pushes: Pushes, every: float) -> None:
+    def __init__(self, storage: Storage, pushes: Pushes, lease: float, every: float) -> None:
         self._storage = storage
         self._pushes = pushes
+        self._lease = lease
         self._every = every
-        """Seconds between collections that nobody asked for."""
         self._asked = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         pushes.on_tag.append(self._tag_pushed)
-
-    async def delete_tag(self, repository: str, tag: str) -> bool:
-        """Delete one tag, whatever else refers to its manifest; False if there is none."""
-        async with self._pushes.exclusive(repository):
-            removed = self._storage.remove_tag(repository, tag)
-        self.ask()
-        return removed
-
-    async def delete_repository(self, repository: str) -> None:
-        """Delete a repository with all that is in it."""
-        async with self._pushes.exclusive(repository):
-            self._storage.remove_repository(repository)
-        self.ask()
 
     def ask(self) -> None:
         """Have a collection run in the background, soon."""
         self._asked.set()
 
     async def run(self) -> None:
-        """Collect whenever asked, when protection has ended, and now and then; never return."""
+        """Collect whenever asked, when protection may have ended, and now and then."""
         pause = self._every
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), pause)
             self._asked.clear()
+            pause = self._every
             try:
                 collected = await self.collect()
             except OSError:
                 log.exception("Garbage collection could not read or remove a file; it will retry.")
-                pause = self._every
             else:
-                pause = min(self._pushes.quiet, self._every) if collected.protected else self._every
-
-    def _tag_pushed(self, pushed: TagPushed) -> None:
-        if pushed.previous is not None:
-            self.ask()
+                if collected.protected:
+                    pause = min(self._lease, self._every)
 
     async def collect(self) -> Collected:
         """Remove all that neither a tag nor a push under way leads to."""
         async with self._one_at_a_time:
             collected = Collected()
-            self._pushes.expire()
-            found = await asyncio.to_thread(self._mark, self._pushes.leased())
-            for name, repository in found.items():
-                collected.protected += repository.untagged
-                await self._remove_manifests(name, repository, collected)
-                await self._remove_layers(name, repository, collected)
-            await self._remove_blobs(collected)
+            with self._pushes.guard(None) as guard:
+                found = await asyncio.to_thread(self._mark)
+                for name, repository in found.items():
+                    await self._remove_manifests(name, repository, guard, collected)
+                    await self._remove_layers(name, repository, guard, collected)
+                await self._remove_blobs(guard, collected)
             await asyncio.to_thread(self._storage.empty_trash)
         log.info("%s", collected)
         return collected
 
-    def _mark(self, leased: frozenset[str]) -> dict[str, _Repository]:
-        return {name: self._look_at(name, leased) for name in self._storage.repositories()}
+    def _tag_pushed(self, event: TagPushed) -> None:
+        if event.previous is not None:
+            self.ask()
 
-    def _look_at(self, name: str, leased: frozenset[str]) -> _Repository:
+    def _mark(self) -> dict[str, _Repository]:
+        return {name: self._look_at(name) for name in self._storage.repositories()}
+
+    def _look_at(self, name: str) -> _Repository:
         # What arrives after these two lists were read is not in them, hence not removed; and what
-        # the tags read last lead to was leased by the push that moved them.
-        revisions = self._storage.revisions(name)
-        found = _Repository(layers=self._storage.layers(name))
+        # the tags read after them lead to is either in `tagged` or leased by the push that moved
+        # the tag.
+        manifests, layers = self._storage.revisions(name), self._storage.layers(name)
+        tagged = self._storage.aliased(name)
         for tag in self._storage.tags(name):
-            found.kept |= self._closure(tag.digest)
-        for digest in leased.intersection(revisions) - found.kept:
-            found.kept |= self._closure(digest)
-            found.untagged += 1
-        found.kept |= self._storage.aliased(name)
-        members: dict[str, set[str]] = defaultdict(set)
-        for digest in revisions:
-            if digest not in found.kept:
-                members[digest] |= set()
-                for member in self._storage.manifest(digest).manifests:
-                    members[member.digest].add(digest)
-        found.manifests = [
-            digest
-            for digest in TopologicalSorter(members).static_order()
-            if digest in revisions and digest not in found.kept
-        ]
-        return found
-
-    def _closure(self, digest: str) -> set[str]:
-        closure = {digest}
-        for manifest_digest, manifest in self._storage.reachable(digest):
-            closure |= {manifest_digest, *manifest.named}
-        return closure
+            for digest, manifest in self._storage.reachable(tag.digest):
+                tagged |= {digest, *manifest.named}
+        untagged = set(manifests) - tagged
+        lists: dict[str, set[str]] = {digest: set() for digest in untagged}
+        for digest in untagged:
+            for member in untagged.intersection(self._storage.manifest(digest).named):
+                lists[member].add(digest)
+        return _Repository(
+            manifests=list(TopologicalSorter(lists).static_order()),
+            layers=[digest for digest in layers if digest not in tagged],
+        )
 
     async def _remove_manifests(
-        self, name: str, repository: _Repository, collected: Collected
+        self, name: str, found: _Repository, guard: Guard, collected: Collected
     ) -> None:
-        for digest in repository.manifests:
+        # A list goes before its members: while it is there, a client that is told of it may count
+        # on them.
+        for digest in found.manifests:
             await asyncio.sleep(0)
-            if digest in repository.kept:
-                continue
-            if self._pushes.protects(digest):
-                # A client was told that it is there, and so are the things it names: a list comes
-                # before its members here.
-                repository.kept |= self._closure(digest)
+            if guard.protects(digest):
                 collected.protected += 1
             elif self._storage.remove_revision(name, digest):
                 collected.manifests += 1
 
     async def _remove_layers(
-        self, name: str, repository: _Repository, collected: Collected
+        self, name: str, found: _Repository, guard: Guard, collected: Collected
     ) -> None:
-        for digest in repository.layers:
+        for digest in found.layers:
             await asyncio.sleep(0)
-            if digest in repository.kept:
-                continue
-            if self._pushes.protects(digest):
+            if guard.protects(digest):
                 collected.protected += 1
             else:
                 self._storage.remove_layer(name, digest)
 
-    async def _remove_blobs(self, collected: Collected) -> None:
+    async def _remove_blobs(self, guard: Guard, collected: Collected) -> None:
         for digest in await asyncio.to_thread(self._unlinked):
             await asyncio.sleep(0)
-            if self._pushes.protects(digest):
+            if guard.protects(digest):
                 collected.protected += 1
                 continue
             size = self._storage.size(digest)
@@ -186,8 +158,29 @@ class Collector:
                 collected.size += size
 
     def _unlinked(self) -> list[str]:
-        stored = list(self._storage.blobs())
+        stored = self._storage.blobs()
         linked: set[str] = set()
         for name in self._storage.repositories():
             linked.update(self._storage.revisions(name), self._storage.layers(name))
         return [digest for digest in stored if digest not in linked]
+
+
+COLLECTOR: web.AppKey[Collector] = web.AppKey("collector", Collector)
+
+
+def add_to(app: web.Application) -> None:
+    """Have the application collect garbage in the background."""
+    context = app[CONTEXT]
+    collector = Collector(
+        Storage(context.storage), context.pushes, context.options.lease, context.options.collect_every
+    )
+    app[COLLECTOR] = collector
+
+    async def background(_: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(collector.run())
+        yield
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    app.cleanup_ctx.append(background)

@@ -73,6 +73,11 @@ def named_digests(body: bytes) -> frozenset[str]:
     return parse_manifest(body).named
 
 
+def child_manifests(body: bytes) -> tuple[str, ...]:
+    """Return the digests of the manifests that a list names."""
+    return tuple(entry.digest for entry in parse_manifest(body).manifests)
+
+
 def platform_name(fields: object) -> str | None:
     """Return `linux/arm64/v8` for a list's `platform` or an image's configuration."""
     if not isinstance(fields, dict):

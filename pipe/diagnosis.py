@@ -165,7 +165,8 @@ def from_engine(target: Reference, message: str) -> PipeError:
     """Tell what the error at the end of a push stream means.
 
     The same refusal is worded differently by the two image stores, and a registry's words may
-    stand anywhere in the message; what the registry said decides, not the prefix.
+    stand anywhere in the message; what the registry said decides, not the prefix. A bare 404 may
+    be an upload that broke off (CNCF Distribution 2.8), so only words make it a missing package.
 
     Args:
         target: Where to push.
@@ -175,8 +176,8 @@ def from_engine(target: Reference, message: str) -> PipeError:
         The error; where nothing is known of the words, a temporary failure of the registry.
     """
     match = _STATUS.search(message)
-    if match:
-        status = next(int(group) for group in match.groups() if group)
+    status = next((int(group) for group in match.groups() if group), 0) if match else 0
+    if status and status != HTTPStatus.NOT_FOUND:
         return from_status(target, status, message)
     for pattern, make in _WORDS:
         if re.search(pattern, message):

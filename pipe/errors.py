@@ -185,7 +185,7 @@ class RegistryFailedError(PipeError):
 class CertificateError(PipeError):
     """The TLS connection to the registry cannot be trusted."""
 
-    title = "The registry's certificate is not trusted"
+    title = "There is no trusted TLS connection to the registry"
     exit_code = 6
 
 

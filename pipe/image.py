@@ -11,6 +11,9 @@ EMPTY_LAYER = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ac
 SHORT_ID = 12
 """Characters by which the Engine's stream names a layer; source: moby, `pkg/stringid`."""
 
+SHOWN = 60
+"""Characters of an instruction that a line of the log has room for."""
+
 _METADATA = frozenset(
     "ARG CMD ENTRYPOINT ENV EXPOSE HEALTHCHECK LABEL MAINTAINER ONBUILD SHELL STOPSIGNAL USER VOLUME".split()
 )
@@ -47,8 +50,8 @@ class Layer:
 
     @property
     def label(self) -> str:
-        """The layer as people know it."""
-        return f"layer {self.number} ({self.instruction})" if self.instruction else f"layer {self.number}"
+        """The layer as people know it, its instruction cut to fit a line."""
+        return f"layer {self.number} ({cut(self.instruction)})" if self.instruction else f"layer {self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,11 @@ class Image:
     id: str
     size: int
     layers: tuple[Layer, ...]
+
+
+def cut(instruction: str) -> str:
+    """Return as much of an instruction as fits a line."""
+    return instruction if len(instruction) <= SHOWN else f"{instruction[: SHOWN - 1]}…"
 
 
 def shorten(digest: str) -> str:

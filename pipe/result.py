@@ -3,7 +3,9 @@
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from pipe.image import cut, shorten
 from pipe.reference import Reference
+from pipe.units import format_duration, format_size
 
 
 class TagStatus(StrEnum):
@@ -121,3 +123,32 @@ class Result:
             "layers": [asdict(layer) for layer in self.layers],
             "exit_code": self.exit_code,
         }
+
+
+def table(layers: tuple[LayerResult, ...]) -> list[str]:
+    """Tell what became of each layer.
+
+    Args:
+        layers: From the base up.
+
+    Returns:
+        A line a layer, in columns; none where nothing is known.
+    """
+    rows = [
+        (
+            str(number),
+            cut(layer.instruction or shorten(layer.digest or "") or "unknown"),
+            format_size(layer.size if layer.size is not None else layer.unpacked_size or 0),
+            format_duration(layer.seconds) if layer.seconds is not None else "",
+            layer.status or "not uploaded",
+        )
+        for number, layer in enumerate(layers, start=1)
+    ]
+    if not rows or all(layer.status is None for layer in layers):
+        return []
+    rows.insert(0, ("layer", "instruction", "size", "time", "status"))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    return [
+        f"{number:>{widths[0]}}  {what:<{widths[1]}}  {size:>{widths[2]}}  {time:>{widths[3]}}  {status}"
+        for number, what, size, time, status in rows
+    ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
 from pipe.errors import CredentialsRefusedError, PipeError
 
@@ -11,6 +12,26 @@ MAXIMUM_DELAY = 60.0
 """Seconds; a step's minutes are paid for."""
 JITTER = 0.25
 """Share of the delay that is left to chance, so that steps that failed together do not return together."""
+RETRY_AFTER_MAXIMUM = 600.0
+"""Seconds that a registry may make a paid step wait."""
+
+
+def retry_after(header: str, now: float) -> float | None:
+    """Read the header `Retry-After` (RFC 9110, section 10.2.3).
+
+    Args:
+        header: Seconds or a date; "" where there is none.
+        now: Seconds since the epoch.
+
+    Returns:
+        Seconds to wait, at most ten minutes; None where the header says nothing.
+    """
+    if header.strip().isascii() and header.strip().isdecimal():
+        return min(float(header.strip()[:9]), RETRY_AFTER_MAXIMUM)
+    try:
+        return min(max(0.0, parsedate_to_datetime(header).timestamp() - now), RETRY_AFTER_MAXIMUM)
+    except (ValueError, TypeError):
+        return None
 
 
 @dataclass(slots=True)

@@ -1,0 +1,95 @@
+"""Wires the parts, and is the one place where an error becomes an exit code."""
+
+import random
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from types import FrameType
+
+from pipe.about import About
+from pipe.errors import ConfigurationError, PipeError, StoppedError
+from pipe.output import Output, check_result_file
+from pipe.push import Push
+from pipe.settings import Settings, secrets
+
+UNEXPECTED = 1
+"""Exit code of an error that nobody foresaw."""
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run the pipe.
+
+    Args:
+        arguments: Of the command line; all that is understood is `--version`.
+        environment: Such as `os.environ`.
+
+    Returns:
+        The exit code.
+    """
+    output = Output(secrets(environment), colour=not environment.get("NO_COLOR"))
+    run = _Run(output, environment)
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stop)
+        if list(arguments) == ["--version"]:
+            output.line(str(About.read(environment)))
+            return 0
+        if arguments:
+            raise ConfigurationError([f"the pipe takes no arguments but --version, not {' '.join(arguments)!r}."])
+        run.push()
+    except PipeError as error:
+        output.failure(error)
+        run.exit_code = error.exit_code
+    except Exception:  # noqa: BLE001
+        output.unexpected()
+        run.exit_code = UNEXPECTED
+    run.finish()
+    return run.exit_code
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.SIG_IGN)
+    raise StoppedError(number)
+
+
+class _Run:
+    """One run, as far as it came."""
+
+    def __init__(self, output: Output, environment: Mapping[str, str]) -> None:
+        self.exit_code = 0
+        self._output = output
+        self._environment = environment
+        self._settings: Settings | None = None
+        self._push: Push | None = None
+
+    def push(self) -> None:
+        """Go from the environment to the verified result."""
+        about = About.read(self._environment)
+        self._output.info(f"{about}.")
+        self._settings = settings = Settings.from_environment(self._environment)
+        self._output.set_debug(debug=settings.debug)
+        check_result_file(settings.result_file)
+        # The Docker SDK and requests take most of the start: the log begins before them.
+        from pipe.engine import Engine  # noqa: PLC0415
+        from pipe.registry import Registry  # noqa: PLC0415
+        from pipe.transport import Transport  # noqa: PLC0415
+
+        target = settings.targets[0]
+        transport = Transport(target, f"{about.name}/{about.version}")
+        self._push = Push(
+            settings,
+            Engine(settings.docker),
+            Registry(target, settings.credentials, transport, self._output.info),
+            self._output,
+            clock=time.monotonic,
+            sleep=time.sleep,
+            random=random.random,
+        )
+        self._push.run()
+
+    def finish(self) -> None:
+        """Tell and write the result, also of a run that failed."""
+        if self._push is not None and self._settings is not None:
+            result = self._push.result(self.exit_code)
+            self._output.finish(result, self._settings.result_file, self._settings.variables_file)

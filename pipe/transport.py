@@ -1,0 +1,216 @@
+"""One HTTP request to a registry: bounded in time and size, its failures told apart."""
+
+import contextlib
+import ipaddress
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.auth import AuthBase
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
+
+from pipe import diagnosis
+from pipe.errors import ConfigurationError, clean
+from pipe.reference import Reference
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds to wait for a connection."""
+READ_TIMEOUT = 30.0
+"""Seconds to wait for an answer, and for the whole of its body."""
+ERROR_BODY = 64 * 1024
+"""Bytes of an error's body that are read: enough for what a registry has to say."""
+_PIECE = 16 * 1024
+
+
+class NoTLSError(Exception):
+    """Something answers on a loopback host, but it does not speak TLS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to send.
+
+    Attributes:
+        method: The HTTP method.
+        url: Without a query.
+        headers: Beside those of every request.
+        query: Parameters of the URL.
+        body: Bytes, may be empty.
+        maximum: Bytes of the answer's body to read; the rest is left.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes = b""
+    maximum: int = ERROR_BODY
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back.
+
+    Attributes:
+        status: The HTTP status.
+        headers: Of the response, in any case of letters.
+        body: As much of it as was asked for.
+        url: Where it came from.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+
+    @property
+    def words(self) -> str:
+        """What the registry says went wrong, in its own words as far as it has any."""
+        with contextlib.suppress(ValueError, RecursionError, LookupError, TypeError, AttributeError):
+            errors = json.loads(self.body)["errors"]
+            words = "; ".join(str(error.get("message") or error["code"]) for error in errors)
+            return clean(words) or f"HTTP {self.status}"
+        return clean(self.body.decode("utf-8", "replace")) or f"HTTP {self.status}"
+
+
+class Bearer(AuthBase):
+    """Shows a bearer token, or nothing; any such object keeps requests from looking into ~/.netrc."""
+
+    def __init__(self, token: str = "") -> None:
+        """Keep the token."""
+        self._token = token
+
+    def __call__(self, request: Any) -> Any:
+        """Add the header that shows the token."""
+        if self._token:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class Transport:
+    """Sends requests on behalf of one push; redirects are answers like others, never followed."""
+
+    def __init__(self, target: Reference, user_agent: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Prepare; nothing is sent yet.
+
+        Args:
+            target: Where to push, for messages.
+            user_agent: What the registry's log shall show.
+            clock: Returns seconds that never go back.
+        """
+        self._target = target
+        self._clock = clock
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = user_agent
+
+    def send(self, request: Request, auth: AuthBase) -> Answer:
+        """Send one request.
+
+        Args:
+            request: What to send.
+            auth: What to show.
+
+        Returns:
+            The answer, whatever its status.
+
+        Raises:
+            NoTLSError: A loopback host does not speak TLS.
+            PipeError: There is no answer.
+        """
+        host = urlsplit(request.url).hostname or ""
+        try:
+            with self._session.request(
+                request.method,
+                request.url,
+                headers=dict(request.headers),
+                params=dict(request.query),
+                data=request.body,
+                auth=auth,
+                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                # A proxy never stands between a machine and itself, as Docker has it.
+                proxies={"no_proxy": host} if is_loopback(host) else None,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                return Answer(response.status_code, response.headers, self._body(response, request.maximum), request.url)
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise self._failure(error, host, tls=request.url.startswith("https:")) from error
+
+    def _body(self, response: requests.Response, maximum: int) -> bytes:
+        body, deadline = b"", self._clock() + READ_TIMEOUT
+        while len(body) < maximum:
+            piece = response.raw.read1(min(_PIECE, maximum - len(body)), decode_content=True)
+            if not piece:
+                break
+            body += piece
+            if self._clock() > deadline:
+                raise diagnosis.registry_failed(self._target, f"no whole answer in {READ_TIMEOUT:.0f} s")
+        return body
+
+    def _failure(self, error: Exception, host: str, *, tls: bool) -> Exception:
+        if isinstance(error, requests.exceptions.SSLError):
+            if "CERTIFICATE_VERIFY_FAILED" not in str(error) and is_loopback(host):
+                return NoTLSError(str(error))
+            return diagnosis.certificate(self._target, _reason(error))
+        if tls and is_loopback(host) and isinstance(error, requests.ConnectionError) and not _never_connected(error):
+            return NoTLSError(str(error))
+        if isinstance(error, requests.exceptions.ProxyError):
+            return diagnosis.registry_failed(self._target, f"the proxy of HTTPS_PROXY failed: {_reason(error)}")
+        if isinstance(error, requests.ConnectTimeout) or _never_connected(error):
+            return diagnosis.unreachable(self._target, _reason(error))
+        if isinstance(error, requests.Timeout):
+            return diagnosis.registry_failed(self._target, f"no answer within {READ_TIMEOUT:.0f} s")
+        if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
+            return diagnosis.registry_failed(self._target, f"it names an address that is none: {_reason(error)}")
+        if not isinstance(error, requests.RequestException | HTTPError):
+            return ConfigurationError([f"REQUESTS_CA_BUNDLE names a file that cannot be read: {clean(str(error))}"])
+        return diagnosis.registry_failed(self._target, f"the connection broke: {_reason(error)}")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine itself.
+
+    Args:
+        host: A name or an address, without a port.
+
+    Returns:
+        Whether it is `localhost` or a loopback address.
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """List an error and what is wrapped in it, the innermost last."""
+    causes: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in causes:
+        causes.append(current)
+        inner = getattr(current, "reason", None) or next((a for a in current.args if isinstance(a, BaseException)), None)
+        current = inner if isinstance(inner, BaseException) else current.__cause__
+    return causes
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Tell whether a name did not resolve, a connection was refused, or none came about in time."""
+    for cause in _causes(error):
+        if isinstance(cause, NameResolutionError | ConnectTimeoutError | ConnectionRefusedError):
+            return True
+        if isinstance(cause, NewConnectionError) and isinstance(cause.__cause__, ConnectionRefusedError):
+            return True
+    return False
+
+
+def _reason(error: BaseException) -> str:
+    """Say why in the fewest words: the innermost error's."""
+    return clean(str(_causes(error)[-1]), lines=1)
+
+

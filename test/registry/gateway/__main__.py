@@ -1,0 +1,105 @@
+"""Run the gateway with Distribution behind it, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import ssl
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from registry.gateway.app import create_app
+from registry.gateway.backend import BackendError, running_backend
+from registry.gateway.context import Context
+from registry.gateway.layout import blob_data
+from registry.gateway.options import OptionError, Options, read_options
+from registry.gateway.packages import Packages
+from registry.gateway.pushes import Pushes
+from registry.gateway.v2 import MAX_MANIFEST
+from registry.gateway.world import WorldError, read_world
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LOGGER = logging.getLogger("registry")
+_STOP_SECONDS = 2.0
+
+
+def main() -> int:
+    """Run, and return the exit status: 0 stopped, 1 failed, 2 configuration refused."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    try:
+        options = read_options(os.environ)
+        context = _context(options)
+    except (OptionError, WorldError, OSError) as error:
+        _LOGGER.error("%s", error)  # noqa: TRY400 - for the reader of the configuration, no traceback
+        return 2
+    try:
+        asyncio.run(_serve(context))
+    except (BackendError, OSError) as error:
+        _LOGGER.error("%s", error)  # noqa: TRY400 - says all there is to say
+        return 1
+    return 0
+
+
+def _context(options: Options) -> Context:
+    world = read_world(options.world.read_text(encoding="utf-8"), str(options.world))
+    options.storage.mkdir(parents=True, exist_ok=True)
+
+    def stored_manifest(digest: str) -> bytes:
+        return _read_small(blob_data(options.storage, digest))
+
+    return Context(
+        world=world,
+        packages=Packages(world, options.data / "packages.json"),
+        pushes=Pushes(options.lease, time.monotonic, stored_manifest),
+        options=options,
+    )
+
+
+def _read_small(file: Path) -> bytes:
+    try:
+        with file.open("rb") as content:
+            return content.read(MAX_MANIFEST)
+    except FileNotFoundError:
+        return b""
+
+
+async def _serve(context: Context) -> None:
+    options = context.options
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running_backend(options.storage) as (backend, ended):
+        runner = web.AppRunner(
+            create_app(context, backend), access_log=None, shutdown_timeout=_STOP_SECONDS
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(
+                runner, options.host, options.port, ssl_context=_tls(options)
+            ).start()
+            _LOGGER.info("serving on %s:%s", options.host, options.port)
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait((stopped, ended), return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                ended.result()
+        finally:
+            await runner.cleanup()
+
+
+def _tls(options: Options) -> ssl.SSLContext | None:
+    if options.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(options.tls_cert, options.tls_key)
+    return context
+
+
+if __name__ == "__main__":
+    sys.exit(main())

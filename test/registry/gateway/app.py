@@ -1,0 +1,37 @@
+"""The gateway's application, put together."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from registry.gateway.callers import TOKEN_PATH, Gate
+from registry.gateway.context import CONTEXT
+from registry.gateway.controls import Controls
+from registry.gateway.faults import Faults
+from registry.gateway.middlewares import no_traceback, recorder, replace_headers
+from registry.gateway.request_log import RequestLog
+from registry.gateway.tokens import Tokens
+from registry.gateway.uploads import Uploads
+from registry.gateway.v2 import Registry
+
+if TYPE_CHECKING:
+    from registry.gateway.backend import Backend
+    from registry.gateway.context import Context
+
+
+def create_app(context: Context, backend: Backend) -> web.Application:
+    """Return the application that serves the API and the pages."""
+    log, faults = RequestLog(), Faults()
+    gate = Gate(context, Tokens(context.options.token_lifetime, time.time))
+    registry = Registry(context, backend, gate, Uploads(context, backend))
+    app = web.Application(middlewares=[recorder(log, faults, gate), no_traceback])
+    app[CONTEXT] = context
+    app.on_response_prepare.append(replace_headers)
+    app.router.add_get(TOKEN_PATH, gate.issue)
+    app.router.add_routes(Controls(context.world, faults, log).routes())
+    app.router.add_route("*", "/v2", registry.handle)
+    app.router.add_route("*", "/v2/{rest:.*}", registry.handle)
+    return app

@@ -1,0 +1,96 @@
+"""What happens to every request: it is logged, faults may strike it, and no traceback leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from registry.gateway.errors import oci_error
+from registry.gateway.exchange import EXCHANGE, Exchange, Struck, is_gone, made_up
+from registry.gateway.request_log import Entry
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler, Middleware
+
+    from registry.gateway.callers import Gate
+    from registry.gateway.faults import Faults
+    from registry.gateway.request_log import RequestLog
+
+# The tests' own controls: never struck, never logged.
+CONTROLS = ("/api/faults", "/api/requests")
+_LOGGER = logging.getLogger(__name__)
+
+
+def recorder(log: RequestLog, faults: Faults, gate: Gate) -> Middleware:
+    """Return the middleware that logs each request and applies the fault that strikes it."""
+
+    @web.middleware
+    async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.startswith(CONTROLS):
+            return await handler(request)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        caller = gate.caller(request)
+        entry = Entry(
+            request.method,
+            request.path,
+            request.headers.get("User-Agent", ""),
+            caller.account.name if caller else "",
+        )
+        log.add(entry)
+        fault = faults.strike(entry)
+        exchange = request[EXCHANGE] = Exchange(request, entry, log, fault)
+        try:
+            response = await _struck_or_served(request, handler, exchange)
+            entry.status = response.status
+            if isinstance(response, web.Response) and isinstance(response.body, bytes):
+                entry.sent = len(response.body)
+            return response
+        finally:
+            entry.seconds = clock() - began
+            entry.state = "cut" if is_gone(request) else "done"
+            log.changed()
+
+    return record
+
+
+async def _struck_or_served(
+    request: web.Request, handler: Handler, exchange: Exchange
+) -> web.StreamResponse:
+    try:
+        await exchange.begin()
+        return await handler(request)
+    except Struck as struck:
+        if struck.answer is None:
+            return oci_error(500, "UNKNOWN", "a fault cut this connection")
+        response = await made_up(request, struck.answer, exchange)
+        response.force_close()
+        return response
+
+
+@web.middleware
+async def no_traceback(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer what went wrong with an error body; the traceback goes to the log."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if not request.path.startswith("/v2"):
+            raise
+        return oci_error(error.status, "UNSUPPORTED", error.reason)
+    except (Struck, ConnectionError, asyncio.CancelledError):
+        raise
+    except Exception:
+        _LOGGER.exception("%s %s", request.method, request.path)
+        return oci_error(500, "UNKNOWN", "the registry failed; its log says why")
+
+
+async def replace_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Replace headers of an answer that has them, where a fault asks for it."""
+    exchange = request.get(EXCHANGE)
+    if isinstance(exchange, Exchange) and exchange.fault is not None:
+        for name, value in exchange.fault.replace_headers.items():
+            if name in response.headers:
+                response.headers[name] = value

@@ -1,0 +1,83 @@
+"""Pages from templates, with what they need to show sizes and times."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from registry.gateway.world import Role
+
+if TYPE_CHECKING:
+    from registry.gateway.sessions import Session
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    # Not `no-referrer`: browsers would then hide a form's origin from us too.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+_MINUTE = 60
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
+
+
+def size_text(size: int) -> str:
+    """Return a size in decimal units, as Docker and Bitbucket's limits state them."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:  # noqa: PLR2004 - a kilo
+            return f"{size} B" if unit == "B" else f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"
+
+
+def age_text(moment: datetime, now: datetime) -> str:
+    """Return how long ago something was, in its largest unit."""
+    seconds = int((now - moment).total_seconds())
+    for unit, length in (("day", _DAY), ("hour", _HOUR), ("minute", _MINUTE)):
+        if count := seconds // length:
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def _short(digest: str) -> str:
+    algorithm, _, value = digest.partition(":")
+    return f"{algorithm}:{value[:12]}"
+
+
+def _templates() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["size"] = size_text
+    environment.filters["age"] = lambda moment: age_text(moment, datetime.now(UTC))
+    environment.filters["short"] = _short
+    environment.filters["clock"] = lambda moment: f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    environment.globals["Role"] = Role
+    return environment
+
+
+_TEMPLATES = _templates()
+
+
+def page(
+    request: web.Request,
+    template: str,
+    session: Session | None,
+    status: int = HTTPStatus.OK,
+    **values: object,
+) -> web.Response:
+    """Return the page that `template` makes of `values`."""
+    text = _TEMPLATES.get_template(template).render(session=session, host=request.host, **values)
+    return web.Response(text=text, status=status, content_type="text/html", headers=_HEADERS)

@@ -1,0 +1,89 @@
+"""The log of requests, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+_KEPT = 10_000
+# What requests can be selected by, each as a glob.
+CONDITIONS = frozenset({"method", "path", "user_agent", "account", "status", "state"})
+
+
+@dataclass(slots=True)
+class Entry:
+    """One request. Times in seconds, sizes in bytes; `state` is open, done or cut."""
+
+    method: str
+    path: str
+    user_agent: str
+    account: str
+    status: int | None = None
+    received: int = 0
+    sent: int = 0
+    seconds: float = 0.0
+    state: str = "open"
+    fault: int | None = None
+
+
+@dataclass(slots=True)
+class RequestLog:
+    """Keeps the newest requests and wakes those who wait for one."""
+
+    entries: deque[Entry] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    last_change: float = 0.0
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, entry: Entry) -> None:
+        """Record a request that has just arrived."""
+        self.entries.append(entry)
+        self.changed()
+
+    def changed(self) -> None:
+        """Say that an entry came, moved bytes or ended."""
+        self.last_change = time.monotonic()
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def clear(self) -> None:
+        """Forget every request that is not under way."""
+        self.entries = deque((e for e in self.entries if e.state == "open"), maxlen=_KEPT)
+
+    async def until(self, met: Callable[[], bool], timeout: float) -> bool:
+        """Wait until a condition on the log is met; tell whether it was, within `timeout`."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not met():
+                    await self._changed.wait()
+        except TimeoutError:
+            return met()
+        return True
+
+    async def until_quiet(self, seconds: float, timeout: float) -> bool:
+        """Wait until nothing has happened for `seconds` from now on; tell whether that came."""
+        started = time.monotonic()
+        while (now := time.monotonic()) < started + timeout:
+            quiet_at = max(self.last_change, started) + seconds
+            if quiet_at <= now:
+                return True
+            await asyncio.sleep(quiet_at - now)
+        return False
+
+
+def select(
+    entries: Iterable[Entry], conditions: Mapping[str, str], received: int = 0
+) -> list[Entry]:
+    """Return the requests that moved at least `received` bytes and whose fields match the globs."""
+    return [
+        entry
+        for entry in entries
+        if entry.received >= received
+        and all(fnmatchcase(str(getattr(entry, key)), glob) for key, glob in conditions.items())
+    ]

@@ -1,0 +1,75 @@
+# `make help` lists what there is. Every target does its own set-up, and reuses what is there.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+IMAGE := bbc-packages-push-container-image:dev
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export REGISTRY_PORT ?= 5000
+
+python := .venv/made
+with_engine := test/setup/engine with
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: registry image ## Push a sample application to a local registry, and pull it back
+	@$(with_engine) test/setup/demo $(IMAGE)
+
+.PHONY: test
+test: unit integration system ## Run every test
+
+.PHONY: unit
+unit: $(python) ## Run the tests that need neither Engine nor registry
+	pytest test/unit
+
+.PHONY: integration
+integration: $(python) ## Test the package with a real Engine and the local registry
+	$(with_engine) pytest test/integration test/registry/tests
+
+.PHONY: system
+system: $(python) image ## Test the pipe's image, run as Pipelines runs it
+	$(with_engine) bats --print-output-on-failure test/system
+
+.PHONY: lint
+lint: $(python) ## Check everything that can be checked without running it
+	ruff check
+	ruff format --check
+	mypy
+	lint-imports --no-logo
+	hadolint $$(git ls-files '*Dockerfile')
+	shellcheck --external-sources $$(git grep -lE '^#!.*(sh|bats)$$|^# shellcheck shell=')
+	yamllint --strict .
+	check-jsonschema --builtin-schema vendor.bitbucket-pipelines bitbucket-pipelines.yml
+	test/setup/audit requirements.txt test/requirements.txt test/setup/sbom.txt
+
+.PHONY: image
+image: ## Build the pipe's image
+	@$(with_engine) test/setup/image $(IMAGE)
+
+.PHONY: registry
+registry: ## Start the local registry on 127.0.0.1:REGISTRY_PORT (5000)
+	@$(with_engine) test/registry/run start
+
+.PHONY: registry-stop
+registry-stop: ## Stop the local registry; its data stays
+	@$(with_engine) test/registry/run stop
+
+.PHONY: bench
+bench: $(python) image ## Measure the pipe beside docker push and skopeo copy
+	$(with_engine) test/bench/run $(IMAGE)
+
+.PHONY: lock
+lock: $(python) ## Take the newest versions of all Python packages
+	test/setup/lock
+
+.PHONY: clean
+clean: ## Stop and remove everything that make has made
+	@test/setup/clean
+
+$(python): requirements.txt test/requirements.txt
+	@test/setup/python
+	@touch $@

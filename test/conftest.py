@@ -1,0 +1,46 @@
+"""What holds for every test: unit tests open no socket, and nothing is skipped where CI is set."""
+
+import os
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+UNIT_TESTS = Path(__file__).parent / "unit"
+CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
+MISSING = {
+    "root": "needs root, for namespaces of its own" if os.geteuid() else "",
+    "private_engine": "" if shutil.which("dockerd") else "needs dockerd, for an Engine of its own",
+}
+"""Why tests with a marker cannot run here; nothing where they can."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(UNIT_TESTS):
+            item.add_marker("disable_socket")
+        for marker, reason in MISSING.items():
+            if reason and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _forbid_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _forbid_skip(report)
+    return report
+
+
+def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Make a skip a failure in CI: a test that may be left out there proves nothing."""
+    if CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"

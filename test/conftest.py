@@ -17,6 +17,7 @@ MISSING = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Apply what markers and folders say."""
     for item in items:
         if item.path.is_relative_to(UNIT_TESTS):
             item.add_marker("disable_socket")
@@ -27,6 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Look at what became of a test."""
     report = yield
     _forbid_skip(report)
     return report
@@ -34,6 +36,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Look at what became of a file of tests."""
     report = yield
     _forbid_skip(report)
     return report

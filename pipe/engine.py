@@ -14,7 +14,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, TLSParameter
 from docker.utils import kwargs_from_env
 
 from pipe import events
-from pipe.errors import EngineError, EngineUnreachableError, ImageNotFoundError, clean
+from pipe.errors import EngineError, EngineUnreachableError, ImageNotFoundError, clean, root_cause
 from pipe.image import Image, image_from
 from pipe.reference import Reference
 from pipe.settings import Credentials
@@ -63,11 +63,11 @@ class Engine:
                 clean(str(error)), fix="Check DOCKER_TLS_VERIFY and DOCKER_CERT_PATH."
             ) from error
         except (DockerException, requests.RequestException, OSError) as error:
-            raise self._unreachable(str(error)) from error
+            raise self._unreachable(root_cause(error)) from error
 
     def _unreachable(self, cause: str) -> EngineUnreachableError:
         return EngineUnreachableError(
-            f"{clean(self._host)}: {clean(cause, lines=1)}",
+            f"{clean(self._host)}: {cause}",
             fix="In a pipeline, add `docker` to the step's `services`. Elsewhere, start Docker Engine and mount its"
             " socket (-v /var/run/docker.sock:/var/run/docker.sock) or set DOCKER_HOST.",
         )
@@ -203,7 +203,7 @@ class PushStream:
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
             if isinstance(error, APIError):
                 self._events.put(events.Failed(str(error.explanation or error)))
-            self._events.put(events.StreamEnded(clean(str(error), lines=1) or type(error).__name__))
+            self._events.put(events.StreamEnded(root_cause(error)))
         finally:
             if self._response is not None:
                 self._response.close()

@@ -31,6 +31,29 @@ def clean(text: str, *, lines: int = 3, width: int = 300) -> str:
     return "\n".join([*kept[:lines], "…"] if len(kept) > lines else kept)
 
 
+def root_cause(error: BaseException) -> str:
+    """Say why an exception came about, in the words of the innermost one that it wraps.
+
+    Args:
+        error: Such as an exception of requests, which wraps those of urllib3, which wrap the system's.
+
+    Returns:
+        One line, fit to be shown.
+    """
+    return clean(str(causes(error)[-1]) or type(error).__name__, lines=1)
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """List an exception and those that it wraps, the innermost last."""
+    found: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in found:
+        found.append(current)
+        wrapped = [getattr(current, "reason", None), *reversed(current.args), current.__cause__]
+        current = next((inner for inner in wrapped if isinstance(inner, BaseException)), None)
+    return found
+
+
 class PipeError(Exception):
     """A failure that was foreseen: what happened, why as far as known, what to do.
 

@@ -24,6 +24,8 @@ _VALUE = re.compile(r"(?<![\w])(--?[\w-]+|\w+)=(\"[^\"]*\"|'[^']*'|\S+)")
 _OPTION = re.compile(
     r"(?i)(-{1,2}[\w-]*(?:password|passwd|token|secret|key|auth|credential)[\w-]*|\b(?:bearer|basic)|-[pu])\s+(\"[^\"]*\"|'[^']*'|\S+)"
 )
+_CONTENT = re.compile(r"\b(?:file|dir|multi):[0-9a-f]{64} in ")
+"""What the classic builder writes in place of the sources of ADD and COPY."""
 _URL_USER = re.compile(r"(?<=://)[^\s/@]+@")
 
 
@@ -116,7 +118,7 @@ def _match(diff_ids: list[str], entries: list[tuple[str, int]]) -> list[tuple[in
         certain = everyone or size > 0 or _verb(text) in _WITH_FILES
         if not certain or (diff_id == EMPTY_LAYER and size > 0):
             break
-        matched.append((size, instruction(text)))
+        matched.append((size, instruction(text) or None))
     return matched
 
 
@@ -153,7 +155,7 @@ def instruction(created_by: str, *, mask: bool = True) -> str:
         text = without_shell.removeprefix("#(nop)")
     elif without_shell != text:
         text = f"RUN {without_shell}"
-    text = " ".join(text.split())
+    text = _CONTENT.sub("… in ", " ".join(text.split()))
     if not mask:
         return text
     if text.split(" ", 1)[0].upper() in {"ENV", "ARG", "LABEL"}:

@@ -3,7 +3,7 @@
 import random
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 
 from pipe.about import About
@@ -38,13 +38,10 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
             raise ConfigurationError([f"the pipe takes no arguments but --version, not {' '.join(arguments)!r}."])
         run.push()
     except PipeError as error:
-        output.failure(error)
-        run.exit_code = error.exit_code
-    except Exception:  # noqa: BLE001
-        output.unexpected()
-        run.exit_code = UNEXPECTED
-    run.finish()
-    return run.exit_code
+        return run.finish(error.exit_code, lambda: output.failure(error))
+    except Exception as error:  # noqa: BLE001
+        return run.finish(UNEXPECTED, lambda: output.unexpected(error))
+    return run.finish(0)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
@@ -57,7 +54,6 @@ class _Run:
     """One run, as far as it came."""
 
     def __init__(self, output: Output, environment: Mapping[str, str]) -> None:
-        self.exit_code = 0
         self._output = output
         self._environment = environment
         self._settings: Settings | None = None
@@ -88,8 +84,18 @@ class _Run:
         )
         self._push.run()
 
-    def finish(self) -> None:
-        """Tell and write the result, also of a run that failed."""
+    def finish(self, exit_code: int, tell: Callable[[], None] = lambda: None) -> int:
+        """Tell and write the result, also of a run that failed, and end with what went wrong.
+
+        Args:
+            exit_code: What the process ends with.
+            tell: Tells what went wrong.
+
+        Returns:
+            The exit code.
+        """
         if self._push is not None and self._settings is not None:
-            result = self._push.result(self.exit_code)
+            result = self._push.result(exit_code)
             self._output.finish(result, self._settings.result_file, self._settings.variables_file)
+        tell()
+        return exit_code

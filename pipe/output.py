@@ -13,7 +13,7 @@ from colorlog import ColoredFormatter
 
 from pipe.errors import ConfigurationError, PipeError
 from pipe.redaction import Redaction
-from pipe.result import Result, TagStatus, table
+from pipe.result import Result, TagResult, TagStatus, table
 
 _SUCCESS = 25
 _FAILURE = 45
@@ -88,9 +88,9 @@ class Output:
         """Tell what went wrong, why, and what to do."""
         self._log.log(_FAILURE, str(error))
 
-    def unexpected(self) -> None:
+    def unexpected(self, error: Exception) -> None:
         """Tell of an exception that nobody foresaw, with its traceback."""
-        self._log.log(_FAILURE, "An unexpected error; please report it with this traceback.", exc_info=True)
+        self._log.log(_FAILURE, "An unexpected error; please report it with this traceback.", exc_info=error)
 
     def line(self, text: str) -> None:
         """Write a line for programs to read."""
@@ -109,7 +109,7 @@ class Output:
             self.info(text)
         for tag in result.tags:
             if tag.reference is None:
-                self._tell_missing(tag.status, str(tag.target), result.exit_code)
+                self._tell_missing(tag, alone=len(result.tags) == 1)
                 continue
             self.line(tag.reference)
             if tag.verified:
@@ -122,11 +122,11 @@ class Output:
         if variables_file is not None and result.digest is not None:
             self._write_variables(result, variables_file)
 
-    def _tell_missing(self, status: TagStatus, target: str, exit_code: int) -> None:
-        if status is TagStatus.WOULD_PUSH:
-            self.info(f"Would push: {target}")
-        elif exit_code:
-            self._log.log(_FAILURE, f"{status.capitalize()}: {target}")
+    def _tell_missing(self, tag: TagResult, *, alone: bool) -> None:
+        if tag.status is TagStatus.WOULD_PUSH:
+            self.info(f"Would push: {tag.target}")
+        elif not alone:
+            self._log.log(_FAILURE, f"{tag.status.capitalize()}: {tag.target}")
 
     def _write_result(self, result: Result, path: Path) -> None:
         """Write all of the file or nothing of it."""

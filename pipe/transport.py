@@ -14,7 +14,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
 from pipe import diagnosis
-from pipe.errors import ConfigurationError, clean
+from pipe.errors import ConfigurationError, causes, clean, root_cause
 from pipe.reference import Reference
 
 CONNECT_TIMEOUT = 10.0
@@ -155,20 +155,20 @@ class Transport:
         if isinstance(error, requests.exceptions.SSLError):
             if "CERTIFICATE_VERIFY_FAILED" not in str(error) and is_loopback(host):
                 return NoTLSError(str(error))
-            return diagnosis.certificate(self._target, _reason(error))
+            return diagnosis.certificate(self._target, root_cause(error))
         if tls and is_loopback(host) and isinstance(error, requests.ConnectionError) and not _never_connected(error):
             return NoTLSError(str(error))
         if isinstance(error, requests.exceptions.ProxyError):
-            return diagnosis.registry_failed(self._target, f"the proxy of HTTPS_PROXY failed: {_reason(error)}")
+            return diagnosis.registry_failed(self._target, f"the proxy of HTTPS_PROXY failed: {root_cause(error)}")
         if isinstance(error, requests.ConnectTimeout) or _never_connected(error):
-            return diagnosis.unreachable(self._target, _reason(error))
+            return diagnosis.unreachable(self._target, root_cause(error))
         if isinstance(error, requests.Timeout):
             return diagnosis.registry_failed(self._target, f"no answer within {READ_TIMEOUT:.0f} s")
         if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
-            return diagnosis.registry_failed(self._target, f"it names an address that is none: {_reason(error)}")
+            return diagnosis.registry_failed(self._target, f"it names an address that is none: {root_cause(error)}")
         if not isinstance(error, requests.RequestException | HTTPError):
             return ConfigurationError([f"REQUESTS_CA_BUNDLE names a file that cannot be read: {clean(str(error))}"])
-        return diagnosis.registry_failed(self._target, f"the connection broke: {_reason(error)}")
+        return diagnosis.registry_failed(self._target, f"the connection broke: {root_cause(error)}")
 
 
 def is_loopback(host: str) -> bool:
@@ -188,29 +188,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _causes(error: BaseException) -> list[BaseException]:
-    """List an error and what is wrapped in it, the innermost last."""
-    causes: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in causes:
-        causes.append(current)
-        inner = getattr(current, "reason", None) or next((a for a in current.args if isinstance(a, BaseException)), None)
-        current = inner if isinstance(inner, BaseException) else current.__cause__
-    return causes
-
-
 def _never_connected(error: BaseException) -> bool:
     """Tell whether a name did not resolve, a connection was refused, or none came about in time."""
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, NameResolutionError | ConnectTimeoutError | ConnectionRefusedError):
             return True
         if isinstance(cause, NewConnectionError) and isinstance(cause.__cause__, ConnectionRefusedError):
             return True
     return False
-
-
-def _reason(error: BaseException) -> str:
-    """Say why in the fewest words: the innermost error's."""
-    return clean(str(_causes(error)[-1]), lines=1)
-
-

@@ -183,14 +183,14 @@ class Catalogue:
         self._storage.remove_repository(package.path)
         return package
 
-    def delete_tag(self, slug: str, name: str, tag: str) -> None:
+    async def delete_tag(self, slug: str, name: str, tag: str) -> None:
         """Delete one tag, whatever else refers to its manifest; needs Write."""
         listed = self.package(slug, name, Role.WRITE)
         if not self._storage.remove_tag(listed.package.path, tag):
             raise Refused(404, f"There is no tag {tag!r} in package {listed.package.path!r}.")
         self._collector.ask()
 
-    def delete_package(self, slug: str, name: str) -> None:
+    async def delete_package(self, slug: str, name: str) -> None:
         """Delete an image with all its tags; needs Admin."""
         package = self.package(slug, name, Role.ADMIN).package
         self._packages.delete(package)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_PAUSE = 3600.0
+"""Seconds after which a collection runs that nobody asked for: an interrupted push asks nobody."""
+
 
 @dataclass(slots=True)
 class Collected:
@@ -55,11 +58,10 @@ class _Repository:
 class Collector:
     """Removes what nothing refers to, when asked and now and then."""
 
-    def __init__(self, storage: Storage, pushes: Pushes, lease: float, every: float) -> None:
+    def __init__(self, storage: Storage, pushes: Pushes, lease: float) -> None:
         self._storage = storage
         self._pushes = pushes
         self._lease = lease
-        self._every = every
         self._asked = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         pushes.on_tag.append(self._tag_pushed)
@@ -70,19 +72,19 @@ class Collector:
 
     async def run(self) -> None:
         """Collect whenever asked, when protection may have ended, and now and then."""
-        pause = self._every
+        pause = _PAUSE
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), pause)
             self._asked.clear()
-            pause = self._every
+            pause = _PAUSE
             try:
                 collected = await self.collect()
             except OSError:
                 log.exception("Garbage collection could not read or remove a file; it will retry.")
             else:
                 if collected.protected:
-                    pause = min(self._lease, self._every)
+                    pause = min(self._lease, _PAUSE)
 
     async def collect(self) -> Collected:
         """Remove all that neither a tag nor a push under way leads to."""
@@ -171,9 +173,7 @@ COLLECTOR: web.AppKey[Collector] = web.AppKey("collector", Collector)
 def add_to(app: web.Application) -> None:
     """Have the application collect garbage in the background."""
     context = app[CONTEXT]
-    collector = Collector(
-        Storage(context.storage), context.pushes, context.options.lease, context.options.collect_every
-    )
+    collector = Collector(Storage(context.storage), context.pushes, context.options.lease)
     app[COLLECTOR] = collector
 
     async def background(_: web.Application) -> AsyncIterator[None]:

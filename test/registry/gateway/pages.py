@@ -19,6 +19,8 @@ from registry.gateway.world import Role
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from aiohttp.typedefs import Handler
+
 _NOTICES = {
     "created": "The package is there. Push an image to it with the commands below.",
     "tag-deleted": "The tag is deleted. Its space is freed in the background.",
@@ -55,14 +57,11 @@ class Visit:
         return page(self.request, template, self.session, status, notice=notice, **values)
 
 
-Handler = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
-
-
 def visited(handler: Callable[[Visit], Awaitable[web.Response]]) -> Handler:
     """Let only visitors in who have logged in, and show them why something is refused."""
 
     @wraps(handler)
-    async def answer(request: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.StreamResponse:
         session = request.app[SESSIONS].find(request)
         if session is None:
             to = request.app.router["login"].url_for().with_query(next=request.path_qs)

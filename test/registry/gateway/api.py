@@ -1,0 +1,172 @@
+"""What the pages show and do, as JSON for tests: the same accounts by Basic login, same rules."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from functools import wraps
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from registry.gateway.catalogue import Catalogue, Refused
+from registry.gateway.collector import COLLECTOR
+from registry.gateway.context import CONTEXT
+from registry.gateway.login import authenticate
+from registry.gateway.world import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp.typedefs import Handler
+
+    from registry.gateway.catalogue import Listed, TagDetails
+
+_PACKAGE = "/api/packages/{workspace}/{package}"
+_TAG = _PACKAGE + "/tags/{tag}"
+_FIELDS = ("workspace", "name", "repository")
+
+
+def _known(
+    handler: Callable[[web.Request, Catalogue], Awaitable[web.Response]],
+) -> Handler:
+    """Let only known accounts in, and tell them why something is refused."""
+
+    @wraps(handler)
+    async def answer(request: web.Request) -> web.StreamResponse:
+        account = authenticate(request, request.app[CONTEXT].world)
+        if account is None:
+            headers = {"WWW-Authenticate": 'Basic realm="packages"'}
+            return web.json_response({"error": "log in with Basic"}, status=401, headers=headers)
+        try:
+            return await handler(request, Catalogue(request.app, account))
+        except Refused as refusal:
+            return web.json_response({"error": str(refusal)}, status=refusal.status)
+
+    return answer
+
+
+@_known
+async def show_workspace(request: web.Request, catalogue: Catalogue) -> web.Response:
+    """Answer with a workspace's repositories and the bytes it uses."""
+    workspace = catalogue.workspace(request.match_info["workspace"])
+    return web.json_response(
+        {
+            "workspace": workspace.slug,
+            "repositories": [asdict(each) for each in catalogue.repositories(workspace)],
+            "storage_used": catalogue.usage(workspace),
+        }
+    )
+
+
+@_known
+async def list_packages(request: web.Request, catalogue: Catalogue) -> web.Response:
+    """List a workspace's packages, or those of `?project=` or `?repository=`."""
+    packages = catalogue.packages(
+        request.match_info["workspace"],
+        request.query.get("project"),
+        request.query.get("repository"),
+    )
+    return web.json_response({"packages": [_package(listed) for listed in packages]})
+
+
+@_known
+async def create_package(request: web.Request, catalogue: Catalogue) -> web.Response:
+    """Create a package from an object with `workspace`, `name` and `repository`."""
+    if request.content_type != "application/json":
+        # No form of another site can send this type, whoever is logged in to this one.
+        raise Refused(415, "Send application/json.")
+    try:
+        fields = json.loads(await request.read())
+        values = [fields[name] for name in _FIELDS]
+    except (ValueError, TypeError, KeyError) as error:
+        raise Refused(400, f"Send an object with {', '.join(_FIELDS)}.") from error
+    if not all(isinstance(value, str) for value in values):
+        raise Refused(400, f"{', '.join(_FIELDS)} are texts.")
+    return web.json_response(asdict(catalogue.create(*values)), status=HTTPStatus.CREATED)
+
+
+@_known
+async def show_package(request: web.Request, catalogue: Catalogue) -> web.Response:
+    """Answer with an image and its tags, newest first."""
+    listed = catalogue.package(request.match_info["workspace"], request.match_info["package"])
+    tags = [_tag(catalogue.tag(listed, tag.name)) for tag in listed.tags]
+    return web.json_response({**_package(listed), "tags": tags})
+
+
+@_known
+async def show_tag(request: web.Request, catalogue: Catalogue) -> web.Response:
+    """Answer with a tag."""
+    listed = catalogue.package(request.match_info["workspace"], request.match_info["package"])
+    return web.json_response(_tag(catalogue.tag(listed, request.match_info["tag"])))
+
+
+@_known
+async def delete_tag(request: web.Request, catalogue: Catalogue) -> web.Response:
+    """Delete a tag."""
+    parts = request.match_info
+    await catalogue.delete_tag(parts["workspace"], parts["package"], parts["tag"])
+    return web.Response(status=HTTPStatus.NO_CONTENT)
+
+
+@_known
+async def delete_package(request: web.Request, catalogue: Catalogue) -> web.Response:
+    """Delete an image with all its tags."""
+    await catalogue.delete_package(request.match_info["workspace"], request.match_info["package"])
+    return web.Response(status=HTTPStatus.NO_CONTENT)
+
+
+@_known
+async def collect(request: web.Request, catalogue: Catalogue) -> web.Response:
+    """Collect garbage now, and answer with what that removed."""
+    if Role.ADMIN not in catalogue.account.roles.values():
+        raise Refused(403, "This needs the role Admin on some repository.")
+    return web.json_response(asdict(await request.app[COLLECTOR].collect()))
+
+
+def add_routes(app: web.Application) -> None:
+    """Add everything under `/api/` that the pages know."""
+    app.add_routes(
+        [
+            web.get("/api/workspaces/{workspace}", show_workspace),
+            web.get("/api/packages/{workspace}", list_packages),
+            web.post("/api/packages", create_package),
+            web.get(_PACKAGE, show_package),
+            web.delete(_PACKAGE, delete_package),
+            web.get(_TAG, show_tag),
+            web.delete(_TAG, delete_tag),
+            web.post("/api/collections", collect),
+        ]
+    )
+
+
+def _package(listed: Listed) -> dict[str, Any]:
+    return {
+        **asdict(listed.package),
+        "project": listed.repository.project,
+        "role": listed.role.name.lower(),
+        "tags": [tag.name for tag in listed.tags],
+        "size": listed.size,
+        "pushed": listed.pushed.isoformat() if listed.pushed else None,
+    }
+
+
+def _tag(details: TagDetails) -> dict[str, Any]:
+    return {
+        "name": details.tag.name,
+        "digest": details.tag.digest,
+        "media_type": details.media_type,
+        "size": details.size,
+        "pushed": details.tag.pushed.isoformat(),
+        "same": list(details.same),
+        "images": [
+            {
+                "digest": image.digest,
+                "platform": image.platform,
+                "size": image.size,
+                "layers": [{"digest": each.digest, "size": each.size} for each in image.layers],
+            }
+            for image in details.images
+        ],
+    }

@@ -97,7 +97,8 @@ def from_status(
         return package_not_found(target, said)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return LayerTooLargeError(
-            f"{target.domain} answers 413: {said}", fix="Split the largest layer over several instructions, or add less."
+            f"{target.domain} answers 413: {said}",
+            fix="Split the largest layer over several instructions, or add less.",
         )
     if status in _TEMPORARY_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return registry_failed(target, f"HTTP {status}: {said}", retry_after=retry_after)
@@ -153,11 +154,6 @@ _WORDS: tuple[tuple[str, Callable[[Reference, str], PipeError]], ...] = (
     (r"\bunauthorized\b|authentication required|no basic auth credentials", credentials_refused),
     (r"\bdenied\b|forbidden", push_denied),
     (r"tag does not exist|does not exist locally|no such image|No such image", _engine_error),
-    (
-        r"EOF|reset by peer|broken pipe|timeout|timed out|deadline exceeded|connection closed|use of closed|"
-        r"blob upload (?:invalid|unknown)|server misbehaving|temporary failure|network is unreachable|no route",
-        registry_failed,
-    ),
 )
 
 
@@ -173,7 +169,8 @@ def from_engine(target: Reference, message: str) -> PipeError:
         message: The Engine's words, as they came.
 
     Returns:
-        The error; where nothing is known of the words, a temporary failure of the registry.
+        The error; where nothing is known of the words (`EOF`, `broken pipe`, `blob upload invalid` …),
+        a temporary failure of the registry.
     """
     match = _STATUS.search(message)
     status = next((int(group) for group in match.groups() if group), 0) if match else 0

@@ -41,12 +41,12 @@ class Engine:
         self._environment = dict(environment)
 
     @cached_property
-    def _api(self) -> Any:
+    def _api(self) -> APIClient:
         return self._connect("auto", TIMEOUT)
 
-    def _connect(self, version: str, timeout: int | None) -> Any:
+    def _connect(self, version: str, timeout: int | None) -> APIClient:
         arguments: Any = kwargs_from_env(environment=self._environment)
-        api: Any = APIClient(version=version, timeout=timeout, **arguments)  # type: ignore[arg-type]
+        api = APIClient(version=version, timeout=timeout, **arguments)  # type: ignore[arg-type]
         # A proxy is meant for the registry; the Engine is this step's own.
         api.trust_env = False
         return api
@@ -94,7 +94,8 @@ class Engine:
             return image_from(inspected, self._api.history(inspected["Id"]))
 
     def _not_found(self, name: str) -> ImageNotFoundError:
-        there = sorted({tag for image in self._api.images() for tag in image.get("RepoTags") or [] if "<none>" not in tag})
+        tags = {tag for image in self._api.images() for tag in image.get("RepoTags") or []}
+        there = sorted(tag for tag in tags if "<none>" not in tag)
         wanted = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
         close = difflib.get_close_matches(wanted, there, n=3, cutoff=0.5)
         same = [tag for tag in there if tag.rpartition(":")[0] == wanted.rpartition(":")[0]]
@@ -177,7 +178,7 @@ class Engine:
 class PushStream:
     """A push under way: events come from a thread of its own, so that clocks go on while it is silent."""
 
-    def __init__(self, api: Any, target: Reference, credentials: Credentials) -> None:
+    def __init__(self, api: APIClient, target: Reference, credentials: Credentials) -> None:
         """Begin the push."""
         self._api = api
         self._events: queue.SimpleQueue[events.Event] = queue.SimpleQueue()

@@ -13,9 +13,6 @@ from pipe.reference import is_digest
 
 _RETRYING = re.compile(r"Retrying in ([0-9]{1,6}) seconds?")
 _DIGEST = re.compile(r"(?P<tag>[\w.-]+): digest: (?P<digest>sha256:[0-9a-f]{64}) size: [0-9]+")
-_MOUNTED = "Mounted from "
-_EXISTS = frozenset(("Layer already exists", "Already exists"))
-_WAITING = frozenset(("Preparing", "Waiting"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +115,13 @@ class StreamEnded:
     reason: str = ""
 
 
+_KINDS: dict[str, type[LayerEvent]] = {
+    "Preparing": Waiting,
+    "Waiting": Waiting,
+    "Pushed": Uploaded,
+    "Layer already exists": AlreadyThere,
+    "Already exists": AlreadyThere,
+}
 Event = LayerEvent | Pushed | Failed | Note | StreamEnded
 
 
@@ -161,20 +165,15 @@ def _layer(message: dict[str, object]) -> Event | None:
     layer, status = message.get("id"), message.get("status")
     if not isinstance(layer, str) or not isinstance(status, str):
         return None
-    retrying = _RETRYING.fullmatch(status)
-    if retrying:
-        return Retrying(layer, int(retrying[1]))
     if status == "Pushing":
         detail = message.get("progressDetail")
         counts = detail if isinstance(detail, dict) else {}
         return Uploading(layer, _count(counts.get("current")), _count(counts.get("total")))
-    if status in _EXISTS:
-        return AlreadyThere(layer)
-    if status in _WAITING:
-        return Waiting(layer)
-    if status.startswith(_MOUNTED):
-        return Mounted(layer)
-    return Uploaded(layer) if status == "Pushed" else None
+    retrying = _RETRYING.fullmatch(status)
+    if retrying:
+        return Retrying(layer, int(retrying[1]))
+    kind = Mounted if status.startswith("Mounted from ") else _KINDS.get(status)
+    return kind(layer) if kind else None
 
 
 def _count(value: object) -> int:

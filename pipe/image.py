@@ -14,8 +14,8 @@ SHORT_ID = 12
 SHOWN = 60
 """Characters of an instruction that a line of the log has room for."""
 
-_METADATA = frozenset(
-    "ARG CMD ENTRYPOINT ENV EXPOSE HEALTHCHECK LABEL MAINTAINER ONBUILD SHELL STOPSIGNAL USER VOLUME".split()
+_METADATA = re.compile(
+    r"ARG|CMD|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|SHELL|STOPSIGNAL|USER|VOLUME"
 )
 _WITH_FILES = frozenset(("ADD", "COPY", "RUN"))
 _SHELL = r"(?:/\S*/)?(?:ba|da|a|z|k)?sh(?:\s+-\w+|\s+pipefail)*?\s+-\w*c\s+"
@@ -111,7 +111,7 @@ def _match(diff_ids: list[str], entries: list[tuple[str, int]]) -> list[tuple[in
     bytes (`WORKDIR`, `RUN rm …`) may have made a layer or not; it surely did where all such
     entries are needed to make up the number of layers, or where the layer is the empty one.
     """
-    candidates = [(text, size) for text, size in entries if size > 0 or _verb(text) not in _METADATA]
+    candidates = [(text, size) for text, size in entries if size > 0 or not _METADATA.fullmatch(_verb(text))]
     everyone = len(candidates) == len(diff_ids)
     matched: list[tuple[int, str | None]] = []
     for diff_id, (text, size) in zip(diff_ids, candidates, strict=False):

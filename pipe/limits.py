@@ -5,7 +5,7 @@ have at most 32 GB, an upload times out after 7 minutes.
 """
 
 from pipe.errors import LayerTooLargeError, UploadTooSlowError
-from pipe.image import Image, Layer
+from pipe.image import Image
 from pipe.units import format_duration, format_size
 
 MAX_LAYER_SIZE = "32GB"
@@ -57,22 +57,20 @@ def too_large(label: str, size: int, limit: int, *, unpacked: bool) -> LayerTooL
     )
 
 
-def too_slow(layer: Layer | None, label: str, sent: int, total: int, seconds: float, limit: float) -> UploadTooSlowError:
+def too_slow(label: str, sizes: tuple[int, int], seconds: float, limit: float) -> UploadTooSlowError:
     """Make the error for an upload that passes the registry's timeout.
 
     Args:
-        layer: The layer where the Engine's name for it is known, else None.
         label: The layer, as people know it.
-        sent: Bytes sent so far.
-        total: Bytes of the layer, 0 where unknown.
+        sizes: Bytes sent so far, and bytes of the layer, 0 where unknown.
         seconds: How long the upload lasted.
         limit: Seconds that an upload may last.
 
     Returns:
         The error.
     """
+    sent, size = sizes
     rate = sent / seconds if seconds > 0 else 0.0
-    size = total or (layer.size if layer and layer.size else 0)
     needed = f"; all of it would need {format_duration(size / rate)}" if rate and size else ""
     of = f" of {format_size(size)}" if size else ""
     return UploadTooSlowError(

@@ -4,13 +4,15 @@ import random
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import FrameType
 
 from pipe.about import About
 from pipe.errors import ConfigurationError, PipeError, StoppedError
 from pipe.output import Output, check_result_file
-from pipe.push import Push
-from pipe.settings import Settings, secrets
+from pipe.push import Chance, Push
+from pipe.settings import Settings
+from pipe.variables import secrets
 
 UNEXPECTED = 1
 """Exit code of an error that nobody foresaw."""
@@ -35,12 +37,12 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
             output.line(str(About.read(environment)))
             return 0
         if arguments:
-            raise ConfigurationError([f"the pipe takes no arguments but --version, not {' '.join(arguments)!r}."])
+            run.refuse(arguments)
         run.push()
     except PipeError as error:
-        return run.finish(error.exit_code, lambda: output.failure(error))
+        return run.finish(error.exit_code, partial(output.failure, error))
     except Exception as error:  # noqa: BLE001
-        return run.finish(UNEXPECTED, lambda: output.unexpected(error))
+        return run.finish(UNEXPECTED, partial(output.unexpected, error))
     return run.finish(0)
 
 
@@ -58,6 +60,11 @@ class _Run:
         self._environment = environment
         self._settings: Settings | None = None
         self._push: Push | None = None
+
+    @staticmethod
+    def refuse(arguments: Sequence[str]) -> None:
+        """Say that the pipe takes variables, not arguments."""
+        raise ConfigurationError([f"the pipe takes no arguments but --version, not {' '.join(arguments)!r}."])
 
     def push(self) -> None:
         """Go from the environment to the verified result."""
@@ -78,9 +85,7 @@ class _Run:
             Engine(settings.docker),
             Registry(target, settings.credentials, transport, self._output.info),
             self._output,
-            clock=time.monotonic,
-            sleep=time.sleep,
-            random=random.random,
+            Chance(time.monotonic, time.sleep, random.random),
         )
         self._push.run()
 

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from pipe import limits
@@ -60,6 +61,21 @@ class Registry(Protocol):
         """Put a manifest under a tag."""
 
 
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Time and randomness, which tests pass in.
+
+    Attributes:
+        clock: Returns seconds that never go back.
+        sleep: Waits for seconds.
+        random: Returns a number from 0 up to 1.
+    """
+
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    random: Callable[[], float]
+
+
 class Push:
     """One run: every tag of one image, to one repository."""
 
@@ -69,10 +85,7 @@ class Push:
         engine: Engine,
         registry: Registry,
         report: Report,
-        *,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-        random: Callable[[], float],
+        chance: Chance,
     ) -> None:
         """Prepare; nothing happens yet.
 
@@ -81,17 +94,14 @@ class Push:
             engine: Has the image.
             registry: Is to have it.
             report: Tells people what happens.
-            clock: Returns seconds that never go back.
-            sleep: Waits for seconds.
-            random: Returns a number from 0 up to 1.
+            chance: Time and randomness.
         """
         self._settings = settings
         self._engine = engine
         self._registry = registry
         self._report = report
-        self._clock = clock
-        self._sleep = sleep
-        self._attempts = Attempts(settings.max_attempts, random)
+        self._chance = chance
+        self._attempts = Attempts(settings.max_attempts, chance.random)
         self._image: Image | None = None
         self._progress: Progress | None = None
         self._manifest: Manifest | None = None
@@ -145,7 +155,7 @@ class Push:
                     f"Attempt {self._attempts.made} of {self._attempts.maximum} failed. {error.summary}"
                     f"\nThe next one begins in {delay:.0f} s; layers that arrived are not sent again."
                 )
-                self._sleep(delay)
+                self._chance.sleep(delay)
 
     def _checked_image(self) -> tuple[Image, Progress]:
         """Find the image once, and refuse at once what cannot fit."""
@@ -210,8 +220,8 @@ class Push:
         progress.restart()
         limit = self._settings.max_layer_size
         undecided = image.size > limit and any(layer.size is None for layer in image.layers)
-        upload = Upload(target, self._settings.upload_timeout, limit, undecided, self._clock, self._report)
-        began = self._clock()
+        upload = Upload(target, self._settings.upload_timeout, limit, undecided, self._chance.clock, self._report)
+        began = self._chance.clock()
         with self._engine.tagged(image, target):
             stream = self._engine.push(target, self._settings.credentials)
             try:
@@ -222,7 +232,7 @@ class Push:
                 raise
             finally:
                 stream.close()
-        self._report.debug(f"The Engine pushed {digest} in {format_duration(self._clock() - began)}.")
+        self._report.debug(f"The Engine pushed {digest} in {format_duration(self._chance.clock() - began)}.")
         return digest
 
     def _verified(self, target: Reference, digest: str) -> TagResult:

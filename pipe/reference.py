@@ -12,9 +12,7 @@ REPOSITORY_MAXIMUM = 255
 TAG_MAXIMUM = 128
 """Characters of a tag; source: distribution/reference, `TagRegexp`."""
 
-COMPONENT_RULE = (
-    "lower-case letters and digits, with single '.', one or two '_' or any number of '-' only between them"
-)
+COMPONENT_RULE = "lower-case letters and digits, with single '.', one or two '_' or any number of '-' only between them"
 TAG_RULE = f"at most {TAG_MAXIMUM} letters, digits, '_', '.' and '-', not beginning with '.' or '-'"
 REGISTRY_RULE = "a host with an optional port, such as crg.apkg.io or 127.0.0.1:5000, without a scheme or a path"
 

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from requests.auth import AuthBase, HTTPBasicAuth
-
 from pipe import diagnosis
 from pipe.challenge import Challenge, parse_challenges
 from pipe.errors import CertificateError, ImageRefusedError, PipeError, UntrustedHostError
@@ -18,7 +16,7 @@ from pipe.manifest import MEDIA_TYPES, Manifest
 from pipe.reference import Reference, is_digest
 from pipe.retry import retry_after
 from pipe.settings import Credentials
-from pipe.transport import Answer, Bearer, NoTLSError, Request, Transport, is_loopback
+from pipe.transport import Answer, Basic, Bearer, NoTLSError, Request, Transport, is_loopback
 
 MANIFEST_BODY = 4 * 1024 * 1024
 """Bytes of a manifest that are read; source: distribution-spec, a registry takes at least 4 MiB."""
@@ -63,7 +61,7 @@ class Registry:
         self._tell = tell
         self._clock = clock
         self._base = ""
-        self._auth: AuthBase = Bearer()
+        self._auth: Basic | Bearer = Bearer()
         self._challenge: Challenge | None = None
         self._expires = 0.0
 
@@ -185,14 +183,10 @@ class Registry:
         if "bearer" in challenges:
             self._log_in(challenges["bearer"])
             return True
-        if "basic" in challenges and not isinstance(self._auth, HTTPBasicAuth):
-            self._auth = self._basic()
+        if "basic" in challenges and not isinstance(self._auth, Basic):
+            self._auth = Basic(self._credentials)
             return True
         return False
-
-    def _basic(self) -> HTTPBasicAuth:
-        # requests would encode text as Latin-1, where the rest of the world takes UTF-8.
-        return HTTPBasicAuth(self._credentials.username.encode(), self._credentials.token.encode())
 
     def _log_in(self, challenge: Challenge) -> None:
         """Get a bearer token from the realm that the challenge names."""
@@ -202,7 +196,7 @@ class Registry:
         query["scope"] = f"repository:{self._target.path}:pull,push"
         asked = self._clock()
         try:
-            answer = self._transport.send(Request("GET", realm.geturl(), {}, query), self._basic())
+            answer = self._transport.send(Request("GET", realm.geturl(), {}, query), Basic(self._credentials))
         except CertificateError as error:
             if foreign:
                 raise self._untrusted(realm, "for a token, and its certificate is not trusted") from error

@@ -10,6 +10,7 @@ from pipe.errors import ConfigurationError
 from pipe.reference import (
     COMPONENT_RULE,
     REGISTRY_RULE,
+    REPOSITORY_MAXIMUM,
     TAG_RULE,
     Reference,
     is_component,
@@ -20,61 +21,11 @@ from pipe.reference import (
     suggestion,
 )
 from pipe.units import parse_duration, parse_size
-
-REGISTRY = "crg.apkg.io"
-"""Host of Bitbucket's container registry; source: Atlassian, "Working with the container registry"."""
-
-MAX_ATTEMPTS = "3"
-"""Pushes tried, so that a hiccup of the registry does not fail a step, but a breakdown ends soon."""
-COUNT_MAXIMUM = 1000
-"""Of attempts and of tags: more is a slip of the pen."""
-CREDENTIALS = (
-    ("BITBUCKET_PACKAGES_USERNAME", "BITBUCKET_PACKAGES_TOKEN"),
-    ("ATLASSIAN_ACCOUNT_EMAIL", "ATLASSIAN_API_TOKEN"),
-)
-"""Pairs of variables, the first complete one counts; source: Atlassian's page, and `resolve_auth` of
-bitbucket-pipes-toolkit for the names outside Pipelines."""
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """A variable that users set.
-
-    Attributes:
-        name: Its name in the environment.
-        default: What counts where it is not set, as README says it; None where nothing does.
-        context: Whether it is usually taken from the step's own environment.
-        secret: Whether its value must never be shown.
-    """
-
-    name: str
-    default: str | None = None
-    context: bool = False
-    secret: bool = False
-
-
-VARIABLES = (
-    Variable("IMAGE_NAME"),
-    Variable("TAGS", "the tag of `IMAGE_NAME`, else `latest`"),
-    Variable(
-        "PACKAGE_NAME", "what follows `<REGISTRY>/<WORKSPACE>/` in `IMAGE_NAME`, else its last path component"
-    ),
-    Variable("WORKSPACE", "$BITBUCKET_WORKSPACE", context=True),
-    Variable("REGISTRY", REGISTRY),
-    Variable("BITBUCKET_PACKAGES_USERNAME", "$BITBUCKET_PACKAGES_USERNAME", context=True),
-    Variable("BITBUCKET_PACKAGES_TOKEN", "$BITBUCKET_PACKAGES_TOKEN", context=True, secret=True),
-    Variable("ATLASSIAN_ACCOUNT_EMAIL"),
-    Variable("ATLASSIAN_API_TOKEN", secret=True),
-    Variable("MAX_LAYER_SIZE", limits.MAX_LAYER_SIZE),
-    Variable("UPLOAD_TIMEOUT", limits.UPLOAD_TIMEOUT),
-    Variable("MAX_ATTEMPTS", MAX_ATTEMPTS),
-    Variable("DRY_RUN", "false"),
-    Variable("RESULT_FILE"),
-    Variable("DEBUG", "false"),
-)
-"""Every variable that users may set, in the order of README."""
+from pipe.variables import CREDENTIALS, MAX_ATTEMPTS, REGISTRY
 
 _BOOLEANS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
+COUNT_MAXIMUM = 1000
+"""Of attempts and of tags: more is a slip of the pen."""
 _SHOWN_MAXIMUM = 80
 Value = TypeVar("Value")
 
@@ -175,7 +126,7 @@ class _Reader:
             docker={name: value for name, value in self.values.items() if name.startswith("DOCKER_")},
         )
         if not self.problems and not is_path(settings.repository):
-            self._problem("PACKAGE_NAME", settings.repository, "shorter: workspace and package have at most 255 characters")
+            self._problem("PACKAGE_NAME", settings.repository, f"shorter: at most {REPOSITORY_MAXIMUM} characters")
         if self.problems:
             raise ConfigurationError(self.problems)
         return settings
@@ -282,27 +233,14 @@ class _Reader:
         return Credentials("", "")
 
 
-def secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Find what must never be shown, also where the rest of the environment is not valid.
-
-    Args:
-        environment: Such as `os.environ`.
-
-    Returns:
-        The values of secret variables, as given and without surrounding white space.
-    """
-    values = [environment.get(variable.name, "") for variable in VARIABLES if variable.secret]
-    return tuple(dict.fromkeys(text for value in values for text in (value, value.strip()) if text))
-
-
 def _parse_boolean(text: str) -> bool:
     try:
         return _BOOLEANS[text.lower()]
     except KeyError:
-        raise ValueError("true or false") from None  # noqa: EM101, TRY003
+        raise ValueError("true or false") from None
 
 
 def _parse_count(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= COUNT_MAXIMUM:
-        raise ValueError(f"a whole number from 1 to {COUNT_MAXIMUM}")  # noqa: EM102, TRY003
+        raise ValueError(f"a whole number from 1 to {COUNT_MAXIMUM}")
     return int(text)

@@ -6,16 +6,16 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from requests.auth import AuthBase
+from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
 from pipe import diagnosis
 from pipe.errors import ConfigurationError, causes, clean, root_cause
 from pipe.reference import Reference
+from pipe.settings import Credentials
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to wait for a connection."""
@@ -77,6 +77,14 @@ class Answer:
         return clean(self.body.decode("utf-8", "replace")) or f"HTTP {self.status}"
 
 
+class Basic(HTTPBasicAuth):
+    """Shows user name and token, in UTF-8 where requests would take text for Latin-1."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        """Keep the credentials."""
+        super().__init__(credentials.username.encode(), credentials.token.encode())
+
+
 class Bearer(AuthBase):
     """Shows a bearer token, or nothing; any such object keeps requests from looking into ~/.netrc."""
 
@@ -84,7 +92,7 @@ class Bearer(AuthBase):
         """Keep the token."""
         self._token = token
 
-    def __call__(self, request: Any) -> Any:
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the header that shows the token."""
         if self._token:
             request.headers["Authorization"] = f"Bearer {self._token}"
@@ -136,7 +144,9 @@ class Transport:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return Answer(response.status_code, response.headers, self._body(response, request.maximum), request.url)
+                return Answer(
+                    response.status_code, response.headers, self._body(response, request.maximum), request.url
+                )
         except (requests.RequestException, HTTPError, OSError) as error:
             raise self._failure(error, host, tls=request.url.startswith("https:")) from error
 
@@ -152,23 +162,20 @@ class Transport:
         return body
 
     def _failure(self, error: Exception, host: str, *, tls: bool) -> Exception:
+        """Tell what it means that there is no answer."""
+        reason = root_cause(error)
+        if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return diagnosis.certificate(self._target, reason)
+        never_connected = _never_connected(error)
+        if tls and is_loopback(host) and isinstance(error, requests.ConnectionError) and not never_connected:
+            return NoTLSError(reason)
         if isinstance(error, requests.exceptions.SSLError):
-            if "CERTIFICATE_VERIFY_FAILED" not in str(error) and is_loopback(host):
-                return NoTLSError(str(error))
-            return diagnosis.certificate(self._target, root_cause(error))
-        if tls and is_loopback(host) and isinstance(error, requests.ConnectionError) and not _never_connected(error):
-            return NoTLSError(str(error))
-        if isinstance(error, requests.exceptions.ProxyError):
-            return diagnosis.registry_failed(self._target, f"the proxy of HTTPS_PROXY failed: {root_cause(error)}")
-        if isinstance(error, requests.ConnectTimeout) or _never_connected(error):
-            return diagnosis.unreachable(self._target, root_cause(error))
-        if isinstance(error, requests.Timeout):
-            return diagnosis.registry_failed(self._target, f"no answer within {READ_TIMEOUT:.0f} s")
-        if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
-            return diagnosis.registry_failed(self._target, f"it names an address that is none: {root_cause(error)}")
+            return diagnosis.certificate(self._target, reason)
         if not isinstance(error, requests.RequestException | HTTPError):
             return ConfigurationError([f"REQUESTS_CA_BUNDLE names a file that cannot be read: {clean(str(error))}"])
-        return diagnosis.registry_failed(self._target, f"the connection broke: {root_cause(error)}")
+        if never_connected and not isinstance(error, requests.exceptions.ProxyError):
+            return diagnosis.unreachable(self._target, reason)
+        return diagnosis.registry_failed(self._target, _told(error, reason))
 
 
 def is_loopback(host: str) -> bool:
@@ -196,3 +203,11 @@ def _never_connected(error: BaseException) -> bool:
         if isinstance(cause, NewConnectionError) and isinstance(cause.__cause__, ConnectionRefusedError):
             return True
     return False
+
+
+def _told(error: BaseException, reason: str) -> str:
+    if isinstance(error, requests.exceptions.ProxyError):
+        return f"the proxy of HTTPS_PROXY failed: {reason}"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {READ_TIMEOUT:.0f} s"
+    return f"the connection broke: {reason}"

@@ -121,7 +121,7 @@ class Upload:
         exhausted = progress.exhausted
         if exhausted is not None:
             error.temporary = False
-            error.cause += f" The Engine began {exhausted.label} {exhausted.retries + 1} times, each from its first byte."
+            error.cause += f" The Engine sent {exhausted.label} {exhausted.retries + 1} times from its first byte."
         return error
 
     @staticmethod
@@ -163,9 +163,7 @@ class Upload:
                 )
 
     def _too_slow(self, upload: LayerProgress, now: float) -> PipeError:
-        return limits.too_slow(
-            upload.layer, upload.label, upload.current, upload.total, upload.elapsed(now), self.timeout
-        )
+        return limits.too_slow(upload.label, (upload.current, upload.total), upload.elapsed(now), self.timeout)
 
 
 def _interrupted(cause: str) -> PushInterruptedError:

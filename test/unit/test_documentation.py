@@ -10,7 +10,7 @@ import yaml
 from semversioner import Semversioner  # type: ignore[import-untyped] # it ships no types
 
 from pipe.errors import PipeError, StoppedError
-from pipe.settings import VARIABLES
+from pipe.variables import VARIABLES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from registry.gateway import api, collector, pages
 from registry.gateway.callers import TOKEN_PATH, Gate
 from registry.gateway.context import CONTEXT
 from registry.gateway.controls import Controls
@@ -26,7 +27,7 @@ def create_app(context: Context, backend: Backend) -> web.Application:
     """Return the application that serves the API and the pages."""
     log, faults = RequestLog(), Faults()
     gate = Gate(context, Tokens(context.options.token_lifetime, time.time))
-    registry = Registry(context, backend, gate, Uploads(context, backend))
+    registry = Registry(context, backend, gate, Uploads(context))
     app = web.Application(middlewares=[recorder(log, faults, gate), no_traceback])
     app[CONTEXT] = context
     app.on_response_prepare.append(replace_headers)
@@ -34,4 +35,7 @@ def create_app(context: Context, backend: Backend) -> web.Application:
     app.router.add_routes(Controls(context.world, faults, log).routes())
     app.router.add_route("*", "/v2", registry.handle)
     app.router.add_route("*", "/v2/{rest:.*}", registry.handle)
+    collector.add_to(app)
+    api.add_routes(app)
+    pages.add_routes(app)
     return app

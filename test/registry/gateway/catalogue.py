@@ -87,6 +87,7 @@ class Catalogue:
         self.account = account
         self._world = context.world
         self._packages = context.packages
+        self._pushes = context.pushes
         self._storage = Storage(context.storage)
         self._collector = app[COLLECTOR]
         self._delay = timedelta(seconds=context.options.visible_delay)
@@ -185,16 +186,19 @@ class Catalogue:
 
     async def delete_tag(self, slug: str, name: str, tag: str) -> None:
         """Delete one tag, whatever else refers to its manifest; needs Write."""
-        listed = self.package(slug, name, Role.WRITE)
-        if not self._storage.remove_tag(listed.package.path, tag):
-            raise Refused(404, f"There is no tag {tag!r} in package {listed.package.path!r}.")
+        repository = self.package(slug, name, Role.WRITE).package.path
+        async with self._pushes.manifest_lock(repository):
+            removed = self._storage.remove_tag(repository, tag)
+        if not removed:
+            raise Refused(404, f"There is no tag {tag!r} in package {repository!r}.")
         self._collector.ask()
 
     async def delete_package(self, slug: str, name: str) -> None:
         """Delete an image with all its tags; needs Admin."""
         package = self.package(slug, name, Role.ADMIN).package
-        self._packages.delete(package)
-        self._storage.remove_repository(package.path)
+        async with self._pushes.manifest_lock(package.path):
+            self._packages.delete(package)
+            self._storage.remove_repository(package.path)
         self._collector.ask()
 
     def _readable(self, workspace: Workspace) -> bool:

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PAUSE = 3600.0
-"""Seconds after which a collection runs that nobody asked for: an interrupted push asks nobody."""
-
 
 @dataclass(slots=True)
 class Collected:
@@ -58,10 +55,11 @@ class _Repository:
 class Collector:
     """Removes what nothing refers to, when asked and now and then."""
 
-    def __init__(self, storage: Storage, pushes: Pushes, lease: float) -> None:
+    def __init__(self, storage: Storage, pushes: Pushes, lease: float, every: float) -> None:
         self._storage = storage
         self._pushes = pushes
         self._lease = lease
+        self._every = every
         self._asked = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         pushes.on_tag.append(self._tag_pushed)
@@ -72,19 +70,19 @@ class Collector:
 
     async def run(self) -> None:
         """Collect whenever asked, when protection may have ended, and now and then."""
-        pause = _PAUSE
+        pause = self._every
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), pause)
             self._asked.clear()
-            pause = _PAUSE
+            pause = self._every
             try:
                 collected = await self.collect()
             except OSError:
                 log.exception("Garbage collection could not read or remove a file; it will retry.")
             else:
                 if collected.protected:
-                    pause = min(self._lease, _PAUSE)
+                    pause = min(self._lease, self._every)
 
     async def collect(self) -> Collected:
         """Remove all that neither a tag nor a push under way leads to."""
@@ -173,7 +171,9 @@ COLLECTOR: web.AppKey[Collector] = web.AppKey("collector", Collector)
 def add_to(app: web.Application) -> None:
     """Have the application collect garbage in the background."""
     context = app[CONTEXT]
-    collector = Collector(Storage(context.storage), context.pushes, context.options.lease)
+    options = context.options
+    storage = Storage(context.storage)
+    collector = Collector(storage, context.pushes, options.lease, options.collect_every)
     app[COLLECTOR] = collector
 
     async def background(_: web.Application) -> AsyncIterator[None]:

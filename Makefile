@@ -32,7 +32,7 @@ integration: $(python) ## Test the package with a real Engine and the local regi
 
 .PHONY: system
 system: $(python) image ## Test the pipe's image, run as Pipelines runs it
-	$(with_engine) bats --print-output-on-failure test/system
+	$(with_engine) test/setup/bats test/setup/tests test/system
 
 .PHONY: lint
 lint: $(python) ## Check everything that can be checked without running it

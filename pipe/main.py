@@ -30,9 +30,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """
     output = Output(secrets(environment), colour=not environment.get("NO_COLOR"))
     run = _Run(output, environment)
+    stop = _Stop()
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _stop)
         if list(arguments) == ["--version"]:
             output.line(str(About.read(environment)))
             return 0
@@ -40,16 +39,27 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
             run.refuse(arguments)
         run.push()
     except PipeError as error:
+        # A library may have taken the signal's exception for a failure of its own.
+        error = stop.error or error
         return run.finish(error.exit_code, partial(output.failure, error))
     except Exception as error:  # noqa: BLE001
         return run.finish(UNEXPECTED, partial(output.unexpected, error))
     return run.finish(0)
 
 
-def _stop(number: int, _frame: FrameType | None) -> None:
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, signal.SIG_IGN)
-    raise StoppedError(number)
+class _Stop:
+    """Turns the first signal into an exception, and leaves the way out undisturbed by further ones."""
+
+    def __init__(self) -> None:
+        self.error: StoppedError | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self)
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.SIG_IGN)
+        self.error = StoppedError(number)
+        raise self.error
 
 
 class _Run:

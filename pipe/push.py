@@ -1,6 +1,5 @@
 """The use case: check → tag → push → verify, for every tag, as often as it is worth it."""
 
-import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pipe.errors import (
     PipeError,
     PushInterruptedError,
     RegistryUnreachableError,
+    StoppedError,
 )
 from pipe.image import Image
 from pipe.layers import layer_results
@@ -162,9 +162,9 @@ class Push:
         if self._image is None or self._progress is None:
             self._image = self._engine.image(self._settings.image)
             self._progress = Progress(self._image)
-            self._report.info(
-                f"Image {self._settings.image}: {len(self._image.layers)} layers, {format_size(self._image.size)}."
-            )
+            layers = len(self._image.layers)
+            size = format_size(self._image.size)
+            self._report.info(f"Image {self._settings.image}: {layers} layer{'s'[: layers != 1]}, {size}.")
             limits.check_layers(self._image, self._settings.max_layer_size)
         return self._image, self._progress
 
@@ -259,16 +259,23 @@ class Push:
 
     def _learn(self, digest: str) -> None:
         """Read the manifest for further tags and for the result; the push is done without it."""
-        with contextlib.suppress(PipeError):
-            manifest = self._registry.manifest(digest)
-            if manifest is not None and manifest.digest == digest:
-                self._remember(manifest)
+        manifest = self._read(digest)
+        if manifest is not None and manifest.digest == digest:
+            self._remember(manifest)
 
     def _remember(self, manifest: Manifest) -> None:
         self._manifest = self._images = manifest
         if len(manifest.images) == 1:
-            with contextlib.suppress(PipeError):
-                self._images = self._registry.manifest(manifest.images[0])
+            self._images = self._read(manifest.images[0])
+
+    def _read(self, digest: str) -> Manifest | None:
+        try:
+            return self._registry.manifest(digest)
+        except StoppedError:
+            raise
+        except PipeError as error:
+            self._report.debug(f"The manifest {digest} could not be read. {error.summary}")
+            return None
 
 
 _AGAIN = "Run the step again; if it lasts, look at Bitbucket's status page."

@@ -158,7 +158,7 @@ class Transport:
                 break
             body += piece
             if self._clock() > deadline:
-                raise diagnosis.registry_failed(self._target, f"no whole answer in {READ_TIMEOUT:.0f} s")
+                raise diagnosis.registry_failed(self._target, "no whole answer in time")
         return body
 
     def _failure(self, error: Exception, host: str, *, tls: bool) -> Exception:
@@ -209,5 +209,5 @@ def _told(error: BaseException, reason: str) -> str:
     if isinstance(error, requests.exceptions.ProxyError):
         return f"the proxy of HTTPS_PROXY failed: {reason}"
     if isinstance(error, requests.Timeout):
-        return f"no answer within {READ_TIMEOUT:.0f} s"
+        return "no answer in time"
     return f"the connection broke: {reason}"

@@ -7,7 +7,7 @@ from typing import Protocol
 from pipe import events, limits
 from pipe.diagnosis import from_engine
 from pipe.errors import LayerTooLargeError, PipeError, PushInterruptedError
-from pipe.progress import LayerProgress, Progress
+from pipe.progress import ENGINE_ATTEMPTS, LayerProgress, Progress
 from pipe.reference import Reference
 from pipe.units import format_duration
 
@@ -138,8 +138,8 @@ class Upload:
         if self._ended_by_registry(upload, now):
             raise self._too_slow(upload, now)
         self.report.warning(
-            f"{upload.label}: the registry broke off the upload; the Engine begins it again"
-            f" in {upload.countdown} s (time {upload.retries})."
+            f"{upload.label}: its upload failed; the Engine begins it again in {upload.countdown} s"
+            f" (retry {upload.retries} of {ENGINE_ATTEMPTS - 1})."
         )
 
     def _ended_by_registry(self, upload: LayerProgress, now: float) -> bool:

@@ -76,4 +76,3 @@ clean: ## Stop and remove everything that make has made
 
 $(python): requirements.txt test/requirements.txt
 	@test/setup/python
-	@touch $@

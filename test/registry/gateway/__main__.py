@@ -76,14 +76,10 @@ async def _serve(context: Context) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running_backend(options.storage) as (backend, ended):
-        runner = web.AppRunner(
-            create_app(context, backend), access_log=None, shutdown_timeout=_STOP_SECONDS
-        )
+        runner = web.AppRunner(create_app(context, backend), access_log=None, shutdown_timeout=_STOP_SECONDS)
         await runner.setup()
         try:
-            await web.TCPSite(
-                runner, options.host, options.port, ssl_context=_tls(options)
-            ).start()
+            await web.TCPSite(runner, options.host, options.port, ssl_context=_tls(options)).start()
             _LOGGER.info("serving on %s:%s", options.host, options.port)
             stopped = asyncio.create_task(stop.wait())
             await asyncio.wait((stopped, ended), return_when=asyncio.FIRST_COMPLETED)

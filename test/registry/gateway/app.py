@@ -12,7 +12,7 @@ from registry.gateway.callers import TOKEN_PATH, Gate
 from registry.gateway.context import CONTEXT
 from registry.gateway.controls import Controls
 from registry.gateway.faults import Faults
-from registry.gateway.middlewares import no_traceback, recorder, replace_headers
+from registry.gateway.middlewares import finish_headers, no_traceback, recorder
 from registry.gateway.request_log import RequestLog
 from registry.gateway.tokens import Tokens
 from registry.gateway.uploads import Uploads
@@ -30,7 +30,7 @@ def create_app(context: Context, backend: Backend) -> web.Application:
     registry = Registry(context, backend, gate, Uploads(context))
     app = web.Application(middlewares=[recorder(log, faults, gate), no_traceback])
     app[CONTEXT] = context
-    app.on_response_prepare.append(replace_headers)
+    app.on_response_prepare.append(finish_headers)
     app.router.add_get(TOKEN_PATH, gate.issue)
     app.router.add_routes(Controls(context.world, faults, log).routes())
     app.router.add_route("*", "/v2", registry.handle)

@@ -85,13 +85,11 @@ async def _start(address: str, storage: Path) -> asyncio.subprocess.Process:
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "REGISTRY_HTTP_ADDR": address,
         "REGISTRY_HTTP_SECRET": secrets.token_hex(16),
-        "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": str(storage.resolve()),
+        "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": str(storage),
         "OTEL_TRACES_EXPORTER": "none",
     }
     try:
-        return await asyncio.create_subprocess_exec(
-            _PROGRAM, "serve", str(_CONFIGURATION), env=environment
-        )
+        return await asyncio.create_subprocess_exec(_PROGRAM, "serve", str(_CONFIGURATION), env=environment)
     except FileNotFoundError as error:
         raise BackendError(f"{_PROGRAM} is not installed (Debian: docker-registry)") from error
 

@@ -30,9 +30,7 @@ class RequestBody:
     and can clean up; where the client or a fault ends it, it breaks off.
     """
 
-    def __init__(
-        self, request: web.Request, exchange: Exchange, room: int, deadline: float | None = None
-    ) -> None:
+    def __init__(self, request: web.Request, exchange: Exchange, room: int, deadline: float | None = None) -> None:
         """Read at most `room` bytes, until `deadline` (time of the event loop)."""
         self.ended: Ended | None = None
         self.struck: Struck | None = None
@@ -53,7 +51,7 @@ class RequestBody:
 
         """
         try:
-            while chunk := await self._next():
+            while self.ended is None and (chunk := await self._next()):
                 if self.size + len(chunk) > self._room:
                     self.ended = Ended.TOO_LARGE
                     return

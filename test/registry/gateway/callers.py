@@ -30,7 +30,6 @@ class Caller:
     """An account, by Basic credentials (`access` is None: no scope narrows it) or by a token."""
 
     account: Account
-    push: str
     access: Mapping[str, frozenset[str]] | None
 
     def in_scope(self, repository: str, action: str) -> bool:
@@ -51,12 +50,12 @@ class Gate:
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             account = authenticate(request, self._context.world)
-            return Caller(account, account.name, None) if account else None
+            return Caller(account, None) if account else None
         token = self._tokens.read(text.strip())
         if token is None:
             return None
         account = self._context.world.accounts[token.account]
-        return Caller(account, token.identifier, token.access)
+        return Caller(account, token.access)
 
     async def issue(self, request: web.Request) -> web.Response:
         """Answer `GET /token`: a token for what was asked for and is allowed."""

@@ -110,13 +110,10 @@ class Catalogue:
         return [
             repository
             for repository in workspace.repositories.values()
-            if project in (None, repository.project)
-            and self.account.role_on(workspace.slug, repository.slug) >= role
+            if project in (None, repository.project) and self.account.role_on(workspace.slug, repository.slug) >= role
         ]
 
-    def packages(
-        self, slug: str, project: str | None = None, repository: str | None = None
-    ) -> list[Listed]:
+    def packages(self, slug: str, project: str | None = None, repository: str | None = None) -> list[Listed]:
         """List a workspace's packages, or those of one project or repository; 404 if unknown."""
         workspace = self.workspace(slug)
         readable = self.repositories(workspace, project=project)
@@ -155,9 +152,7 @@ class Catalogue:
     def usage(self, workspace: Workspace) -> int:
         """Return the bytes that a workspace takes, each blob counted once."""
         return self._size(
-            digest
-            for repository in self._storage.repositories(workspace.slug)
-            for digest in self._contents(repository)
+            digest for repository in self._storage.repositories(workspace.slug) for digest in self._contents(repository)
         )
 
     def create(self, slug: str, name: str, repository: str) -> Package:

@@ -124,9 +124,7 @@ class Collector:
             layers=[digest for digest in layers if digest not in tagged],
         )
 
-    async def _remove_manifests(
-        self, name: str, found: _Repository, guard: Guard, collected: Collected
-    ) -> None:
+    async def _remove_manifests(self, name: str, found: _Repository, guard: Guard, collected: Collected) -> None:
         # A list goes before its members: while it is there, a client that is told of it may count
         # on them.
         for digest in found.manifests:
@@ -136,9 +134,7 @@ class Collector:
             elif self._storage.remove_revision(name, digest):
                 collected.manifests += 1
 
-    async def _remove_layers(
-        self, name: str, found: _Repository, guard: Guard, collected: Collected
-    ) -> None:
+    async def _remove_layers(self, name: str, found: _Repository, guard: Guard, collected: Collected) -> None:
         for digest in found.layers:
             await asyncio.sleep(0)
             if guard.protects(digest):

@@ -15,3 +15,11 @@ def oci_error(
     """Return an answer with the specification's JSON error body."""
     error = {"code": code, "message": message, "detail": detail}
     return web.json_response({"errors": [error]}, status=status, headers=headers)
+
+
+class RefusedError(Exception):
+    """A request is not served; `answer` says why."""
+
+    def __init__(self, answer: web.Response) -> None:
+        super().__init__(answer.reason)
+        self.answer = answer

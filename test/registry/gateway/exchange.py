@@ -38,9 +38,7 @@ EXCHANGE = "exchange"
 class Exchange:
     """Counts the bytes of a request and its answer, and lets its fault slow or end them."""
 
-    def __init__(
-        self, request: web.Request, entry: Entry, log: RequestLog, fault: Fault | None
-    ) -> None:
+    def __init__(self, request: web.Request, entry: Entry, log: RequestLog, fault: Fault | None) -> None:
         """Begin; a slow link must not hide in the buffers of the receiving socket."""
         self.entry = entry
         self.fault = fault
@@ -105,7 +103,8 @@ class Exchange:
         fault = self.fault
         assert fault is not None  # noqa: S101 - only a fault sets the count that led here
         if fault.hang:
-            while not fault.removed and not is_gone(self._request):
+            # Nothing tells a handler that its client has gone.
+            while not fault.removed and not is_gone(self._request):  # noqa: ASYNC110
                 await asyncio.sleep(_LOOK_AGAIN)
         if fault.answer is None:
             cut(self._request, reset=fault.cut != "close")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from registry.gateway.request_log import Entry
 
 _ANSWER_KEYS = {"status": int, "headers": dict, "body": str, "body_bytes": int}
@@ -140,16 +141,12 @@ def read_fault(identifier: int, description: object) -> Fault:
     if sum((fault.hang, fault.cut is not None, fault.answer is not None)) > 1:
         raise FaultError("a fault has at most one of answer, cut and hang")
     if not (fault.ends or fault.wait or fault.bytes_per_second or fault.replace_headers):
-        raise FaultError(
-            "a fault needs one of answer, cut, hang, wait, bytes_per_second, replace_headers"
-        )
+        raise FaultError("a fault needs one of answer, cut, hang, wait, bytes_per_second, replace_headers")
     return fault
 
 
 def _answer(description: dict[str, Any]) -> Answer:
-    values = _checked(
-        description, {key: (kind,) for key, kind in _ANSWER_KEYS.items()}, "an answer"
-    )
+    values = _checked(description, {key: (kind,) for key, kind in _ANSWER_KEYS.items()}, "an answer")
     status = values.get("status", 0)
     if not 200 <= status <= 599:  # noqa: PLR2004 - the statuses that end an HTTP exchange
         raise FaultError("an answer needs a status from 200 to 599")
@@ -158,9 +155,7 @@ def _answer(description: dict[str, Any]) -> Answer:
     return Answer(status, headers, values.get("body", ""), values.get("body_bytes", 0))
 
 
-def _checked(
-    description: object, kinds: Mapping[str, tuple[type, ...]], what: str
-) -> dict[str, Any]:
+def _checked(description: object, kinds: Mapping[str, tuple[type, ...]], what: str) -> dict[str, Any]:
     if not isinstance(description, dict):
         raise FaultError(f"{what} is a JSON object")
     for key, value in description.items():

@@ -57,18 +57,14 @@ def recorder(log: RequestLog, faults: Faults, gate: Gate) -> Middleware:
     return record
 
 
-async def _struck_or_served(
-    request: web.Request, handler: Handler, exchange: Exchange
-) -> web.StreamResponse:
+async def _struck_or_served(request: web.Request, handler: Handler, exchange: Exchange) -> web.StreamResponse:
     try:
         await exchange.begin()
         return await handler(request)
     except Struck as struck:
         if struck.answer is None:
             return oci_error(500, "UNKNOWN", "a fault cut this connection")
-        response = await made_up(request, struck.answer, exchange)
-        response.force_close()
-        return response
+        return await made_up(request, struck.answer, exchange)
 
 
 @web.middleware
@@ -87,8 +83,15 @@ async def no_traceback(request: web.Request, handler: Handler) -> web.StreamResp
         return oci_error(500, "UNKNOWN", "the registry failed; its log says why")
 
 
-async def replace_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Replace headers of an answer that has them, where a fault asks for it."""
+async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Complete an answer's headers; called before they are sent.
+
+    An answer that comes before the request's body was read ends the connection. Where a fault
+    replaces headers, those that the answer has are replaced.
+    """
+    if request.can_read_body:
+        response.force_close()
+        response.headers["Connection"] = "close"
     exchange = request.get(EXCHANGE)
     if isinstance(exchange, Exchange) and exchange.fault is not None:
         for name, value in exchange.fault.replace_headers.items():

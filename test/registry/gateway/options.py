@@ -33,6 +33,7 @@ class Options:
     token_lifetime: float
     visible_delay: float
     lease: float
+    collect_every: float
     tls_cert: Path | None
     tls_key: Path | None
 
@@ -73,7 +74,7 @@ def read_options(environment: Mapping[str, str]) -> Options:
         raise OptionError("REGISTRY_TLS_CERT and REGISTRY_TLS_KEY need each other")
     return Options(
         world=Path(value("REGISTRY_WORLD", str(Path(__file__).parent.parent / "world.yaml"))),
-        data=Path(value("REGISTRY_DATA", "registry-data")),
+        data=Path(value("REGISTRY_DATA", "registry-data")).absolute(),
         host=host,
         port=int(port),
         max_layer=_size("REGISTRY_MAX_LAYER", value("REGISTRY_MAX_LAYER", "32GB")),
@@ -81,7 +82,8 @@ def read_options(environment: Mapping[str, str]) -> Options:
         cut_on_timeout=on_timeout == "cut",
         token_lifetime=duration("REGISTRY_TOKEN_LIFETIME", "5m"),
         visible_delay=duration("REGISTRY_VISIBLE_DELAY", "0"),
-        lease=duration("REGISTRY_LEASE", "10m"),
+        lease=duration("REGISTRY_LEASE", "2m"),
+        collect_every=duration("REGISTRY_COLLECT_EVERY", "1h"),
         tls_cert=tls_cert,
         tls_key=tls_key,
     )

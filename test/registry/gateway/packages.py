@@ -70,9 +70,7 @@ class Packages:
     def _put(self, package: Package) -> Package:
         workspace = self._world.workspaces.get(package.workspace)
         if workspace is None or package.repository not in workspace.repositories:
-            raise PackageError(
-                f"workspace {package.workspace!r} has no repository {package.repository!r}"
-            )
+            raise PackageError(f"workspace {package.workspace!r} has no repository {package.repository!r}")
         self._packages[package.path] = package
         self._save()
         return package

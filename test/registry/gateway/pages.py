@@ -227,9 +227,7 @@ def add_routes(app: web.Application) -> None:
     )
 
 
-def _creation(
-    visit: Visit, name: str, repository: str, refusal: Refused | None = None
-) -> web.Response:
+def _creation(visit: Visit, name: str, repository: str, refusal: Refused | None = None) -> web.Response:
     workspace = visit.catalogue.workspace(visit["workspace"])
     repositories = visit.catalogue.repositories(workspace, Role.ADMIN)
     if not repositories:

@@ -1,13 +1,15 @@
 """Which pushes are under way, and what a garbage collection must therefore leave alone.
 
 A push names a blob (uploads it, mounts it, asks whether it is there) long before a manifest
-references it. From that request on the push holds a *lease* on the blob's digest. A lease ends when
-the same push has put a tagged manifest that names the blob, or some time after the last sign of
-life in that repository.
+references it. From that request on there is a *lease* on the blob's digest. All leases of a
+repository end together, some time after the last sign of a push to it. None ends earlier, although
+a manifest under a tag may seem to end a push: a second one may have been told meanwhile that the
+same blob is there, and `docker push --all-tags` asks only once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -51,23 +53,17 @@ class Guard:
 
 @dataclass(slots=True)
 class _Activity:
-    """Signs of life in one repository: its leases by digest, each with the pushes that hold it."""
+    """Signs of pushes to one repository: when the last was, and the digests they lease."""
 
     last: float
     open_uploads: int = 0
-    leases: dict[str, set[str]] = field(default_factory=dict)
+    leases: set[str] = field(default_factory=set)
 
 
 class Pushes:
-    """All pushes under way. Call it before a request is forwarded, so that nothing comes between.
+    """All pushes under way. Call it before a request is forwarded, so that nothing comes between."""
 
-    A push is told from another by what it authenticates with: a client fetches a new token for
-    each push, so the token's identifier serves.
-    """
-
-    def __init__(
-        self, lease: float, clock: Callable[[], float], read: Callable[[str], bytes]
-    ) -> None:
+    def __init__(self, lease: float, clock: Callable[[], float], read: Callable[[str], bytes]) -> None:
         """Keep leases for `lease` seconds of silence; `read` returns a stored manifest or b""."""
         self.on_tag: list[Callable[[TagPushed], None]] = []
         self._lease = lease
@@ -75,32 +71,31 @@ class Pushes:
         self._read = read
         self._repositories: dict[str, _Activity] = {}
         self._guards: list[Guard] = []
+        self._locks: dict[str, asyncio.Lock] = {}
 
-    def lease(self, repository: str, digest: str, push: str) -> None:
-        """Let `push` hold a blob."""
-        self._activity(repository).leases.setdefault(digest, set()).add(push)
+    def manifest_lock(self, repository: str) -> asyncio.Lock:
+        """Return the lock held while Distribution writes a manifest, or a tag is removed."""
+        return self._locks.setdefault(repository, asyncio.Lock())
+
+    def lease(self, repository: str, digest: str) -> None:
+        """Lease a blob."""
+        self._activity(repository).leases.add(digest)
         for guard in self._guards:
             if guard.covers(repository):
                 guard.add(digest)
 
-    def lease_manifest(self, repository: str, digest: str, push: str) -> None:
-        """Let `push` hold a stored manifest and everything it names."""
-        self.lease(repository, digest, push)
-        self._lease_named(repository, self._read(digest), push)
+    def lease_manifest(self, repository: str, digest: str) -> None:
+        """Lease a stored manifest and everything it names."""
+        self.lease(repository, digest)
+        self._lease_named(repository, self._read(digest))
 
-    def put(self, repository: str, body: bytes, push: str) -> None:
-        """Let `push` hold a manifest it is about to put, and everything that names."""
-        self.lease(repository, _digest(body), push)
-        self._lease_named(repository, body, push)
+    def lease_body(self, repository: str, body: bytes) -> None:
+        """Lease a manifest that is about to be put, and everything it names."""
+        self.lease(repository, f"sha256:{sha256(body).hexdigest()}")
+        self._lease_named(repository, body)
 
-    def tagged(self, event: TagPushed, body: bytes, push: str) -> None:
-        """End the leases of `push` on what its tagged manifest names, and tell everyone."""
-        leases = self._activity(event.repository).leases
-        for digest in self._everything(event.digest, body):
-            holders = leases.get(digest, set())
-            holders.discard(push)
-            if not holders:
-                leases.pop(digest, None)
+    def tagged(self, event: TagPushed) -> None:
+        """Tell everyone that a tag was pushed."""
         for notify in self.on_tag:
             notify(event)
 
@@ -127,17 +122,11 @@ class Pushes:
         finally:
             self._guards.remove(guard)
 
-    def _lease_named(self, repository: str, body: bytes, push: str) -> None:
+    def _lease_named(self, repository: str, body: bytes) -> None:
         for digest in named_digests(body):
-            self.lease(repository, digest, push)
+            self.lease(repository, digest)
         for digest in child_manifests(body):
-            self._lease_named(repository, self._read(digest), push)
-
-    def _everything(self, digest: str, body: bytes) -> Iterator[str]:
-        yield digest
-        yield from named_digests(body)
-        for child in child_manifests(body):
-            yield from self._everything(child, self._read(child))
+            self._lease_named(repository, self._read(digest))
 
     def _activity(self, repository: str) -> _Activity:
         now = self._clock()
@@ -152,7 +141,3 @@ class Pushes:
             for name, activity in self._repositories.items()
             if activity.open_uploads or activity.last > oldest
         }
-
-
-def _digest(body: bytes) -> str:
-    return f"sha256:{sha256(body).hexdigest()}"

@@ -49,9 +49,7 @@ class Relay:
         return RequestBody(self._request, self._exchange, room, deadline)
 
     @contextlib.asynccontextmanager
-    async def ask(
-        self, target: str, body: RequestBody | bytes | None = None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def ask(self, target: str, body: RequestBody | bytes | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send the request on to path and query `target` and give the answer, not yet read.
 
         Raises:
@@ -65,14 +63,10 @@ class Relay:
         elif body is not None and self._request.can_read_body:
             content = body.chunks()
         headers = CIMultiDict(
-            (name, value)
-            for name, value in self._request.headers.items()
-            if name.lower() not in _NOT_FORWARDED
+            (name, value) for name, value in self._request.headers.items() if name.lower() not in _NOT_FORWARDED
         )
         try:
-            async with self._backend.request(
-                self._request.method, target, headers, content
-            ) as answer:
+            async with self._backend.request(self._request.method, target, headers, content) as answer:
                 yield answer
         except aiohttp.ClientError:
             if isinstance(body, RequestBody) and body.struck:
@@ -90,9 +84,7 @@ class Relay:
             status=answer.status,
             reason=answer.reason,
             headers=CIMultiDict(
-                (name, value)
-                for name, value in answer.headers.items()
-                if name.lower() not in _HOP_BY_HOP
+                (name, value) for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP
             ),
         )
         await response.prepare(self._request)

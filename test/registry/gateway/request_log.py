@@ -56,20 +56,20 @@ class RequestLog:
         """Forget every request that is not under way."""
         self.entries = deque((e for e in self.entries if e.state == "open"), maxlen=_KEPT)
 
-    async def until(self, met: Callable[[], bool], timeout: float) -> bool:
-        """Wait until a condition on the log is met; tell whether it was, within `timeout`."""
+    async def until(self, met: Callable[[], bool], within: float) -> bool:
+        """Wait until a condition on the log is met; tell whether it was `within` seconds."""
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 while not met():
                     await self._changed.wait()
         except TimeoutError:
             return met()
         return True
 
-    async def until_quiet(self, seconds: float, timeout: float) -> bool:
-        """Wait until nothing has happened for `seconds` from now on; tell whether that came."""
+    async def until_quiet(self, seconds: float, within: float) -> bool:
+        """Wait until nothing has happened for `seconds` from now on; tell whether that came `within` so many."""
         started = time.monotonic()
-        while (now := time.monotonic()) < started + timeout:
+        while (now := time.monotonic()) < started + within:
             quiet_at = max(self.last_change, started) + seconds
             if quiet_at <= now:
                 return True
@@ -77,9 +77,7 @@ class RequestLog:
         return False
 
 
-def select(
-    entries: Iterable[Entry], conditions: Mapping[str, str], received: int = 0
-) -> list[Entry]:
+def select(entries: Iterable[Entry], conditions: Mapping[str, str], received: int = 0) -> list[Entry]:
     """Return the requests that moved at least `received` bytes and whose fields match the globs."""
     return [
         entry

@@ -6,12 +6,15 @@ Source: opencontainers/distribution-spec, "Endpoints".
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from registry.gateway.manifests import DIGEST
 from registry.gateway.world import valid_package_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _PATH = re.compile(
     r"/v2/(?P<name>.+)/(?:"

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 from collections import OrderedDict
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-
-import aiohttp
 
 from registry.gateway.body import Ended
 from registry.gateway.errors import oci_error
@@ -18,9 +15,9 @@ from registry.gateway.exchange import cut
 from registry.gateway.layout import repositories_folder, upload_folder
 
 if TYPE_CHECKING:
+    import aiohttp
     from aiohttp import web
 
-    from registry.gateway.backend import Backend
     from registry.gateway.body import RequestBody
     from registry.gateway.context import Context
     from registry.gateway.relay import Relay
@@ -31,11 +28,10 @@ _REMEMBERED = 1000
 
 @dataclass(slots=True)
 class Upload:
-    """An open upload; `location` is Distribution's newest, `deadline` the event loop's time."""
+    """An open upload; `deadline` is a time of the event loop."""
 
     repository: str
     identifier: str
-    location: str
     deadline: float
     timer: asyncio.TimerHandle | None = None
     received: int = 0
@@ -46,19 +42,16 @@ class Upload:
 class Uploads:
     """All open uploads. The time of one runs from its POST on."""
 
-    def __init__(self, context: Context, backend: Backend) -> None:
+    def __init__(self, context: Context) -> None:
         """Begin with none: what an earlier run left open cannot go on, so it is removed."""
         self._context = context
-        self._backend = backend
         self._open: dict[str, Upload] = {}
         self._ended: OrderedDict[str, Ended] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         for folder in repositories_folder(context.storage).glob("*/*/_uploads"):
             shutil.rmtree(folder)
 
-    async def start(
-        self, request: web.Request, relay: Relay, repository: str, query: str
-    ) -> web.StreamResponse:
+    async def start(self, request: web.Request, relay: Relay, repository: str, query: str) -> web.StreamResponse:
         """Forward a POST that opens an upload or, where `query` asks for it, mounts a blob."""
         deadline = asyncio.get_running_loop().time() + self._context.options.upload_timeout
         body = relay.body(self._context.options.max_layer, deadline)
@@ -72,9 +65,7 @@ class Uploads:
             await self._end(upload, body.ended)
         return self._refusal(request, body.ended)
 
-    async def go_on(
-        self, request: web.Request, relay: Relay, target: Target
-    ) -> web.StreamResponse:
+    async def go_on(self, request: web.Request, relay: Relay, target: Target) -> web.StreamResponse:
         """Forward a request to an open upload."""
         if target.reference in self._ended:
             return self._refusal(request, self._ended[target.reference])
@@ -104,7 +95,6 @@ class Uploads:
             async with relay.ask(f"{target.path}?{request.rel_url.raw_query_string}", body) as answer:
                 if body.ended is not None:
                     return None
-                upload.location = answer.headers.get("Location", upload.location)
                 upload.received += body.size
                 if answer.status == HTTPStatus.CREATED:
                     self._forget(upload)
@@ -114,14 +104,10 @@ class Uploads:
             if not upload.busy and upload.overdue:
                 self._expire(upload)
 
-    def _remember(
-        self, repository: str, answer: aiohttp.ClientResponse, deadline: float
-    ) -> Upload | None:
+    def _remember(self, repository: str, answer: aiohttp.ClientResponse, deadline: float) -> Upload | None:
         if answer.status != HTTPStatus.ACCEPTED:
             return None
-        upload = Upload(
-            repository, answer.headers["Docker-Upload-UUID"], answer.headers["Location"], deadline
-        )
+        upload = Upload(repository, answer.headers["Docker-Upload-UUID"], deadline)
         self._open[upload.identifier] = upload
         self._context.pushes.upload_opened(repository)
         upload.timer = asyncio.get_running_loop().call_at(deadline, self._expire, upload)
@@ -149,10 +135,7 @@ class Uploads:
         self._ended[upload.identifier] = why
         if len(self._ended) > _REMEMBERED:
             self._ended.popitem(last=False)
-        with contextlib.suppress(aiohttp.ClientError):
-            async with self._backend.request("DELETE", upload.location):
-                pass
-        # Distribution 2.8 refuses to cancel an upload of which a chunk broke off.
+        # Distribution 2.8 would refuse to cancel an upload of which a chunk broke off.
         folder = upload_folder(self._context.storage, upload.repository, upload.identifier)
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
@@ -172,5 +155,4 @@ class Uploads:
             )
             if options.cut_on_timeout:
                 cut(request, reset=True)
-        response.force_close()
         return response

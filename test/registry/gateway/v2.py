@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -10,12 +11,12 @@ import aiohttp
 from aiohttp import web
 
 from registry.gateway.access import allowed_actions
-from registry.gateway.errors import oci_error
+from registry.gateway.errors import RefusedError, oci_error
 from registry.gateway.exchange import EXCHANGE
-from registry.gateway.layout import tag_link
 from registry.gateway.manifests import DIGEST
 from registry.gateway.pushes import TagPushed
 from registry.gateway.relay import Relay, broken
+from registry.gateway.storage import Storage
 from registry.gateway.targets import METHODS, Kind, Target, TargetError, read_target
 
 if TYPE_CHECKING:
@@ -41,74 +42,74 @@ class Registry:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
-        if request.method == "DELETE":
-            return _unsupported(request.method)
         try:
-            target = read_target(request.path)
-        except TargetError as error:
-            return oci_error(error.status, error.code, str(error))
-        if request.method not in METHODS[target.kind]:
-            return _unsupported(f"{request.method} of {target.kind}")
-        caller = self._gate.caller(request)
-        if caller is None:
-            return self._gate.challenge(request, _scope(request.method, target))
-        if target.kind is Kind.BASE:
-            return web.json_response({}, headers=_VERSION)
-        refusal = self._refusal(request, target, caller)
-        if refusal is not None:
-            return refusal
-        relay = Relay(self._backend, request, request[EXCHANGE])
-        try:
-            return await self._serve(request, target, caller, relay)
+            target = _target(request)
+            caller = self._admitted(request, target)
+            if target.kind is Kind.BASE:
+                return web.json_response({}, headers=_VERSION)
+            return await self._serve(request, target, caller, Relay(self._backend, request, request[EXCHANGE]))
+        except RefusedError as refused:
+            return refused.answer
         except aiohttp.ClientError as error:
             return broken(error)
 
-    def _refusal(
-        self, request: web.Request, target: Target, caller: Caller
-    ) -> web.Response | None:
-        """Return why the caller may not do this; None if it may."""
+    def _admitted(self, request: web.Request, target: Target) -> Caller:
+        """Return who sent the request.
+
+        Raises:
+            RefusedError: nobody known, or one who may not do this.
+
+        """
+        caller = self._gate.caller(request)
+        if caller is None:
+            raise RefusedError(self._gate.challenge(request, _scope(request.method, target)))
+        if target.kind is Kind.BASE:
+            return caller
         package = self._context.packages.find(target.workspace, target.package)
         if package is None:
-            return oci_error(
-                HTTPStatus.NOT_FOUND,
-                "NAME_UNKNOWN",
-                f"package {target.package} does not exist in this workspace",
-                {"name": target.repository},
-            )
+            message = f"package {target.package} does not exist in this workspace"
+            detail = {"name": target.repository}
+            raise RefusedError(oci_error(HTTPStatus.NOT_FOUND, "NAME_UNKNOWN", message, detail))
         action = _action(request.method, target.kind)
         if action not in allowed_actions(caller.account, package):
-            return oci_error(
-                HTTPStatus.FORBIDDEN,
-                "DENIED",
+            message = (
                 f"{caller.account.name} may not {action} {target.repository}, "
-                f"which is linked to repository {package.repository}",
-                {"name": target.repository, "action": action},
+                f"which is linked to repository {package.repository}"
             )
+            detail = {"name": target.repository, "action": action}
+            raise RefusedError(oci_error(HTTPStatus.FORBIDDEN, "DENIED", message, detail))
         if not caller.in_scope(target.repository, action):
-            return self._gate.challenge(request, _scope(request.method, target), "insufficient_scope")
-        return None
+            scope = _scope(request.method, target)
+            raise RefusedError(self._gate.challenge(request, scope, "insufficient_scope"))
+        return caller
 
-    async def _serve(
-        self, request: web.Request, target: Target, caller: Caller, relay: Relay
-    ) -> web.StreamResponse:
+    async def _serve(self, request: web.Request, target: Target, caller: Caller, relay: Relay) -> web.StreamResponse:
         pushes = self._context.pushes
         match target.kind:
             case Kind.UPLOADS:
-                return await self._uploads.start(
-                    request, relay, target.repository, self._mount(request, target, caller)
-                )
+                query = self._mount(request, target, caller)
+                return await self._uploads.start(request, relay, target.repository, query)
             case Kind.UPLOAD:
                 digest = request.query.get("digest", "")
-                if request.method == "PUT" and DIGEST.fullmatch(digest):
-                    pushes.lease(target.repository, digest, caller.push)
+                if DIGEST.fullmatch(digest):
+                    pushes.lease(target.repository, digest)
                 return await self._uploads.go_on(request, relay, target)
             case Kind.MANIFEST if request.method == "PUT":
-                return await self._put_manifest(request, target, caller, relay)
-        if request.method == "HEAD" and target.by_digest and self._may_push(target, caller):
-            lease = pushes.lease if target.kind is Kind.BLOB else pushes.lease_manifest
-            lease(target.repository, target.reference, caller.push)
+                return await self._put_manifest(target, relay)
+        if self._may_push(target, caller):
+            self._lease_looked_at(request.method, target)
         async with relay.ask(target.path) as answer:
             return await relay.answer(answer)
+
+    def _lease_looked_at(self, method: str, target: Target) -> None:
+        """Lease what a push may count on, once it was told that it is there."""
+        pushes = self._context.pushes
+        if target.kind is Kind.MANIFEST:
+            digest = target.reference if target.by_digest else self._tagged(target)
+            if digest is not None:
+                pushes.lease_manifest(target.repository, digest)
+        elif method == "HEAD":
+            pushes.lease(target.repository, target.reference)
 
     def _may_push(self, target: Target, caller: Caller) -> bool:
         package = self._context.packages.find(target.workspace, target.package)
@@ -131,37 +132,48 @@ class Registry:
             or not caller.in_scope(source, "pull")
         ):
             return ""
-        self._context.pushes.lease(target.repository, digest, caller.push)
+        self._context.pushes.lease(target.repository, digest)
         return "?" + urlencode({"mount": digest, "from": source})
 
-    async def _put_manifest(
-        self, request: web.Request, target: Target, caller: Caller, relay: Relay
-    ) -> web.StreamResponse:
+    async def _put_manifest(self, target: Target, relay: Relay) -> web.StreamResponse:
         content = relay.body(MAX_MANIFEST)
-        body = await content.read() if content.ended is None else b""
+        body = await content.read()
         if content.ended is not None:
-            return oci_error(
-                HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", f"larger than {MAX_MANIFEST} bytes"
-            )
+            message = f"the manifest is larger than {MAX_MANIFEST} bytes"
+            raise RefusedError(oci_error(HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", message))
         pushes = self._context.pushes
-        pushes.put(target.repository, body, caller.push)
-        previous = self._tagged(target)
-        async with relay.ask(target.path, body) as answer:
+        pushes.lease_body(target.repository, body)
+        async with contextlib.AsyncExitStack() as answered:
+            async with pushes.manifest_lock(target.repository):
+                previous = None if target.by_digest else self._tagged(target)
+                answer = await answered.enter_async_context(relay.ask(target.path, body))
             if answer.status == HTTPStatus.CREATED and not target.by_digest:
                 digest = answer.headers["Docker-Content-Digest"]
                 event = TagPushed(target.repository, target.reference, digest, previous)
-                pushes.tagged(event, body, caller.push)
+                pushes.tagged(event)
             return await relay.answer(answer)
 
     def _tagged(self, target: Target) -> str | None:
         """Return the digest that a tag names now."""
-        if target.by_digest:
-            return None
-        link = tag_link(self._context.storage, target.repository, target.reference)
-        try:
-            return link.read_text(encoding="ascii").strip()
-        except FileNotFoundError:
-            return None
+        return Storage(self._context.storage).tag_digest(target.repository, target.reference)
+
+
+def _target(request: web.Request) -> Target:
+    """Return what a request asks for.
+
+    Raises:
+        RefusedError: what nobody can have.
+
+    """
+    if request.method == "DELETE":
+        raise _unsupported(request.method)
+    try:
+        target = read_target(request.path)
+    except TargetError as error:
+        raise RefusedError(oci_error(error.status, error.code, str(error))) from error
+    if request.method not in METHODS[target.kind]:
+        raise _unsupported(f"{request.method} of {target.kind}")
+    return target
 
 
 def _action(method: str, kind: Kind) -> str:
@@ -177,7 +189,6 @@ def _scope(method: str, target: Target) -> str:
     return f"repository:{target.repository}:{actions}"
 
 
-def _unsupported(what: str) -> web.Response:
-    return oci_error(
-        HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", f"{what} is not supported"
-    )
+def _unsupported(what: str) -> RefusedError:
+    message = f"{what} is not supported"
+    return RefusedError(oci_error(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", message))

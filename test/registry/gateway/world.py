@@ -6,11 +6,14 @@ Reading is strict: what cannot be meant is refused with the line it stands in. P
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 # One path component of a repository's name, as the distribution specification allows it.
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
@@ -129,9 +132,7 @@ class _Reader:
         return World(workspaces, accounts)
 
     def _workspace(self, slug: str, node: yaml.Node) -> Workspace:
-        parts = self._fields(
-            node, f"workspace {slug!r}", required=("projects",), optional=("packages",)
-        )
+        parts = self._fields(node, f"workspace {slug!r}", required=("projects",), optional=("packages",))
         projects: list[str] = []
         repositories: dict[str, Repository] = {}
         for key, value in self._pairs(parts["projects"], "projects"):
@@ -139,52 +140,35 @@ class _Reader:
             for item in self._items(value, f"the repositories of project {key.value!r}"):
                 repository = self._slug(item, "repository")
                 if repository in repositories:
-                    raise self._error(
-                        item, f"repository {repository!r} stands twice in workspace {slug!r}"
-                    )
+                    raise self._error(item, f"repository {repository!r} stands twice in workspace {slug!r}")
                 repositories[repository] = Repository(slug, key.value, repository)
         packages: dict[str, Package] = {}
         for item in self._items(parts.get("packages"), f"the packages of workspace {slug!r}"):
             package = self._package(slug, item, repositories)
             if package.name in packages:
-                raise self._error(
-                    item, f"workspace {slug!r} has two packages of the name {package.name!r}"
-                )
+                raise self._error(item, f"workspace {slug!r} has two packages of the name {package.name!r}")
             packages[package.name] = package
         return Workspace(slug, tuple(projects), repositories, tuple(packages.values()))
 
-    def _package(
-        self, workspace: str, node: yaml.Node, repositories: Mapping[str, Repository]
-    ) -> Package:
+    def _package(self, workspace: str, node: yaml.Node, repositories: Mapping[str, Repository]) -> Package:
         parts = self._fields(node, "a package", required=("name", "repository"))
         name = self._slug(parts["name"], "package")
         repository = self._text(parts["repository"], "a package's repository")
         if repository not in repositories:
-            raise self._error(
-                parts["repository"], f"workspace {workspace!r} has no repository {repository!r}"
-            )
+            raise self._error(parts["repository"], f"workspace {workspace!r} has no repository {repository!r}")
         return Package(workspace, name, repository)
 
-    def _account(
-        self, name: str, node: yaml.Node, workspaces: Mapping[str, Workspace]
-    ) -> Account:
-        parts = self._fields(
-            node, f"account {name!r}", required=("token",), optional=("roles", "scope")
-        )
+    def _account(self, name: str, node: yaml.Node, workspaces: Mapping[str, Workspace]) -> Account:
+        parts = self._fields(node, f"account {name!r}", required=("token",), optional=("roles", "scope"))
         token = self._text(parts["token"], "a token")
         if not token:
             raise self._error(parts["token"], f"the token of account {name!r} is empty")
         roles: dict[tuple[str, str], Role] = {}
         for key, value in self._pairs(parts.get("roles"), "roles"):
             workspace, _, repository = key.value.partition("/")
-            if (
-                workspace not in workspaces
-                or repository not in workspaces[workspace].repositories
-            ):
+            if workspace not in workspaces or repository not in workspaces[workspace].repositories:
                 raise self._error(key, f"there is no repository {key.value!r}")
-            roles[workspace, repository] = Role[
-                self._choice(value, "role", ("read", "write", "admin")).upper()
-            ]
+            roles[workspace, repository] = Role[self._choice(value, "role", ("read", "write", "admin")).upper()]
         return Account(name, token, roles, self._scope(parts.get("scope")))
 
     def _scope(self, node: yaml.Node | None) -> Role:
@@ -233,9 +217,7 @@ class _Reader:
                 raise self._error(node, f"{what} has no {name!r}")
         return found
 
-    def _pairs(
-        self, node: yaml.Node | None, what: str
-    ) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+    def _pairs(self, node: yaml.Node | None, what: str) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
         if node is None:
             return
         if not isinstance(node, yaml.MappingNode):

@@ -27,11 +27,11 @@ unit: $(python) ## Run the tests that need neither Engine nor registry
 	pytest test/unit
 
 .PHONY: integration
-integration: $(python) registry-image ## Test the package with a real Engine and the local registry
+integration: $(python) tools registry-image ## Test the package with a real Engine and the local registry
 	$(with_engine) pytest test/integration test/registry/tests
 
 .PHONY: system
-system: $(python) image registry-image ## Test the pipe's image, run as Pipelines runs it
+system: $(python) tools image registry-image ## Test the pipe's image, run as Pipelines runs it
 	$(with_engine) test/setup/bats test/setup/tests test/system
 
 .PHONY: lint
@@ -49,6 +49,10 @@ lint: $(python) ## Check everything that can be checked without running it
 .PHONY: image
 image: ## Build the pipe's image
 	@$(with_engine) test/setup/image $(IMAGE)
+
+.PHONY: tools
+tools:
+	@test/setup/tools
 
 .PHONY: registry-image
 registry-image:

@@ -5,11 +5,14 @@ import shutil
 import signal
 from pathlib import Path
 
+import jsonschema  # type: ignore[import-untyped] # it ships no types
 import pytest
 import yaml
+from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped] # it ships no types
 from semversioner import Semversioner  # type: ignore[import-untyped] # it ships no types
 
 from pipe.errors import PipeError, StoppedError
+from pipe.main import UNEXPECTED
 from pipe.variables import VARIABLES
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +100,7 @@ def test_the_table_has_every_exit_code() -> None:
     stopped = StoppedError(signal.SIGTERM)
     assert stopped.exit_code == 128 + signal.SIGTERM
     raised = {str(kind.exit_code) for kind in kinds() if kind is not StoppedError}
-    assert set(table("### Exit codes")) == {"0", "1", "128 + N"} | raised
+    assert set(table("### Exit codes")) == {"0", str(UNEXPECTED), "128 + N"} | raised
 
 
 def test_what_went_wrong_has_every_kind_of_error() -> None:
@@ -111,6 +114,21 @@ def test_every_row_says_cause_and_fix(kind: type[PipeError]) -> None:
     cause, fix = table("### What went wrong?")[kind.title]
     assert cause.endswith(".")
     assert fix.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, id=lead.strip("# :"))
+        for lead, text in re.findall(r"^([^\n]+)\n\n```yaml\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    ],
+)
+def test_examples_are_valid_pipelines(text: str) -> None:
+    """Whatever users copy into their bitbucket-pipelines.yml is accepted there."""
+    example = yaml.safe_load(text)
+    items = example["script"] if isinstance(example, dict) else example
+    steps = items if "step" in items[0] else [{"step": {"script": items}}]
+    jsonschema.validate({"pipelines": {"default": steps}}, get_builtin_schema("vendor.bitbucket-pipelines"))
 
 
 @pytest.mark.parametrize("name", ["README.md", "pipe.yml"])

@@ -4,10 +4,10 @@ import re
 import signal
 from typing import ClassVar
 
-_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _TERMINAL_SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-_URL_QUERY = re.compile(r"(?<=[^\s\"'<>])\?[^\s\"'<>?]*=[^\s\"'<>]*")
-_URL_USER = re.compile(r"(?<=://)[^\s/@\"']+@")
+_URL_QUERY = re.compile(r"(://[^\s\"'<>?]{0,1000})\?[^\s\"'<>]+|(?<=[^\s\"'<>])\?[^\s\"'<>?]*=[^\s\"'<>]*")
+_URL_USER = re.compile(r"(?<=://)[^\s/\"']+@")
 
 
 def clean(text: str, *, lines: int = 3, width: int = 300) -> str:
@@ -25,7 +25,7 @@ def clean(text: str, *, lines: int = 3, width: int = 300) -> str:
         At most `lines` lines, without surrounding white space.
     """
     text = _TERMINAL_SEQUENCES.sub("", text[: 64 * 1024].replace("\r\n", "\n"))
-    text = _URL_USER.sub("***@", _URL_QUERY.sub("?…", text))
+    text = _URL_USER.sub("***@", _URL_QUERY.sub(r"\1?…", text))
     kept = [_CONTROL_CHARACTERS.sub("", line).strip() for line in text.splitlines()]
     kept = [line if len(line) <= width else line[: width - 1] + "…" for line in kept if line]
     return "\n".join([*kept[:lines], "…"] if len(kept) > lines else kept)

@@ -58,7 +58,7 @@ class Reference:
             msg = "what follows '@' has to be 'sha256:' and 64 hexadecimal digits"
             raise ValueError(msg)
         domain, slash, path = rest.partition("/")
-        if not slash or not (domain == "localhost" or set(domain) & set(".:[")):
+        if not slash or not (domain == "localhost" or set(domain) & set(".:[")) or _has_tag(domain):
             domain, path = "", rest
         elif not is_domain(domain):
             msg = f"the registry '{domain}' has to be {REGISTRY_RULE}"
@@ -90,6 +90,12 @@ class Reference:
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""
         return f"{self.repository}{tag}{digest}"
+
+
+def _has_tag(text: str) -> bool:
+    """Tell `app:feature` of `app:feature/x`, whose tag is not allowed, from a host with a port."""
+    name, _, tag = text.partition(":")
+    return is_component(name) and "." not in name and tag != "" and not tag.isdecimal()
 
 
 def is_domain(text: str) -> bool:

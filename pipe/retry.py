@@ -30,7 +30,7 @@ def retry_after(header: str, now: float) -> float | None:
         return min(float(header.strip()[:9]), RETRY_AFTER_MAXIMUM)
     try:
         return min(max(0.0, parsedate_to_datetime(header).timestamp() - now), RETRY_AFTER_MAXIMUM)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -82,7 +82,7 @@ def format_duration(seconds: float) -> str:
     Returns:
         Such as `2.5 s`, `1m 05s` or `1h 02m`.
     """
-    if seconds < _MINUTE:
+    if round(seconds, 1) < _MINUTE:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < _HOUR:

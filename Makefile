@@ -17,7 +17,7 @@ help: ## Show this list
 
 .PHONY: demo
 demo: registry image ## Push a sample application to a local registry, and pull it back
-	@$(with_engine) test/setup/demo $(IMAGE)
+	@REGISTRY=127.0.0.1:$(REGISTRY_PORT) $(with_engine) test/setup/demo $(IMAGE)
 
 .PHONY: test
 test: unit integration system ## Run every test
@@ -69,6 +69,10 @@ registry-stop: ## Stop the local registry; its data stays
 .PHONY: bench
 bench: $(python) image ## Measure the pipe beside docker push and skopeo copy
 	$(with_engine) test/bench/run $(IMAGE)
+
+.PHONY: picture
+picture: $(python) image registry-image ## Draw the log in README from a real run
+	@$(with_engine) bash -c 'PYTHONPATH=test python test/setup/log_picture.py docs/log.svg $(IMAGE) "$$(test/setup/sample)"'
 
 .PHONY: lock
 lock: $(python) ## Take the newest versions of all Python packages

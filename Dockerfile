@@ -66,7 +66,7 @@ RUN mkdir -p etc/ssl/certs usr/lib/python3 \
  && for link in usr/lib/python3/dist-packages/certifi/cacert.pem ".$cafile"; do \
         ln -s /etc/ssl/certs/ca-certificates.crt "$link"; \
     done \
- && python3 -m compileall -q -b --invalidation-mode unchecked-hash -s /image usr/lib \
+ && python3 -m compileall -q -b --invalidation-mode unchecked-hash -s /image /image/usr/lib \
  && find usr/lib -name '*.py' -delete
 
 # The pipe's own sources stay beside their byte code, for tracebacks.

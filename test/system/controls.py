@@ -1,0 +1,99 @@
+"""What the system tests' shell asks of the local registry.
+
+controls.py serve TOKEN                   run one in which `pipeline` has TOKEN, until standard input ends;
+                                          prints its host and its container's name
+controls.py fault HOST JSON               add a fault
+controls.py clear HOST                    remove every fault, and forget the requests so far
+controls.py requests HOST [KEY=GLOB...]   print the requests that match, one a line
+controls.py wait HOST [KEY=GLOB...]       wait until a request matches that has sent bytes
+controls.py quiet HOST                    wait until nothing has moved for two seconds
+controls.py manifest HOST NAME REFERENCE  print a manifest of demo-workspace
+"""
+
+import json
+import sys
+
+from registry.client import Registry, build_image, local_registry
+
+WORKSPACE = "demo-workspace"
+MEDIA_TYPES = (
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.index.v1+json",
+)
+
+
+def serve(token: str) -> None:
+    """Run a registry until standard input ends."""
+    build_image()
+    with local_registry(world=_world(token)) as registry:
+        print(registry.host, registry.container.name, flush=True)  # noqa: T201
+        sys.stdin.read()
+
+
+def _world(token: str) -> str:
+    """Make a world of the tests' own: one package, and a step's token that is awkward to quote."""
+    roles = {"roles": {f"{WORKSPACE}/repository": "write"}}
+    return json.dumps({
+        "workspaces": {
+            WORKSPACE: {
+                "projects": {"DEMO": ["repository"]},
+                "packages": [{"name": "my-container-app", "repository": "repository"}],
+            }
+        },
+        "accounts": {
+            "admin": {"token": "admin-token", "roles": {f"{WORKSPACE}/repository": "admin"}},
+            "reader": {"token": "reader-token", "roles": {f"{WORKSPACE}/repository": "read"}},
+            "pipeline": {"token": token, "scope": "write:package:bitbucket", **roles},
+        },
+    })
+
+
+def fault(host: str, description: str) -> None:
+    """Add a fault."""
+    Registry(host).fault(**json.loads(description))
+
+
+def clear(host: str) -> None:
+    """Start anew."""
+    Registry(host).clear()
+
+
+def requests(host: str, *conditions: str) -> None:
+    """Print what was asked of the registry."""
+    for entry in Registry(host).requests(**_pairs(conditions)):
+        print(entry.method, entry.path, entry.status)  # noqa: T201
+
+
+def wait(host: str, *conditions: str) -> None:
+    """Wait for a request whose body has begun to arrive."""
+    Registry(host).wait_for(received=1, **_pairs(conditions))
+
+
+def quiet(host: str) -> None:
+    """Wait until the registry is left alone, or fail."""
+    if not Registry(host).quiet():
+        sys.exit("requests went on")
+
+
+def manifest(host: str, name: str, reference: str) -> None:
+    """Print a manifest, whatever its kind."""
+    registry = Registry(host)
+    path = f"{WORKSPACE}/{name}"
+    headers = {"Accept": ", ".join(MEDIA_TYPES), **registry.bearer("admin", f"{path}:pull")}
+    answer = registry.session().get(f"{registry.url}/v2/{path}/manifests/{reference}", headers=headers, timeout=10)
+    answer.raise_for_status()
+    print(answer.text)  # noqa: T201
+
+
+def _pairs(conditions: tuple[str, ...]) -> dict[str, str]:
+    return dict(condition.split("=", 1) for condition in conditions)
+
+
+COMMANDS = {
+    command.__name__: command for command in (serve, fault, clear, requests, wait, quiet, manifest)
+}
+
+if __name__ == "__main__":
+    COMMANDS[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,138 @@
+#!/usr/bin/env bats
+# Exit codes 1 and 3 to 6, and those of signals.
+
+load helpers
+
+setup() {
+    controls clear
+}
+
+# Assert that nothing looks like success.
+expect_failure() {
+    expect_not ✔
+    expect_equal stdout "" "$output"
+    expect ✖ "$@"
+}
+
+@test "1: an unexpected error comes with its traceback" {
+    echo 'image: [' >"$BATS_TEST_TMPDIR/pipe.yml"
+    run_pipe 1 --volume "$BATS_TEST_TMPDIR/pipe.yml:/usr/lib/python3/dist-packages/pipe.yml:ro"
+    expect_failure "Traceback (most recent call last)" "pipe/about.py"
+}
+
+@test "3: the image is not in the Engine" {
+    run_pipe 3 --env IMAGE_NAME="${SAMPLE}s"
+    expect_failure "The image is not in Docker Engine" "$SAMPLE:latest" "Build it in this step before the pipe"
+}
+
+@test "3: no Engine at DOCKER_HOST" {
+    run_pipe 3 --env DOCKER_HOST=tcp://127.0.0.1:9
+    expect_failure "Docker Engine does not answer" "127.0.0.1:9" "add \`docker\` to the step's \`services\`"
+}
+
+@test "3: no Engine's socket" {
+    run_container 3 --network host "${credentials[@]}" --env REGISTRY="$REGISTRY" --env WORKSPACE=demo-workspace \
+        --env IMAGE_NAME="$SAMPLE" "$PIPE_IMAGE"
+    expect_failure "Docker Engine does not answer" "/var/run/docker.sock" "mount its socket"
+}
+
+wrong_credentials() {
+    run_pipe 4 --env BITBUCKET_PACKAGES_USERNAME="$1" --env BITBUCKET_PACKAGES_TOKEN="$2"
+    expect_failure "The registry refuses the credentials" "$REGISTRY" "${@:3}"
+    expect_not "$2"
+}
+bats_test_function --description "4: wrong token" -- wrong_credentials pipeline an0ther-token
+bats_test_function --description "4: no such user" -- wrong_credentials nobody an0ther-token
+bats_test_function --description "4: an access token" -- wrong_credentials pipeline ATCTT-an0ther "begins with ATCTT"
+
+@test "4: an account that may only read" {
+    run_pipe 4 --env BITBUCKET_PACKAGES_USERNAME=reader --env BITBUCKET_PACKAGES_TOKEN=reader-token
+    expect_failure "The registry does not allow this push" "demo-workspace/my-container-app" Write
+    expect_not reader-token
+}
+
+@test "4: a package that was never created" {
+    run_pipe 4 --env PACKAGE_NAME=never-created
+    expect_failure "The package does not exist" "does not exist in this workspace" "Create → Package" "'never-created'"
+}
+
+@test "4: an error inside the Engine's stream is no success" {
+    controls fault '{"method": "PUT", "path": "*/manifests/*", "answer": {"status": 400,
+        "body": "{\"errors\": [{\"code\": \"MANIFEST_INVALID\", \"message\": \"manifest invalid\"}]}"}}'
+    run_pipe 4 --env TAGS=stream-error
+    expect_failure "The registry refuses the image" "manifest invalid"
+}
+
+@test "5: a layer is too large, and nothing is sent" {
+    run_pipe 5 --env MAX_LAYER_SIZE=999kB --env TAGS=too-large
+    expect_failure "A layer is too large for the registry" "COPY" "MAX_LAYER_SIZE"
+    expect_equal "requests that write" "" "$(controls requests method='P[AU]T*')"
+}
+
+@test "6: the registry fails for ever" {
+    controls fault '{"path": "/v2/*", "answer": {"status": 500, "body": "out of order"}}'
+    run_pipe 6 --env MAX_ATTEMPTS=2 --env TAGS=out-of-order
+    expect_failure "The registry failed" "500" "out of order" "Attempt 1 of 2 failed"
+}
+
+@test "6: the registry's port is closed" {
+    run_pipe 6 --env REGISTRY=127.0.0.1:9 --env MAX_ATTEMPTS=1
+    expect_failure "The registry cannot be reached" "127.0.0.1:9"
+}
+
+@test "6: what is read back is another image" {
+    local other
+    other=sha256:$(printf '%064d' 0)
+    controls fault "{\"method\": \"HEAD\", \"path\": \"*/manifests/other\", \"user_agent\": \"bbc-*\",
+        \"replace_headers\": {\"Docker-Content-Digest\": \"$other\"}}"
+    run_pipe 6 --env TAGS=other
+    expect_failure "The registry holds another digest than the one pushed" "$other"
+}
+
+# Make an image whose layer no registry has, and let its upload take 10 seconds.
+slow_upload() {
+    fresh=$NAME/fresh
+    head -c 10000000 /dev/urandom >"$BATS_TEST_TMPDIR/layer"
+    docker build --quiet --tag "$fresh" --file - "$BATS_TEST_TMPDIR" <<'DOCKERFILE'
+FROM scratch
+COPY layer /
+CMD ["/none"]
+DOCKERFILE
+    slow=(--env IMAGE_NAME="$fresh" --env PACKAGE_NAME=my-container-app)
+    controls fault '{"method": "PATCH", "bytes_per_second": 1000000}'
+}
+
+# Assert that the Engine has given the upload up.
+expect_upload_ended() {
+    controls quiet
+    expect_equal "uploads that were finished" "" "$(controls requests method=PUT)"
+}
+
+teardown() {
+    [[ -z ${fresh:-} ]] || docker image rm --force "$fresh"
+}
+
+@test "5: a layer's upload takes too long" {
+    slow_upload
+    run_pipe 5 "${slow[@]}" --env UPLOAD_TIMEOUT=2s
+    expect_failure "A layer's upload takes too long for the registry" "COPY" "UPLOAD_TIMEOUT"
+    expect_upload_ended
+}
+
+# Signal $2 in the middle of a layer ends the pipe with $1 within 2 seconds, and the Engine's push with it.
+stopped() {
+    local container=$NAME-stopped stopped_at=$BATS_TEST_TMPDIR/stopped-at
+    slow_upload
+    {
+        controls wait method=PATCH
+        date +%s%N >"$stopped_at"
+        docker kill --signal "$2" "$container"
+    } 3>&- &
+    run_pipe "$1" "${slow[@]}" --name "$container"
+    local milliseconds=$((($(date +%s%N) - $(<"$stopped_at")) / 1000000))
+    expect_failure "The push was stopped" "$2"
+    ((milliseconds < 2000)) || differs "milliseconds to stop" "below 2000" "$milliseconds"
+    expect_upload_ended
+}
+bats_test_function --description "143: stopped by SIGTERM" -- stopped 143 SIGTERM
+bats_test_function --description "130: stopped by SIGINT" -- stopped 130 SIGINT

@@ -1,0 +1,136 @@
+#!/usr/bin/env bats
+# The image itself: what is in it, what is not, and that it can be built everywhere.
+
+load helpers
+
+setup_file() {
+    export ROOT=$BATS_FILE_TMPDIR/root
+    mkdir "$ROOT"
+    local container
+    container=$(docker create "$PIPE_IMAGE")
+    docker export "$container" | tar --extract --directory "$ROOT" --exclude='dev/*'
+    docker rm "$container"
+}
+
+label() {
+    docker image inspect --format "{{index .Config.Labels \"org.opencontainers.image.$1\"}}" "$PIPE_IMAGE"
+}
+
+# The name and version that pipe.yml states.
+stated() {
+    sed -nE 's|^image: ||p' pipe.yml
+}
+
+@test "--version prints name, version and revision, also where nothing can be written" {
+    run_container 0 --read-only --network none "$PIPE_IMAGE" --version
+    expect_equal stdout "$(stated | tr : ' ') (revision $(label revision))" "$output"
+    expect_equal stderr "" "$stderr"
+}
+
+@test "labels say what it is" {
+    expect_equal title "$(stated | cut -d: -f1)" "$(label title)"
+    expect_equal version "$(stated | cut -d: -f2)" "$(label version)"
+    expect_equal licenses Apache-2.0 "$(label licenses)"
+    [[ $(label description) && $(label source) == https://* ]]
+}
+
+@test "the entry point is python3 -m pipe" {
+    expect_equal "entry point" '["python3","-m","pipe"]' "$(docker image inspect --format '{{json .Config.Entrypoint}}' "$PIPE_IMAGE")"
+}
+
+@test "the only programs are Python's" {
+    expect_equal programs "python3" "$(find "$ROOT" -type f,l -perm /111 ! -name '*.so*' -printf '%f\n' | sed 's/3\..*/3/' | sort -u)"
+    expect_equal "packages that install" "" "$(find "$ROOT" -iname 'pip*' -path '*-packages*' ! -name 'pipe*')"
+}
+
+@test "at most 60 MB unpacked" {
+    local size
+    size=$(docker image inspect --format '{{.Size}}' "$PIPE_IMAGE")
+    echo "# $size bytes unpacked" >&3
+    ((size <= 60000000)) || differs "bytes unpacked" "at most 60000000" "$size"
+}
+
+@test "at most 20 MB compressed" {
+    local size
+    run_pipe 0 --env IMAGE_NAME="$PIPE_IMAGE" --env PACKAGE_NAME=my-container-app --env TAGS=pipe
+    size=$(controls manifest my-container-app pipe | json 'sum(layer["size"] for layer in it["layers"])')
+    echo "# $size bytes compressed" >&3
+    ((size <= 20000000)) || differs "bytes compressed" "at most 20000000" "$size"
+}
+
+@test "every module has its byte code" {
+    local bare
+    bare=$(find "$ROOT" -name '*.py' | while read -r source; do
+        compgen -G "${source%/*}/__pycache__/$(basename "$source" .py).*.pyc" >/dev/null || echo "$source"
+    done)
+    expect_equal "sources without byte code" "" "$bare"
+    [[ -e $(echo "$ROOT"/usr/lib/python3.*/json/decoder.pyc) ]]
+}
+
+@test "no module of the packages misses one of the standard library" {
+    run python_in_image <<'PYTHON'
+import importlib, pkgutil, sys
+
+for package in "certifi", "charset_normalizer", "colorlog", "docker", "idna", "pipe", "requests", "urllib3", "yaml":
+    path = importlib.import_module(package).__path__
+    for module in pkgutil.walk_packages(path, f"{package}.", onerror=lambda name: None):
+        try:
+            importlib.import_module(module.name)
+        except ImportError as error:
+            if (error.name or "").partition(".")[0] in sys.stdlib_module_names:
+                print(module.name, "misses", error.name)
+        except SystemExit:
+            pass
+PYTHON
+    expect_equal "exit code" 0 "$status"
+    expect_equal "missing modules" "" "$output"
+}
+
+@test "the certificate authorities are those of the locked certifi, for Python and for requests" {
+    local bundle=etc/ssl/certs/ca-certificates.crt
+    cmp "$(python -c 'import certifi; print(certifi.where())')" "$ROOT/$bundle"
+    expect_equal "files with certificates" "$bundle" \
+        "$(cd "$ROOT" && grep --recursive --files-with-matches --binary-files=text -e '-----BEGIN CERTIFICATE-----[[:space:]]*$' .)"
+    run python_in_image <<'PYTHON'
+import os, ssl, certifi, requests
+print({os.path.realpath(path) for path in (ssl.get_default_verify_paths().cafile, certifi.where(), requests.certs.where())})
+print(len(ssl.create_default_context().get_ca_certs()) > 100)
+PYTHON
+    expect_equal "bundle in use" "{'/$bundle'}"$'\nTrue' "$output"
+}
+
+@test "the SBOM is valid, and lists what requirements.txt locks" {
+    local sbom=$ROOT/usr/share/sbom/python-packages.cdx.json
+    python - "$sbom" <<'PYTHON'
+import sys, pathlib
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(pathlib.Path(sys.argv[1]).read_text("utf-8"))
+sys.exit(str(error) if error else None)
+PYTHON
+    expect_equal packages "$(sed -nE 's/^([a-z0-9-]+==[^ ]+).*/\1/p' requirements.txt | sort)" \
+        "$(json '"\n".join(sorted(f"{part["\''name'\''"].lower()}=={part["\''version'\''"]}" for part in it["components"]))' <"$sbom")"
+}
+
+@test "it runs beside any locale, and finds names in /etc/hosts" {
+    run_container 0 --env LC_ALL=POSIX --add-host somewhere:192.0.2.1 --entrypoint python3 "$PIPE_IMAGE" \
+        -c 'import socket; print("✔", socket.gethostbyname("somewhere"))'
+    expect_equal stdout "✔ 192.0.2.1" "$output"
+}
+
+# Build the image with $1 as DOCKER_BUILDKIT, with the first docker client that can.
+builds_with() {
+    local base client
+    base=$(test/setup/base)
+    while read -r client; do
+        if DOCKER_BUILDKIT=$1 "$client" build --build-arg BASE="$base" --tag "$NAME-$1" .; then
+            docker run --rm "$NAME-$1" --version
+            docker image rm "$NAME-$1"
+            return
+        fi
+    done < <(type -ap docker)
+    return 1
+}
+bats_test_function --description "it builds with the classic builder" -- builds_with 0
+bats_test_function --description "it builds with BuildKit" -- builds_with 1

@@ -1,0 +1,75 @@
+#!/usr/bin/env bats
+# Exit code 2: what users may get wrong in a variable, each told by name, value and rule.
+
+load helpers
+
+bad_input() {
+    local variable=$1 value=$2
+    run_pipe 2 --env "$variable=$value"
+    expect "$variable is " "${@:3}"
+    expect_equal stdout "" "$output"
+}
+
+row() {
+    bats_test_function --description "$1" -- bad_input "${@:2}"
+}
+
+row "IMAGE_NAME: upper case" IMAGE_NAME My-App "'My-App'" "lower-case"
+row "IMAGE_NAME: a space" IMAGE_NAME "my app" "'my app'" "it has to be"
+row "IMAGE_NAME: a newline" IMAGE_NAME $'my\napp' "'my\\napp'" "it has to be"
+row "IMAGE_NAME: a leading -" IMAGE_NAME -app "'-app'" "it has to be"
+row "IMAGE_NAME: an unknown character" IMAGE_NAME 'my!app' "'my!app'" "it has to be"
+row "IMAGE_NAME: a tag of 129 characters" IMAGE_NAME "app:$(printf '%0129d' 0)" "app:000" "128"
+row "TAGS: nothing but separators" TAGS " , " "' , '" "at least one tag"
+row "TAGS: a tag that is not allowed" TAGS "1.0 feature/x" "'feature/x'" "feature-x"
+row "TAGS: a tag of 129 characters" TAGS "$(printf '%0129d' 0)" "000" "128"
+row "PACKAGE_NAME: upper case" PACKAGE_NAME My-App "'My-App'" "lower-case"
+row "WORKSPACE: a space" WORKSPACE "my workspace" "'my workspace'" "slug"
+row "REGISTRY: an address" REGISTRY "https://crg.apkg.io/" "'https://crg.apkg.io/'" "host"
+row "MAX_LAYER_SIZE: not a size" MAX_LAYER_SIZE "32 apples" "'32 apples'" "32GB"
+row "UPLOAD_TIMEOUT: negative" UPLOAD_TIMEOUT -1 "'-1'" "7m"
+row "MAX_ATTEMPTS: none" MAX_ATTEMPTS 0 "'0'" "whole number"
+row "DRY_RUN: perhaps" DRY_RUN perhaps "'perhaps'" "true or false"
+row "DEBUG: maybe" DEBUG maybe "'maybe'" "true or false"
+
+@test "everything missing: one message lists it all" {
+    run_container 2 --network host "${engine[@]}" "$PIPE_IMAGE"
+    expect "IMAGE_NAME is missing" "WORKSPACE is missing" \
+        "BITBUCKET_PACKAGES_USERNAME and BITBUCKET_PACKAGES_TOKEN are missing"
+    expect_equal "number of messages" 1 "$(grep -c ✖ <<<"$stderr")"
+}
+
+@test "IMAGE_NAME with the registry, but another workspace: both are named" {
+    run_pipe 2 --env IMAGE_NAME="$REGISTRY/other/my-container-app"
+    expect "IMAGE_NAME is '$REGISTRY/other/my-container-app" "'other'" "'demo-workspace'"
+}
+
+@test "several problems: one message lists them all" {
+    run_pipe 2 --env IMAGE_NAME=-app --env DEBUG=maybe --env TAGS=,
+    expect "IMAGE_NAME is " "DEBUG is " "TAGS is "
+    expect_equal "number of messages" 1 "$(grep -c ✖ <<<"$stderr")"
+}
+
+@test "half a pair of credentials: the missing half is named" {
+    run_pipe 2 --env BITBUCKET_PACKAGES_USERNAME=
+    expect "BITBUCKET_PACKAGES_USERNAME is missing" "BITBUCKET_PACKAGES_TOKEN is set"
+}
+
+@test "RESULT_FILE in a folder that does not exist: known before the upload" {
+    controls clear
+    run_pipe 2 --env RESULT_FILE=/nowhere/result.json
+    expect RESULT_FILE /nowhere
+    expect_equal "requests to the registry" "" "$(controls requests)"
+}
+
+@test "RESULT_FILE where nothing can be written: known before the upload" {
+    controls clear
+    run_pipe 2 --read-only --env RESULT_FILE=/tmp/result.json
+    expect RESULT_FILE /tmp/result.json
+    expect_equal "requests to the registry" "" "$(controls requests)"
+}
+
+@test "an argument: only --version is understood" {
+    run_container 2 "$PIPE_IMAGE" --help
+    expect --version
+}

@@ -1,0 +1,62 @@
+#!/usr/bin/env bats
+# The image run as Bitbucket Pipelines runs a pipe: no socket, no terminal, DOCKER_HOST over TCP at
+# host.docker.internal, the client's binary mounted, unset variables empty, an empty working directory.
+
+load helpers
+
+setup_file() {
+    controls clear
+    export NETWORK=$NAME
+    docker network create "$NETWORK"
+    export SERVICE=$NAME-docker
+    docker run --detach --rm --name "$SERVICE" --network "$NETWORK" "${engine[@]}" \
+        --entrypoint python3 "$PIPE_IMAGE" -c "$(<"$BATS_TEST_DIRNAME/forward.py")"
+    timeout 10 grep --max-count=1 ready < <(docker logs --follow "$SERVICE")
+    SERVICE_ADDRESS=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$SERVICE")
+    export SERVICE_ADDRESS
+}
+
+teardown_file() {
+    docker rm --force "$SERVICE"
+    docker network rm "$NETWORK"
+}
+
+# Run the pipe in a step: run_step EXPECTED [docker run's options...]
+run_step() {
+    local expected=$1 agent=$BATS_TEST_TMPDIR/agent variable absent=()
+    shift
+    mkdir -p "$agent/build/empty" "$agent/ssh"
+    for variable in TAGS PACKAGE_NAME WORKSPACE ATLASSIAN_ACCOUNT_EMAIL ATLASSIAN_API_TOKEN MAX_LAYER_SIZE \
+        UPLOAD_TIMEOUT MAX_ATTEMPTS DRY_RUN RESULT_FILE DEBUG BITBUCKET_PIPELINES_VARIABLES_PATH; do
+        absent+=(--env "$variable=")
+    done
+    run_container "$expected" --volume="$agent/build:$agent/build" --volume="$agent/ssh:$agent/ssh:ro" \
+        --volume="$(command -v docker):/usr/local/bin/docker:ro" --workdir="$agent/build/empty" \
+        --label=org.bitbucket.pipelines.system=true --add-host="host.docker.internal:$SERVICE_ADDRESS" \
+        "${absent[@]}" --env=BITBUCKET_WORKSPACE=demo-workspace --env=BITBUCKET_REPO_SLUG=repository \
+        --env=BITBUCKET_BUILD_NUMBER=1 --env=BITBUCKET_COMMIT=0123456789012345678901234567890123456789 \
+        --env=DOCKER_HOST=tcp://host.docker.internal:2375 "${credentials[@]}" \
+        --env=REGISTRY="$REGISTRY" --env=IMAGE_NAME="$SAMPLE" "$@" "$PIPE_IMAGE"
+}
+
+@test "with nothing but IMAGE_NAME, the image arrives and is verified" {
+    run_step 0 --network=host
+    expect "✔ " "$target:latest@sha256:"
+    expect_equal "image in the registry" "$(image_id)" \
+        "$(controls manifest my-container-app latest | json 'it["config"]["digest"]')"
+}
+
+@test "where only the Engine reaches the registry, the push is not called verified" {
+    run_step 0 --network="$NETWORK" --env=TAGS=unverified --env=RESULT_FILE=result.json
+    expect "The registry cannot be reached" "not verified: $target:unverified@sha256:"
+    expect_not ✔
+    expect_equal "verified, in the result" False \
+        "$(json 'it["tags"][0]["verified"]' <"$BATS_TEST_TMPDIR/agent/build/empty/result.json")"
+    expect_equal "image in the registry" "$(image_id)" \
+        "$(controls manifest my-container-app unverified | json 'it["config"]["digest"]')"
+}
+
+@test "without the service docker: 3, and what to do" {
+    run_step 3 --network=host --env=DOCKER_HOST=tcp://host.docker.internal:9
+    expect "Docker Engine does not answer" "host.docker.internal:9" "add \`docker\` to the step's \`services\`"
+}

@@ -35,7 +35,7 @@ def main(output: Path, pipe: str, image: str) -> None:
             check=False,
         )
     shown = run.stderr + run.stdout.rstrip()
-    print(shown)
+    sys.stdout.write(f"{shown}\n")
     run.check_returncode()
     log = Text.from_ansi(shown)
     console = Console(record=True, width=max(line.cell_len for line in log.split()), file=io.StringIO())

@@ -1,5 +1,4 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2030,SC2031  # each test has an environment of its own
 # The private Engine, started beside the one in use: in paths and in a network namespace of its own.
 
 bats_require_minimum_version 1.5.0

@@ -39,6 +39,7 @@ class Storage:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._trash = root / "trash"
+        self._trash.mkdir(parents=True, exist_ok=True)
 
     def repositories(self, workspace: str = "*") -> list[str]:
         """All repositories, or one workspace's."""
@@ -121,11 +122,11 @@ class Storage:
 
     def empty_trash(self) -> None:
         """Free the space of all that was removed. Slow: large files take their time."""
-        shutil.rmtree(self._trash, ignore_errors=True)
+        for entry in _entries(self._trash):
+            shutil.rmtree(entry, ignore_errors=True)
 
     def _discard(self, path: Path) -> bool:
         # Renaming is one step for whoever else looks at these files, and takes no time.
-        self._trash.mkdir(parents=True, exist_ok=True)
         try:
             path.rename(self._trash / uuid.uuid4().hex)
         except FileNotFoundError:

@@ -4,12 +4,13 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
-from urllib.parse import quote, quote_plus
 
 MASK = "***"
+CUT = "…"
+"""What ends a text that was cut, maybe in the middle of a secret."""
 _ALIGNMENTS = 3
 _CORE_MINIMUM = 6
-"""Characters of base64 below which a form would hide innocent text."""
+"""Characters of base64, or of a secret that was cut, below which hiding them would hide innocent text."""
 
 
 class Redaction:
@@ -21,24 +22,47 @@ class Redaction:
         Args:
             secrets: Those to hide; empty ones are left out.
         """
-        forms = {form for secret in secrets if secret for form in _forms(secret)}
-        longest_first = sorted(forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        known = sorted(filter(None, secrets), key=len, reverse=True)
+        # Base64 first: its forms may hold others, never the other way round.
+        forms = [*(re.escape(form) for secret in known for form in _encoded_forms(secret)), *map(_spelled, known)]
+        self._pattern = re.compile("|".join(forms)) if forms else None
+        self._forms = [form for secret in known for form in (secret, *_encoded_forms(secret))]
 
     def __call__(self, text: str) -> str:
         """Return the text with every form of every secret replaced."""
-        return self._pattern.sub(MASK, text) if self._pattern else text
+        if self._pattern is None:
+            return text
+        head, *cut = self._pattern.sub(MASK, text).split(CUT)
+        for following in cut:
+            head = f"{self._without_beginning(head)}{CUT}{following}"
+        return head
+
+    def _without_beginning(self, text: str) -> str:
+        """Replace the beginning of a secret that ends a text."""
+        for form in self._forms:
+            for length in range(len(form) - 1, _CORE_MINIMUM - 1, -1):
+                if text.endswith(form[:length]):
+                    return text[:-length] + MASK
+        return text
 
 
-def _forms(secret: str) -> Iterator[str]:
-    yield secret
-    yield quote(secret, safe="")
-    yield quote(secret)
-    yield quote_plus(secret)
-    yield quote(secret, safe="").lower()
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
-    yield repr(secret)[1:-1]
+def _spelled(secret: str) -> str:
+    """Make a pattern for a secret, each of whose characters may be escaped as in a URL, in JSON or in Python."""
+    return "".join(f"(?:{'|'.join(map(re.escape, _spellings(character)))})" for character in secret)
+
+
+def _spellings(character: str) -> list[str]:
+    octets = character.encode("utf-8", "surrogateescape")
+    spellings = {"".join(form.format(octet) for octet in octets) for form in ("%{:02X}", "%{:02x}", "\\x{:02x}")}
+    spellings |= {character, json.dumps(character)[1:-1], repr(character)[1:-1]}
+    if character == " ":
+        spellings.add("+")
+    if not character.isalnum():
+        spellings.add(f"\\{character}")
+    return sorted(spellings, key=len, reverse=True)
+
+
+def _encoded_forms(secret: str) -> Iterator[str]:
     yield from _encoded(secret)
     yield from _encoded(json.dumps(secret)[1:-1])
 

@@ -1,0 +1,211 @@
+"""Stand-ins at the seams that push.py and upload.py declare, moved by a clock that no test waits for."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pipe.errors import EngineUnreachableError, PipeError
+from pipe.events import Event, Pushed, StreamEnded
+from pipe.image import Image
+from pipe.manifest import Manifest
+from pipe.reference import Reference
+from pipe.settings import Credentials
+
+Line = tuple[float, Event]
+"""Seconds since the push began, and what the Engine says then."""
+
+
+class Clock:
+    """Time that passes only when something waits."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        """Return the seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, and remember."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+class Player:
+    """A push stream that says each event at its time, then ends."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        lines: Iterable[Line],
+        end: StreamEnded | None = StreamEnded(),  # noqa: B008, RUF100 - frozen
+        *,
+        heard: Callable[[Event], None] = lambda _: None,
+    ) -> None:
+        self._clock = clock
+        self._began = clock.now
+        self._lines = iter(lines)
+        self._next = next(self._lines, None)
+        self._end = end
+        self._heard = heard
+        self.closed = False
+
+    def next(self, timeout: float) -> Event | None:
+        """Return the next event where its time comes within `timeout` seconds; with no end, silence goes on."""
+        if self._next is None:
+            if self._end is None:
+                self._clock.now += timeout
+            return self._end
+        at, event = self._next
+        if self._began + at > self._clock.now + timeout:
+            self._clock.now += timeout
+            return None
+        self._clock.now = max(self._clock.now, self._began + at)
+        self._next = next(self._lines, None)
+        self._heard(event)
+        return event
+
+    def close(self) -> None:
+        """Remember that the push was ended."""
+        self.closed = True
+
+
+@dataclass
+class Told:
+    """What people were told."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def info(self, text: str) -> None:
+        """Remember what happens."""
+        self.lines.append(f"INFO {text}")
+
+    def warning(self, text: str) -> None:
+        """Remember what people should know."""
+        self.lines.append(f"WARNING {text}")
+
+    def debug(self, text: str) -> None:
+        """Remember what matters only when something is wrong."""
+        self.lines.append(f"DEBUG {text}")
+
+    def of(self, level: str) -> list[str]:
+        """Return what was told at a level."""
+        return [line.removeprefix(f"{level} ") for line in self.lines if line.startswith(f"{level} ")]
+
+
+class FakeRegistry:
+    """A registry that keeps what it is given, and answers as a test wants."""
+
+    def __init__(self) -> None:
+        self.tags: dict[str, str] = {}
+        self.manifests: dict[str, Manifest] = {}
+        self.check: list[PipeError | None] = []
+        """What becomes of the first checks; later ones pass."""
+        self.put: list[bool | PipeError] = []
+        """What becomes of the first manifests put; later ones are taken."""
+        self.read_back: list[str | None | PipeError] = []
+        """What the first questions for a digest are answered; later ones truly."""
+        self.asked: list[str] = []
+
+    def keep(self, tag: str, manifest: Manifest) -> None:
+        """Store a manifest under a tag."""
+        self.tags[tag] = manifest.digest
+        self.manifests[manifest.digest] = manifest
+
+    def check_push(self) -> None:
+        """Allow the push, or not."""
+        self.asked.append("check")
+        error = self.check.pop(0) if self.check else None
+        if error is not None:
+            raise error
+
+    def digest(self, reference: str) -> str | None:
+        """Say what a tag or digest names."""
+        self.asked.append(f"HEAD {reference}")
+        if self.read_back:
+            answer = self.read_back.pop(0)
+            if isinstance(answer, PipeError):
+                raise answer
+            return answer
+        if reference in self.manifests or reference in self.tags.values():
+            return reference
+        return self.tags.get(reference)
+
+    def manifest(self, reference: str) -> Manifest | None:
+        """Return what a tag or digest names."""
+        self.asked.append(f"GET {reference}")
+        return self.manifests.get(self.tags.get(reference, reference))
+
+    def put_manifest(self, tag: str, manifest: Manifest) -> bool:
+        """Keep a manifest, or not."""
+        self.asked.append(f"PUT {tag}")
+        answer = self.put.pop(0) if self.put else True
+        if isinstance(answer, PipeError):
+            raise answer
+        if answer:
+            self.keep(tag, manifest)
+        return answer
+
+
+class FakeEngine:
+    """An Engine with one image, whose pushes play what a test gives."""
+
+    def __init__(self, clock: Clock, image: Image | PipeError, registry: FakeRegistry) -> None:
+        self._clock = clock
+        self._image = image
+        self._registry = registry
+        self.pushes: list[Sequence[Line] | Iterator[Line] | PipeError] = []
+        """What each push says, one after the other."""
+        self.ends: Iterator[StreamEnded | None] = itertools.repeat(StreamEnded())
+        self.answers = True
+        self.arrives: Callable[[str, str], None] | None = None
+        """What the registry gets of a push, instead of the digest under the tag."""
+        self.done: list[str] = []
+        self.credentials: list[Credentials] = []
+        self.streams: list[Player] = []
+
+    def image(self, name: str) -> Image:
+        """Return the image, or fail."""
+        self.done.append(f"find {name}")
+        if isinstance(self._image, PipeError):
+            raise self._image
+        return self._image
+
+    @contextmanager
+    def tagged(self, image: Image, target: Reference) -> Iterator[None]:
+        """Remember the name given, and taken away again."""
+        assert image is self._image
+        self.done.append(f"tag {target}")
+        try:
+            yield
+        finally:
+            self.done.append(f"untag {target}")
+
+    def push(self, target: Reference, credentials: Credentials) -> Player:
+        """Play the next push."""
+        self.done.append(f"push {target}")
+        self.credentials.append(credentials)
+        lines = self.pushes.pop(0)
+        if isinstance(lines, PipeError):
+            raise lines
+
+        def heard(event: Event) -> None:
+            if isinstance(event, Pushed):
+                (self.arrives or self._arrive)(target.tag, event.digest)
+
+        self.streams.append(Player(self._clock, lines, next(self.ends), heard=heard))
+        return self.streams[-1]
+
+    def _arrive(self, tag: str, digest: str) -> None:
+        self._registry.tags[tag] = digest
+
+    def alive(self) -> bool:
+        """Tell whether it answers."""
+        self.done.append("alive?")
+        return self.answers
+
+    def gone(self, cause: str) -> PipeError:
+        """Make the error for an Engine that does not."""
+        return EngineUnreachableError(cause)

@@ -1,0 +1,119 @@
+"""The recorded streams beside this folder, and the transcripts that they must become."""
+
+import difflib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+
+from pipe import events
+from pipe.errors import PipeError
+from pipe.image import Image
+from pipe.progress import Progress
+from pipe.reference import Reference
+from pipe.upload import Upload
+from unit.fakes import Clock, Line, Player, Told
+
+STREAMS = Path(__file__).parents[1] / "streams"
+TARGET = Reference("crg.apkg.io", "acme/app", "1")
+UNKNOWN_IMAGE = Image("sha256:" + "0" * 64, 0, ())
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One push stream as an Engine sent it."""
+
+    path: Path
+
+    @property
+    def engine(self) -> str:
+        """The Engine's version and image store."""
+        return self.path.parent.name
+
+    @property
+    def scenario(self) -> str:
+        """What happened to the push."""
+        return self.path.stem
+
+    @property
+    def containerd(self) -> bool:
+        """Whether the Engine has the containerd image store."""
+        return self.engine.endswith("containerd")
+
+    def raw(self) -> list[tuple[float, str]]:
+        """Return the lines with their times."""
+        entries = map(json.loads, self.path.read_text("utf-8").splitlines())
+        return [(entry["at"], json.dumps(entry["line"])) for entry in entries]
+
+    def lines(self) -> list[Line]:
+        """Return the events with their times."""
+        return [(at, events.parse(line)) for at, line in self.raw()]
+
+    @property
+    def transcript_path(self) -> Path:
+        """Where its transcript is kept."""
+        return self.path.with_suffix(".txt")
+
+
+RECORDINGS = [Recording(path) for path in sorted(STREAMS.glob("*/*.jsonl"))]
+each_recording = pytest.mark.parametrize(
+    "recording", [pytest.param(each, id=f"{each.engine}/{each.scenario}") for each in RECORDINGS]
+)
+
+
+def recording(engine: str, scenario: str) -> Recording:
+    """Find a recording by a part of its Engine's name."""
+    (found,) = (each for each in RECORDINGS if engine in each.engine and each.scenario == scenario)
+    return found
+
+
+def upload(
+    clock: Clock, told: Told, *, timeout: float = 420.0, limit: int = 32 * 10**9, undecided: bool = False
+) -> Upload:
+    """Make what watches a push."""
+    return Upload(TARGET, timeout, limit, undecided, clock, told)
+
+
+def transcript(played: Recording) -> str:
+    """Write down a push: each event, below it what people are told, and how it ends."""
+    clock, told = Clock(), Told()
+    began = clock.now
+    told_before = 0
+    written: list[str] = []
+
+    def heard(event: events.Event) -> None:
+        flush()
+        fields = " ".join(str(value) for value in asdict(event).values())
+        written.append(f"{clock.now - began:7.3f} {type(event).__name__} {fields}".rstrip())
+
+    def flush() -> None:
+        nonlocal told_before
+        written.extend(f"        > {line}" for line in told.lines[told_before:])
+        told_before = len(told.lines)
+
+    stream = Player(clock, played.lines(), heard=heard)
+    watcher = upload(clock, told, undecided=played.containerd)
+    try:
+        end = watcher.watch(stream, Progress(UNKNOWN_IMAGE))
+    except PipeError as error:
+        end = f"{type(error).__name__}{' (temporary)' if error.temporary else ''}: {error.summary}"
+    flush()
+    return "\n".join([*written, f"= {end}", ""])
+
+
+def difference(expected: str, actual: str) -> str:
+    """Show where two texts differ."""
+    return "\n".join(
+        difflib.unified_diff(expected.splitlines(), actual.splitlines(), "expected", "actual", lineterm="")
+    )
+
+
+def rewrite() -> None:
+    """Write all transcripts anew, for a reader to compare with those before."""
+    for each in RECORDINGS:
+        each.transcript_path.write_text(transcript(each), "utf-8")
+
+
+if __name__ == "__main__":
+    rewrite()

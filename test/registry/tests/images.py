@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
+_ACCEPT = {"Accept": f"{MANIFEST}, {INDEX}"}
 
 
 class PushError(RuntimeError):
@@ -96,6 +97,10 @@ class Repository:
         answer = self.session.head(self._path("blobs", digest_of(blob)))
         return answer.status_code == HTTPStatus.OK
 
+    def has_manifest(self, pushed: Image) -> bool:
+        answer = self.session.head(self._path("manifests", pushed.digest), headers=_ACCEPT)
+        return answer.status_code == HTTPStatus.OK
+
     def upload(self, blob: bytes) -> None:
         opened = self._expect(HTTPStatus.ACCEPTED, "POST", self._path("blobs", "uploads/"))
         location = _absolute(self.url, opened.headers["Location"])
@@ -108,14 +113,12 @@ class Repository:
         self._expect(HTTPStatus.CREATED, "PUT", path, headers=headers, data=pushed.manifest)
 
     def manifest_status(self, reference: str) -> int:
-        headers = {"Accept": f"{MANIFEST}, {INDEX}"}
-        return self.session.get(self._path("manifests", reference), headers=headers).status_code
+        return self.session.get(self._path("manifests", reference), headers=_ACCEPT).status_code
 
     def problems(self, expected: Image, reference: str | None = None) -> list[str]:
         """Pull an image and say what of it is missing or wrong; nothing if all is there."""
         reference = reference or expected.digest
-        headers = {"Accept": f"{MANIFEST}, {INDEX}"}
-        answer = self.session.get(self._path("manifests", reference), headers=headers)
+        answer = self.session.get(self._path("manifests", reference), headers=_ACCEPT)
         if answer.content != expected.manifest:
             return [f"manifest {reference}: {answer.status_code} {answer.text[:200]}"]
         found = [problem for member in expected.members for problem in self.problems(member)]

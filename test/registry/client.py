@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 IMAGE = "bbc-packages-push-registry:dev"
+CONTAINER_PREFIX = "bbc-packages-push-registry-"
 _HERE = Path(__file__).parent
 _PORT = "5000/tcp"
 _START_SECONDS = 30.0
@@ -152,7 +153,7 @@ class Registry:
                 answer = session.get(f"{self.url}/v2/", timeout=_ANSWER_SECONDS)
         except requests.ConnectionError:
             return False
-        return answer.status_code == HTTPStatus.UNAUTHORIZED
+        return bool(answer.status_code == HTTPStatus.UNAUTHORIZED)
 
     def _control(
         self,
@@ -189,6 +190,13 @@ class LocalRegistry(Registry):
     def output(self) -> str:
         """Return what the gateway and Distribution have printed."""
         return self.container.logs().decode()
+
+    def run(self, *command: str) -> str:
+        """Run a command in the registry's container; return all that it printed."""
+        result = self.container.exec_run(list(command))
+        if not isinstance(result.output, bytes):
+            raise TypeError("the command's output is not whole")
+        return result.output.decode()
 
     def await_ready(self) -> None:
         """Wait until the registry answers.
@@ -244,7 +252,7 @@ def local_registry(
     with contextlib.closing(docker.from_env()) as engine:
         container = engine.containers.create(
             IMAGE,
-            name=f"bbc-packages-push-registry-{uuid.uuid4().hex[:12]}",
+            name=f"{CONTAINER_PREFIX}{uuid.uuid4().hex[:12]}",
             environment=environment,
             ports={_PORT: ("127.0.0.1", port)},
         )

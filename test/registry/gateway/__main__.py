@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger("registry")
 _STOP_SECONDS = 2.0
+# So long a client that was refused may go on sending before it is cut off.
+_LINGER_SECONDS = 2.0
 
 
 def main() -> int:
@@ -76,7 +78,12 @@ async def _serve(context: Context) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running_backend(options.storage) as (backend, ended):
-        runner = web.AppRunner(create_app(context, backend), access_log=None, shutdown_timeout=_STOP_SECONDS)
+        runner = web.AppRunner(
+            create_app(context, backend),
+            access_log=None,
+            shutdown_timeout=_STOP_SECONDS,
+            lingering_time=_LINGER_SECONDS,
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, options.host, options.port, ssl_context=_tls(options)).start()

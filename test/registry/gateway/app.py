@@ -28,7 +28,7 @@ def create_app(context: Context, backend: Backend) -> web.Application:
     log, faults = RequestLog(), Faults()
     gate = Gate(context, Tokens(context.options.token_lifetime, time.time))
     registry = Registry(context, backend, gate, Uploads(context))
-    app = web.Application(middlewares=[recorder(log, faults, gate), no_traceback])
+    app = web.Application(middlewares=[no_traceback, recorder(log, faults, gate)])
     app[CONTEXT] = context
     app.on_response_prepare.append(finish_headers)
     app.router.add_get(TOKEN_PATH, gate.issue)

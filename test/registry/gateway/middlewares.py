@@ -42,13 +42,10 @@ def recorder(log: RequestLog, faults: Faults, gate: Gate) -> Middleware:
         )
         log.add(entry)
         fault = faults.strike(entry)
+        entry.fault = fault.identifier if fault else None
         exchange = request[EXCHANGE] = Exchange(request, entry, log, fault)
         try:
-            response = await _struck_or_served(request, handler, exchange)
-            entry.status = response.status
-            if isinstance(response, web.Response) and isinstance(response.body, bytes):
-                entry.sent = len(response.body)
-            return response
+            return await _struck_or_served(request, handler, exchange)
         finally:
             entry.seconds = clock() - began
             entry.state = "cut" if is_gone(request) else "done"
@@ -76,15 +73,14 @@ async def no_traceback(request: web.Request, handler: Handler) -> web.StreamResp
         if not request.path.startswith("/v2"):
             raise
         return oci_error(error.status, "UNSUPPORTED", error.reason)
-    except (Struck, ConnectionError, asyncio.CancelledError):
-        raise
-    except Exception:
-        _LOGGER.exception("%s %s", request.method, request.path)
+    except Exception as error:
+        if not (isinstance(error, ConnectionError) and is_gone(request)):
+            _LOGGER.exception("%s %s", request.method, request.path)
         return oci_error(500, "UNKNOWN", "the registry failed; its log says why")
 
 
 async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Complete an answer's headers; called before they are sent.
+    """Complete an answer's headers, and log the answer; called before they are sent.
 
     An answer that comes before the request's body was read ends the connection. Where a fault
     replaces headers, those that the answer has are replaced.
@@ -93,7 +89,14 @@ async def finish_headers(request: web.Request, response: web.StreamResponse) -> 
         response.force_close()
         response.headers["Connection"] = "close"
     exchange = request.get(EXCHANGE)
-    if isinstance(exchange, Exchange) and exchange.fault is not None:
+    if not isinstance(exchange, Exchange):
+        return
+    if not is_gone(request):
+        exchange.entry.status = response.status
+        body = getattr(response, "body", None)
+        if isinstance(body, bytes) and request.method != "HEAD":
+            exchange.entry.sent = len(body)
+    if exchange.fault is not None:
         for name, value in exchange.fault.replace_headers.items():
             if name in response.headers:
                 response.headers[name] = value

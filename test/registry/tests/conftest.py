@@ -1,0 +1,51 @@
+"""A registry shared by the tests, and the real clients that talk to it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from registry.client import LocalRegistry, build_image, local_registry
+from registry.tests.clients import Docker, Skopeo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).parent
+SETUP = HERE.parents[1] / "setup"
+WORLD = (HERE / "world.yaml").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def registry_image() -> None:
+    build_image()
+
+
+@pytest.fixture(scope="session")
+def shared_registry(registry_image: None) -> Iterator[LocalRegistry]:
+    with local_registry(world=WORLD) as running:
+        yield running
+        assert "Traceback" not in running.output()
+
+
+@pytest.fixture
+def registry(shared_registry: LocalRegistry) -> LocalRegistry:
+    """A registry with the tests' world, without faults and with an empty log."""
+    shared_registry.clear()
+    return shared_registry
+
+
+@pytest.fixture(scope="session")
+def skopeo() -> Skopeo:
+    subprocess.run([SETUP / "apt-install", "skopeo"], check=True)
+    return Skopeo()
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> Iterator[Docker]:
+    """The docker command with a configuration of its own; its images are gone afterwards."""
+    command = Docker(tmp_path / "docker")
+    yield command
+    command.remove_images()

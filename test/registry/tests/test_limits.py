@@ -1,0 +1,173 @@
+"""The limits on a layer's size and on the time of its upload, over plain HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from registry.client import LocalRegistry, local_registry
+from registry.tests.clients import random_bytes, until
+from registry.tests.conftest import WORLD
+from registry.tests.images import digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+APP = "demo-workspace/my-container-app"
+LIMIT = 1_000_000
+CHUNK = 10_000
+SECONDS = 1.0
+SMALL = random_bytes(LIMIT // 2, seed=1)
+LARGE = random_bytes(LIMIT + 1, seed=2)
+
+
+@pytest.fixture(scope="module")
+def limited(registry_image: None) -> Iterator[LocalRegistry]:
+    with local_registry(world=WORLD, max_layer=str(LIMIT), upload_timeout=f"{SECONDS}s") as running:
+        yield running
+        assert "Traceback" not in running.output()
+
+
+@pytest.fixture
+def upload(limited: LocalRegistry) -> Iterator[Upload]:
+    limited.clear()
+    with limited.session() as session:
+        session.headers.update(limited.bearer("writer", f"{APP}:pull,push"))
+        yield Upload(limited, session)
+
+
+class Upload:
+    """One upload and what the tests do with it."""
+
+    def __init__(self, registry: LocalRegistry, session: requests.Session) -> None:
+        self.registry = registry
+        self._session = session
+        answer = session.post(f"{registry.url}/v2/{APP}/blobs/uploads/")
+        self.opened = time.monotonic()
+        self.identifier = answer.headers["Docker-Upload-UUID"]
+        self._location = answer.headers["Location"]
+
+    def send(self, method: str, body: bytes | Iterator[bytes] = b"", digest: str = "") -> requests.Response:
+        answer = self._session.request(
+            method,
+            f"{self.registry.url}{self._location}",
+            params={"digest": digest} if digest else None,
+            data=body,
+        )
+        self._location = answer.headers.get("Location", self._location)
+        return answer
+
+    def stored(self) -> str:
+        """Return the names of the files that the registry keeps of it."""
+        return self.registry.run("find", "/var/lib/registry", "-path", f"*{self.identifier}*")
+
+
+def error(answer: requests.Response) -> tuple[int, str]:
+    [entry] = answer.json()["errors"]
+    return answer.status_code, entry["code"]
+
+
+def chunks(content: bytes) -> Iterator[bytes]:
+    """Give the content without saying how much it is."""
+    for start in range(0, len(content), CHUNK):
+        yield content[start : start + CHUNK]
+
+
+def has_blob(registry: LocalRegistry, content: bytes) -> bool:
+    with registry.session("writer") as session:
+        answer = session.head(f"{registry.url}/v2/{APP}/blobs/{digest_of(content)}")
+    return answer.status_code == 200
+
+
+TOO_LARGE: dict[str, Callable[[Upload], requests.Response]] = {
+    "one PATCH": lambda upload: upload.send("PATCH", LARGE),
+    "one PATCH, length unknown": lambda upload: upload.send("PATCH", chunks(LARGE)),
+    "one PUT": lambda upload: upload.send("PUT", LARGE, digest_of(LARGE)),
+    "one PUT, length unknown": lambda upload: upload.send("PUT", chunks(LARGE), digest_of(LARGE)),
+    "several PATCHes": lambda upload: [upload.send("PATCH", SMALL) for _ in range(3)][-1],
+    "PATCH and PUT": lambda upload: [
+        upload.send("PATCH", LARGE[:LIMIT]),
+        upload.send("PUT", LARGE[LIMIT:], digest_of(LARGE)),
+    ][-1],
+}
+
+
+@pytest.mark.parametrize("send", TOO_LARGE.values(), ids=TOO_LARGE)
+def test_a_layer_over_the_limit(upload: Upload, send: Callable[[Upload], requests.Response]) -> None:
+    assert error(send(upload)) == (413, "SIZE_INVALID")
+    assert upload.stored() == ""
+    assert not has_blob(upload.registry, LARGE)
+    assert error(upload.send("PATCH", b"more"))[0] == 413
+
+
+def test_it_is_refused_the_moment_the_limit_is_passed(upload: Upload) -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"\0" * LIMIT
+
+    # This client goes on sending, and may be cut off before it reads the answer.
+    with contextlib.suppress(requests.ConnectionError):
+        assert error(upload.send("PATCH", endless())) == (413, "SIZE_INVALID")
+    [entry] = upload.registry.wait_for(method="PATCH", status="413")
+    assert entry.received <= LIMIT
+    assert upload.stored() == ""
+
+
+def test_a_layer_at_the_limit(upload: Upload) -> None:
+    content = LARGE[:LIMIT]
+    assert upload.send("PUT", chunks(content), digest_of(content)).status_code == 201
+    assert has_blob(upload.registry, content)
+
+
+def test_an_upload_that_lasts_too_long(upload: Upload) -> None:
+    upload.registry.fault(method="PATCH", bytes_per_second=len(SMALL) / (2 * SECONDS))
+    assert error(upload.send("PATCH", SMALL)) == (504, "BLOB_UPLOAD_INVALID")
+    assert SECONDS <= time.monotonic() - upload.opened < 2 * SECONDS
+    assert upload.stored() == ""
+
+
+def test_an_upload_that_falls_silent(upload: Upload) -> None:
+    def silent() -> Iterator[bytes]:
+        yield SMALL
+        upload.registry.wait_for(method="PATCH", status="504")
+
+    assert error(upload.send("PATCH", silent())) == (504, "BLOB_UPLOAD_INVALID")
+    assert upload.stored() == ""
+
+
+def test_the_time_runs_between_requests(upload: Upload) -> None:
+    assert upload.send("PATCH", SMALL[:CHUNK]).status_code == 202
+    until(lambda: upload.send("GET").status_code != 204, 2 * SECONDS)
+    assert error(upload.send("GET")) == (504, "BLOB_UPLOAD_INVALID")
+    assert error(upload.send("PUT", SMALL[CHUNK:], digest_of(SMALL))) == (504, "BLOB_UPLOAD_INVALID")
+    assert upload.stored() == ""
+
+
+def test_an_upload_that_nobody_goes_on_with_is_removed(upload: Upload) -> None:
+    assert upload.send("PATCH", SMALL).status_code == 202
+    assert upload.identifier in upload.stored()
+    until(lambda: not upload.stored(), 3 * SECONDS)
+
+
+def test_a_cut_can_be_chosen(registry_image: None) -> None:
+    with local_registry(upload_timeout="500ms", on_upload_timeout="cut") as running:
+        with running.session("writer") as session:
+            upload = Upload(running, session)
+            running.fault(method="PATCH", bytes_per_second=CHUNK)
+            with pytest.raises(requests.ConnectionError):
+                upload.send("PATCH", SMALL)
+        [entry] = running.wait_for(method="PATCH", state="cut")
+        assert entry.seconds < 1
+        assert upload.stored() == ""
+
+
+def test_a_token_runs_out(registry_image: None) -> None:
+    with local_registry(token_lifetime="500ms") as running, running.session() as session:
+        began = time.monotonic()
+        session.headers.update(running.bearer("writer"))
+        assert session.get(f"{running.url}/v2/").status_code == 200
+        until(lambda: session.get(f"{running.url}/v2/").status_code == 401, 2)
+        assert time.monotonic() - began > 0.5

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from pipe.errors import clean
+
 EMPTY_LAYER = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 """The diffID of a layer with no files: the SHA-256 of an empty tar archive (1024 zero bytes)."""
 
@@ -14,19 +16,25 @@ SHORT_ID = 12
 SHOWN = 60
 """Characters of an instruction that a line of the log has room for."""
 
+WIDTH = 1000
+"""Characters of an instruction that the result has room for."""
+
 _METADATA = re.compile(
     r"ARG|CMD|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|SHELL|STOPSIGNAL|USER|VOLUME"
 )
-_WITH_FILES = frozenset(("ADD", "COPY", "RUN"))
+_BUILDKIT = "# buildkit"
+"""Ends an entry of BuildKit's that made a layer; source: moby/buildkit, `dockerfile2llb/convert.go`."""
 _SHELL = r"(?:/\S*/)?(?:ba|da|a|z|k)?sh(?:\s+-\w+|\s+pipefail)*?\s+-\w*c\s+"
-_ARGUMENTS = re.compile(rf"^(?:RUN\s+)?\|[0-9]+\s.*?(?={_SHELL})", re.DOTALL)
+_ARGUMENTS = re.compile(r"(?:RUN\s+)?\|[0-9]+\s")
+_FIRST_NAME = re.compile(r"(ENV|ARG|LABEL) (?:([\w.-]+)(?=[ =]|$))?.*", re.IGNORECASE)
 _VALUE = re.compile(r"(?<![\w])(--?[\w-]+|\w+)=(\"[^\"]*\"|'[^']*'|\S+)")
+_SENSITIVE = r"[\w-]*(?:passw(?:or)?d|passphrase|token|secret|key|auth|credential)[\w-]*"
 _OPTION = re.compile(
-    r"(?i)(-{1,2}[\w-]*(?:password|passwd|token|secret|key|auth|credential)[\w-]*|\b(?:bearer|basic)|-[pu])\s+(\"[^\"]*\"|'[^']*'|\S+)"
+    rf"(-{{1,2}}{_SENSITIVE}|\b(?:bearer|basic)|(?<!mkdir )-[pu])\s+(\"[^\"]*\"|'[^']*'|\S+)", re.IGNORECASE
 )
+_HEADER = re.compile(rf"(\b{_SENSITIVE}:)\s*(?:(?:bearer|basic|token)\s+)?[^\s\"']+", re.IGNORECASE)
 _CONTENT = re.compile(r"\b(?:file|dir|multi):[0-9a-f]{64} in ")
 """What the classic builder writes in place of the sources of ADD and COPY."""
-_URL_USER = re.compile(r"(?<=://)[^\s/@]+@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +116,15 @@ def _match(diff_ids: list[str], entries: list[tuple[str, int]]) -> list[tuple[in
     """Pair layers with history entries from the base up, until a pair is not certain.
 
     An entry with bytes made a layer, one of a metadata instruction did not. Another one without
-    bytes (`WORKDIR`, `RUN rm …`) may have made a layer or not; it surely did where all such
-    entries are needed to make up the number of layers, or where the layer is the empty one.
+    bytes (`WORKDIR`, `RUN rm …`, `RUN true`) may have made a layer or not; it surely did where all such
+    entries are needed to make up the number of layers, or where BuildKit says so and nothing was squashed.
     """
     candidates = [(text, size) for text, size in entries if size > 0 or not _METADATA.fullmatch(_verb(text))]
     everyone = len(candidates) == len(diff_ids)
+    squashed = sum(size > 0 or text.endswith(_BUILDKIT) for text, size in candidates) > len(diff_ids)
     matched: list[tuple[int, str | None]] = []
     for diff_id, (text, size) in zip(diff_ids, candidates, strict=False):
-        certain = everyone or size > 0 or _verb(text) in _WITH_FILES
+        certain = everyone or size > 0 or (text.endswith(_BUILDKIT) and not squashed)
         if not certain or (diff_id == EMPTY_LAYER and size > 0):
             break
         matched.append((size, instruction(text) or None))
@@ -143,12 +152,13 @@ def instruction(created_by: str, *, mask: bool = True) -> str:
     Returns:
         The instruction on one line; "" where there is none.
     """
-    text = created_by.strip().removesuffix("# buildkit").strip()
-    arguments = _ARGUMENTS.match(text)
-    if arguments:
-        text = text[arguments.end() :]
-    elif re.match(r"(?:RUN\s+)?\|[0-9]+\s", text):
-        return "RUN …"
+    text = created_by.strip().removesuffix(_BUILDKIT).strip()
+    if _ARGUMENTS.match(text):
+        shells = list(re.finditer(rf"(?<!\S){_SHELL}", text))
+        if len(shells) != 1:
+            # A value may hold spaces, and even what looks like a shell: nothing tells where the arguments end.
+            return "RUN …"
+        text = text[shells[0].start() :]
     text = text.removeprefix("RUN ") if re.match(rf"RUN\s+{_SHELL}", text) else text
     without_shell = re.sub(rf"^{_SHELL}", "", text)
     if without_shell.startswith("#(nop)"):
@@ -158,6 +168,8 @@ def instruction(created_by: str, *, mask: bool = True) -> str:
     text = _CONTENT.sub("… in ", " ".join(text.split()))
     if not mask:
         return text
-    if text.split(" ", 1)[0].upper() in {"ENV", "ARG", "LABEL"}:
-        text = re.sub(r"^(\w+ [\w.-]+)[ =].*", r"\1=***", text)
-    return _URL_USER.sub("***@", _OPTION.sub(r"\1 ***", _VALUE.sub(r"\1=***", text)))
+    name = _FIRST_NAME.fullmatch(text)
+    if name:
+        return f"{name[1]} {name[2]}=***" if name[2] else f"{name[1]} ***"
+    text = _HEADER.sub(r"\1 ***", _VALUE.sub(r"\1=***", clean(text, lines=1, width=WIDTH)))
+    return _OPTION.sub(r"\1 ***", text)

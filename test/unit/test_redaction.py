@@ -68,7 +68,7 @@ def test_base64_is_replaced_at_every_alignment(encode: Callable[[bytes], bytes],
 def test_the_header_of_docker_is_hidden() -> None:
     header = base64.urlsafe_b64encode(json.dumps({"username": "me", "password": TOKEN}).encode()).decode()
     shown = Redaction([TOKEN])(f"X-Registry-Auth: {header}")
-    assert shown == "X-Registry-Auth: eyJ1c2VybmFtZSI6ICJtZSIsICJwYXNzd29yZCI6ICJ***J9"
+    assert shown == "X-Registry-Auth: eyJ1c2VybmFtZSI6ICJtZSIsICJwYXNzd29yZCI6ICJ***CJ9"
 
 
 def test_secrets_that_begin_alike_are_hidden_whole() -> None:

@@ -1,0 +1,76 @@
+"""A real Engine, a real registry, and the pipe between them."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from integration.images import Images
+from integration.registries import WORLD, StartRegistry
+from integration.running import Finished, Run, Running, Start, environment_of
+from registry.client import LocalRegistry, Registry, Tls, build_image, local_registry
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    with contextlib.closing(docker.from_env()) as client:
+        yield client
+
+
+@pytest.fixture
+def images(engine: docker.DockerClient) -> Iterator[Images]:
+    built = Images(engine)
+    yield built
+    built.remove()
+
+
+@pytest.fixture(scope="session")
+def registry_image() -> None:
+    build_image()
+
+
+@pytest.fixture(scope="session")
+def shared_registry(registry_image: None) -> Iterator[LocalRegistry]:
+    with local_registry(world=WORLD) as running:
+        yield running
+
+
+@pytest.fixture
+def registry(shared_registry: LocalRegistry) -> LocalRegistry:
+    """A registry with the tests' world, without faults and with an empty log."""
+    shared_registry.clear()
+    return shared_registry
+
+
+@pytest.fixture
+def start_registry(registry_image: None) -> Iterator[StartRegistry]:
+    with contextlib.ExitStack() as registries:
+
+        def start(tls: Tls | None = None, **options: str) -> LocalRegistry:
+            every: Any = options
+            return registries.enter_context(local_registry(world=WORLD, tls=tls, **every))
+
+        yield start
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    with contextlib.ExitStack() as pipes:
+
+        def start(registry: Registry, *inside: str, **variables: str) -> Running:
+            usual = {"REGISTRY": registry.host, "RESULT_FILE": str(tmp_path / "result.json")}
+            running = Running(tmp_path, environment_of(**(usual | variables)), inside)
+            pipes.callback(running.kill)
+            return running
+
+        yield start
+
+
+@pytest.fixture
+def run(start: Start) -> Run:
+    def run(registry: Registry, *inside: str, **variables: str) -> Finished:
+        return start(registry, *inside, **variables).finish()
+
+    return run

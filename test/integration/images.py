@@ -1,0 +1,77 @@
+"""Images with layers of real files that no registry and no Engine has seen."""
+
+import io
+import itertools
+import random
+import secrets
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import docker
+from docker.errors import ImageNotFound
+
+MB = 10**6
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An image in the Engine.
+
+    Attributes:
+        name: Such as `integration-…/my-container-app:latest`.
+        id: Its ID.
+    """
+
+    name: str
+    id: str
+
+
+class Images:
+    """Builds images, and removes them."""
+
+    def __init__(self, engine: docker.DockerClient) -> None:
+        self._engine = engine
+        self._seeds = itertools.count(secrets.randbits(48))
+        self._built: list[Built] = []
+
+    def build(self, *sizes: int, base: str = "scratch", package: str = "my-container-app") -> Built:
+        """Build an image of random files, one a layer.
+
+        Args:
+            sizes: Bytes of each layer's file, from the base up; they do not compress.
+            base: The image that they are added to.
+            package: The last component of the image's name.
+
+        Returns:
+            The image; its seed is printed.
+        """
+        seed = next(self._seeds)
+        print(f"image of {sizes} bytes from seed {seed}")  # noqa: T201 - pytest shows it with a failure
+        name = f"integration-{seed:x}/{package}:latest"
+        context = _context(base, sizes, random.Random(seed))
+        image, _ = self._engine.images.build(fileobj=context, custom_context=True, tag=name, rm=True)
+        built = Built(name, str(image.id))
+        self._built.append(built)
+        return built
+
+    def remove(self) -> None:
+        """Remove every image that was built, with all its names."""
+        for built in reversed(self._built):
+            try:
+                self._engine.images.remove(built.id, force=True)
+            except ImageNotFound:
+                continue
+
+
+def _context(base: str, sizes: Sequence[int], source: random.Random) -> io.BytesIO:
+    files = {f"layer-{number}": source.randbytes(size) for number, size in enumerate(sizes, start=1)}
+    dockerfile = "\n".join([f"FROM {base}", *(f"COPY {name} /" for name in files), 'CMD ["/layer-1"]'])
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for name, data in {"Dockerfile": dockerfile.encode(), **files}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    content.seek(0)
+    return content

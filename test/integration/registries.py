@@ -1,0 +1,34 @@
+"""The registry's side of a push."""
+
+from pathlib import Path
+from typing import Protocol
+
+from registry.client import LocalRegistry, Registry, Tls
+
+WORLD = (Path(__file__).parent / "world.yaml").read_text("utf-8")
+REPOSITORY = "demo-workspace/my-container-app"
+BY_ENGINE = "docker/*"
+"""User agents of the Engine."""
+BY_PIPE = "bbc-packages-push-container-image/*"
+"""User agents of the pipe."""
+
+
+class StartRegistry(Protocol):
+    """Starts a registry with the tests' world and options of its own."""
+
+    def __call__(self, tls: Tls | None = None, **options: str) -> LocalRegistry:
+        """Start it; it is gone after the test."""
+
+
+def digest_in(registry: Registry, tag: str) -> str | None:
+    """Ask the registry itself what a tag names; None where it names nothing."""
+    headers = {
+        **registry.bearer("reader", f"{REPOSITORY}:pull"),
+        "Accept": "application/vnd.docker.distribution.manifest.v2+json",
+    }
+    with registry.session() as session:
+        answer = session.head(f"{registry.url}/v2/{REPOSITORY}/manifests/{tag}", headers=headers, timeout=10)
+    if answer.status_code == 404:
+        return None
+    answer.raise_for_status()
+    return answer.headers["Docker-Content-Digest"]

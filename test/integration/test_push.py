@@ -1,0 +1,181 @@
+"""What a push is for: the image is in the registry, and it is the right one."""
+
+import re
+from pathlib import Path
+
+import docker
+import pytest
+from integration.images import MB, Images
+from integration.registries import BY_ENGINE, BY_PIPE, REPOSITORY, digest_in
+from integration.running import Run
+from registry.client import LocalRegistry
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def test_fresh_push_needs_only_the_image_and_the_steps_own_variables(
+    registry: LocalRegistry, images: Images, run: Run
+) -> None:
+    image = images.build(MB, MB)
+    finished = run(registry, IMAGE_NAME=image.name.removesuffix(":latest"))
+    digest = digest_in(registry, "latest")
+    reference = f"{registry.host}/{REPOSITORY}:latest@{digest}"
+    finished.expect(0, f"✔ Pushed: {reference}", "2 layers", "COPY", "uploaded", within=20)
+    assert finished.references == [reference]
+
+
+def test_result_file_says_all_there_is_to_know(registry: LocalRegistry, images: Images, run: Run) -> None:
+    image = images.build(MB, 2 * MB)
+    finished = run(registry, IMAGE_NAME=image.name, TAGS="result")
+    finished.expect(0)
+    digest = digest_in(registry, "result")
+    result = finished.result
+    layers = result.pop("layers")
+    assert result == {
+        "image": image.name,
+        "image_id": image.id,
+        "digest": digest,
+        "dry_run": False,
+        "tags": [
+            {
+                "tag": "result",
+                "reference": f"{registry.host}/{REPOSITORY}:result@{digest}",
+                "digest": digest,
+                "verified": True,
+                "status": "pushed",
+                "error": None,
+            }
+        ],
+        "exit_code": 0,
+    }
+    assert isinstance(layers, list)
+    assert [layer["status"] for layer in layers] == ["uploaded", "uploaded"]
+    assert [layer["unpacked_size"] for layer in layers] == [MB, 2 * MB]
+    assert all(0.9 * MB < layer["size"] < 2.1 * MB for layer in layers), layers
+    assert all(DIGEST.fullmatch(layer["digest"]) for layer in layers), layers
+    assert all(layer["instruction"].startswith("COPY") and layer["seconds"] > 0 for layer in layers), layers
+
+
+def test_what_was_pushed_can_be_pulled_by_its_digest(
+    engine: docker.DockerClient, registry: LocalRegistry, images: Images, run: Run
+) -> None:
+    image = images.build(MB)
+    finished = run(registry, IMAGE_NAME=image.name, TAGS="pulled")
+    finished.expect(0)
+    digest = str(finished.result["digest"])
+    engine.images.remove(image.id, force=True)
+    pulled = engine.images.pull(
+        f"{registry.host}/{REPOSITORY}@{digest}", auth_config={"username": "reader", "password": "reader-token"}
+    )
+    assert pulled.id == image.id
+
+
+def test_second_push_is_known_to_be_there_without_the_engine(registry: LocalRegistry, images: Images, run: Run) -> None:
+    image = images.build(MB)
+    run(registry, IMAGE_NAME=image.name, TAGS="twice").expect(0)
+    registry.clear()
+    again = run(registry, IMAGE_NAME=image.name, TAGS="twice")
+    again.expect(0, "holds this very image already", "✔ Already there:", within=5)
+    assert registry.requests(user_agent=BY_ENGINE) == []
+    assert again.references == [f"{registry.host}/{REPOSITORY}:twice@{digest_in(registry, 'twice')}"]
+
+
+def test_changed_image_sends_only_what_is_new(registry: LocalRegistry, images: Images, run: Run) -> None:
+    first = images.build(MB)
+    run(registry, IMAGE_NAME=first.name, TAGS="changing").expect(0)
+    registry.clear()
+    second = images.build(2 * MB, base=first.name)
+    finished = run(registry, IMAGE_NAME=second.name, TAGS="changing")
+    finished.expect(0, "already there", "uploaded", "✔ Pushed:")
+    assert digest_in(registry, "changing") == finished.result["digest"]
+    assert [entry.received > MB for entry in registry.requests(method="PATCH")] == [True, False], "one layer, config"
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        pytest.param({"TAGS": "1.0 latest 0a1b2c3-1"}, id="spaces"),
+        pytest.param({"TAGS": "1.0,latest,\n0a1b2c3-1"}, id="commas"),
+        pytest.param(
+            {"TAGS_COUNT": "3", "TAGS_0": "1.0", "TAGS_1": "latest", "TAGS_2": "0a1b2c3-1", "TAGS": ""}, id="array"
+        ),
+    ],
+)
+def test_further_tags_are_set_by_one_request_each(
+    registry: LocalRegistry, images: Images, run: Run, tags: dict[str, str]
+) -> None:
+    image = images.build(MB)
+    finished = run(registry, IMAGE_NAME=image.name, **tags)
+    finished.expect(0)
+    digest = digest_in(registry, "1.0")
+    names = ["1.0", "latest", "0a1b2c3-1"]
+    assert finished.references == [f"{registry.host}/{REPOSITORY}:{name}@{digest}" for name in names]
+    puts = [
+        (entry.path.rpartition("/")[2], entry.status) for entry in registry.requests(method="PUT", user_agent=BY_PIPE)
+    ]
+    assert puts == [("latest", 201), ("0a1b2c3-1", 201)]
+    assert [digest_in(registry, name) for name in names] == [digest] * 3
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 415])
+def test_further_tags_go_through_the_engine_where_the_registry_takes_no_manifest(
+    registry: LocalRegistry, images: Images, run: Run, status: int
+) -> None:
+    image = images.build(MB)
+    registry.fault(method="PUT", path="*/manifests/*", user_agent=BY_PIPE, answer={"status": status})
+    finished = run(registry, IMAGE_NAME=image.name, TAGS="first second")
+    finished.expect(0)
+    by_engine = registry.requests(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE)
+    assert [entry.path.rpartition("/")[2] for entry in by_engine] == ["first", "second"]
+    assert digest_in(registry, "first") == digest_in(registry, "second") == finished.result["digest"]
+
+
+def test_fully_qualified_name_says_package_and_tag(
+    engine: docker.DockerClient, registry: LocalRegistry, images: Images, run: Run
+) -> None:
+    image = images.build(MB)
+    name = f"{registry.host}/{REPOSITORY}:qualified"
+    engine.api.tag(image.id, f"{registry.host}/{REPOSITORY}", "qualified")
+    finished = run(registry, IMAGE_NAME=name)
+    finished.expect(0)
+    assert finished.references == [f"{name}@{digest_in(registry, 'qualified')}"]
+    assert name in engine.images.get(image.id).tags, "the user's own tag has to stay"
+
+
+def test_package_may_have_another_name_than_the_image(registry: LocalRegistry, images: Images, run: Run) -> None:
+    image = images.build(MB, package="web")
+    finished = run(registry, IMAGE_NAME=image.name, TAGS="renamed", PACKAGE_NAME="my-container-app")
+    finished.expect(0)
+    assert finished.references == [f"{registry.host}/{REPOSITORY}:renamed@{digest_in(registry, 'renamed')}"]
+
+
+def test_dry_run_checks_everything_and_uploads_nothing(registry: LocalRegistry, images: Images, run: Run) -> None:
+    image = images.build(MB)
+    finished = run(registry, IMAGE_NAME=image.name, TAGS="dry run", DRY_RUN="true")
+    finished.expect(0, "Would push:", "would upload", "COPY", within=5)
+    assert finished.references == []
+    assert [entry.method for entry in registry.requests(path="*/blobs/uploads/*")] == ["POST"]
+    assert registry.requests(method="P[AU]T*") == []
+    assert finished.result["dry_run"] is True
+
+
+def test_dry_run_ends_with_what_the_checks_found(registry: LocalRegistry, images: Images, run: Run) -> None:
+    image = images.build(MB)
+    finished = run(registry, IMAGE_NAME=image.name, DRY_RUN="true", PACKAGE_NAME="never-created")
+    finished.expect(4, "does not exist in this workspace", within=5)
+
+
+def test_step_variables_hand_the_digest_to_later_commands(
+    registry: LocalRegistry, images: Images, run: Run, tmp_path: Path
+) -> None:
+    image = images.build(MB)
+    file = tmp_path / "variables"
+    file.write_text("EARLIER=1\n", "utf-8")
+    finished = run(registry, IMAGE_NAME=image.name, TAGS="a b", BITBUCKET_PIPELINES_VARIABLES_PATH=str(file))
+    finished.expect(0, "IMAGE_REFERENCE and IMAGE_DIGEST")
+    digest = digest_in(registry, "a")
+    assert file.read_text("utf-8").splitlines() == [
+        "EARLIER=1",
+        f"IMAGE_REFERENCE={registry.host}/{REPOSITORY}@{digest}",
+        f"IMAGE_DIGEST={digest}",
+    ]

@@ -89,6 +89,11 @@ class Docker:
         self._images.append(name)
         return name
 
+    def build(self, name: str, folder: Path) -> None:
+        """Build a Dockerfile under a name."""
+        self("build", "--tag", name, str(folder))
+        self._images.append(name)
+
     def tag(self, source: str, name: str) -> str:
         """Give an image another name, which is returned."""
         self("tag", source, name)

@@ -152,7 +152,8 @@ def test_an_upload_that_nobody_goes_on_with_is_removed(upload: Upload) -> None:
     until(lambda: not upload.stored(), 3 * SECONDS)
 
 
-def test_a_cut_can_be_chosen(registry_image: None) -> None:
+@pytest.mark.usefixtures("registry_image")
+def test_a_cut_can_be_chosen() -> None:
     with local_registry(upload_timeout="500ms", on_upload_timeout="cut") as running:
         with running.session("writer") as session:
             upload = Upload(running, session)
@@ -164,7 +165,8 @@ def test_a_cut_can_be_chosen(registry_image: None) -> None:
         assert upload.stored() == ""
 
 
-def test_a_token_runs_out(registry_image: None) -> None:
+@pytest.mark.usefixtures("registry_image")
+def test_a_token_runs_out() -> None:
     with local_registry(token_lifetime="500ms") as running, running.session() as session:
         began = time.monotonic()
         session.headers.update(running.bearer("writer"))

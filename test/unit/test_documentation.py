@@ -1,5 +1,6 @@
 """README, pipe.yml and CHANGELOG say what the code does: no variable, default, code, kind or version differs."""
 
+import json
 import re
 import shutil
 import signal
@@ -13,6 +14,8 @@ from semversioner import Semversioner  # type: ignore[import-untyped] # it ships
 
 from pipe.errors import PipeError, StoppedError
 from pipe.main import UNEXPECTED
+from pipe.reference import Reference
+from pipe.result import LayerResult, LayerStatus, Result, TagResult, TagStatus
 from pipe.variables import VARIABLES
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +104,24 @@ def test_the_table_has_every_exit_code() -> None:
     assert stopped.exit_code == 128 + signal.SIGTERM
     raised = {str(kind.exit_code) for kind in kinds() if kind is not StoppedError}
     assert set(table("### Exit codes")) == {"0", str(UNEXPECTED), "128 + N"} | raised
+
+
+def test_the_example_result_has_every_key() -> None:
+    """What scripts read from RESULT_FILE is documented, and documented is what they find."""
+    example = json.loads(section("### Output").split("```json\n")[1].split("```")[0])
+    tags = (TagResult(Reference("crg.apkg.io", "workspace/package", "tag")),)
+    layers = (LayerResult(None, None, None, None, None, None),)
+    real = json.loads(json.dumps(Result("image", None, dry_run=False, tags=tags, layers=layers, exit_code=0).as_json()))
+    assert list(example) == list(real)
+    assert list(example["tags"][0]) == list(real["tags"][0])
+    assert list(example["layers"][0]) == list(real["layers"][0])
+
+
+def test_every_status_is_named() -> None:
+    """The words of the result are those of the sentence on them."""
+    [(of_tag, of_layer)] = re.findall(r"`status` is (.*?); a layer's is (.*?)\.", section("### Output"))
+    assert re.findall("`(.*?)`", of_tag) == list(TagStatus)
+    assert re.findall("`(.*?)`", of_layer) == list(LayerStatus)
 
 
 def test_what_went_wrong_has_every_kind_of_error() -> None:

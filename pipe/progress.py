@@ -36,7 +36,7 @@ class LayerProgress:
         current: Bytes sent since the upload last began.
         total: Bytes of all of it, 0 where not known yet.
         started: When the upload last began, by the clock; None while it has not.
-        seconds: How long the upload lasted, None while it is not done.
+        seconds: How long the upload lasted, None while it is not done and where nobody saw it begin.
         retries: How often the Engine began it again.
         retried: When it last did.
         countdown: Seconds of the Engine's last `Retrying`.
@@ -104,7 +104,7 @@ class Progress:
             case events.Uploading():
                 self._uploading(upload, event, now)
             case events.Uploaded():
-                upload.seconds = upload.elapsed(now)
+                upload.seconds = None if upload.started is None else now - upload.started
                 self._finish(upload, State.UPLOADED, now)
             case events.AlreadyThere() if upload.state is not State.UPLOADED:
                 self._finish(upload, State.ALREADY_THERE, now)
@@ -112,6 +112,9 @@ class Progress:
                 self._finish(upload, State.MOUNTED, now)
             case events.Retrying(seconds=seconds):
                 again = upload.state is not State.RETRYING or seconds > upload.countdown
+                if upload.state is not State.UPLOADING:
+                    # The upload that failed never came to its first byte.
+                    upload.started = None
                 upload.state, upload.countdown = State.RETRYING, seconds
                 if again:
                     upload.retries += 1

@@ -112,7 +112,7 @@ class Upload:
         """Tell a registry's own timer from a temporary failure, and what the Engine tried in vain."""
         error = from_engine(self.target, message)
         if isinstance(error, LayerTooLargeError):
-            return self._named(error, progress)
+            return self._named(error, message, progress)
         if not error.temporary:
             return error
         for upload in progress.uploading:
@@ -125,9 +125,10 @@ class Upload:
         return error
 
     @staticmethod
-    def _named(error: LayerTooLargeError, progress: Progress) -> LayerTooLargeError:
-        """Name the layers that the registry may have meant; the Engine does not say which."""
-        labels = [upload.label for upload in sorted(progress.uploading, key=lambda u: -u.total)[:3]]
+    def _named(error: LayerTooLargeError, message: str, progress: Progress) -> LayerTooLargeError:
+        """Name the layer that the registry refused, or those that it may have meant: graphdriver Engines do not say."""
+        named = [upload for upload in progress.layers.values() if f"sha256:{upload.name}" in message]
+        labels = [upload.label for upload in named or sorted(progress.uploading, key=lambda u: -u.total)[:3]]
         if labels:
             error.cause += f" (while {', '.join(labels)} went up)"
         return error

@@ -105,7 +105,7 @@ class FakeRegistry:
         """What becomes of the first checks; later ones pass."""
         self.put: list[bool | PipeError] = []
         """What becomes of the first manifests put; later ones are taken."""
-        self.read_back: list[str | None | PipeError] = []
+        self.read_back: list[str | PipeError | None] = []
         """What the first questions for a digest are answered; later ones truly."""
         self.asked: list[str] = []
 

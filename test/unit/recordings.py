@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
+from unit.fakes import Clock, Line, Player, Told
 
 from pipe import events
 from pipe.errors import PipeError
@@ -13,7 +14,6 @@ from pipe.image import Image
 from pipe.progress import Progress
 from pipe.reference import Reference
 from pipe.upload import Upload
-from unit.fakes import Clock, Line, Player, Told
 
 STREAMS = Path(__file__).parents[1] / "streams"
 TARGET = Reference("crg.apkg.io", "acme/app", "1")

@@ -59,7 +59,7 @@ RUN /build/sbom/bin/cyclonedx-py environment --pyproject /build/pyproject.toml -
 FROM packages AS root
 RUN mkdir -p etc/ssl/certs usr/lib/python3 \
  && cp -R /build/packages/lib/python3*/site-packages usr/lib/python3/dist-packages \
- && find usr/lib/python3/dist-packages -name '*.so' -delete \
+ && find usr/lib/python3/dist-packages '(' -name '*.so' -o -name tests ')' -prune -exec rm -r {} + \
  && mv usr/lib/python3/dist-packages/certifi/cacert.pem etc/ssl/certs/ca-certificates.crt \
  && cafile=$(python3 -c 'import ssl; print(ssl.get_default_verify_paths().openssl_cafile)') \
  && mkdir -p ".${cafile%/*}" \

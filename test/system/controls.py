@@ -4,8 +4,8 @@ controls.py serve TOKEN                   run one in which `pipeline` has TOKEN,
                                           prints its host and its container's name
 controls.py fault HOST JSON               add a fault
 controls.py clear HOST                    remove every fault, and forget the requests so far
-controls.py requests HOST [KEY=GLOB...]   print the requests that match, one a line
-controls.py wait HOST [KEY=GLOB...]       wait until a request matches that has sent bytes
+controls.py requests HOST [METHOD]        print the requests whose method matches, one a line
+controls.py wait HOST METHOD              wait until such a request has sent bytes
 controls.py quiet HOST                    wait until nothing has moved for two seconds
 controls.py manifest HOST NAME REFERENCE  print a manifest of demo-workspace
 """
@@ -35,19 +35,21 @@ def serve(token: str) -> None:
 def _world(token: str) -> str:
     """Make a world of the tests' own: one package, and a step's token that is awkward to quote."""
     roles = {"roles": {f"{WORKSPACE}/repository": "write"}}
-    return json.dumps({
-        "workspaces": {
-            WORKSPACE: {
-                "projects": {"DEMO": ["repository"]},
-                "packages": [{"name": "my-container-app", "repository": "repository"}],
-            }
-        },
-        "accounts": {
-            "admin": {"token": "admin-token", "roles": {f"{WORKSPACE}/repository": "admin"}},
-            "reader": {"token": "reader-token", "roles": {f"{WORKSPACE}/repository": "read"}},
-            "pipeline": {"token": token, "scope": "write:package:bitbucket", **roles},
-        },
-    })
+    return json.dumps(
+        {
+            "workspaces": {
+                WORKSPACE: {
+                    "projects": {"DEMO": ["repository"]},
+                    "packages": [{"name": "my-container-app", "repository": "repository"}],
+                }
+            },
+            "accounts": {
+                "admin": {"token": "admin-token", "roles": {f"{WORKSPACE}/repository": "admin"}},
+                "reader": {"token": "reader-token", "roles": {f"{WORKSPACE}/repository": "read"}},
+                "pipeline": {"token": token, "scope": "write:package:bitbucket", **roles},
+            },
+        }
+    )
 
 
 def fault(host: str, description: str) -> None:
@@ -60,15 +62,15 @@ def clear(host: str) -> None:
     Registry(host).clear()
 
 
-def requests(host: str, *conditions: str) -> None:
+def requests(host: str, method: str = "*") -> None:
     """Print what was asked of the registry."""
-    for entry in Registry(host).requests(**_pairs(conditions)):
+    for entry in Registry(host).requests(method=method):
         print(entry.method, entry.path, entry.status)  # noqa: T201
 
 
-def wait(host: str, *conditions: str) -> None:
+def wait(host: str, method: str) -> None:
     """Wait for a request whose body has begun to arrive."""
-    Registry(host).wait_for(received=1, **_pairs(conditions))
+    Registry(host).wait_for(received=1, method=method)
 
 
 def quiet(host: str) -> None:
@@ -87,13 +89,7 @@ def manifest(host: str, name: str, reference: str) -> None:
     print(answer.text)  # noqa: T201
 
 
-def _pairs(conditions: tuple[str, ...]) -> dict[str, str]:
-    return dict(condition.split("=", 1) for condition in conditions)
-
-
-COMMANDS = {
-    command.__name__: command for command in (serve, fault, clear, requests, wait, quiet, manifest)
-}
+COMMANDS = {command.__name__: command for command in (serve, fault, clear, requests, wait, quiet, manifest)}
 
 if __name__ == "__main__":
     COMMANDS[sys.argv[1]](*sys.argv[2:])

@@ -31,7 +31,7 @@ expect_failure() {
 }
 
 @test "3: no Engine's socket" {
-    run_container 3 --network host "${credentials[@]}" --env REGISTRY="$REGISTRY" --env WORKSPACE=demo-workspace \
+    run_container 3 --network host "${CREDENTIALS[@]}" --env REGISTRY="$REGISTRY" --env WORKSPACE=demo-workspace \
         --env IMAGE_NAME="$SAMPLE" "$PIPE_IMAGE"
     expect_failure "Docker Engine does not answer" "/var/run/docker.sock" "mount its socket"
 }
@@ -66,7 +66,7 @@ bats_test_function --description "4: an access token" -- wrong_credentials pipel
 @test "5: a layer is too large, and nothing is sent" {
     run_pipe 5 --env MAX_LAYER_SIZE=999kB --env TAGS=too-large
     expect_failure "A layer is too large for the registry" "COPY" "MAX_LAYER_SIZE"
-    expect_equal "requests that write" "" "$(controls requests method='P[AU]T*')"
+    expect_equal "requests that write" "" "$(controls requests 'P[AU]T*')"
 }
 
 @test "6: the registry fails for ever" {
@@ -89,23 +89,18 @@ bats_test_function --description "4: an access token" -- wrong_credentials pipel
     expect_failure "The registry holds another digest than the one pushed" "$other"
 }
 
-# Make an image whose layer no registry has, and let its upload take 10 seconds.
+# Make an image whose layer no registry has, and let its upload take 5 seconds.
 slow_upload() {
     fresh=$NAME/fresh
-    head -c 10000000 /dev/urandom >"$BATS_TEST_TMPDIR/layer"
-    docker build --quiet --tag "$fresh" --file - "$BATS_TEST_TMPDIR" <<'DOCKERFILE'
-FROM scratch
-COPY layer /
-CMD ["/none"]
-DOCKERFILE
+    make_image "$fresh" 10000000
     slow=(--env IMAGE_NAME="$fresh" --env PACKAGE_NAME=my-container-app)
-    controls fault '{"method": "PATCH", "bytes_per_second": 1000000}'
+    controls fault '{"method": "PATCH", "bytes_per_second": 2000000}'
 }
 
 # Assert that the Engine has given the upload up.
 expect_upload_ended() {
     controls quiet
-    expect_equal "uploads that were finished" "" "$(controls requests method=PUT)"
+    expect_equal "uploads that were finished" "" "$(controls requests PUT)"
 }
 
 teardown() {
@@ -124,7 +119,7 @@ stopped() {
     local container=$NAME-stopped stopped_at=$BATS_TEST_TMPDIR/stopped-at
     slow_upload
     {
-        controls wait method=PATCH
+        controls wait PATCH
         date +%s%N >"$stopped_at"
         docker kill --signal "$2" "$container"
     } 3>&- &

@@ -1,5 +1,20 @@
 # How system tests run the pipe's image, and say what they expect.
 # shellcheck shell=bash
+# shellcheck disable=SC2154  # bats' run sets output, stderr and status
+
+# The Engine's socket where it has one, else its address.
+if [[ ${DOCKER_HOST:-unix:///var/run/docker.sock} == unix://* ]]; then
+    engine_socket=${DOCKER_HOST:-unix:///var/run/docker.sock}
+    engine_socket=${engine_socket#unix://}
+    ENGINE=(--volume "$engine_socket:/var/run/docker.sock")
+else
+    ENGINE=(--env DOCKER_HOST)
+fi
+CREDENTIALS=(--env BITBUCKET_PACKAGES_USERNAME=pipeline --env BITBUCKET_PACKAGES_TOKEN)
+export BITBUCKET_PACKAGES_TOKEN=$TOKEN # reaches docker run without showing in a command line
+GOOD_PUSH=(--network host "${ENGINE[@]}" "${CREDENTIALS[@]}"
+    --env REGISTRY="$REGISTRY" --env WORKSPACE=demo-workspace --env IMAGE_NAME="$SAMPLE")
+export TARGET=$REGISTRY/demo-workspace/my-container-app
 
 # Run the pipe as README shows, and assert its exit code.
 #   run_pipe EXPECTED [docker run's options...]
@@ -7,7 +22,7 @@
 run_pipe() {
     local expected=$1
     shift
-    run_container "$expected" "${good_push[@]}" "$@" "$PIPE_IMAGE"
+    run_container "$expected" "${GOOD_PUSH[@]}" "$@" "$PIPE_IMAGE"
 }
 
 # Run a container, and assert its exit code and that it shows nothing secret.
@@ -18,23 +33,8 @@ run_container() {
     echo "\$ docker run --rm $*"
     run --separate-stderr timeout --kill-after=5 "${TIME_LIMIT:-60}" docker run --rm "$@"
     assert_nothing_secret "$output$stderr"
-    # shellcheck disable=SC2154  # bats sets status and stderr
     [[ $status == "$expected" ]] || differs "exit code" "$expected" "$status"
 }
-
-# The Engine's socket where it has one, else its address.
-if [[ ${DOCKER_HOST:-unix:///var/run/docker.sock} == unix://* ]]; then
-    engine_socket=${DOCKER_HOST:-unix:///var/run/docker.sock}
-    engine_socket=${engine_socket#unix://}
-    engine=(--volume "$engine_socket:/var/run/docker.sock")
-else
-    engine=(--env DOCKER_HOST)
-fi
-credentials=(--env BITBUCKET_PACKAGES_USERNAME=pipeline --env BITBUCKET_PACKAGES_TOKEN)
-export BITBUCKET_PACKAGES_TOKEN=$TOKEN # reaches docker run without showing in a command line
-good_push=(--network host "${engine[@]}" "${credentials[@]}"
-    --env REGISTRY="$REGISTRY" --env WORKSPACE=demo-workspace --env IMAGE_NAME="$SAMPLE")
-target=$REGISTRY/demo-workspace/my-container-app
 
 # Print a block that says what was expected and what came instead, and fail.
 differs() {
@@ -46,7 +46,7 @@ differs() {
 assert_nothing_secret() {
     local form
     while IFS= read -r form; do
-        [[ $1 != *"$form"* ]] || differs "secrets in the output" "none" "$form"
+        [[ $1 != *"$form"* ]] || { differs "secrets in the output" "none" "$form"; return; }
     done < <(secret_forms "$TOKEN")
 }
 
@@ -55,12 +55,13 @@ secret_forms() {
 import base64, json, sys, urllib.parse
 
 token = sys.argv[1]
-forms = {token, json.dumps(token)[1:-1], urllib.parse.quote(token), urllib.parse.quote(token, safe=""),
-         urllib.parse.quote_plus(token)}
-for encode in (base64.b64encode, base64.urlsafe_b64encode):
-    for before in range(3):  # bytes that share the token's first group of three
-        whole = encode(b"\0" * before + token.encode()).decode().rstrip("=")
-        forms.add(whole[(0, 2, 3)[before]:-1])
+plain = {token, json.dumps(token)[1:-1]}
+forms = plain | {urllib.parse.quote(token, safe=safe) for safe in ("", "/")} | {urllib.parse.quote_plus(token)}
+for text in plain:
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for before in range(3):  # bytes that share the text's first group of three
+            whole = encode(b"\0" * before + text.encode()).decode().rstrip("=")
+            forms.add(whole[(0, 2, 3)[before]:-1])
 print("\n".join(sorted(forms)))
 PYTHON
 }
@@ -101,7 +102,22 @@ python_in_image() {
     docker run --rm --interactive "$@" --entrypoint python3 "$PIPE_IMAGE" -
 }
 
-# What the Engine calls the sample.
+# What the Engine calls the image $1.
 image_id() {
-    docker image inspect --format '{{.Id}}' "$SAMPLE"
+    docker image inspect --format '{{.Id}}' "$1"
+}
+
+# Make the image $1, which no registry has seen before: layers of the sizes $2…, in bytes.
+make_image() {
+    local context size layer=0
+    context=$(mktemp --directory)
+    echo "FROM scratch" >"$context/Dockerfile"
+    for size in "${@:2}"; do
+        layer=$((layer + 1))
+        head --bytes "$size" /dev/urandom >"$context/layer-$layer"
+        echo "COPY layer-$layer /" >>"$context/Dockerfile"
+    done
+    echo 'CMD ["/none"]' >>"$context/Dockerfile"
+    docker build --quiet --tag "$1" "$context"
+    rm --recursive "$context"
 }

@@ -33,7 +33,7 @@ row "DRY_RUN: perhaps" DRY_RUN perhaps "'perhaps'" "true or false"
 row "DEBUG: maybe" DEBUG maybe "'maybe'" "true or false"
 
 @test "everything missing: one message lists it all" {
-    run_container 2 --network host "${engine[@]}" "$PIPE_IMAGE"
+    run_container 2 --network host "${ENGINE[@]}" "$PIPE_IMAGE"
     expect "IMAGE_NAME is missing" "WORKSPACE is missing" \
         "BITBUCKET_PACKAGES_USERNAME and BITBUCKET_PACKAGES_TOKEN are missing"
     expect_equal "number of messages" 1 "$(grep -c ✖ <<<"$stderr")"

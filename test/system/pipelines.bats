@@ -9,7 +9,7 @@ setup_file() {
     export NETWORK=$NAME
     docker network create "$NETWORK"
     export SERVICE=$NAME-docker
-    docker run --detach --rm --name "$SERVICE" --network "$NETWORK" "${engine[@]}" \
+    docker run --detach --rm --name "$SERVICE" --network "$NETWORK" "${ENGINE[@]}" \
         --entrypoint python3 "$PIPE_IMAGE" -c "$(<"$BATS_TEST_DIRNAME/forward.py")"
     timeout 10 grep --max-count=1 ready < <(docker logs --follow "$SERVICE")
     SERVICE_ADDRESS=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$SERVICE")
@@ -35,24 +35,24 @@ run_step() {
         --label=org.bitbucket.pipelines.system=true --add-host="host.docker.internal:$SERVICE_ADDRESS" \
         "${absent[@]}" --env=BITBUCKET_WORKSPACE=demo-workspace --env=BITBUCKET_REPO_SLUG=repository \
         --env=BITBUCKET_BUILD_NUMBER=1 --env=BITBUCKET_COMMIT=0123456789012345678901234567890123456789 \
-        --env=DOCKER_HOST=tcp://host.docker.internal:2375 "${credentials[@]}" \
+        --env=DOCKER_HOST=tcp://host.docker.internal:2375 "${CREDENTIALS[@]}" \
         --env=REGISTRY="$REGISTRY" --env=IMAGE_NAME="$SAMPLE" "$@" "$PIPE_IMAGE"
 }
 
 @test "with nothing but IMAGE_NAME, the image arrives and is verified" {
     run_step 0 --network=host
-    expect "✔ " "$target:latest@sha256:"
-    expect_equal "image in the registry" "$(image_id)" \
+    expect "✔ " "$TARGET:latest@sha256:"
+    expect_equal "image in the registry" "$(image_id "$SAMPLE")" \
         "$(controls manifest my-container-app latest | json 'it["config"]["digest"]')"
 }
 
 @test "where only the Engine reaches the registry, the push is not called verified" {
     run_step 0 --network="$NETWORK" --env=TAGS=unverified --env=RESULT_FILE=result.json
-    expect "The registry cannot be reached" "not verified: $target:unverified@sha256:"
+    expect "The registry cannot be reached" "not verified: $TARGET:unverified@sha256:"
     expect_not ✔
     expect_equal "verified, in the result" False \
         "$(json 'it["tags"][0]["verified"]' <"$BATS_TEST_TMPDIR/agent/build/empty/result.json")"
-    expect_equal "image in the registry" "$(image_id)" \
+    expect_equal "image in the registry" "$(image_id "$SAMPLE")" \
         "$(controls manifest my-container-app unverified | json 'it["config"]["digest"]')"
 }
 

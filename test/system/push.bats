@@ -3,13 +3,13 @@
 
 load helpers
 
-# Assert that tag $1 in the registry is the sample, and that stdout's line $2 says so.
+# Assert that tag $1 in the registry is the image $3 (the sample), and that stdout's line $2 says so.
 expect_arrived() {
     local manifest digest
     manifest=$(controls manifest my-container-app "$1")
     digest=sha256:$(printf %s "$manifest" | sha256sum | cut -d' ' -f1)
-    expect_equal "image of tag $1" "$(image_id)" "$(json 'it["config"]["digest"]' <<<"$manifest")"
-    expect_equal "line $2 of stdout" "$target:$1@$digest" "$(sed -n "${2}p" <<<"$output")"
+    expect_equal "image of tag $1" "$(image_id "${3:-$SAMPLE}")" "$(json 'it["config"]["digest"]' <<<"$manifest")"
+    expect_equal "line $2 of stdout" "$TARGET:$1@$digest" "$(sed -n "${2}p" <<<"$output")"
 }
 
 names_in_engine() {
@@ -18,17 +18,19 @@ names_in_engine() {
 
 setup() {
     controls clear
-    cd "$BATS_TEST_TMPDIR"
+    cd "$BATS_TEST_TMPDIR" || return
 }
 
 @test "a fresh image is pushed, and the Engine's names stay as they were" {
-    local before
+    local before fresh=$NAME/fresh
+    make_image "$fresh" 1000000 1000
     before=$(names_in_engine)
-    run_pipe 0
-    expect_arrived latest 1
-    expect "✔ Pushed: $target:latest@sha256:"
+    run_pipe 0 --env IMAGE_NAME="$fresh" --env PACKAGE_NAME=my-container-app --env TAGS=fresh
+    expect_arrived fresh 1 "$fresh"
+    expect "✔ Pushed: $TARGET:fresh@sha256:"
     expect_equal "lines of stdout" 1 "${#lines[@]}"
     expect_equal "names in the Engine" "$before" "$(names_in_engine)"
+    docker image rm "$fresh"
 }
 
 @test "the same image again: nothing is sent" {
@@ -37,7 +39,7 @@ setup() {
     run_pipe 0 --env TAGS=again
     expect_arrived again 1
     expect "holds this very image already"
-    expect_equal "requests that write" "" "$(controls requests method='P[AU]T*')"
+    expect_equal "requests that write" "" "$(controls requests 'P[AU]T*')"
 }
 
 @test "several tags in one string" {
@@ -56,19 +58,19 @@ setup() {
 }
 
 @test "a fully qualified IMAGE_NAME says package and tag" {
-    docker tag "$SAMPLE" "$target:qualified"
-    run_pipe 0 --env IMAGE_NAME="$target:qualified"
+    docker tag "$SAMPLE" "$TARGET:qualified"
+    run_pipe 0 --env IMAGE_NAME="$TARGET:qualified"
     expect_arrived qualified 1
-    docker image inspect "$target:qualified" # the user's own name stays
-    docker image rm "$target:qualified"
+    docker image inspect "$TARGET:qualified" # the user's own name stays
+    docker image rm "$TARGET:qualified"
 }
 
 @test "DRY_RUN checks everything and sends nothing" {
     run_pipe 0 --env TAGS=dry --env DRY_RUN=true
-    expect "Would push: $target:dry"
+    expect "Would push: $TARGET:dry"
     expect_not ✔
     expect_equal stdout "" "$output"
-    expect_equal "requests that write" "" "$(controls requests method='P[AU]T*')"
+    expect_equal "requests that write" "" "$(controls requests 'P[AU]T*')"
 }
 
 @test "RESULT_FILE and the step's variables hold what arrived" {
@@ -78,9 +80,9 @@ setup() {
     local digest=${lines[0]##*@}
     expect_equal "result's tags" "[('result', '${lines[0]}', True), ('other', '${lines[1]}', True)]" \
         "$(json '[(tag["tag"], tag["reference"], tag["verified"]) for tag in it["tags"]]' <result.json)"
-    expect_equal "the result's exit code, digest, dry run and image" "0 $digest False $(image_id)" \
+    expect_equal "the result's exit code, digest, dry run and image" "0 $digest False $(image_id "$SAMPLE")" \
         "$(json "' '.join(map(str, (it['exit_code'], it['digest'], it['dry_run'], it['image_id'])))" <result.json)"
-    expect_equal variables "IMAGE_REFERENCE=$target@$digest"$'\n'"IMAGE_DIGEST=$digest" "$(<variables)"
+    expect_equal variables "IMAGE_REFERENCE=$TARGET@$digest"$'\n'"IMAGE_DIGEST=$digest" "$(<variables)"
     assert_nothing_secret "$(<result.json)"
 }
 

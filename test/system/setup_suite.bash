@@ -10,6 +10,7 @@ setup_suite() {
     export NAME=bbc-packages-push-system-$$
     export SAMPLE=$NAME/my-container-app
     # Awkward in a shell, in YAML, in JSON and in a URL.
+    # shellcheck disable=SC2016
     export TOKEN='s3cr3t-T0ken/"$HOME'"'"'+%41&?='
 
     # The registry ends with its standard input, however the tests end.
@@ -20,28 +21,14 @@ setup_suite() {
     [[ $container ]] || return
     export REGISTRY
 
-    make_sample "$SAMPLE"
-}
-
-# An image of three layers that no registry has seen before.
-make_sample() {
-    local context=$BATS_SUITE_TMPDIR/sample layer
-    mkdir "$context"
-    for layer in 1 2 3; do
-        head -c 1000000 /dev/urandom >"$context/layer-$layer"
-    done
-    docker build --quiet --tag "$1" --file - "$context" <<'DOCKERFILE'
-FROM scratch
-COPY layer-1 /
-COPY layer-2 /
-COPY layer-3 /
-CMD ["/none"]
-DOCKERFILE
+    load helpers
+    make_image "$SAMPLE" 1000000 1000000 1000000
 }
 
 teardown_suite() {
     docker image rm --force "$SAMPLE" >/dev/null
-    exec {serve[1]}>&-
+    local input=${serve[1]}
+    exec {input}>&-
     # shellcheck disable=SC2154
     wait "$serve_PID"
 }

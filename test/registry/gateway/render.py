@@ -40,7 +40,7 @@ def size_text(size: int) -> str:
 
 def age_text(moment: datetime, now: datetime) -> str:
     """Return how long ago something was, in its largest unit."""
-    seconds = int((now - moment).total_seconds())
+    seconds = max(0, int((now - moment).total_seconds()))
     for unit, length in (("day", _DAY), ("hour", _HOUR), ("minute", _MINUTE)):
         if count := seconds // length:
             return f"{count} {unit}{'s' if count > 1 else ''} ago"

@@ -89,12 +89,12 @@ bats_test_function --description "4: an access token" -- wrong_credentials pipel
     expect_failure "The registry holds another digest than the one pushed" "$other"
 }
 
-# Make an image whose layer no registry has, and let its upload take 5 seconds.
+# Make an image whose layer no registry has, and let its upload take 6 seconds.
 slow_upload() {
     fresh=$NAME/fresh
-    make_image "$fresh" 10000000
+    make_image "$fresh" 30000000
     slow=(--env IMAGE_NAME="$fresh" --env PACKAGE_NAME=my-container-app)
-    controls fault '{"method": "PATCH", "bytes_per_second": 2000000}'
+    controls fault '{"method": "PATCH", "bytes_per_second": 5000000}'
 }
 
 # Assert that the Engine has given the upload up.

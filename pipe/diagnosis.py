@@ -24,6 +24,8 @@ _STATUS = re.compile(
     r"(?:status(?: code)?:?|status from \w+ request to \S+:|response body|parsing HTTP|returned) ?(?P<a>[45]\d\d)\b"
     r"|\bHTTP (?P<b>[45]\d\d)\b|: (?P<c>[45]\d\d) [A-Z][\w-]+(?: [A-Z][\w-]+)*$|<\w[^>]*>\s*(?P<d>[45]\d\d) [A-Z]"
 )
+_READ = 16 * 1024
+"""Characters of the Engine's words that are looked at: they may repeat a registry's whole answer."""
 _ACCESS_TOKEN = "ATCTT"  # noqa: S105
 
 
@@ -172,6 +174,7 @@ def from_engine(target: Reference, message: str) -> PipeError:
         The error; where nothing is known of the words (`EOF`, `broken pipe`, `blob upload invalid` …),
         a temporary failure of the registry.
     """
+    message = message[:_READ]
     match = _STATUS.search(message)
     status = next((int(group) for group in match.groups() if group), 0) if match else 0
     if status and status != HTTPStatus.NOT_FOUND:

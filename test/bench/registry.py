@@ -1,0 +1,174 @@
+"""Measure what the local registry's gateway costs: `PYTHONPATH=test python3 -m bench.registry`.
+
+Prints Markdown: pushes through the gateway beside pushes to the same Distribution without it, in
+pairs, and the gateway's peak memory while eight pushes go on at once. Ends with 1 if a bound is not
+kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import requests
+from registry.client import IMAGE, Registry, build_image, local_registry
+from registry.tests.clients import Docker, Skopeo, layout, until
+from registry.tests.images import image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MEGABYTE = 1_000_000
+NAME = "demo-workspace/my-container-app"
+LAYERS = 4
+AT_ONCE = 8
+LARGEST_RATIO = 1.3
+LARGEST_MEMORY = 150 * MEGABYTE
+
+
+def main(arguments: list[str]) -> int:
+    """Measure and print; return 1 if a bound was not kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=5, help="pushes of each kind")
+    parser.add_argument("--size", type=int, default=1000, help="size of the image in MB")
+    options = parser.parse_args(arguments)
+    build_image()
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as clients:
+        source = Path(folder)
+        layers = [os.urandom(options.size * MEGABYTE // LAYERS) for _ in range(LAYERS)]
+        pushes = {
+            "skopeo copy": by_skopeo(layout(source / "layout", image(layers))),
+            "docker push": clients.enter_context(by_docker(source, layers)),
+        }
+        ratios = {}
+        write(f"A fresh image of {options.size} MB in {LAYERS} layers, medians of {options.pairs} pairs:\n")
+        write("| client | through the gateway | Distribution alone | ratio |")
+        write("| --- | --- | --- | --- |")
+        for client, push in pushes.items():
+            through, alone = compare(push, options.pairs)
+            ratios[client] = through / alone
+            write(f"| `{client}` | {through:.2f} s | {alone:.2f} s | {ratios[client]:.2f} |")
+        smaller = image([layer[: len(layer) // AT_ONCE] for layer in layers])
+        memory = peak_memory(by_skopeo(layout(source / "smaller", smaller)))
+    write(f"\nThe gateway's peak memory with {AT_ONCE} pushes at once: {memory / MEGABYTE:.0f} MB.")
+    return int(max(ratios.values()) > LARGEST_RATIO or memory > LARGEST_MEMORY)
+
+
+def by_skopeo(source: str) -> Callable[[Registry, str], object]:
+    """Push without compression: the registry is what takes the time."""
+
+    def push(registry: Registry, tag: str) -> object:
+        return Skopeo().copy(source, f"docker://{registry.host}/{NAME}:{tag}", "--preserve-digests")
+
+    return push
+
+
+@contextlib.contextmanager
+def by_docker(folder: Path, layers: list[bytes]) -> Iterator[Callable[[Registry, str], object]]:
+    """Push as users do, with the Engine's compression."""
+    context = folder / "context"
+    context.mkdir()
+    lines = ["FROM scratch"]
+    for number, layer in enumerate(layers):
+        (context / f"file{number}").write_bytes(layer)
+        lines.append(f"COPY file{number} /")
+    (context / "Dockerfile").write_text("\n".join(lines), encoding="utf-8")
+    docker = Docker(folder / "configuration")
+    local = "bbc-packages-push-bench:registry"
+    docker.build(local, context)
+
+    def push(registry: Registry, tag: str) -> object:
+        docker.login(registry, "writer")
+        return docker("push", docker.tag(local, f"{registry.host}/{NAME}:{tag}"))
+
+    try:
+        yield push
+    finally:
+        docker.remove_images()
+
+
+def compare(push: Callable[[Registry, str], object], pairs: int) -> tuple[float, float]:
+    """Return the medians in seconds through the gateway and without it, measured in turn."""
+    through, alone = [], []
+    for _ in range(pairs):
+        with local_registry() as registry:
+            through.append(seconds(push, registry))
+        with distribution_alone() as registry:
+            alone.append(seconds(push, registry))
+    return statistics.median(through), statistics.median(alone)
+
+
+def seconds(push: Callable[[Registry, str], object], registry: Registry) -> float:
+    """Return how long a push takes."""
+    began = time.monotonic()
+    push(registry, "measured")
+    return time.monotonic() - began
+
+
+@contextlib.contextmanager
+def distribution_alone() -> Iterator[Registry]:
+    """Run what the gateway has behind it, from the same image, with nothing before it."""
+    variables = {"NET": "tcp", "ADDR": "0.0.0.0:5000", "SECRET": "measured"}
+    environment = [f"--env=REGISTRY_HTTP_{name}={value}" for name, value in variables.items()]
+    command = ["docker", "run", "--detach", "--rm", "--publish=127.0.0.1::5000", *environment]
+    command += ["--env=REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/var/lib/registry"]
+    command += ["--entrypoint=docker-registry", IMAGE, "serve", "/opt/registry/distribution.yml"]
+    container = output_of(*command)
+    try:
+        registry = Registry(output_of("docker", "port", container, "5000/tcp"))
+        with registry.session() as session:
+            until(lambda: answers(session, registry), 30)
+        yield registry
+    finally:
+        output_of("docker", "rm", "--force", "--volumes", container)
+
+
+def peak_memory(push: Callable[[Registry, str], object]) -> int:
+    """Return the bytes of memory the gateway has held at most, while pushes went on at once.
+
+    Raises:
+        RuntimeError: one push found what another had uploaded, so that they were not at once.
+
+    """
+    with local_registry() as registry, ThreadPoolExecutor(AT_ONCE) as threads:
+        for pushed in [threads.submit(push, registry, f"push-{n}") for n in range(AT_ONCE)]:
+            pushed.result()
+        uploads = registry.requests(method="PATCH", received=MEGABYTE, status="202")
+        found = re.search(r"VmHWM:\s+(\d+) kB", registry.run("cat", "/proc/1/status"))
+    if found is None or len(uploads) < AT_ONCE * LAYERS:
+        raise RuntimeError(f"not measured: {len(uploads)} uploads")
+    return int(found[1]) * 1024
+
+
+def answers(session: requests.Session, registry: Registry) -> bool:
+    """Tell whether a registry without login answers."""
+    try:
+        return bool(session.get(f"{registry.url}/v2/", timeout=10).status_code == HTTPStatus.OK)
+    except requests.ConnectionError:
+        return False
+
+
+def output_of(*command: str) -> str:
+    """Run a command and return what it prints."""
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def write(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -12,6 +12,10 @@ setup_file() {
     docker rm "$container"
 }
 
+setup() {
+    cd "$BATS_TEST_DIRNAME/../.." || return
+}
+
 label() {
     docker image inspect --format "{{index .Config.Labels \"org.opencontainers.image.$1\"}}" "$PIPE_IMAGE"
 }

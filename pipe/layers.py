@@ -31,7 +31,7 @@ def layer_results(
     if image is None or progress is None:
         return ()
     blobs = manifest.layers if manifest and len(manifest.layers) == len(image.layers) else (None,) * len(image.layers)
-    unnamed = _unnamed_status(tags)
+    unnamed = None if progress.layers else _unnamed_status(tags)
     return tuple(
         _layer_result(layer, blob, _find(progress, layer, blob), unnamed)
         for layer, blob in zip(image.layers, blobs, strict=True)
@@ -39,7 +39,7 @@ def layer_results(
 
 
 def _unnamed_status(tags: Sequence[TagResult]) -> LayerStatus | None:
-    """Tell the status of a layer that no stream named: without a push all layers are there, or none."""
+    """Tell the status of every layer where the Engine pushed nothing: all are there, or none."""
     if any(tag.arrived for tag in tags):
         return LayerStatus.ALREADY_THERE
     return LayerStatus.WOULD_UPLOAD if any(tag.status is TagStatus.WOULD_PUSH for tag in tags) else None

@@ -138,7 +138,7 @@ def table(layers: tuple[LayerResult, ...]) -> list[str]:
         (
             str(number),
             cut(layer.instruction or shorten(layer.digest or "") or "unknown"),
-            format_size(layer.size if layer.size is not None else layer.unpacked_size or 0),
+            _size(layer),
             format_duration(layer.seconds) if layer.seconds is not None else "",
             layer.status or "not uploaded",
         )
@@ -152,3 +152,8 @@ def table(layers: tuple[LayerResult, ...]) -> list[str]:
         f"{number:>{widths[0]}}  {what:<{widths[1]}}  {size:>{widths[2]}}  {time:>{widths[3]}}  {status}"
         for number, what, size, time, status in rows
     ]
+
+
+def _size(layer: LayerResult) -> str:
+    size = layer.unpacked_size if layer.size is None else layer.size
+    return "" if size is None else format_size(size)

@@ -71,7 +71,10 @@ def too_slow(label: str, sizes: tuple[int, int], seconds: float, limit: float) -
     """
     sent, size = sizes
     rate = sent / seconds if seconds > 0 else 0.0
-    needed = f"; all of it would need {format_duration(size / rate)}" if rate and size else ""
+    if 0 < size <= sent:
+        needed = "; the registry has not confirmed it"
+    else:
+        needed = f"; all of it would need {format_duration(size / rate)}" if rate and size else ""
     of = f" of {format_size(size)}" if size else ""
     return UploadTooSlowError(
         f"{label}: {format_size(sent)}{of} sent in {format_duration(seconds)}, {format_size(rate)}/s{needed}."

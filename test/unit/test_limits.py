@@ -68,6 +68,7 @@ def test_too_slow_says_all_there_is_to_know() -> None:
     [
         pytest.param((0, 10), 420.0, "0 B of 10 B sent in 7m 00s, 0 B/s. The", id="nothing-sent"),
         pytest.param((10, 0), 10.0, "layer 1: 10 B sent in 10.0 s, 1 B/s. The", id="size-unknown"),
+        pytest.param((10, 10), 10.0, "10 B sent in 10.0 s, 1 B/s; the registry has not confirmed it.", id="all-sent"),
         pytest.param((0, 0), 0.0, "layer 1: 0 B sent in 0.0 s, 0 B/s. The", id="nothing-known"),
     ],
 )

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from registry.gateway.app import create_app
 from registry.gateway.backend import BackendError, running_backend
+from registry.gateway.connection import Connection
 from registry.gateway.context import Context
 from registry.gateway.layout import blob_data
 from registry.gateway.options import OptionError, Options, read_options
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger("registry")
 _STOP_SECONDS = 2.0
-# So long a client that was refused may go on sending before it is cut off.
-_LINGER_SECONDS = 2.0
 
 
 def main() -> int:
@@ -77,19 +76,18 @@ async def _serve(context: Context) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    loop = asyncio.get_running_loop()
     async with running_backend(options.storage) as (backend, ended):
-        runner = web.AppRunner(
-            create_app(context, backend),
-            access_log=None,
-            shutdown_timeout=_STOP_SECONDS,
-            lingering_time=_LINGER_SECONDS,
-        )
+        runner = web.AppRunner(create_app(context, backend), shutdown_timeout=_STOP_SECONDS)
         await runner.setup()
         try:
-            await web.TCPSite(runner, options.host, options.port, ssl_context=_tls(options)).start()
+            server = await loop.create_server(
+                lambda: Connection.of(runner), options.host, options.port, ssl=_tls(options)
+            )
             _LOGGER.info("serving on %s:%s", options.host, options.port)
             stopped = asyncio.create_task(stop.wait())
             await asyncio.wait((stopped, ended), return_when=asyncio.FIRST_COMPLETED)
+            server.close()
             if ended.done():
                 ended.result()
         finally:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from registry.gateway.errors import oci_error
-from registry.gateway.exchange import EXCHANGE, Exchange, Struck, is_gone, made_up
+from registry.gateway.exchange import EXCHANGE, Exchange, Struck, cut, is_gone, made_up
 from registry.gateway.request_log import Entry
 
 if TYPE_CHECKING:
@@ -73,9 +73,12 @@ async def no_traceback(request: web.Request, handler: Handler) -> web.StreamResp
         if not request.path.startswith("/v2"):
             raise
         return oci_error(error.status, "UNSUPPORTED", error.reason)
-    except Exception as error:
-        if not (isinstance(error, ConnectionError) and is_gone(request)):
+    except Exception:
+        if not is_gone(request):
             _LOGGER.exception("%s %s", request.method, request.path)
+        if request.writer.output_size:
+            # The answer has begun: only a cut can say that its end will not come.
+            cut(request, reset=True)
         return oci_error(500, "UNKNOWN", "the registry failed; its log says why")
 
 

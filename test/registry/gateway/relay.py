@@ -10,7 +10,6 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from registry.gateway.body import RequestBody
-from registry.gateway.errors import oci_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -93,8 +92,3 @@ class Relay:
                 await response.write(part)
         await response.write_eof()
         return response
-
-
-def broken(error: aiohttp.ClientError) -> web.Response:
-    """Answer where Distribution broke off."""
-    return oci_error(502, "UNKNOWN", "the storage broke off", type(error).__name__)

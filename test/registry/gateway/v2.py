@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-import aiohttp
 from aiohttp import web
 
 from registry.gateway.access import allowed_actions
@@ -15,7 +14,7 @@ from registry.gateway.errors import RefusedError, oci_error
 from registry.gateway.exchange import EXCHANGE
 from registry.gateway.manifests import DIGEST
 from registry.gateway.pushes import TagPushed
-from registry.gateway.relay import Relay, broken
+from registry.gateway.relay import Relay
 from registry.gateway.storage import Storage
 from registry.gateway.targets import METHODS, Kind, Target, TargetError, read_target
 
@@ -50,8 +49,6 @@ class Registry:
             return await self._serve(request, target, caller, Relay(self._backend, request, request[EXCHANGE]))
         except RefusedError as refused:
             return refused.answer
-        except aiohttp.ClientError as error:
-            return broken(error)
 
     def _admitted(self, request: web.Request, target: Target) -> Caller:
         """Return who sent the request.

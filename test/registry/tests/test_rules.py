@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -406,3 +407,22 @@ class TestMalformed:
         answer = ask(registry, "GET", "/v2/", user="", headers=headers)
         assert answer.status_code == 400
         assert "Traceback" not in answer.text
+
+    @pytest.mark.parametrize(
+        "request_bytes",
+        [
+            pytest.param(b"garbage\r\n\r\n", id="no request"),
+            pytest.param(b"\x16\x03\x01\x02\x00\r\n\r\n", id="TLS"),
+            pytest.param(b"GET /v2/ HTTP/1.1\r\nno header\r\n\r\n", id="header"),
+            pytest.param(b"GET /v2/ HTTP/1.1\r\nA: " + b"a" * 20_000 + b"\r\n\r\n", id="long header"),
+            pytest.param(b"PUT /v2/ HTTP/1.1\r\nContent-Length: x\r\n\r\n", id="length"),
+        ],
+    )
+    def test_what_is_no_http(self, registry: LocalRegistry, request_bytes: bytes) -> None:
+        address, port = registry.host.split(":")
+        with socket.create_connection((address, int(port))) as connection:
+            connection.sendall(request_bytes)
+            with connection.makefile("rb") as answer:
+                head, _, body = answer.read().partition(b"\r\n\r\n")
+        assert head.split()[1] == b"400"
+        assert json.loads(body)["errors"][0]["code"] == "UNSUPPORTED"

@@ -1,7 +1,7 @@
 """Stand-ins at the seams that push.py and upload.py declare, moved by a clock that no test waits for."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -14,6 +14,9 @@ from pipe.settings import Credentials
 
 Line = tuple[float, Event]
 """Seconds since the push began, and what the Engine says then."""
+
+ENDED = StreamEnded()
+"""The end of a stream that did not break off."""
 
 
 class Clock:
@@ -40,7 +43,7 @@ class Player:
         self,
         clock: Clock,
         lines: Iterable[Line],
-        end: StreamEnded | None = StreamEnded(),  # noqa: B008, RUF100 - frozen
+        end: StreamEnded | None = ENDED,
         *,
         heard: Callable[[Event], None] = lambda _: None,
     ) -> None:
@@ -156,9 +159,9 @@ class FakeEngine:
         self._clock = clock
         self._image = image
         self._registry = registry
-        self.pushes: list[Sequence[Line] | Iterator[Line] | PipeError] = []
+        self.pushes: list[Iterable[Line] | PipeError] = []
         """What each push says, one after the other."""
-        self.ends: Iterator[StreamEnded | None] = itertools.repeat(StreamEnded())
+        self.ends: Iterator[StreamEnded | None] = itertools.repeat(ENDED)
         self.answers = True
         self.arrives: Callable[[str, str], None] | None = None
         """What the registry gets of a push, instead of the digest under the tag."""

@@ -127,7 +127,7 @@ def test_the_engines_words(message: str, kind: Kind) -> None:
         pytest.param(302, ImageRefusedError, False, id="302"),
     ],
 )
-def test_statuses(status: int, kind: Kind, temporary: bool) -> None:  # noqa: FBT001
+def test_statuses(status: int, kind: Kind, temporary: bool) -> None:
     error = diagnosis.from_status(TARGET, status, "its words?_state=private", retry_after=3)
     assert type(error) is kind
     assert error.temporary is temporary
@@ -149,7 +149,7 @@ def test_a_status_without_words_is_told() -> None:
         pytest.param("", False, id="no-token"),
     ],
 )
-def test_an_access_token_is_known_by_its_beginning(token: str, told: bool) -> None:  # noqa: FBT001
+def test_an_access_token_is_known_by_its_beginning(token: str, told: bool) -> None:
     error = diagnosis.from_status(TARGET, 401, "unauthorized", token=token)
     assert ("repository or workspace access token" in error.fix) is told
     assert "3xFf" not in str(error)

@@ -143,7 +143,7 @@ def retries(count: int, layer: str = BASE) -> list[Step]:
         pytest.param([*retries(2), *retries(2, TOP)], False, id="two-layers-twice-each"),
     ],
 )
-def test_what_the_engine_tried_in_vain(steps: list[Step], exhausted: bool) -> None:  # noqa: FBT001
+def test_what_the_engine_tried_in_vain(steps: list[Step], exhausted: bool) -> None:
     found = after(*steps).exhausted
     assert (found is not None) is exhausted
     assert found is None or found.name == BASE

@@ -16,7 +16,7 @@ FAILED = TagResult(TARGET.with_tag("2.0"), TagStatus.FAILED, error="denied")
 
 def result(*tags: TagResult, layers: tuple[LayerResult, ...] = (), exit_code: int = 0) -> Result:
     """Make a result."""
-    return Result("my-container-app:latest", "sha256:" + "c" * 64, False, tags, layers, exit_code)  # noqa: FBT003
+    return Result("my-container-app:latest", "sha256:" + "c" * 64, False, tags, layers, exit_code)
 
 
 def test_the_object_has_the_promised_shape() -> None:
@@ -69,7 +69,7 @@ def test_statuses_are_the_promised_words() -> None:
         pytest.param(TagResult(TARGET), False, id="not-tried"),
     ],
 )
-def test_only_what_arrived_has_a_reference(tag: TagResult, arrived: bool) -> None:  # noqa: FBT001
+def test_only_what_arrived_has_a_reference(tag: TagResult, arrived: bool) -> None:
     assert tag.arrived is arrived
     assert tag.reference == (f"crg.apkg.io/acme/app:1.0@{DIGEST}" if arrived else None)
     assert result(FAILED, tag).digest == (DIGEST if arrived else None)
@@ -83,8 +83,8 @@ def test_the_table_has_a_line_a_layer() -> None:
         LayerResult(None, None, None, None, None, None),
     )
     assert table(layers) == [
-        "layer  instruction                                                   size     time    status",
-        "    1  COPY . /app                                                   123 B    1.2 s   uploaded",
+        "layer  instruction                                                      size    time  status",
+        "    1  COPY . /app                                                     123 B   1.2 s  uploaded",
         f"    2  RUN {'x' * 55}…  14.0 MB          already there",
         "    3  222222222222                                                      5 B  7m 00s  mounted",
         "    4  unknown                                                                        not uploaded",

@@ -67,7 +67,7 @@ def test_one_attempt_is_no_second_one() -> None:
         pytest.param(StoppedError(15), False, id="stopped"),
     ],
 )
-def test_what_is_tried_again(error: PipeError, again: bool) -> None:  # noqa: FBT001
+def test_what_is_tried_again(error: PipeError, again: bool) -> None:
     assert (Attempts(3, lambda: 0.0).next_delay(error) is not None) is again
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from unit.fakes import Clock, Line, Player, Told
+from unit.fakes import ENDED, Clock, Line, Player, Told
 from unit.recordings import RECORDINGS, TARGET, Recording, recording, upload
 
 from pipe import events
@@ -33,7 +33,7 @@ DONE = events.Pushed(DIGEST)
 def watch(
     lines: list[Line] | Iterator[Line],
     *,
-    end: events.StreamEnded | None = events.StreamEnded(),  # noqa: B008 - frozen
+    end: events.StreamEnded | None = ENDED,
     timeout: float = 100.0,
     limit: int = 10**9,
     undecided: bool = False,
@@ -155,7 +155,7 @@ def test_each_layer_has_a_clock_of_its_own() -> None:
         pytest.param(events.Failed("received unexpected HTTP status: 504 Gateway Timeout"), id="504"),
     ],
 )
-def test_the_registrys_own_timer_is_the_same_failure(at: float, stopped: bool, ended: events.Event) -> None:  # noqa: FBT001
+def test_the_registrys_own_timer_is_the_same_failure(at: float, stopped: bool, ended: events.Event) -> None:
     outcome, _, _ = watch([*sending(BASE, 9, until=at), (at, ended), (at, DONE)])
     assert isinstance(outcome, UploadTooSlowError) is stopped
     if not stopped:
@@ -211,7 +211,7 @@ def test_a_retry_is_told_with_its_layer_once() -> None:
         pytest.param(0.0, True, id="hardly-anything"),
     ],
 )
-def test_a_rate_that_would_miss_the_limit_is_told_once(rate: float, warned: bool) -> None:  # noqa: FBT001
+def test_a_rate_that_would_miss_the_limit_is_told_once(rate: float, warned: bool) -> None:
     lines = [*sending(BASE, rate, until=24), (24.9, events.Uploading(BASE, int(rate * 25) + 1, 1000))]
     assert watch([*lines, (24.95, DONE)])[1].of("WARNING") == [], "too early to tell"
     warnings = watch([*sending(BASE, rate, until=80), (80.0, DONE)])[1].of("WARNING")
@@ -353,10 +353,10 @@ gaps = st.sampled_from([0.0, 0.1, 1.0, 30.0, 95.0])
 
 
 @given(st.lists(st.tuples(gaps, any_event), max_size=15), st.booleans(), st.sampled_from(["", "reset", None]))
-@example([(0.0, DONE), (0.0, events.Failed(""))], False, "")  # noqa: FBT003
+@example([(0.0, DONE), (0.0, events.Failed(""))], False, "")
 def test_no_stream_is_success_without_a_digest(
     steps: list[tuple[float, events.Event]],
-    undecided: bool,  # noqa: FBT001
+    undecided: bool,
     reason: str | None,
 ) -> None:
     at, lines = 0.0, []

@@ -166,7 +166,7 @@ class _Reader:
         if name is None:
             self.problems.append("IMAGE_NAME is missing: set it to the name of the image that the step built.")
             return None
-        if is_digest(name):
+        if is_digest(name) or is_digest(f"sha256:{name}"):
             return Reference("", "", digest=name)
         try:
             return Reference.parse(name)
@@ -178,11 +178,13 @@ class _Reader:
         given = self.values.get("PACKAGE_NAME")
         if image is not None and image.domain == registry and workspace:
             owner, _, package = image.path.partition("/")
-            if owner != workspace or not package:
+            if owner != workspace:
                 self.problems.append(
                     f"IMAGE_NAME is '{image}': it begins with the registry {registry}, but its workspace"
                     f" is '{owner}' where WORKSPACE is '{workspace}'. Make them the same."
                 )
+            elif not package:
+                self.problems.append(f"IMAGE_NAME is '{image}': it has to name a package after the workspace.")
             else:
                 given = given or package
         if given is not None:
@@ -241,6 +243,7 @@ def _parse_boolean(text: str) -> bool:
 
 
 def _parse_count(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= COUNT_MAXIMUM:
+    digits = text.lstrip("0") if text.isascii() and text.isdecimal() else ""
+    if not digits or len(digits) > len(str(COUNT_MAXIMUM)) or int(digits) > COUNT_MAXIMUM:
         raise ValueError(f"a whole number from 1 to {COUNT_MAXIMUM}")
-    return int(text)
+    return int(digits)

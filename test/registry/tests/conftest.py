@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from registry.client import LocalRegistry, build_image, local_registry
 from registry.tests.clients import Docker, Skopeo
+from registry.tests.images import Repository, image
+from registry.tests.visitor import Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,3 +51,13 @@ def docker(tmp_path: Path) -> Iterator[Docker]:
     command = Docker(tmp_path / "docker")
     yield command
     command.remove_images()
+
+
+@pytest.fixture
+def visitor(registry: LocalRegistry) -> Iterator[Visitor]:
+    """Somebody who has not logged in to the pages, and a tag 1.0 to look at."""
+    with registry.session("writer") as session:
+        repository = Repository(session, registry.url, "demo-workspace/my-container-app")
+        repository.push(image([b"a layer" * 300]), "1.0")
+    with registry.session() as session:
+        yield Visitor(registry, session)

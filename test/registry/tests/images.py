@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import requests
 
@@ -104,13 +104,13 @@ class Repository:
     def upload(self, blob: bytes) -> None:
         opened = self._expect(HTTPStatus.ACCEPTED, "POST", self._path("blobs", "uploads/"))
         location = _absolute(self.url, opened.headers["Location"])
-        query = {"digest": digest_of(blob)}
-        self._expect(HTTPStatus.CREATED, "PUT", location, params=query, data=blob)
+        separator = "&" if "?" in location else "?"
+        self._expect(HTTPStatus.CREATED, "PUT", f"{location}{separator}digest={digest_of(blob)}", blob)
 
     def put_manifest(self, pushed: Image, reference: str | None = None) -> None:
         path = self._path("manifests", reference or pushed.digest)
         headers = {"Content-Type": pushed.media_type}
-        self._expect(HTTPStatus.CREATED, "PUT", path, headers=headers, data=pushed.manifest)
+        self._expect(HTTPStatus.CREATED, "PUT", path, pushed.manifest, headers)
 
     def manifest_status(self, reference: str) -> int:
         return self.session.get(self._path("manifests", reference), headers=_ACCEPT).status_code
@@ -132,8 +132,10 @@ class Repository:
     def _path(self, kind: str, reference: str) -> str:
         return f"{self.url}/v2/{self.name}/{kind}/{reference}"
 
-    def _expect(self, status: int, method: str, url: str, **options: Any) -> requests.Response:
-        answer = self.session.request(method, url, **options)
+    def _expect(
+        self, status: int, method: str, url: str, data: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> requests.Response:
+        answer = self.session.request(method, url, data=data, headers=headers)
         if answer.status_code != status:
             raise PushError(f"{method} {url}: {answer.status_code} {answer.text[:300]}")
         return answer

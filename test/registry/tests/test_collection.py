@@ -25,17 +25,22 @@ LEASE = 1.5
 SEED = 20
 CLIENTS = 12
 WORKSPACES = ("demo-workspace", "other-workspace")
-PACKAGES = ("demo-workspace/my-container-app", "demo-workspace/second-app", "demo-workspace/other-app")
-PACKAGES += ("other-workspace/my-container-app", *(f"demo-workspace/app-{number}" for number in range(4)))
+CREATED = ("app-1", "app-2", "app-3", "app-4")
+PACKAGES = (
+    "demo-workspace/my-container-app",
+    "demo-workspace/second-app",
+    "demo-workspace/other-app",
+    "other-workspace/my-container-app",
+    *(f"demo-workspace/{name}" for name in CREATED),
+)
 
 
 @pytest.fixture
-def registry(registry_image: None) -> Iterator[LocalRegistry]:  # noqa: ARG001 - has to be there
+def registry(registry_image: None) -> Iterator[LocalRegistry]:
     with local_registry(world=WORLD, lease=f"{LEASE}s") as running:
         with running.session("admin") as session:
-            for package in PACKAGES[4:]:
-                workspace, _, name = package.partition("/")
-                fields = {"workspace": workspace, "name": name, "repository": "demo-repository"}
+            for package in CREATED:
+                fields = {"workspace": "demo-workspace", "name": package, "repository": "demo-repository"}
                 session.post(f"{running.url}/api/packages", json=fields).raise_for_status()
         yield running
 

@@ -1,0 +1,230 @@
+"""The pages in a real browser: with the mouse, by keyboard alone, and on a phone."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+from registry.tests.browser import DEMO, Browser, start
+from registry.tests.images import Image, Repository, image, image_list
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from registry.client import LocalRegistry
+    from selenium.webdriver import Chrome
+
+PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+LEAST_CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3
+
+
+@pytest.fixture(scope="session")
+def driver() -> Iterator[Chrome]:
+    started = start()
+    yield started
+    started.quit()
+
+
+@pytest.fixture
+def browser(driver: Chrome, registry: LocalRegistry, package: str) -> Browser:
+    opened = Browser(driver, registry)
+    opened.log_in()
+    return opened
+
+
+@pytest.fixture
+def phone(browser: Browser) -> Iterator[Browser]:
+    browser.emulate("setDeviceMetricsOverride", PHONE)
+    yield browser
+    browser.emulate("clearDeviceMetricsOverride", {})
+
+
+@pytest.fixture
+def package(registry: LocalRegistry) -> Iterator[str]:
+    """A package of this test's own, with tags 1.0 and latest of one list; gone afterwards."""
+    name = "browsed"
+    fields = {"workspace": DEMO, "name": name, "repository": "demo-repository"}
+    with registry.session("admin") as session:
+        session.post(f"{registry.url}/api/packages", json=fields).raise_for_status()
+        repository = Repository(session, registry.url, f"{DEMO}/{name}")
+        repository.push(SHOWN, "1.0")
+        repository.push(SHOWN, "latest")
+        yield name
+        session.delete(f"{registry.url}/api/packages/{DEMO}/{name}")
+
+
+def shown_image() -> Image:
+    random = Random(7)
+    amd64 = image([random.randbytes(25_000), random.randbytes(4_000)])
+    return image_list(amd64=amd64, arm64=image([random.randbytes(30_000)], "arm64"))
+
+
+SHOWN = shown_image()
+
+
+class TestBrowsing:
+    def test_from_the_list_to_an_image_to_a_tag(self, browser: Browser, package: str) -> None:
+        browser.link(package).click()
+        browser.arrives(package)
+        host = browser.registry.host
+        browser.says(f"docker pull {host}/{DEMO}/{package}:latest")
+        browser.link("1.0").click()
+        browser.arrives(f"{package}:1.0")
+        browser.says(f"docker pull {host}/{DEMO}/{package}:1.0")
+        browser.says(f"docker pull {host}/{DEMO}/{package}@{SHOWN.digest}")
+        browser.says("linux/amd64, linux/arm64")
+        browser.says("Also tagged\nlatest")
+        browser.says("UTC")
+        layers = [each.text for each in browser.driver.find_elements(By.CSS_SELECTOR, ".layers .number:last-child")]
+        assert layers == ["Size", "25 kB", "4 kB", "Size", "30 kB"]
+
+    def test_lists_by_project_and_repository(self, browser: Browser, package: str) -> None:
+        browser.link("other-repository").click()
+        browser.arrives("other-repository")
+        assert package not in browser.links()
+        assert "other-app" in browser.links()
+        browser.link("Project DEMO").click()
+        browser.arrives("DEMO")
+        assert {package, "other-app"} <= set(browser.links())
+
+    def test_one_click_selects_the_whole_command(self, browser: Browser, package: str) -> None:
+        browser.link(package).click()
+        browser.arrives(package)
+        browser.driver.find_element(By.CSS_SELECTOR, ".command code").click()
+        expected = f"docker pull {browser.registry.host}/{DEMO}/{package}:latest"
+        assert browser.run("return getSelection().toString().trim()") == expected
+
+    def test_logging_out(self, browser: Browser) -> None:
+        browser.button("Log out").click()
+        browser.arrives("Log in")
+        browser.open()
+        browser.arrives("Log in")
+
+
+class TestChanging:
+    def test_creating_a_package(self, browser: Browser) -> None:
+        browser.link("Create package").click()
+        browser.arrives("Create package")
+        browser.field("Name").send_keys("Made In A Browser")
+        Select(browser.field("Linked repository")).select_by_visible_text("other-repository (DEMO)")
+        browser.button("Create package").click()
+        browser.says("cannot be a package's name")
+
+        browser.field("Name").clear()
+        browser.field("Name").send_keys("made-in-a-browser")
+        browser.button("Create package").click()
+        browser.arrives("made-in-a-browser")
+        browser.says("Repository\nother-repository")
+        browser.says(f"docker push {browser.registry.host}/{DEMO}/made-in-a-browser:latest")
+
+        browser.link("Delete image").click()
+        browser.arrives("Delete image made-in-a-browser?")
+        browser.button("Delete image").click()
+        browser.arrives(DEMO)
+
+    def test_deleting_a_tag_after_a_confirmation(self, browser: Browser, package: str) -> None:
+        browser.open(f"/workspaces/{DEMO}/packages/{package}/tags/1.0")
+        browser.link("Delete tag").click()
+        browser.arrives("Delete tag 1.0?")
+        browser.says("The same image stays available as latest.")
+        browser.link("Cancel").click()
+        browser.arrives(f"{package}:1.0")
+
+        browser.link("Delete tag").click()
+        browser.arrives("Delete tag 1.0?")
+        browser.button("Delete tag").click()
+        browser.arrives(package)
+        browser.says("The tag is deleted.")
+        assert "latest" in browser.links()
+        assert "1.0" not in browser.links()
+
+    def test_deleting_an_image_after_a_confirmation(self, browser: Browser, package: str) -> None:
+        browser.link(package).click()
+        browser.arrives(package)
+        browser.link("Delete image").click()
+        browser.arrives(f"Delete image {package}?")
+        browser.says("all its 2 tags")
+        browser.link("Cancel").click()
+        browser.arrives(package)
+
+        browser.link("Delete image").click()
+        browser.arrives(f"Delete image {package}?")
+        browser.button("Delete image").click()
+        browser.arrives(DEMO)
+        browser.says("The image is deleted.")
+        assert package not in browser.links()
+
+    def test_a_reader_is_offered_nothing_of_it(self, browser: Browser, package: str) -> None:
+        browser.log_in("reader")
+        assert "Create package" not in browser.links()
+        browser.link(package).click()
+        browser.arrives(package)
+        assert not [each for each in browser.links() if "Delete" in each]
+
+
+class TestKeyboard:
+    def test_everything_can_be_done_by_it_alone(self, browser: Browser) -> None:
+        browser.driver.delete_all_cookies()
+        browser.open(f"/workspaces/{DEMO}")
+        browser.tab_to("User name")
+        browser.press("admin")
+        browser.tab_to("Token")
+        browser.press("admin-token", Keys.ENTER)
+        browser.arrives(DEMO)
+        browser.tab_to("Create package")
+        browser.press(Keys.ENTER)
+        browser.arrives("Create package")
+        browser.tab_to("Name")
+        browser.press("typed")
+        browser.tab_to("Linked repository")
+        browser.press("other")
+        browser.tab_to("Create package")
+        browser.press(Keys.SPACE)
+        browser.arrives("typed")
+        browser.tab_to("other-repository")
+        browser.tab_to("Delete image")
+        browser.press(Keys.ENTER)
+        browser.arrives("Delete image typed?")
+        browser.tab_to("Delete image")
+        browser.press(Keys.SPACE)
+        browser.arrives(DEMO)
+        browser.says("The image is deleted.")
+
+    def test_the_first_stop_skips_to_the_content(self, browser: Browser) -> None:
+        browser.open(f"/workspaces/{DEMO}")
+        browser.tab_to("Skip to content")
+        assert browser.focused().location["y"] >= 0
+        browser.press(Keys.ENTER)
+        browser.tab_to("Create package")
+
+
+class TestLook:
+    @pytest.mark.parametrize("path", ["", "/packages/{}", "/packages/{}/tags/1.0", "/packages/{}/delete", "/create"])
+    def test_a_phone_shows_all_without_scrolling_sideways(self, phone: Browser, package: str, path: str) -> None:
+        phone.open(f"/workspaces/{DEMO}{path.format(package)}")
+        assert phone.run("return innerWidth") == PHONE["width"]
+        assert phone.run("return document.documentElement.scrollWidth") == PHONE["width"]
+        small = [
+            each.text
+            for each in phone.driver.find_elements(By.CSS_SELECTOR, "button, .button")
+            if each.size["height"] < 24  # WCAG 2.2, success criterion 2.5.8
+        ]
+        assert small == []
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize(
+        "path",
+        ["", "?notice=tag-deleted", "/packages/{}", "/packages/{}/tags/1.0", "/packages/{}/delete", "/create", "/none"],
+    )
+    def test_all_text_can_be_read(self, browser: Browser, package: str, path: str, scheme: str) -> None:
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        browser.emulate("setEmulatedMedia", {"features": [feature]})
+        browser.open(f"/workspaces/{DEMO}{path.format(package)}")
+        assert browser.run("return matchMedia('(prefers-color-scheme: dark)').matches") == (scheme == "dark")
+        contrasts = browser.contrasts()
+        assert len(contrasts) > 5
+        assert [each for each in contrasts if each[0] < LEAST_CONTRAST] == []

@@ -98,10 +98,7 @@ def from_status(
     if status == HTTPStatus.NOT_FOUND:
         return package_not_found(target, said)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return LayerTooLargeError(
-            f"{target.domain} answers 413: {said}",
-            fix="Split the largest layer over several instructions, or add less.",
-        )
+        return _too_large(target, f"answers 413: {said}")
     if status in _TEMPORARY_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return registry_failed(target, f"HTTP {status}: {said}", retry_after=retry_after)
     return ImageRefusedError(
@@ -136,6 +133,12 @@ def certificate(target: Reference, words: str) -> CertificateError:
     )
 
 
+def _too_large(target: Reference, words: str) -> LayerTooLargeError:
+    return LayerTooLargeError(
+        f"{target.domain} {clean(words)}", fix="Split the largest layer over several instructions, or add less."
+    )
+
+
 def _engine_error(_target: Reference, words: str) -> EngineError:
     return EngineError(clean(words), fix="Run the step again; if it lasts, look at the Engine's own log.")
 
@@ -149,6 +152,10 @@ def _refused(target: Reference, words: str) -> ImageRefusedError:
 
 _WORDS: tuple[tuple[str, Callable[[Reference, str], PipeError]], ...] = (
     (r"does not exist in this workspace|name unknown|NAME_UNKNOWN|repository name not known", package_not_found),
+    (
+        r"too large|(?:larger than|exceeds) the (?:\w+ )?limit",
+        lambda target, words: _too_large(target, f"says: {words}"),
+    ),
     (r"x509:|certificate|tls: ", certificate),
     (r"no such host|connection refused|dial tcp.*(?:i/o timeout|no route|unreachable)", unreachable),
     (r"toomanyrequests|too many requests|TOOMANYREQUESTS", registry_failed),

@@ -98,6 +98,12 @@ def test_no_recorded_scenario_is_left_out() -> None:
         pytest.param("error parsing HTTP 401 response body: EOF", CredentialsRefusedError, id="401-empty"),
         pytest.param("unexpected status code 405 Method Not Allowed", ImageRefusedError, id="405"),
         pytest.param("unknown: <html> 413 Request Entity Too Large", LayerTooLargeError, id="413-html"),
+        pytest.param(
+            "size invalid: the layer is larger than the limit of 32 bytes", LayerTooLargeError, id="layer-above-limit"
+        ),
+        pytest.param(
+            "size invalid: provided length did not match content length", RegistryFailedError, id="size-invalid"
+        ),
         pytest.param("digest invalid: provided digest did not match", ImageRefusedError, id="digest-invalid"),
         pytest.param("manifest blob unknown: blob unknown to registry", ImageRefusedError, id="manifest-blob-unknown"),
         pytest.param("tag does not exist: h/a:1", EngineError, id="tag-gone"),

@@ -35,22 +35,23 @@ class Images:
         self._seeds = itertools.count(secrets.randbits(48))
         self._built: list[Built] = []
 
-    def build(self, *sizes: int, base: str = "scratch", package: str = "my-container-app") -> Built:
+    def build(self, *sizes: int, base: str = "scratch", package: str = "my-container-app", named: bool = True) -> Built:
         """Build an image of random files, one a layer.
 
         Args:
             sizes: Bytes of each layer's file, from the base up; they do not compress.
             base: The image that they are added to.
             package: The last component of the image's name.
+            named: Whether it has a name; else only its ID tells it.
 
         Returns:
             The image; its seed is printed.
         """
         seed = next(self._seeds)
-        print(f"image of {sizes} bytes from seed {seed}")  # noqa: T201 - pytest shows it with a failure
+        print(f"image of {sizes} bytes from seed {seed}")
         name = f"integration-{seed:x}/{package}:latest"
         context = _context(base, sizes, random.Random(seed))
-        image, _ = self._engine.images.build(fileobj=context, custom_context=True, tag=name, rm=True)
+        image, _ = self._engine.images.build(fileobj=context, custom_context=True, tag=name if named else None, rm=True)
         built = Built(name, str(image.id))
         self._built.append(built)
         return built

@@ -1,0 +1,102 @@
+"""The step's Engine: found or not, and left as it was found."""
+
+import docker
+import pytest
+from integration.images import MB, Images
+from integration.registries import BY_PIPE, REPOSITORY, digest_in
+from integration.running import Run
+from registry.client import LocalRegistry
+
+ALONE = ("unshare", "--net", "--", "bash", "-euc", 'ip link set lo up; exec "$@"', "bash")
+"""Begins a command that is to run in a network of its own, where nothing listens."""
+
+
+def test_tag_that_the_pipe_added_is_removed(
+    engine: docker.DockerClient, registry: LocalRegistry, images: Images, run: Run
+) -> None:
+    image = images.build(MB)
+    run(registry, IMAGE_NAME=image.name, TAGS="added another").expect(0)
+    left = engine.images.get(image.id)
+    assert left.tags == [image.name]
+    assert [name for name in left.attrs["RepoDigests"] if registry.host in name] == []
+
+
+def test_tag_that_the_pipe_moved_is_moved_back(
+    engine: docker.DockerClient, registry: LocalRegistry, images: Images, run: Run
+) -> None:
+    mine, pushed = images.build(MB), images.build(MB)
+    engine.api.tag(mine.id, f"{registry.host}/{REPOSITORY}", "moved")
+    run(registry, IMAGE_NAME=pushed.name, TAGS="moved").expect(0)
+    assert engine.images.get(f"{registry.host}/{REPOSITORY}:moved").id == mine.id
+    assert engine.images.get(pushed.id).tags == [pushed.name]
+
+
+def test_tags_are_left_as_found_by_a_push_that_failed(
+    engine: docker.DockerClient, registry: LocalRegistry, images: Images, run: Run
+) -> None:
+    image = images.build(MB)
+    registry.fault(method="PUT", path="*/manifests/*", answer={"status": 400})
+    run(registry, IMAGE_NAME=image.name, TAGS="failed").expect(4)
+    assert engine.images.get(image.id).tags == [image.name]
+
+
+def test_image_without_a_name_is_pushed_by_its_id_and_not_deleted(
+    engine: docker.DockerClient, registry: LocalRegistry, images: Images, run: Run
+) -> None:
+    image = images.build(MB, named=False)
+    finished = run(registry, IMAGE_NAME=image.id, TAGS="by-id", PACKAGE_NAME="my-container-app")
+    finished.expect(0, "✔ Pushed:")
+    assert finished.result["image_id"] == image.id
+    assert engine.images.get(image.id).id == image.id
+    assert digest_in(registry, "by-id") == finished.result["digest"]
+
+
+def test_image_that_is_not_there_gets_the_closest_names(registry: LocalRegistry, images: Images, run: Run) -> None:
+    image = images.build(MB)
+    finished = run(registry, IMAGE_NAME=image.name.replace("container", "contaner"))
+    finished.expect(3, "is not in Docker Engine", image.name, "Build it in this step before the pipe", within=5)
+    assert registry.requests(user_agent=BY_PIPE) == []
+
+
+@pytest.mark.parametrize(
+    "docker_host",
+    [
+        pytest.param("unix:///run/there-is-no-engine.sock", id="no socket"),
+        # Port 9 is the one of a service that throws everything away, which nobody runs.
+        pytest.param("tcp://127.0.0.1:9", id="closed port"),
+        pytest.param("tcp://there-is-no-engine.invalid:2375", id="unknown host"),
+    ],
+)
+def test_engine_that_is_not_there(registry: LocalRegistry, run: Run, docker_host: str) -> None:
+    finished = run(registry, IMAGE_NAME="my-container-app", DOCKER_HOST=docker_host)
+    finished.expect(3, "Docker Engine does not answer", docker_host, "add `docker` to the step's `services`", within=10)
+    assert registry.requests(user_agent=BY_PIPE) == []
+
+
+@pytest.mark.root
+def test_registry_out_of_reach_from_here_is_left_to_the_engine(
+    registry: LocalRegistry, images: Images, run: Run
+) -> None:
+    image = images.build(MB)
+    finished = run(registry, *ALONE, IMAGE_NAME=image.name, TAGS="elsewhere")
+    finished.expect(0, "cannot be reached", "The Engine may reach it", "not verified")
+    finished.expect_not("✔")
+    digest = digest_in(registry, "elsewhere")
+    assert finished.references == [f"{registry.host}/{REPOSITORY}:elsewhere@{digest}"]
+    assert finished.result["tags"] == [
+        {
+            "tag": "elsewhere",
+            "reference": finished.references[0],
+            "digest": digest,
+            "verified": False,
+            "status": "pushed",
+            "error": None,
+        }
+    ]
+
+
+@pytest.mark.root
+def test_dry_run_cannot_check_a_registry_out_of_reach(registry: LocalRegistry, images: Images, run: Run) -> None:
+    image = images.build(MB)
+    finished = run(registry, *ALONE, IMAGE_NAME=image.name, DRY_RUN="true", MAX_ATTEMPTS="1")
+    finished.expect(6, "cannot be reached")

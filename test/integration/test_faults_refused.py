@@ -1,0 +1,207 @@
+"""What cannot work is said at once, before the Engine sends a byte."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from integration.certificates import make_certificate
+from integration.images import MB, Images
+from integration.registries import BY_ENGINE, BY_PIPE, REPOSITORY, StartRegistry, digest_in
+from integration.running import Run
+from registry.client import LocalRegistry, Registry
+
+AT_ONCE = 2.0
+"""Seconds in which a refusal has to end the pipe."""
+AWKWARD = {
+    "BITBUCKET_PACKAGES_USERNAME": "awkward@example.com",
+    "BITBUCKET_PACKAGES_TOKEN": "a$HOME\"quo'te%20\\é+/=&<z>\n",
+}
+LOGIN = "In a pipeline, do not set BITBUCKET_PACKAGES_USERNAME"
+
+
+def expect_nothing_sent(registry: Registry) -> None:
+    assert registry.requests(user_agent=BY_ENGINE) == [], "the Engine must not have started"
+    assert registry.requests(method="P[AU]T*") == [], "nothing must have been uploaded"
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        pytest.param(
+            {"BITBUCKET_PACKAGES_TOKEN": "wrong-token"},
+            ("The registry refuses the credentials", "incorrect user name or token", LOGIN),
+            id="wrong token",
+        ),
+        pytest.param(
+            {"BITBUCKET_PACKAGES_USERNAME": "nobody"},
+            ("The registry refuses the credentials", "incorrect user name or token", LOGIN),
+            id="no such user",
+        ),
+        pytest.param(
+            {"BITBUCKET_PACKAGES_TOKEN": "ATCTT3xFfGN0-access-token"},
+            ("The registry refuses the credentials", "repository or workspace access token", "write:package:bitbucket"),
+            id="access token",
+        ),
+        pytest.param(
+            {"BITBUCKET_PACKAGES_USERNAME": "reader", "BITBUCKET_PACKAGES_TOKEN": "reader-token"},
+            ("The registry does not allow this push", "reader may not push", "needs Write on the repository"),
+            id="role that may only read",
+        ),
+        pytest.param(
+            {"PACKAGE_NAME": "other-app"},
+            ("The registry does not allow this push", "pipeline may not push", "link the package to it"),
+            id="package of another repository",
+        ),
+        pytest.param(
+            {"PACKAGE_NAME": "never-created"},
+            (
+                "The package does not exist",
+                "package never-created does not exist in this workspace",
+                "workspace 'demo-workspace', Create → Package, name 'never-created'",
+                "link it to the repository",
+            ),
+            id="package never created",
+        ),
+    ],
+)
+def test_refusal_is_told_in_the_registrys_words(
+    registry: LocalRegistry, images: Images, run: Run, variables: dict[str, str], words: tuple[str, ...]
+) -> None:
+    image = images.build(MB)
+    finished = run(registry, IMAGE_NAME=image.name, **variables)
+    finished.expect(4, *words, within=AT_ONCE)
+    expect_nothing_sent(registry)
+    assert finished.result["exit_code"] == 4
+    assert len(registry.requests(method="POST", path="*/uploads/")) <= 1, "a refusal must not be tried again"
+
+
+def test_layer_above_the_limit_is_named_and_not_sent(registry: LocalRegistry, images: Images, run: Run) -> None:
+    image = images.build(MB, 2 * MB, MB)
+    finished = run(registry, IMAGE_NAME=image.name, MAX_LAYER_SIZE="1.5MB")
+    finished.expect(5, "layer 2 (COPY", "2.0 MB unpacked", "1.5 MB", "Split", "raise MAX_LAYER_SIZE", within=AT_ONCE)
+    expect_nothing_sent(registry)
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code"),
+    [pytest.param(403, 4, id="403"), pytest.param(500, 6, id="500")],
+)
+def test_error_body_of_a_gigabyte_is_not_read_whole(
+    registry: LocalRegistry, images: Images, run: Run, status: int, exit_code: int
+) -> None:
+    image = images.build(MB)
+    endless = {"status": status, "body": "no, ", "body_bytes": 10**9}
+    registry.fault(method="POST", path="*/uploads/", user_agent=BY_PIPE, answer=endless)
+    finished = run(registry, IMAGE_NAME=image.name, MAX_ATTEMPTS="1")
+    finished.expect(exit_code, "no, xxx", within=5)
+    assert len(finished.log) < 2000, finished.shown("a few lines of the registry's words")
+    registry.wait_for(method="POST", path="*/uploads/", user_agent=BY_PIPE, state="cut")
+    assert registry.requests(method="POST", path="*/uploads/")[0].sent < 50 * MB
+
+
+def test_awkward_token_works_and_nothing_of_it_shows(registry: LocalRegistry, images: Images, run: Run) -> None:
+    image = images.build(MB)
+    finished = run(registry, IMAGE_NAME=image.name, TAGS="awkward second", DEBUG="true", **AWKWARD)
+    finished.expect(0, "DEBUG: ")
+    assert digest_in(registry, "awkward") == finished.result["digest"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+@pytest.mark.parametrize("place", ["/token", "*/uploads/"])
+def test_registry_that_repeats_the_token_does_not_give_it_away(
+    registry: LocalRegistry, images: Images, run: Run, place: str, status: int
+) -> None:
+    token = AWKWARD["BITBUCKET_PACKAGES_TOKEN"].strip()
+    image = images.build(MB)
+    registry.fault(path=place, answer={"status": status, "body": f"not {token}, no"})
+    finished = run(registry, IMAGE_NAME=image.name, DEBUG="true", MAX_ATTEMPTS="1", **AWKWARD)
+    finished.expect(6 if status == 500 else 4, within=5)
+    assert token not in str(finished.result), finished.shown("nothing secret in RESULT_FILE")
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        pytest.param("missing/result.json", "there is no folder", id="no such folder"),
+        pytest.param("/proc/result.json", "nothing can be written to the folder /proc", id="not writable"),
+        pytest.param(".", "it is not a file", id="a folder"),
+    ],
+)
+def test_result_file_that_cannot_be_written_is_known_before(
+    registry: LocalRegistry, images: Images, run: Run, place: str, words: str
+) -> None:
+    image = images.build(MB)
+    finished = run(registry, IMAGE_NAME=image.name, RESULT_FILE=place)
+    finished.expect(2, f"RESULT_FILE is '{place}'", words, within=AT_ONCE)
+    assert registry.requests(user_agent=BY_PIPE) == []
+    expect_nothing_sent(registry)
+
+
+@pytest.fixture
+def foreign() -> Iterator[str]:
+    """A host that is not loopback, where nobody may ever call."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+        route.connect(("203.0.113.1", 9))  # sends nothing; finds this machine's own address
+        address = route.getsockname()[0]
+    with contextlib.closing(socket.create_server((address, 0))) as listener:
+        yield f"{address}:{listener.getsockname()[1]}"
+        listener.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    ("path", "status", "header", "value"),
+    [
+        pytest.param("/v2/", 401, "WWW-Authenticate", 'Bearer realm="{place}/token",service="x"', id="realm"),
+        pytest.param("*/uploads/", 202, "Location", f"{{place}}/v2/{REPOSITORY}/blobs/uploads/1", id="location"),
+    ],
+)
+def test_foreign_host_named_without_tls_gets_no_credentials(
+    registry: LocalRegistry,
+    images: Images,
+    run: Run,
+    foreign: str,
+    scheme: str,
+    path: str,
+    status: int,
+    header: str,
+    value: str,
+) -> None:
+    place = f"{scheme}://{foreign}"
+    image = images.build(MB)
+    answer = {"status": status, "headers": {header: value.format(place=place)}}
+    registry.fault(user_agent=BY_PIPE, path=path, answer=answer)
+    finished = run(registry, IMAGE_NAME=image.name)
+    finished.expect(4, "a host that is not trusted", place, "Nothing was sent to it", within=AT_ONCE)
+    expect_nothing_sent(registry)
+
+
+def test_foreign_realm_without_tls_named_over_tls_gets_no_credentials(
+    start_registry: StartRegistry, images: Images, run: Run, foreign: str, tmp_path: Path
+) -> None:
+    tls = make_certificate(tmp_path / "tls", "IP:127.0.0.1")
+    registry = start_registry(tls)
+    image = images.build(MB)
+    challenge = {"WWW-Authenticate": f'Bearer realm="http://{foreign}/token",service="x"'}
+    registry.fault(user_agent=BY_PIPE, path="/v2/", answer={"status": 401, "headers": challenge})
+    finished = run(registry, IMAGE_NAME=image.name, REQUESTS_CA_BUNDLE=str(tls.authority))
+    finished.expect(4, "a host that is not trusted", f"http://{foreign}", "Nothing was sent to it", within=AT_ONCE)
+    expect_nothing_sent(registry)
+
+
+def test_realm_with_a_certificate_that_is_not_trusted_gets_no_credentials(
+    start_registry: StartRegistry, images: Images, run: Run, tmp_path: Path
+) -> None:
+    tls, unknown = (make_certificate(tmp_path / name, "IP:127.0.0.1") for name in ("tls", "unknown"))
+    registry, other = start_registry(tls), start_registry(unknown)
+    image = images.build(MB)
+    challenge = {"WWW-Authenticate": f'Bearer realm="{other.url}/token",service="x"'}
+    registry.fault(user_agent=BY_PIPE, path="/v2/", answer={"status": 401, "headers": challenge})
+    finished = run(registry, IMAGE_NAME=image.name, REQUESTS_CA_BUNDLE=str(tls.authority))
+    finished.expect(4, "a host that is not trusted", other.host, "Nothing was sent to it", within=AT_ONCE)
+    assert other.requests(user_agent=BY_PIPE) == []
+    expect_nothing_sent(registry)

@@ -132,10 +132,10 @@ class Output:
         """Write all of the file or nothing of it."""
         text = json.dumps(self._redacted(result.as_json()), indent=2, ensure_ascii=False)
         try:
-            with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-                file.write(f"{text}\n")
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(path)
+            with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as folder:
+                file = Path(folder, "result")
+                file.write_text(f"{text}\n", "utf-8")
+                file.replace(path)
         except OSError as error:
             self.warning(f"RESULT_FILE {path} could not be written: {error.strerror}.")
             return
@@ -173,16 +173,16 @@ def check_result_file(path: Path | None) -> None:
     if path is None:
         return
     problem = ""
-    if path.exists() and not path.is_file():
-        problem = "it is not a file"
-    elif not path.parent.is_dir():
-        problem = f"there is no folder {path.parent}"
-    else:
-        try:
+    try:
+        if path.exists() and not path.is_file():
+            problem = "it is not a file"
+        elif not path.parent.is_dir():
+            problem = f"there is no folder {path.parent}"
+        elif path.exists() and not os.access(path, os.W_OK):
+            problem = "it may not be written"
+        else:
             tempfile.TemporaryFile(dir=path.parent).close()
-            if path.exists() and not os.access(path, os.W_OK):
-                problem = "it may not be written"
-        except OSError as error:
-            problem = f"nothing can be written to the folder {path.parent}: {error.strerror}"
+    except OSError as error:
+        problem = f"nothing can be written there: {error.strerror}"
     if problem:
         raise ConfigurationError([f"RESULT_FILE is '{path}': {problem}."])

@@ -148,7 +148,7 @@ class Transport:
                     response.status_code, response.headers, self._body(response, request.maximum), request.url
                 )
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise self._failure(error, host, tls=request.url.startswith("https:")) from error
+            raise no_answer(error, self._target, host, tls=request.url.startswith("https:")) from error
 
     def _body(self, response: requests.Response, maximum: int) -> bytes:
         body, deadline = b"", self._clock() + READ_TIMEOUT
@@ -160,22 +160,6 @@ class Transport:
             if self._clock() > deadline:
                 raise diagnosis.registry_failed(self._target, "no whole answer in time")
         return body
-
-    def _failure(self, error: Exception, host: str, *, tls: bool) -> Exception:
-        """Tell what it means that there is no answer."""
-        reason = root_cause(error)
-        if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return diagnosis.certificate(self._target, reason)
-        never_connected = _never_connected(error)
-        if tls and is_loopback(host) and isinstance(error, requests.ConnectionError) and not never_connected:
-            return NoTLSError(reason)
-        if isinstance(error, requests.exceptions.SSLError):
-            return diagnosis.certificate(self._target, reason)
-        if not isinstance(error, requests.RequestException | HTTPError):
-            return ConfigurationError([f"REQUESTS_CA_BUNDLE names a file that cannot be read: {clean(str(error))}"])
-        if never_connected and not isinstance(error, requests.exceptions.ProxyError):
-            return diagnosis.unreachable(self._target, reason)
-        return diagnosis.registry_failed(self._target, _told(error, reason))
 
 
 def is_loopback(host: str) -> bool:
@@ -193,6 +177,33 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def no_answer(error: Exception, target: Reference, host: str, *, tls: bool) -> Exception:
+    """Tell what it means that there is no answer.
+
+    Args:
+        error: What requests, or something below it, raised.
+        target: Where to push, for messages.
+        host: Where the request went.
+        tls: Whether over TLS.
+
+    Returns:
+        The error to raise: a `PipeError`, or `NoTLSError` where plain HTTP is worth a try.
+    """
+    reason = root_cause(error)
+    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return diagnosis.certificate(target, reason)
+    never_connected = _never_connected(error)
+    if tls and is_loopback(host) and isinstance(error, requests.ConnectionError) and not never_connected:
+        return NoTLSError(reason)
+    if isinstance(error, requests.exceptions.SSLError):
+        return diagnosis.certificate(target, reason)
+    if not isinstance(error, requests.RequestException | HTTPError):
+        return ConfigurationError([f"REQUESTS_CA_BUNDLE names a file that cannot be read: {clean(str(error))}"])
+    if never_connected and not isinstance(error, requests.exceptions.ProxyError):
+        return diagnosis.unreachable(target, reason)
+    return diagnosis.registry_failed(target, _told(error, reason))
 
 
 def _never_connected(error: BaseException) -> bool:

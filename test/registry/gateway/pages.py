@@ -64,8 +64,9 @@ def visited(handler: Callable[[Visit], Awaitable[web.Response]]) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
         session = request.app[SESSIONS].find(request)
         if session is None:
-            to = request.app.router["login"].url_for().with_query(next=request.path_qs)
-            raise web.HTTPSeeOther(to)
+            # What a form asked for is not done after the login: its page has to be seen first.
+            query = {"next": request.path_qs} if request.method == "GET" else {}
+            raise web.HTTPSeeOther(request.app.router["login"].url_for().with_query(query))
         visit = Visit(request, session)
         try:
             return await handler(visit)

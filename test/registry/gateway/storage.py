@@ -39,7 +39,6 @@ class Storage:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._trash = root / "trash"
-        self._trash.mkdir(parents=True, exist_ok=True)
 
     def repositories(self, workspace: str = "*") -> list[str]:
         """All repositories, or one workspace's."""
@@ -127,6 +126,7 @@ class Storage:
 
     def _discard(self, path: Path) -> bool:
         # Renaming is one step for whoever else looks at these files, and takes no time.
+        self._trash.mkdir(exist_ok=True)
         try:
             path.rename(self._trash / uuid.uuid4().hex)
         except FileNotFoundError:

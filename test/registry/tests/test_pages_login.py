@@ -17,6 +17,12 @@ class TestLogin:
         answer = visitor.session.get(visitor.url + path, allow_redirects=False)
         assert (answer.status_code, answer.headers["Location"]) == (303, f"/login?next={path}")
 
+    @pytest.mark.parametrize("path", ["/logout", f"{TAG}/delete"])
+    def test_no_form_does_anything_without(self, visitor: Visitor, path: str) -> None:
+        answer = visitor.session.post(visitor.url + path, allow_redirects=False)
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
+        visitor.log_in("reader").get(TAG)
+
     def test_it_leads_to_the_page_that_was_asked_for(self, visitor: Visitor) -> None:
         fields = {"user": "reader", "token": "reader-token"}
         answer = visitor.post(f"/login?next={TAG}", fields)

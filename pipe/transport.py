@@ -209,9 +209,10 @@ def no_answer(error: Exception, target: Reference, host: str, *, tls: bool) -> E
 def _never_connected(error: BaseException) -> bool:
     """Tell whether a name did not resolve, a connection was refused, or none came about in time."""
     for cause in causes(error):
-        if isinstance(cause, NameResolutionError | ConnectTimeoutError | ConnectionRefusedError):
+        if isinstance(cause, NameResolutionError | ConnectionRefusedError):
             return True
-        if isinstance(cause, NewConnectionError) and isinstance(cause.__cause__, ConnectionRefusedError):
+        # To urllib3 a connection that fails for any other reason is a kind of timeout, too.
+        if isinstance(cause, ConnectTimeoutError) and not isinstance(cause, NewConnectionError):
             return True
     return False
 

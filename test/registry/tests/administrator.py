@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from registry.client import local_registry
+from registry.client import LocalRegistry, local_registry
 from registry.tests.conftest import WORLD
 from registry.tests.images import Image, Repository
 
@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import requests
-    from registry.client import LocalRegistry
 
 DEMO = "demo-workspace"
 OTHER = "other-workspace"
-LEASE = 0.2
+LEASE = 1.0
 """Seconds until what a push named is no longer protected."""
 
 
@@ -50,19 +49,23 @@ class Administrator:
         assert self.ask("POST", "packages", 201, json=fields) == fields
         return self.repository(f"{DEMO}/{name}")
 
-    def used(self, workspace: str = DEMO) -> int:
-        size: int = self.ask("GET", f"workspaces/{workspace}", 200)["storage_used"]
+    def used(self) -> int:
+        """Return the bytes that the workspace uses, as its page says."""
+        size: int = self.ask("GET", f"workspaces/{DEMO}", 200)["storage_used"]
         return size
 
-    def collected(self) -> dict[str, int]:
-        """Collect until no push protects anything; return what that removed altogether."""
-        total: dict[str, int] = {}
-        while True:
-            counts = self.ask("POST", "collections", 200)
-            total = {name: total.get(name, 0) + count for name, count in counts.items()}
-            if not counts["protected"]:
-                return total
-            time.sleep(LEASE / 2)
+    def on_disk(self) -> int:
+        """Return the bytes of all blobs on the registry's disk."""
+        command = ["find", "/var/lib/registry/storage", "-ignore_readdir_race", "-name", "data", "-printf", "%s\n"]
+        status, output = self.registry.container.exec_run(command)
+        assert isinstance(output, bytes)
+        assert status == 0, output
+        return sum(int(size) for size in output.split())
+
+    def collect(self) -> None:
+        """Collect garbage until no push protects anything."""
+        while self.ask("POST", "collections", 200)["protected"]:
+            time.sleep(LEASE / 4)
 
 
 @contextmanager

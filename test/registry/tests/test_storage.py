@@ -34,7 +34,7 @@ class TestDeletingATag:
         repository.push(pushed, "1.0")
         repository.push(pushed, "latest")
         admin.ask("DELETE", f"packages/{repository.name}/tags/1.0", 204)
-        admin.collected()
+        admin.collect()
         assert repository.manifest_status("1.0") == 404
         assert repository.problems(pushed, "latest") == []
         assert repository.problems(pushed) == []
@@ -45,7 +45,7 @@ class TestDeletingATag:
             repository.push(pushed, "1.0")
             assert repository.problems(pushed, "1.0") == []
             admin.ask("DELETE", f"packages/{repository.name}/tags/1.0", 204)
-            admin.collected()
+            admin.collect()
 
     def test_one_that_is_not_there_is_404(self, admin: Administrator) -> None:
         repository = admin.created()
@@ -74,7 +74,7 @@ class TestDeletingAnImage:
 class TestUsage:
     def test_a_blob_counts_once_in_a_workspace(self, admin: Administrator) -> None:
         first, second, pushed = admin.created(), admin.created(), image(layers(16))
-        admin.collected()
+        admin.collect()
         before = admin.used()
         first.push(pushed, "1.0")
         second.push(pushed, "1.0")

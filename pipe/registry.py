@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from pipe import diagnosis
 from pipe.challenge import Challenge, parse_challenges
-from pipe.errors import CertificateError, ImageRefusedError, PipeError, UntrustedHostError
+from pipe.errors import CertificateError, ImageRefusedError, PipeError, UntrustedHostError, clean
 from pipe.manifest import MEDIA_TYPES, Manifest
 from pipe.reference import Reference, is_digest
 from pipe.retry import retry_after
@@ -205,7 +205,7 @@ class Registry:
             raise diagnosis.credentials_refused(self._target, answer.words, self._credentials.token)
         token, lifetime = _token(answer)
         if answer.status != HTTPStatus.OK or not token:
-            words = f"no token from {realm.netloc}: HTTP {answer.status}"
+            words = f"no token from {_host(realm)}: HTTP {answer.status}"
             raise diagnosis.registry_failed(self._target, words, retry_after=_wait(answer))
         self._challenge, self._auth = challenge, Bearer(token)
         self._expires = asked + TOKEN_MARGIN * lifetime
@@ -228,12 +228,12 @@ class Registry:
             return True
         if realm.scheme != "https" or base.scheme != "https":
             raise self._untrusted(realm, "for a token, not all of it over TLS")
-        self._tell(f"{self._target.domain} has its tokens made by {realm.netloc}, which receives the credentials.")
+        self._tell(f"{self._target.domain} has its tokens made by {_host(realm)}, which receives the credentials.")
         return True
 
     def _untrusted(self, place: SplitResult, why: str) -> UntrustedHostError:
         return UntrustedHostError(
-            f"{self._target.domain} names {place.scheme}://{place.netloc} {why}. Nothing was sent to it.",
+            f"{self._target.domain} names {place.scheme}://{_host(place)} {why}. Nothing was sent to it.",
             fix="Check REGISTRY and the proxy in front of it: credentials go to the registry's own host, and to"
             " another one only over verified TLS.",
         )
@@ -252,6 +252,10 @@ class Registry:
 
 def _origin(url: SplitResult) -> tuple[str, str, int | None]:
     return url.scheme, (url.hostname or "").lower(), url.port or _PORTS.get(url.scheme)
+
+
+def _host(url: SplitResult) -> str:
+    return clean(url.netloc.rpartition("@")[2], lines=1)
 
 
 def _wait(answer: Answer) -> float | None:

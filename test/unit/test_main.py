@@ -1,0 +1,106 @@
+"""The one place where an error becomes an exit code. What needs an Engine is tested with one, elsewhere."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipe.about import About
+from pipe.main import main
+
+pytestmark = pytest.mark.usefixtures("process")
+
+ROOT = Path(__file__).parents[2]
+STEP = {
+    "IMAGE_NAME": "my-container-app",
+    "BITBUCKET_WORKSPACE": "acme",
+    "BITBUCKET_PACKAGES_USERNAME": "step",
+    "BITBUCKET_PACKAGES_TOKEN": "s3cr3t-t0ken",
+    "NO_COLOR": "1",
+}
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"], {"PIPE_REVISION": "abc"}) == 0
+    assert capsys.readouterr() == (f"{About.read({'PIPE_REVISION': 'abc'})}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        pytest.param([], {}, ["IMAGE_NAME is missing", "WORKSPACE is missing", "TOKEN are missing"], id="nothing"),
+        pytest.param([], STEP | {"DEBUG": "maybe"}, ["DEBUG is 'maybe'"], id="debug"),
+        pytest.param([], STEP | {"IMAGE_NAME": "s3cr3t-t0ken!"}, ["IMAGE_NAME is '***!'"], id="token-as-image"),
+        pytest.param([], STEP | {"RESULT_FILE": "/gone/r.json"}, ["there is no folder /gone"], id="result-file"),
+        pytest.param(["push"], STEP, ["takes no arguments but --version, not 'push'"], id="argument"),
+        pytest.param(["--version", "x"], STEP, ["not '--version x'"], id="arguments"),
+    ],
+)
+def test_variables_that_are_wrong_end_with_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], environment: dict[str, str], words: list[str]
+) -> None:
+    assert main(arguments, {"NO_COLOR": "1"} | environment) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "✖ The pipe's variables are not right:\n  - " in err
+    assert [word for word in words if word not in err] == [], err
+    assert "s3cr3t" not in err
+    assert "Traceback" not in err
+
+
+def test_an_unexpected_error_ends_with_1_and_its_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(_: object) -> About:
+        raise LookupError("s3cr3t-t0ken")
+
+    monkeypatch.setattr(About, "read", read)
+    assert main([], STEP) == 1
+    err = capsys.readouterr().err
+    assert "✖ An unexpected error; please report it with this traceback.\nTraceback" in err
+    assert err.endswith("LookupError: ***\n")
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [
+        pytest.param({}, True, id="by-default"),
+        pytest.param({"NO_COLOR": ""}, True, id="empty"),
+        pytest.param({"NO_COLOR": "1"}, False, id="set"),
+    ],
+)
+def test_colours_without_a_terminal_but_for_no_color(
+    capsys: pytest.CaptureFixture[str],
+    environment: dict[str, str],
+    coloured: bool,
+) -> None:
+    assert main([], environment) == 2
+    assert ("\x1b[31m✖ " in capsys.readouterr().err) is coloured
+
+
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, id="SIGTERM"), pytest.param(signal.SIGINT, id="SIGINT")]
+)
+def test_a_signal_ends_with_its_code(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    def read(_: object) -> About:
+        os.kill(os.getpid(), number)
+        raise OSError("what a library makes of it")
+
+    monkeypatch.setattr(About, "read", read)
+    assert main([], STEP) == 128 + number
+    assert capsys.readouterr().err.endswith(f"✖ The push was stopped: by signal {number.name}.\n")
+    assert signal.getsignal(number) is signal.SIG_IGN, "a second signal leaves the way out undisturbed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [pytest.param(["--version"], 0, id="version"), pytest.param([], 2, id="nothing-set")]
+)
+def test_the_process_ends_with_the_exit_code(arguments: list[str], code: int) -> None:
+    run = subprocess.run([sys.executable, "-m", "pipe", *arguments], cwd=ROOT, env={}, capture_output=True, check=False)
+    assert run.returncode == code, run.stderr.decode()
+    assert bool(run.stdout) is (code == 0)

@@ -59,8 +59,7 @@ def main(arguments: list[str]) -> int:
             through, alone = compare(push, options.pairs)
             ratios[client] = through / alone
             write(f"| `{client}` | {through:.2f} s | {alone:.2f} s | {ratios[client]:.2f} |")
-        smaller = image([layer[: len(layer) // AT_ONCE] for layer in layers])
-        memory = peak_memory(by_skopeo(layout(source / "smaller", smaller)))
+        memory = peak_memory(list(parts(source, layers)))
     write(f"\nThe gateway's peak memory with {AT_ONCE} pushes at once: {memory / MEGABYTE:.0f} MB.")
     return int(max(ratios.values()) > LARGEST_RATIO or memory > LARGEST_MEMORY)
 
@@ -134,19 +133,27 @@ def distribution_alone() -> Iterator[Registry]:
         output_of("docker", "rm", "--force", "--volumes", container)
 
 
-def peak_memory(push: Callable[[Registry, str], object]) -> int:
+def parts(folder: Path, layers: list[bytes]) -> Iterator[Callable[[Registry, str], object]]:
+    """Give pushes of different images, each a part of the layers."""
+    size = len(layers[0]) // AT_ONCE
+    for number in range(AT_ONCE):
+        part = image([layer[number * size : (number + 1) * size] for layer in layers])
+        yield by_skopeo(layout(folder / f"part{number}", part))
+
+
+def peak_memory(pushes: list[Callable[[Registry, str], object]]) -> int:
     """Return the bytes of memory the gateway has held at most, while pushes went on at once.
 
     Raises:
-        RuntimeError: one push found what another had uploaded, so that they were not at once.
+        RuntimeError: not all uploads were seen.
 
     """
     with local_registry() as registry, ThreadPoolExecutor(AT_ONCE) as threads:
-        for pushed in [threads.submit(push, registry, f"push-{n}") for n in range(AT_ONCE)]:
+        for pushed in [threads.submit(push, registry, f"push-{n}") for n, push in enumerate(pushes)]:
             pushed.result()
         uploads = registry.requests(method="PATCH", received=MEGABYTE, status="202")
         found = re.search(r"VmHWM:\s+(\d+) kB", registry.run("cat", "/proc/1/status"))
-    if found is None or len(uploads) < AT_ONCE * LAYERS:
+    if found is None or len(uploads) != AT_ONCE * LAYERS:
         raise RuntimeError(f"not measured: {len(uploads)} uploads")
     return int(found[1]) * 1024
 

@@ -69,12 +69,12 @@ registry-stop: ## Stop the local registry; its data stays
 	@$(with_engine) test/registry/run stop
 
 .PHONY: bench
-bench: $(python) image ## Measure the pipe beside docker push and skopeo copy
-	$(with_engine) test/bench/run $(IMAGE)
+bench: $(python) tools image registry-image ## Measure the pipe beside docker push and skopeo copy
+	PYTHONPATH=test $(with_engine) python -m bench
 
 .PHONY: picture
 picture: $(python) image registry-image ## Draw the log in README from a real run
-	@$(with_engine) bash -c 'PYTHONPATH=test python test/setup/log_picture.py docs/log.svg $(IMAGE) "$$(test/setup/sample)"'
+	@PYTHONPATH=test $(with_engine) bash -c 'python test/setup/log_picture.py docs/log.svg $(IMAGE) "$$(test/setup/sample)"'
 
 .PHONY: lock
 lock: $(python) ## Take the newest versions of all Python packages

@@ -10,6 +10,7 @@ from typing import Any
 
 import requests
 from docker import APIClient
+from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.errors import APIError, DockerException, ImageNotFound, TLSParameterError
 from docker.utils import kwargs_from_env
 
@@ -42,7 +43,12 @@ class Engine:
 
     @cached_property
     def _api(self) -> APIClient:
-        return self._connect("auto", TIMEOUT)
+        # The SDK's own look at the version would come before the proxy is ruled out.
+        answer = self._connect(DEFAULT_DOCKER_API_VERSION, TIMEOUT).version(api_version=False)
+        try:
+            return self._connect(str(answer["ApiVersion"]), TIMEOUT)
+        except (KeyError, TypeError):
+            raise DockerException("what answers there is no Docker Engine") from None
 
     def _connect(self, version: str, timeout: int | None) -> APIClient:
         arguments: Any = kwargs_from_env(environment=self._environment)
@@ -62,7 +68,7 @@ class Engine:
             raise EngineUnreachableError(
                 clean(str(error)), fix="Check DOCKER_TLS_VERIFY and DOCKER_CERT_PATH."
             ) from error
-        except (DockerException, requests.RequestException, OSError) as error:
+        except (DockerException, requests.RequestException, OSError, ValueError) as error:
             raise self._unreachable(root_cause(error)) from error
 
     def _unreachable(self, cause: str) -> EngineUnreachableError:

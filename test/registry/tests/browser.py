@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from registry.client import LocalRegistry
     from selenium.webdriver.remote.webelement import WebElement
 
-HERE = Path(__file__).parent
+APT_INSTALL = Path(__file__).parents[2] / "setup" / "apt-install"
 DEMO = "demo-workspace"
 # Chromium as root, and without the connections that it makes of its own accord.
 OPTIONS = (
@@ -58,7 +58,7 @@ return found;
 
 def start() -> webdriver.Chrome:
     """Start Debian's Chromium, which is installed where it is missing."""
-    subprocess.run([HERE / "install-browser"], check=True)
+    subprocess.run([APT_INSTALL, "chromium", "chromium-driver"], check=True)
     options = webdriver.ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
     for option in OPTIONS:

@@ -121,7 +121,7 @@ class Upload:
         exhausted = progress.exhausted
         if exhausted is not None:
             error.temporary = False
-            error.cause += f" The Engine sent {exhausted.label} {exhausted.retries + 1} times from its first byte."
+            error.cause += f". The Engine sent {exhausted.label} {exhausted.retries + 1} times from its first byte."
         return error
 
     @staticmethod

@@ -51,43 +51,34 @@ class Packages:
             )
         if self.find(workspace, name):
             raise PackageError(f"workspace {workspace!r} has a package {name!r} already")
-        return self._put(Package(workspace, name, repository))
-
-    def relink(self, package: Package, repository: str) -> Package:
-        """Link a package to another repository of its workspace and return it.
-
-        Raises:
-            PackageError: there is no such repository.
-
-        """
-        return self._put(Package(package.workspace, package.name, repository))
+        package = Package(workspace, name, repository)
+        if not self._can_be(package):
+            raise PackageError(f"workspace {workspace!r} has no repository {repository!r}")
+        self._packages[package.path] = package
+        self._save()
+        return package
 
     def delete(self, package: Package) -> None:
         """Forget a package; its storage is not touched."""
         del self._packages[package.path]
         self._save()
 
-    def _put(self, package: Package) -> Package:
+    def _can_be(self, package: Package) -> bool:
         workspace = self._world.workspaces.get(package.workspace)
-        if workspace is None or package.repository not in workspace.repositories:
-            raise PackageError(f"workspace {package.workspace!r} has no repository {package.repository!r}")
-        self._packages[package.path] = package
-        self._save()
-        return package
+        return workspace is not None and package.repository in workspace.repositories
 
     def _apply(self, changes: dict[str, list[dict[str, str]]]) -> None:
         for entry in changes["deleted"]:
             self._packages.pop(Package(**entry).path, None)
-        for entry in changes["put"]:
+        for entry in changes["created"]:
             package = Package(**entry)
-            workspace = self._world.workspaces.get(package.workspace)
-            if workspace is not None and package.repository in workspace.repositories:
+            if self._can_be(package):
                 self._packages[package.path] = package
 
     def _save(self) -> None:
         changes = {
             "deleted": [asdict(p) for path, p in self._seeded.items() if path not in self._packages],
-            "put": [asdict(p) for path, p in self._packages.items() if self._seeded.get(path) != p],
+            "created": [asdict(p) for path, p in self._packages.items() if self._seeded.get(path) != p],
         }
         partial = self._file.with_suffix(".partial")
         partial.write_text(json.dumps(changes, indent=1), encoding="utf-8")

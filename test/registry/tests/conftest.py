@@ -15,6 +15,8 @@ from registry.tests.visitor import Visitor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import requests
+
 HERE = Path(__file__).parent
 SETUP = HERE.parents[1] / "setup"
 WORLD = (HERE / "world.yaml").read_text(encoding="utf-8")
@@ -37,6 +39,13 @@ def registry(shared_registry: LocalRegistry) -> LocalRegistry:
     """A registry with the tests' world, without faults and with an empty log."""
     shared_registry.clear()
     return shared_registry
+
+
+@pytest.fixture
+def session(registry: LocalRegistry) -> Iterator[requests.Session]:
+    """HTTP with the login of an account that may push."""
+    with registry.session("writer") as session:
+        yield session
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from registry.client import LocalRegistry, local_registry
+from registry.tests.asking import APP
 from registry.tests.clients import Docker, Skopeo, layout, random_bytes, run
 from registry.tests.images import image, image_list
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-APP = "demo-workspace/my-container-app"
 SECOND = "demo-workspace/second-app"
 OTHER = "demo-workspace/other-app"
 FOREIGN = "other-workspace/my-container-app"

@@ -1,4 +1,4 @@
-"""Faults on demand, and the log that tests read."""
+"""Faults on demand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from registry.tests.clients import random_bytes, until
+from registry.tests.asking import APP, LARGE, send_blob
 from registry.tests.images import Repository, digest_of, image
 
 if TYPE_CHECKING:
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from registry.client import LocalRegistry
 
-APP = "demo-workspace/my-container-app"
-LARGE = random_bytes(12_000_000, seed=3)
-"""More than fits into the buffers between a client and the gateway."""
 
 LOOK = """
 import socket
@@ -29,21 +26,9 @@ with socket.create_connection(("127.0.0.1", 5000)) as connection:
 
 
 @pytest.fixture
-def session(registry: LocalRegistry) -> Iterator[requests.Session]:
-    with registry.session("writer") as session:
-        yield session
-
-
-@pytest.fixture
 def repository(registry: LocalRegistry, session: requests.Session) -> Iterator[Repository]:
     yield Repository(session, registry.url, APP)
     registry.clear_faults()
-
-
-def send_blob(registry: LocalRegistry, session: requests.Session, body: bytes) -> requests.Response:
-    """Open an upload and PATCH it, on a connection of its own."""
-    answer = session.post(f"{registry.url}/v2/{APP}/blobs/uploads/")
-    return session.patch(registry.url + answer.headers["Location"], data=body)
 
 
 class TestAnswers:
@@ -252,59 +237,3 @@ class TestDescriptions:
     def test_only_admins_control(self, registry: LocalRegistry, user: str, status: int, path: str) -> None:
         with registry.session(user) as session:
             assert session.get(f"{registry.url}/api/{path}").status_code == status
-
-
-class TestLog:
-    def test_what_it_says(self, registry: LocalRegistry, session: requests.Session) -> None:
-        headers = {"User-Agent": "test/1"}
-        session.get(f"{registry.url}/v2/{APP}/manifests/never?private=1", headers=headers)
-        [entry] = registry.requests(method="GET")
-        assert (entry.path, entry.status) == (f"/v2/{APP}/manifests/never", 404)
-        assert (entry.user_agent, entry.account, entry.state) == ("test/1", "writer", "done")
-        assert entry.sent > 50
-        assert 0 < entry.seconds < 5
-
-    def test_an_upload_under_way_is_in_it(self, registry: LocalRegistry, session: requests.Session) -> None:
-        registry.fault(method="PATCH", bytes_per_second=2_000_000)
-        with ThreadPoolExecutor() as threads:
-            sending = threads.submit(send_blob, registry, session, LARGE[:2_000_000])
-            [entry] = registry.wait_for(method="PATCH", state="open", received=500_000)
-            assert (entry.status, entry.state) == (None, "open")
-            assert sending.result().status_code == 202
-        [entry] = registry.requests(method="PATCH")
-        assert (entry.status, entry.received, entry.state) == (202, 2_000_000, "done")
-        assert entry.fault is not None
-
-    def test_waiting_for_what_does_not_come(self, registry: LocalRegistry) -> None:
-        with pytest.raises(TimeoutError, match="no 1 requests"):
-            registry.wait_for(method="PUT", timeout=0.1)
-
-    def test_clearing(self, registry: LocalRegistry, session: requests.Session) -> None:
-        session.get(f"{registry.url}/v2/")
-        registry.clear()
-        assert registry.requests() == []
-
-    def test_quiet(self, registry: LocalRegistry, session: requests.Session) -> None:
-        assert registry.quiet(0.2)
-        registry.fault(method="PATCH", bytes_per_second=1_000_000)
-        with ThreadPoolExecutor() as threads:
-            sending = threads.submit(send_blob, registry, session, LARGE[:1_000_000])
-            registry.wait_for(method="PATCH", state="open")
-            assert not registry.quiet(0.5, timeout=0.6)
-            sending.result()
-
-    def test_an_unknown_condition_is_refused(self, registry: LocalRegistry) -> None:
-        with pytest.raises(ValueError, match="unknown condition colour"):
-            registry.requests(colour="red")
-
-    def test_a_client_that_goes_away_is_noticed(self, registry: LocalRegistry, session: requests.Session) -> None:
-        def broken() -> Iterator[bytes]:
-            yield b"x" * 1000
-            registry.wait_for(method="PATCH", state="open", received=1000)
-            raise OSError
-
-        answer = session.post(f"{registry.url}/v2/{APP}/blobs/uploads/")
-        with pytest.raises(requests.ConnectionError):
-            session.patch(registry.url + answer.headers["Location"], data=broken())
-        session.close()
-        until(lambda: bool(registry.requests(method="PATCH", state="cut")), 5)

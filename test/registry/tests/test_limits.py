@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 from registry.client import LocalRegistry, local_registry
+from registry.tests.asking import APP, error
 from registry.tests.clients import random_bytes, until
 from registry.tests.conftest import WORLD
 from registry.tests.images import digest_of
@@ -16,7 +17,6 @@ from registry.tests.images import digest_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-APP = "demo-workspace/my-container-app"
 LIMIT = 1_000_000
 CHUNK = 10_000
 SECONDS = 1.0
@@ -63,11 +63,6 @@ class Upload:
     def stored(self) -> str:
         """Return the names of the files that the registry keeps of it."""
         return self.registry.run("find", "/var/lib/registry", "-path", f"*{self.identifier}*")
-
-
-def error(answer: requests.Response) -> tuple[int, str]:
-    [entry] = answer.json()["errors"]
-    return answer.status_code, entry["code"]
 
 
 def chunks(content: bytes) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ import pytest
 import requests
 from integration.certificates import make_certificate
 from registry.client import Registry, local_registry
+from registry.tests.asking import APP
 from registry.tests.clients import run
 from registry.tests.images import Repository, image
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
-APP = "demo-workspace/my-container-app"
 CONTENT = image([b"kept over a restart"])
 
 

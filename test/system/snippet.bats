@@ -27,6 +27,7 @@ teardown_file() {
     [[ ${engine_input:-} ]] || return 0
     docker rm --force registry "${PROGRAMS[@]}" # sooner than the Engine ends them
     exec {engine_input}>&-
+    # shellcheck disable=SC2154  # coproc sets it
     wait "$private_PID"
 }
 

@@ -178,7 +178,11 @@ class Engine:
 
     def gone(self, cause: str) -> EngineUnreachableError:
         """Make the error for an Engine that was there before."""
-        return self._unreachable(cause)
+        return EngineUnreachableError(
+            f"{clean(self._host)}: {cause}",
+            fix="It ended during the push. In a pipeline its service may have run out of memory: give it more"
+            " (`definitions`, `services`, `docker`, `memory`), and run the step again.",
+        )
 
 
 class PushStream:

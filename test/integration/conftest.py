@@ -61,9 +61,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
         def start(registry: Registry, *inside: str, **variables: str) -> Running:
             usual = {"REGISTRY": registry.host, "RESULT_FILE": str(tmp_path / "result.json")}
-            running = Running(tmp_path, environment_of(**(usual | variables)), inside)
-            pipes.callback(running.kill)
-            return running
+            return pipes.enter_context(Running(tmp_path, environment_of(**(usual | variables)), inside))
 
         yield start
 

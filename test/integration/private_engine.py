@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import docker
-import requests
 
 ADDRESS = "203.0.113.10"
 """Another address of the machine inside; not a loopback one, for which Engines ask no trusted certificate
@@ -59,14 +59,17 @@ class PrivateEngine:
             RuntimeError: It ended instead, or did not answer in time; holds the end of its log.
         """
         deadline = time.monotonic() + START_SECONDS
+        while not self._listens():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the private Engine did not start:\n{self.log.read_text()[-4000:]}")
+            time.sleep(LOOK_AGAIN)
         with contextlib.closing(docker.APIClient(self.docker_host, version="1.40")) as api:
-            while True:
-                with contextlib.suppress(requests.RequestException):
-                    api.ping()
-                    return
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"the private Engine did not start:\n{self.log.read_text()[-4000:]}")
-                time.sleep(LOOK_AGAIN)
+            api.ping()
+
+    def _listens(self) -> bool:
+        # The Docker SDK leaves a socket open where nothing listens.
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(self.docker_host.removeprefix("unix://")) == 0
 
     def kill(self) -> None:
         """End the Engine as a crash would, without a chance to end a push."""

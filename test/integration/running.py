@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 from urllib.parse import quote, quote_plus
 
 from registry.client import Registry
@@ -77,7 +78,7 @@ class Finished:
 
 
 class Running:
-    """A pipe under way."""
+    """A pipe under way; leaving its block ends it."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str], inside: tuple[str, ...] = ()) -> None:
         """Start it.
@@ -88,9 +89,11 @@ class Running:
             inside: What its command begins with, such as `nsenter …`.
         """
         self._environment = environment
-        self._began = time.monotonic()
+        self._began = self._ended = time.monotonic()
+        self._streams = ("", "")
         self._process = subprocess.Popen(
-            [*inside, sys.executable, "-W", "error", "-m", "pipe"],
+            # The Docker SDK leaves a socket open where nothing listens any more.
+            [*inside, sys.executable, "-W", "error", "-W", "ignore::ResourceWarning", "-m", "pipe"],
             cwd=folder,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
@@ -98,17 +101,27 @@ class Running:
             stderr=subprocess.PIPE,
             encoding="utf-8",
         )
+        # Takes the time of its end, also where the test waits for something else by then.
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        self._streams = self._process.communicate()
+        self._ended = time.monotonic()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it, where it has not ended."""
+        self._process.kill()
+        self._reader.join()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, and take the time from now on."""
-        self._began = time.monotonic()
+        self.restart_clock()
         self._process.send_signal(number)
-
-    def kill(self) -> None:
-        """End it, where it has not ended."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.communicate()
 
     def restart_clock(self) -> None:
         """Take the time from now on."""
@@ -116,14 +129,13 @@ class Running:
 
     def finish(self) -> Finished:
         """Wait for its end, and assert that it gave nothing secret away."""
-        try:
-            out, log = self._process.communicate(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
+        self._reader.join(PATIENCE)
+        if self._reader.is_alive():
             self._process.kill()
-            out, log = self._process.communicate()
+            self._reader.join()
         code = self._process.returncode
-        seconds = time.monotonic() - self._began
-        finished = Finished(self._environment, code if code >= 0 else 128 - code, out, log, seconds)
+        exit_code = code if code >= 0 else 128 - code
+        finished = Finished(self._environment, exit_code, *self._streams, self._ended - self._began)
         _expect_no_secret(finished)
         return finished
 

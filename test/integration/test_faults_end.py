@@ -1,0 +1,101 @@
+"""A push that is stopped, whose Engine dies, or that ends with something else than what was pushed."""
+
+import signal
+
+import docker
+import pytest
+from integration.images import MB, Images
+from integration.registries import BY_ENGINE, BY_PIPE, digest_in
+from integration.running import Run, Running, Start
+from registry.client import LocalRegistry
+
+OTHER = f"sha256:{'0' * 64}"
+SLOW = 10 * MB
+"""Bytes per second of a link; what the buffers on the way hold passes it in less than two seconds."""
+
+
+def start_upload(registry: LocalRegistry, images: Images, start: Start, *inside: str, **variables: str) -> Running:
+    """Start a push, and wait until the registry receives its layer."""
+    image = images.build(8 * SLOW)
+    registry.fault(method="PATCH", bytes_per_second=SLOW)
+    running = start(registry, *inside, IMAGE_NAME=image.name, **variables)
+    registry.wait_for(method="PATCH", received=SLOW)
+    return running
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_signal_stops_the_push_in_the_engine_too(
+    engine: docker.DockerClient, registry: LocalRegistry, images: Images, start: Start, number: signal.Signals
+) -> None:
+    running = start_upload(registry, images, start, TAGS="stopped another")
+    running.signal(number)
+    finished = running.finish()
+    finished.expect(128 + number, f"The push was stopped: by signal {number.name}", within=2)
+    assert registry.quiet(2, timeout=4), "the Engine must have stopped uploading"
+    assert registry.requests(state="open") == []
+    assert registry.requests(method="PUT") == []
+    assert engine.images.get(str(finished.result["image_id"])).tags == [finished.result["image"]]
+    assert statuses(finished.result) == {"stopped": "failed", "another": "not tried"}
+
+
+def statuses(result: dict[str, object]) -> dict[str, str]:
+    tags = result["tags"]
+    assert isinstance(tags, list)
+    return {tag["tag"]: tag["status"] for tag in tags}
+
+
+def test_signal_between_attempts_ends_the_wait(registry: LocalRegistry, images: Images, start: Start) -> None:
+    image = images.build(MB)
+    registry.fault(method="POST", user_agent=BY_PIPE, answer={"status": 503, "headers": {"Retry-After": "60"}})
+    running = start(registry, IMAGE_NAME=image.name)
+    registry.wait_for(method="POST", status="503")
+    running.signal(signal.SIGTERM)
+    running.finish().expect(143, "The push was stopped: by signal SIGTERM", within=2)
+
+
+def test_another_digest_on_reading_back_is_no_success(registry: LocalRegistry, images: Images, run: Run) -> None:
+    image = images.build(MB)
+    registry.fault(method="HEAD", path="*/manifests/*", replace_headers={"Docker-Content-Digest": OTHER})
+    finished = run(registry, IMAGE_NAME=image.name)
+    finished.expect(6, "The registry holds another digest", OTHER, "the registry does not have", within=5)
+    finished.expect_not("✔")
+    assert finished.references == []
+    assert statuses(finished.result) == {"latest": "failed"}
+
+
+def test_tag_that_another_push_moved_meanwhile_is_told(registry: LocalRegistry, images: Images, run: Run) -> None:
+    image = images.build(MB)
+    registry.fault(method="HEAD", path="*/manifests/latest", replace_headers={"Docker-Content-Digest": OTHER})
+    finished = run(registry, IMAGE_NAME=image.name)
+    ours = digest_in_log(registry)
+    finished.expect(6, f"latest names {OTHER}, and {ours} was pushed", "another push has moved the tag", within=5)
+    assert finished.references == []
+
+
+def digest_in_log(registry: LocalRegistry) -> str:
+    """Find the digest that was pushed, by which the pipe asked for it."""
+    asked = registry.requests(method="HEAD", path="*/manifests/sha256:*", user_agent=BY_PIPE)
+    return asked[0].path.rpartition("/")[2]
+
+
+def test_tag_that_is_missing_on_reading_back_is_pushed_again(registry: LocalRegistry, images: Images, run: Run) -> None:
+    image = images.build(MB)
+    registry.fault(method="HEAD", path="*/manifests/latest", times=1, answer={"status": 404})
+    finished = run(registry, IMAGE_NAME=image.name)
+    finished.expect(0, "Attempt 1 of 3 failed", "does not exist, though the Engine pushed", within=8)
+    assert finished.result["digest"] == digest_in(registry, "latest")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_result_says_of_each_tag_whether_it_arrived(
+    registry: LocalRegistry, images: Images, run: Run, status: int
+) -> None:
+    image = images.build(MB)
+    words = '{"errors":[{"code":"DENIED","message":"this tag is protected"}]}'
+    registry.fault(method="PUT", path="*/manifests/second", answer={"status": status, "body": words})
+    finished = run(registry, IMAGE_NAME=image.name, TAGS="first second third")
+    finished.expect(4, "✔ Pushed:", "✖ Failed:", "✖ Not tried:", "this tag is protected", within=5)
+    assert statuses(finished.result) == {"first": "pushed", "second": "failed", "third": "not tried"}
+    assert [name.partition("@")[0].rpartition(":")[2] for name in finished.references] == ["first"]
+    assert [digest_in(registry, tag) is not None for tag in ("first", "second", "third")] == [True, False, False]
+    assert registry.requests(method="PUT", path="*/manifests/second", user_agent=BY_ENGINE) == []

@@ -31,6 +31,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     output = Output(secrets(environment), colour=not environment.get("NO_COLOR"))
     run = _Run(output, environment)
     stop = _Stop()
+    error: Exception | None = None
     try:
         if list(arguments) == ["--version"]:
             output.line(str(About.read(environment)))
@@ -38,13 +39,15 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         if arguments:
             run.refuse(arguments)
         run.push()
-    except PipeError as error:
+    except Exception as caught:  # noqa: BLE001
         # A library may have taken the signal's exception for a failure of its own.
-        error = stop.error or error
+        error = stop.error or caught
+    stop.ignore()
+    if error is None:
+        return run.finish(0)
+    if isinstance(error, PipeError):
         return run.finish(error.exit_code, partial(output.failure, error))
-    except Exception as error:  # noqa: BLE001
-        return run.finish(UNEXPECTED, partial(output.unexpected, error))
-    return run.finish(0)
+    return run.finish(UNEXPECTED, partial(output.unexpected, error))
 
 
 class _Stop:
@@ -56,10 +59,15 @@ class _Stop:
             signal.signal(number, self)
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, signal.SIG_IGN)
+        self.ignore()
         self.error = StoppedError(number)
         raise self.error
+
+    @staticmethod
+    def ignore() -> None:
+        """Take no more signals: what is left to do is short, and has to be whole."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
 
 
 class _Run:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipe.about import About
+from pipe.errors import EngineUnreachableError, PipeError, StoppedError
 from pipe.main import main
+from pipe.output import Output
 
 pytestmark = pytest.mark.usefixtures("process")
 
@@ -84,12 +86,28 @@ def test_colours_without_a_terminal_but_for_no_color(
 @pytest.mark.parametrize(
     "number", [pytest.param(signal.SIGTERM, id="SIGTERM"), pytest.param(signal.SIGINT, id="SIGINT")]
 )
-def test_a_signal_ends_with_its_code(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param(None, id="as-it-is"),
+        pytest.param(EngineUnreachableError("x"), id="taken-for-a-failure"),
+        pytest.param(OSError("x"), id="taken-for-something-else"),
+    ],
+)
+def test_a_signal_ends_with_its_code_whatever_a_library_makes_of_it(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    made: Exception | None,
 ) -> None:
     def read(_: object) -> About:
-        os.kill(os.getpid(), number)
-        raise OSError("what a library makes of it")
+        try:
+            os.kill(os.getpid(), number)
+        except StoppedError as stopped:
+            if made is None:
+                raise
+            raise made from stopped
+        raise AssertionError("the signal was not taken")
 
     monkeypatch.setattr(About, "read", read)
     assert main([], STEP) == 128 + number
@@ -104,3 +122,12 @@ def test_the_process_ends_with_the_exit_code(arguments: list[str], code: int) ->
     run = subprocess.run([sys.executable, "-m", "pipe", *arguments], cwd=ROOT, env={}, capture_output=True, check=False)
     assert run.returncode == code, run.stderr.decode()
     assert bool(run.stdout) is (code == 0)
+
+
+def test_no_signal_disturbs_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failure(_: Output, error: PipeError) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert error.exit_code == 2
+
+    monkeypatch.setattr(Output, "failure", failure)
+    assert main([], {}) == 2

@@ -450,6 +450,12 @@ def test_layers_that_arrived_stay_uploaded_over_attempts() -> None:
     ]
 
 
+def test_a_layers_clock_begins_again_with_each_attempt() -> None:
+    first: list[Line] = [(0.0, events.Uploading(BASE, 1, 1000)), (8.0, events.Failed("EOF"))]
+    second = [(at + 5, event) for at, event in SUCCESS]
+    assert statuses(bench(first, second, upload_timeout=10).run()) == ["pushed"]
+
+
 def test_unauthorized_in_the_middle_passes_once() -> None:
     refused = [(0.0, events.Failed("unauthorized: authentication required"))]
     assert statuses(bench(refused, SUCCESS).run()) == ["pushed"]

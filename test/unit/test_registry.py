@@ -287,6 +287,18 @@ def test_a_token_that_ran_out_early_is_renewed_once() -> None:
     assert sum(address == HEAD for address, _ in script.shown) == 2
 
 
+def test_a_new_token_that_is_refused_is_not_renewed_again() -> None:
+    realm, clock = "https://crg.apkg.io/token", Clock()
+    token = reply(200, {"token": "t"})
+    answers = {V2: challenge(realm), f"GET {realm}": token, UPLOADS: ACCEPTED, HEAD: challenge(realm)}
+    r, script, _ = registry(dict(answers), clock=clock)
+    r.check_push()
+    clock.now += 100
+    with pytest.raises(CredentialsRefusedError):
+        r.digest("1")
+    assert [address for address, _ in script.shown] == [V2, f"GET {realm}", UPLOADS, f"GET {realm}", HEAD]
+
+
 MANIFEST = Manifest.parse(MEDIA_TYPES[2], b'{"schemaVersion":2}')
 
 

@@ -14,7 +14,7 @@ TAG_MAXIMUM = 128
 
 COMPONENT_RULE = "lower-case letters and digits, with single '.', one or two '_' or any number of '-' only between them"
 TAG_RULE = f"at most {TAG_MAXIMUM} letters, digits, '_', '.' and '-', not beginning with '.' or '-'"
-REGISTRY_RULE = "a host with an optional port, such as crg.apkg.io or 127.0.0.1:5000, without a scheme or a path"
+REGISTRY_RULE = "a host with a dot or a port, such as crg.apkg.io or 127.0.0.1:5000, without a scheme or a path"
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
@@ -58,7 +58,7 @@ class Reference:
             msg = "what follows '@' has to be 'sha256:' and 64 hexadecimal digits"
             raise ValueError(msg)
         domain, slash, path = rest.partition("/")
-        if not slash or not (domain == "localhost" or set(domain) & set(".:[")) or _has_tag(domain):
+        if not slash or not _names_host(domain) or _has_tag(domain):
             domain, path = "", rest
         elif not is_domain(domain):
             msg = f"the registry '{domain}' has to be {REGISTRY_RULE}"
@@ -92,6 +92,10 @@ class Reference:
         return f"{self.repository}{tag}{digest}"
 
 
+def _names_host(text: str) -> bool:
+    return text == "localhost" or bool(set(text) & set(".:["))
+
+
 def _has_tag(text: str) -> bool:
     """Tell `app:feature` of `app:feature/x`, whose tag is not allowed, from a host with a port."""
     name, _, tag = text.partition(":")
@@ -99,8 +103,8 @@ def _has_tag(text: str) -> bool:
 
 
 def is_domain(text: str) -> bool:
-    """Tell whether `text` is a registry's host with an optional port."""
-    return _DOMAIN.fullmatch(text) is not None
+    """Tell whether `text` is a registry's host; Docker takes one with neither dot nor port for a part of the path."""
+    return _names_host(text) and _DOMAIN.fullmatch(text) is not None
 
 
 def is_component(text: str) -> bool:

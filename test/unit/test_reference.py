@@ -119,6 +119,23 @@ def test_parts_can_be_exchanged() -> None:
     assert str(reference.with_tag("")) == "crg.apkg.io/ws/app"
 
 
+@pytest.mark.parametrize(
+    ("text", "domain"),
+    [
+        pytest.param("crg.apkg.io", True, id="dot"),
+        pytest.param("myhost:5000", True, id="port"),
+        pytest.param("localhost", True, id="localhost"),
+        pytest.param("[::1]:5000", True, id="ipv6"),
+        pytest.param("myhost", False, id="a-part-of-the-path-to-docker"),
+        pytest.param("my host.com", False, id="space"),
+        pytest.param("me@crg.apkg.io", False, id="user"),
+        pytest.param("", False, id="empty"),
+    ],
+)
+def test_domains(text: str, domain: bool) -> None:  # noqa: FBT001
+    assert is_domain(text) is domain
+
+
 def test_a_component_is_one_part() -> None:
     assert is_component("my-workspace")
     assert not is_component("my/workspace")

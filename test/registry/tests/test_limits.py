@@ -111,6 +111,12 @@ def test_it_is_refused_the_moment_the_limit_is_passed(upload: Upload) -> None:
     assert upload.stored() == ""
 
 
+def test_a_length_over_the_limit_is_refused_before_a_byte_is_read(upload: Upload) -> None:
+    assert error(upload.send("PATCH", LARGE)) == (413, "SIZE_INVALID")
+    [entry] = upload.registry.wait_for(method="PATCH", status="413")
+    assert entry.received == 0
+
+
 def test_a_layer_at_the_limit(upload: Upload) -> None:
     content = LARGE[:LIMIT]
     assert upload.send("PUT", chunks(content), digest_of(content)).status_code == 201

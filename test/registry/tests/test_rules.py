@@ -189,6 +189,21 @@ class TestMounts:
         path = f"/v2/{target}/blobs/uploads/?mount={digest}&from={APP}"
         assert ask(registry, "POST", path).status_code == 202
 
+    def test_basic_credentials_mount_only_what_they_may_pull(self, registry: LocalRegistry) -> None:
+        content = image([b"basic credentials"])
+        source = "demo-workspace/other-app"
+        pushed(registry, content, source, "mount")
+        query = {"mount": digest_of(content.blobs[0]), "from": source}
+        for user, status in (("pipeline", 202), ("writer", 201)):
+            with registry.session(user) as session:
+                answer = session.post(f"{registry.url}/v2/{APP}/blobs/uploads/", params=query)
+            assert answer.status_code == status
+
+    def test_an_upload_of_another_repository_is_unknown(self, registry: LocalRegistry) -> None:
+        opened = ask(registry, "POST", "/v2/demo-workspace/other-app/blobs/uploads/")
+        location = opened.headers["Location"].replace("other-app", "my-container-app")
+        assert error(ask(registry, "PATCH", location, body=b"x")) == (404, "BLOB_UPLOAD_UNKNOWN")
+
     @pytest.mark.parametrize(
         "reader_of",
         [

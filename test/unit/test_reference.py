@@ -132,7 +132,7 @@ def test_parts_can_be_exchanged() -> None:
         pytest.param("", False, id="empty"),
     ],
 )
-def test_domains(text: str, domain: bool) -> None:  # noqa: FBT001
+def test_domains(text: str, domain: bool) -> None:
     assert is_domain(text) is domain
 
 

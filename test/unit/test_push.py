@@ -550,17 +550,28 @@ def test_the_manifest_of_the_one_image_of_a_list_tells_its_layers() -> None:
     assert [layer.size for layer in result.layers] == [500, 50]
 
 
-def test_a_manifest_that_cannot_be_read_fails_no_push() -> None:
+@pytest.mark.parametrize(
+    ("error", "failed"),
+    [
+        pytest.param(FAILED, False, id="failed"),
+        pytest.param(PushDeniedError("no."), False, id="denied"),
+        pytest.param(StoppedError(15), True, id="stopped"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_fails_no_push_but_a_signal_does(error: PipeError, failed: bool) -> None:
     b = bench(SUCCESS)
     read = b.registry.manifest
 
     def manifest(reference: str) -> Manifest | None:
         if reference == MANIFEST.digest:
-            raise FAILED
+            raise error
         return read(reference)
 
     b.registry.manifest = manifest  # type: ignore[method-assign]
-    assert statuses(b.run()) == ["pushed"]
+    if failed:
+        assert b.fail()[0] is error
+    else:
+        assert statuses(b.run()) == ["pushed"]
 
 
 def containerd(scenario: str) -> list[Line]:

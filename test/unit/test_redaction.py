@@ -118,6 +118,10 @@ def test_a_secret_of_no_encoding_is_hidden() -> None:
     assert Redaction(["ab\udcffcd"])("ab\udcffcd and ab%FFcd") == "*** and ***"
 
 
+def test_the_base64_of_a_short_secret_is_a_word_of_its_own() -> None:
+    assert Redaction(["abc"])("abc in base64 is YWJj") == "*** in base64 is YWJj"
+
+
 def test_the_user_name_beside_a_secret_stays() -> None:
     assert Redaction([SECOND])(f"https://me:{SECOND}@host/") == "https://me:***@host/"
 

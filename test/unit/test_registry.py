@@ -332,6 +332,11 @@ def test_manifests(answer: Answer, manifest: Manifest | None) -> None:
     assert registry({V2: reply(200), GET: answer})[0].manifest("1") == manifest
 
 
+def test_a_manifest_that_is_refused_is_an_error() -> None:
+    with pytest.raises(PushDeniedError):
+        registry({V2: reply(200), GET: reply(403)})[0].manifest("1")
+
+
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [

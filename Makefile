@@ -28,7 +28,8 @@ unit: $(python) ## Run the tests that need neither Engine nor registry
 
 .PHONY: integration
 integration: $(python) tools registry-image ## Test the package with a real Engine and the local registry
-	$(with_engine) pytest test/integration test/registry/tests
+	@# More processes than processors: most tests wait for a registry or an Engine.
+	$(with_engine) pytest --numprocesses 3 --dist loadfile test/integration test/registry/tests
 
 .PHONY: system
 system: $(python) tools image registry-image ## Test the pipe's image, run as Pipelines runs it

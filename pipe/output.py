@@ -25,7 +25,9 @@ class _Formatter(ColoredFormatter):
     """Colours a line and hides secrets in it, also in a traceback."""
 
     def __init__(self, redaction: Redaction, *, colour: bool) -> None:
-        super().__init__("%(log_color)s%(mark)s%(message)s%(reset)s", log_colors=_COLOURS, no_color=not colour)
+        super().__init__(
+            "%(log_color)s%(mark)s%(message)s%(reset)s", log_colors=_COLOURS, no_color=not colour, force_color=colour
+        )
         self._redaction = redaction
 
     def format(self, record: logging.LogRecord) -> str:

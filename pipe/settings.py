@@ -220,9 +220,16 @@ class _Reader:
         for index in range(length):
             yield f"TAGS_{index}", self.values.get(f"TAGS_{index}", "")
 
+    def _text(self, name: str) -> str:
+        """Read a part of credentials; its value is never shown."""
+        text = self.values.get(name, "").strip()
+        if not text.isprintable():
+            self.problems.append(f"{name} holds characters that cannot be printed: copy it again.")
+        return text
+
     def _credentials(self) -> Credentials:
         for username, token in CREDENTIALS:
-            pair = self.values.get(username, "").strip(), self.values.get(token, "").strip()
+            pair = self._text(username), self._text(token)
             if any(pair) and not all(pair):
                 missing, there = (token, username) if pair[0] else (username, token)
                 self.problems.append(f"{missing} is missing: {there} is set, and one needs the other.")

@@ -206,6 +206,8 @@ TAG = "at most 128 letters, digits, '_', '.' and '-', not beginning with '.' or 
         pytest.param({"REGISTRY": "me@crg.apkg.io"}, ["REGISTRY is"], id="registry-with-user"),
         pytest.param({"REGISTRY": "crg.apkg.io\n"}, [r"REGISTRY is 'crg.apkg.io\n'"], id="registry-with-newline"),
         pytest.param({"BITBUCKET_PACKAGES_TOKEN": ""}, ["BITBUCKET_PACKAGES_TOKEN is missing"], id="no-token"),
+        pytest.param({"BITBUCKET_PACKAGES_TOKEN": "a\udcffb"}, ["BITBUCKET_PACKAGES_TOKEN holds"], id="token-of-bytes"),
+        pytest.param({"BITBUCKET_PACKAGES_TOKEN": "a\nb"}, ["BITBUCKET_PACKAGES_TOKEN holds"], id="token-of-two-lines"),
         pytest.param({"BITBUCKET_PACKAGES_USERNAME": ""}, ["BITBUCKET_PACKAGES_USERNAME is missing"], id="no-user"),
         pytest.param(
             {

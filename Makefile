@@ -70,8 +70,8 @@ registry-stop: ## Stop the local registry; its data stays
 	@$(with_engine) test/registry/run stop
 
 .PHONY: bench
-bench: $(python) tools image registry-image ## Measure the pipe beside docker push and skopeo copy
-	PYTHONPATH=test $(with_engine) python -m bench
+bench: $(python) image ## Measure the pipe beside docker push and skopeo copy
+	$(with_engine) test/bench/run $(IMAGE)
 
 .PHONY: picture
 picture: $(python) image registry-image ## Draw the log in README from a real run

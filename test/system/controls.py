@@ -28,7 +28,7 @@ def serve(token: str) -> None:
     """Run a registry until standard input ends."""
     build_image()
     with local_registry(world=_world(token)) as registry:
-        print(registry.host, registry.container.name, flush=True)  # noqa: T201
+        print(registry.host, registry.container.name, flush=True)
         sys.stdin.read()
 
 
@@ -65,7 +65,7 @@ def clear(host: str) -> None:
 def requests(host: str, method: str = "*") -> None:
     """Print what was asked of the registry."""
     for entry in Registry(host).requests(method=method):
-        print(entry.method, entry.path, entry.status)  # noqa: T201
+        print(entry.method, entry.path, entry.status)
 
 
 def wait(host: str, method: str) -> None:
@@ -86,7 +86,7 @@ def manifest(host: str, name: str, reference: str) -> None:
     headers = {"Accept": ", ".join(MEDIA_TYPES), **registry.bearer("admin", f"{path}:pull")}
     answer = registry.session().get(f"{registry.url}/v2/{path}/manifests/{reference}", headers=headers, timeout=10)
     answer.raise_for_status()
-    print(answer.text)  # noqa: T201
+    print(answer.text)
 
 
 COMMANDS = {command.__name__: command for command in (serve, fault, clear, requests, wait, quiet, manifest)}

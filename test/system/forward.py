@@ -28,7 +28,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def main() -> None:
     """Serve for ever."""
     server = await asyncio.start_server(serve, port=PORT)
-    print("ready", flush=True)  # noqa: T201
+    print("ready", flush=True)
     await server.serve_forever()
 
 

@@ -1,0 +1,86 @@
+"""Images of real files, no two of which share a layer."""
+
+import contextlib
+import hashlib
+import io
+import itertools
+import json
+import os
+import random
+import tarfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen, run
+
+SOURCE = Path("/usr")
+"""Where the files come from: programs, libraries, documents, in what shares a machine has them."""
+
+
+@contextlib.contextmanager
+def fresh_image(size: int, layers: int) -> Iterator[str]:
+    """Load an image into the Engine in use that neither it nor any registry has seen, and remove it at the end.
+
+    Args:
+        size: Bytes in all, at least.
+        layers: How many layers share them.
+
+    Yields:
+        The image's name.
+    """
+    name = f"bbc-packages-push-bench:{uuid.uuid4().hex}"
+    files = itertools.cycle(_files())
+    with (
+        Popen(["docker", "load", "--quiet"], stdin=PIPE, stdout=DEVNULL) as load,
+        tarfile.open(fileobj=load.stdin, mode="w|") as archive,
+    ):
+        contents = {f"{number}.tar": "" for number in range(layers)}
+        for member in contents:
+            layer = _layer(files, size // layers)
+            contents[member] = f"sha256:{hashlib.sha256(layer).hexdigest()}"
+            _add(archive, member, layer)
+        config = {
+            "architecture": "amd64",
+            "os": "linux",
+            "rootfs": {"type": "layers", "diff_ids": list(contents.values())},
+            "history": [{"created_by": f"COPY {member} /"} for member in contents],
+        }
+        manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": list(contents)}]
+        _add(archive, "config.json", json.dumps(config).encode())
+        _add(archive, "manifest.json", json.dumps(manifest).encode())
+    if load.returncode:
+        raise RuntimeError(f"docker load ended with {load.returncode}")
+    try:
+        yield name
+    finally:
+        run(["docker", "image", "rm", "--force", name], check=True, capture_output=True)
+
+
+def _files() -> list[Path]:
+    """List the files in an order that mixes their kinds, and is always the same."""
+    found = [
+        file
+        for folder, _, names in os.walk(SOURCE)
+        for file in (Path(folder, name) for name in sorted(names))
+        if file.is_file() and not file.is_symlink() and os.access(file, os.R_OK)
+    ]
+    random.Random(0).shuffle(found)  # noqa: S311 - no secret
+    return found
+
+
+def _layer(files: Iterator[Path], size: int) -> bytes:
+    """Make a layer of the next files; one of its own makes it differ from every other layer."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        _add(archive, "unique", uuid.uuid4().bytes)
+        while size > 0:
+            file = next(files)
+            archive.add(file, file.relative_to("/"))
+            size -= file.stat().st_size
+    return content.getvalue()
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    archive.addfile(member, io.BytesIO(content))

@@ -29,8 +29,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         The exit code.
     """
     output = Output(secrets(environment), colour=not environment.get("NO_COLOR"))
-    run = _Run(output, environment)
     stop = _Stop()
+    run = _Run(output, environment, stop)
     error: Exception | None = None
     try:
         if list(arguments) == ["--version"]:
@@ -63,6 +63,21 @@ class _Stop:
         self.error = StoppedError(number)
         raise self.error
 
+    def check(self) -> None:
+        """Raise the exception once more, where something on its way has swallowed it."""
+        if self.error is not None:
+            raise self.error
+
+    def clock(self) -> float:
+        """Return seconds that never go back."""
+        self.check()
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        self.check()
+        time.sleep(seconds)
+
     @staticmethod
     def ignore() -> None:
         """Take no more signals: what is left to do is short, and has to be whole."""
@@ -73,9 +88,10 @@ class _Stop:
 class _Run:
     """One run, as far as it came."""
 
-    def __init__(self, output: Output, environment: Mapping[str, str]) -> None:
+    def __init__(self, output: Output, environment: Mapping[str, str], stop: _Stop) -> None:
         self._output = output
         self._environment = environment
+        self._stop = stop
         self._settings: Settings | None = None
         self._push: Push | None = None
 
@@ -103,7 +119,7 @@ class _Run:
             Engine(settings.docker),
             Registry(target, settings.credentials, transport, self._output.info),
             self._output,
-            Chance(time.monotonic, time.sleep, random.random),
+            Chance(self._stop.clock, self._stop.sleep, random.random),
         )
         self._push.run()
 

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from colorlog import ColoredFormatter
 
-from pipe.errors import ConfigurationError, PipeError
+from pipe.errors import ConfigurationError, PipeError, StoppedError
 from pipe.redaction import Redaction
 from pipe.result import Result, TagResult, TagStatus, table
 
@@ -34,6 +34,17 @@ class _Formatter(ColoredFormatter):
         """Return the line, without secrets."""
         record.mark = _MARKS.get(record.levelname, f"{record.levelname}: ")
         return self._redaction(super().format(record))
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes a line, and lets a signal that comes meanwhile end the program."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Pass on a signal's exception, which logging would take for a failure to write."""
+        error = sys.exc_info()[1]
+        if isinstance(error, StoppedError):
+            raise error
+        super().handleError(record)
 
 
 class Output:
@@ -61,7 +72,7 @@ class Output:
         self._out = out or sys.stdout
         for level, name in ((_SUCCESS, "SUCCESS"), (_FAILURE, "FAILURE")):
             logging.addLevelName(level, name)
-        handler = logging.StreamHandler(log or sys.stderr)
+        handler = _Handler(log or sys.stderr)
         handler.setFormatter(_Formatter(self._redaction, colour=colour))
         # Libraries warn through the same handler, so that nothing passes by the redaction; their debug
         # output stays off, since it shows headers.

@@ -1,9 +1,11 @@
 """The one place where an error becomes an exit code. What needs an Engine is tested with one, elsewhere."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from pipe.about import About
 from pipe.errors import EngineUnreachableError, PipeError, StoppedError
 from pipe.main import main
 from pipe.output import Output
+from pipe.push import Chance, Push
 
 pytestmark = pytest.mark.usefixtures("process")
 
@@ -113,6 +116,25 @@ def test_a_signal_ends_with_its_code_whatever_a_library_makes_of_it(
     assert main([], STEP) == 128 + number
     assert capsys.readouterr().err.endswith(f"✖ The push was stopped: by signal {number.name}.\n")
     assert signal.getsignal(number) is signal.SIG_IGN, "a second signal leaves the way out undisturbed"
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        pytest.param(lambda chance: chance.sleep(60), id="wait-for-the-next-attempt"),
+        pytest.param(lambda chance: chance.clock(), id="look-at-the-clock"),
+    ],
+)
+def test_a_signal_that_a_library_swallows_ends_the_next(
+    monkeypatch: pytest.MonkeyPatch, wait: Callable[[Chance], object]
+) -> None:
+    def run(push: Push) -> None:
+        with contextlib.suppress(StoppedError):
+            os.kill(os.getpid(), signal.SIGTERM)
+        wait(push._chance)  # noqa: SLF001
+
+    monkeypatch.setattr(Push, "run", run)
+    assert main([], STEP) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 import io
 import json
 import logging
+import signal
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipe.errors import ConfigurationError, PushDeniedError
+from pipe.errors import ConfigurationError, PushDeniedError, StoppedError
 from pipe.output import Output, check_result_file
 from pipe.reference import Reference
 from pipe.result import LayerResult, LayerStatus, Result, TagResult, TagStatus
@@ -158,6 +159,15 @@ def test_libraries_do_not_show_their_debug_output() -> None:
         logging.getLogger("docker").info("headers")
 
     assert shown(write, debug=True) == ([], [])
+
+
+def test_a_signal_while_a_line_is_written_is_not_swallowed() -> None:
+    class Interrupted(io.StringIO):
+        def write(self, _: str, /) -> int:
+            raise StoppedError(signal.SIGTERM)
+
+    with pytest.raises(StoppedError):
+        Output([], log=Interrupted()).info("Hello.")
 
 
 def test_a_secret_with_quotes_leaves_the_result_valid(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from registry.client import Registry
 ROOT = Path(__file__).parents[2]
 PATIENCE = 100.0
 """Seconds after which a pipe that should have ended is stuck."""
+ENGINE_BUSY = 30.0
+"""Seconds that a layer may wait for one of the five uploads of the whole Engine, which other tests use, too."""
 _SECRETS = ("BITBUCKET_PACKAGES_TOKEN", "ATLASSIAN_API_TOKEN")
 
 

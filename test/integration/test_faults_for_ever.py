@@ -10,7 +10,7 @@ import docker
 import pytest
 from integration.images import MB, Images
 from integration.registries import BY_ENGINE, BY_PIPE, WORLD
-from integration.running import Running, environment_of
+from integration.running import ENGINE_BUSY, Running, environment_of
 from registry.client import Registry, local_registry
 
 READ_TIMEOUT = 30.0
@@ -81,7 +81,12 @@ def test_layer_that_the_engine_tried_five_times_is_not_tried_again(
 ) -> None:
     finished = slow[fault].pipe.finish()
     finished.expect(
-        6, "The registry failed", words, "retry 4 of 4", "5 times from its first byte", within=ENGINE_RETRIES + 10
+        6,
+        "The registry failed",
+        words,
+        "retry 4 of 4",
+        "5 times from its first byte",
+        within=ENGINE_RETRIES + ENGINE_BUSY + 10,
     )
     finished.expect_not("Attempt")
     assert len(slow[fault].registry.requests(method="PATCH")) == 5
@@ -94,7 +99,7 @@ def test_layer_above_the_registrys_own_limit(slow: dict[str, Slow]) -> None:
         "A layer is too large for the registry",
         "the layer is larger than the limit of 1000000 bytes",
         "while layer 1 (COPY … in /)",
-        within=ENGINE_RETRIES + 10,
+        within=ENGINE_RETRIES + ENGINE_BUSY + 10,
     )
     finished.expect_not("Attempt")
 
@@ -102,7 +107,7 @@ def test_layer_above_the_registrys_own_limit(slow: dict[str, Slow]) -> None:
 @pytest.mark.parametrize("fault", [pytest.param("hang", id="to a question"), pytest.param("mute", id="to anything")])
 def test_registry_that_never_answers_is_given_up(slow: dict[str, Slow], fault: str) -> None:
     finished = slow[fault].pipe.finish()
-    finished.expect(6, "The registry failed", "no answer in time", within=READ_TIMEOUT + 2)
+    finished.expect(6, "The registry failed", "no answer in time", within=READ_TIMEOUT + 5)
 
 
 def test_registry_that_never_answers_is_asked_once(slow: dict[str, Slow]) -> None:

@@ -29,7 +29,7 @@ def test_closed_port_is_tried_again_and_by_the_engine(images: Images, run: Run, 
         "Attempt 1 of 2 failed",
         "Connection refused",
         "Check REGISTRY",
-        within=10,
+        within=20,
     )
     assert finished.references == []
     tags = finished.result["tags"]

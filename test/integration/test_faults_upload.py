@@ -1,9 +1,9 @@
-"""Failures that pass while the Engine uploads, and limits that it breaks."""
+"""Failures that pass while the Engine uploads."""
 
 import pytest
 from integration.images import MB, Images
 from integration.registries import BY_ENGINE, BY_PIPE, REPOSITORY, StartRegistry, digest_in
-from integration.running import Finished, Run
+from integration.running import ENGINE_BUSY, Finished, Run
 from registry.client import LocalRegistry, Registry
 
 UNAVAILABLE = {"status": 503, "body": '{"errors":[{"code":"UNAVAILABLE","message":"the registry is being mended"}]}'}
@@ -11,11 +11,6 @@ TOO_MANY = {
     "status": 429,
     "headers": {"Retry-After": "3"},
     "body": '{"errors":[{"code":"TOOMANYREQUESTS","message":"too many requests"}]}',
-}
-TOO_LARGE = {
-    "status": 413,
-    "headers": {"Content-Type": "text/html"},
-    "body": "<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>nginx</body>\r\n</html>",
 }
 
 
@@ -39,7 +34,7 @@ def test_503_on_a_layer_twice_is_left_to_the_engine(registry: LocalRegistry, ima
         "layer 1 (COPY … in /): its upload failed; the Engine begins it again in 5 s (retry 1 of 4)",
         "begins it again in 10 s (retry 2 of 4)",
         "✔ Pushed:",
-        within=25,
+        within=25 + ENGINE_BUSY,
     )
     finished.expect_not("Attempt")
     expect_arrived(registry, finished)
@@ -52,7 +47,11 @@ def test_503_on_the_manifest_once_is_tried_again(registry: LocalRegistry, images
     registry.fault(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE, times=1, answer=UNAVAILABLE)
     finished = run(registry, IMAGE_NAME=image.name)
     finished.expect(
-        0, "Attempt 1 of 3 failed", "503 Service Unavailable", "layers that arrived are not sent again", within=8
+        0,
+        "Attempt 1 of 3 failed",
+        "503 Service Unavailable",
+        "layers that arrived are not sent again",
+        within=8 + ENGINE_BUSY,
     )
     expect_arrived(registry, finished)
     assert [entry.status for entry in registry.requests(method="PUT", path="*/manifests/*")] == [503, 201]
@@ -72,7 +71,7 @@ def test_500_on_the_manifest_for_ever(registry: LocalRegistry, images: Images, r
     image = images.build(MB)
     registry.fault(method="PUT", path="*/manifests/*", answer={"status": 500})
     finished = run(registry, IMAGE_NAME=image.name)
-    finished.expect(6, "Attempt 2 of 3 failed", "The registry failed", within=15)
+    finished.expect(6, "Attempt 2 of 3 failed", "The registry failed", within=15 + ENGINE_BUSY)
     assert [entry.status for entry in registry.requests(method="PUT", path="*/manifests/*")] == [500] * 3
     assert layers_sent(registry) == [202]
     assert finished.references == []
@@ -82,7 +81,7 @@ def test_429_on_the_pipes_own_check_waits_as_long_as_asked(registry: LocalRegist
     image = images.build(MB)
     registry.fault(method="POST", user_agent=BY_PIPE, times=1, answer=TOO_MANY)
     finished = run(registry, IMAGE_NAME=image.name)
-    finished.expect(0, "Attempt 1 of 3 failed", "too many requests", "begins in 3 s", within=8)
+    finished.expect(0, "Attempt 1 of 3 failed", "too many requests", "begins in 3 s", within=8 + ENGINE_BUSY)
     assert finished.seconds > 3, finished.shown("the 3 s of Retry-After")
     expect_arrived(registry, finished)
 
@@ -100,7 +99,7 @@ def test_429_in_the_engines_push_is_tried_again(
     image = images.build(MB)
     registry.fault(method=method, path=path, user_agent=BY_ENGINE, times=1, answer=TOO_MANY)
     finished = run(registry, IMAGE_NAME=image.name)
-    finished.expect(0, words, "✔ Pushed:", within=10)
+    finished.expect(0, words, "✔ Pushed:", within=10 + ENGINE_BUSY)
     expect_arrived(registry, finished)
     assert layers_sent(registry) == [202], "the layer must be sent once"
 
@@ -112,65 +111,8 @@ def test_connection_cut_in_a_layer_once_is_left_to_the_engine(
     image = images.build(4 * MB)
     registry.fault(method="PATCH", user_agent=BY_ENGINE, times=1, cut=way, after=MB)
     finished = run(registry, IMAGE_NAME=image.name)
-    finished.expect(0, "the Engine begins it again in 5 s", "✔ Pushed:", within=15)
+    finished.expect(0, "the Engine begins it again in 5 s", "✔ Pushed:", within=15 + ENGINE_BUSY)
     expect_arrived(registry, finished)
-
-
-def test_layer_slower_than_the_limit_is_stopped(registry: LocalRegistry, images: Images, run: Run) -> None:
-    image = images.build(50 * MB)
-    registry.fault(method="PATCH", bytes_per_second=5 * MB)
-    finished = run(registry, IMAGE_NAME=image.name, UPLOAD_TIMEOUT="4s")
-    finished.expect(
-        5,
-        "A layer's upload takes too long for the registry: layer 1 (COPY … in /)",
-        "of 50.0 MB sent in 4.",
-        "MB/s; ",
-        "would need",
-        "after 4.0 s (UPLOAD_TIMEOUT)",
-        "Make the layer smaller",
-        within=7,
-    )
-    assert registry.quiet(2), "what the buffers on the way hold must be all that follows"
-    assert [(entry.state, entry.received < 50 * MB) for entry in registry.requests(method="PATCH")] == [("cut", True)]
-
-
-@pytest.mark.parametrize("how", ["504", "cut"])
-def test_upload_that_the_registrys_own_timer_ends_is_not_tried_again(
-    start_registry: StartRegistry, images: Images, run: Run, how: str
-) -> None:
-    registry = start_registry(upload_timeout="4s", on_upload_timeout=how)
-    image = images.build(4 * MB)
-    registry.fault(method="PATCH", bytes_per_second=200_000)
-    finished = run(registry, IMAGE_NAME=image.name, UPLOAD_TIMEOUT="4s")
-    finished.expect(5, "takes too long for the registry: layer 1", "UPLOAD_TIMEOUT", "Make the layer smaller", within=7)
-    finished.expect_not("Attempt")
-    assert registry.quiet(2), "the Engine must have stopped uploading"
-    assert len(registry.requests(method="POST", user_agent=BY_ENGINE)) == 1
-
-
-def test_slow_layer_is_warned_of_and_done_in_time(registry: LocalRegistry, images: Images, run: Run) -> None:
-    image = images.build(30 * MB)
-    registry.fault(method="PATCH", times=1, wait=11)
-    finished = run(registry, IMAGE_NAME=image.name, UPLOAD_TIMEOUT="24s")
-    finished.expect(
-        0,
-        "layer 1 (COPY … in /): at this rate its upload takes",
-        "ends an upload after 24.0 s",
-        "0 of 1 layers done · layer 1 (COPY … in /) for 10.",
-        "✔ Pushed:",
-        within=24,
-    )
-    assert finished.log.count("at this rate") == 1, finished.shown("one warning a layer")
-    expect_arrived(registry, finished)
-
-
-def test_413_with_html_is_a_limit(registry: LocalRegistry, images: Images, run: Run) -> None:
-    image = images.build(MB)
-    registry.fault(method="PATCH", answer=TOO_LARGE)
-    finished = run(registry, IMAGE_NAME=image.name)
-    finished.expect(5, "A layer is too large for the registry", "413", "layer 1 (COPY … in /)", within=5)
-    finished.expect_not("Attempt")
-    assert [entry.status for entry in registry.requests(method="PATCH")] == [413]
 
 
 def test_pipes_token_that_ran_out_before_reading_back_is_renewed(
@@ -180,7 +122,7 @@ def test_pipes_token_that_ran_out_before_reading_back_is_renewed(
     image = images.build(MB)
     registry.fault(method="PUT", path="*/manifests/*", bytes_per_second=200)
     finished = run(registry, IMAGE_NAME=image.name)
-    finished.expect(0, "✔ Pushed:", within=10)
+    finished.expect(0, "✔ Pushed:", within=10 + ENGINE_BUSY)
     finished.expect_not("Attempt")
     expect_arrived(registry, finished)
     assert len(registry.requests(path="/token", user_agent=BY_PIPE)) == 2
@@ -193,7 +135,7 @@ def test_engines_token_that_ran_out_in_the_middle_passes_at_the_second_attempt(
     image = images.build(MB)
     registry.fault(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE, times=1, wait=3)
     finished = run(registry, IMAGE_NAME=image.name)
-    finished.expect(0, "Attempt 1 of 3 failed", "✔ Pushed:", within=12)
+    finished.expect(0, "Attempt 1 of 3 failed", "✔ Pushed:", within=12 + ENGINE_BUSY)
     expect_arrived(registry, finished)
     assert [entry.status for entry in registry.requests(method="PUT", path="*/manifests/*")] == [401, 201]
     assert layers_sent(registry) == [202], "the layer must not be sent again"
@@ -204,6 +146,6 @@ def test_unauthorized_that_stays_is_not_tried_for_ever(registry: LocalRegistry, 
     words = '{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}'
     registry.fault(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE, answer={"status": 401, "body": words})
     finished = run(registry, IMAGE_NAME=image.name, MAX_ATTEMPTS="5")
-    finished.expect(4, "Attempt 1 of 5 failed", "The registry refuses the credentials", within=10)
+    finished.expect(4, "Attempt 1 of 5 failed", "The registry refuses the credentials", within=10 + ENGINE_BUSY)
     finished.expect_not("Attempt 2")
     assert len(registry.requests(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE)) == 2

@@ -10,13 +10,13 @@ from integration.running import ENGINE_BUSY, Run, Running, Start
 from registry.client import LocalRegistry
 
 OTHER = f"sha256:{'0' * 64}"
-SLOW = 10 * MB
-"""Bytes per second of a link; what the buffers on the way hold passes it in less than two seconds."""
+SLOW = 20 * MB
+"""Bytes per second of a link: nearly as many as the Engine compresses, so that little waits in buffers on the way."""
 
 
 def start_upload(registry: LocalRegistry, images: Images, start: Start, *inside: str, **variables: str) -> Running:
     """Start a push, and wait until the registry receives its layer."""
-    image = images.build(8 * SLOW)
+    image = images.build(4 * SLOW)
     registry.fault(method="PATCH", bytes_per_second=SLOW)
     running = start(registry, *inside, IMAGE_NAME=image.name, **variables)
     registry.wait_for(method="PATCH", received=SLOW)

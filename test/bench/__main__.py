@@ -135,7 +135,7 @@ def already_there(bench: Bench, rounds: int) -> Section:
         f" making of the container: {report.process_median(runs, PIPE):.2f} s, {longer:+.2f} s beside"
         f" {DOCKER}. This difference is the pipe's fixed cost."
     )
-    return Section("An image that is already there", text, (Target(f"Fixed cost, over {DOCKER}", 0.30, longer, " s"),))
+    return Section("An image that is already there", text, (Target(f"Fixed cost of the process, over {DOCKER}", 0.30, longer, " s"),))
 
 
 def fresh(bench: Bench, rounds: int) -> Section:
@@ -144,7 +144,7 @@ def fresh(bench: Bench, rounds: int) -> Section:
     memory = max(run.memory for run in runs[PIPE]) / MEGABYTE
     text = (
         f"{_megabytes(LARGE)} of real files (programs, libraries, documents of this machine), new in each round, to a"
-        f" new registry each; {rounds} rounds.\n\n"
+        f" new registry for each push, so that every layer is compressed and sent; {rounds} rounds.\n\n"
         f"{report.runs_table(runs, DOCKER)}\n\n"
         f"The pipe's process held at most {memory:.1f} MB of memory (peak resident set, the largest of all rounds)."
     )
@@ -159,7 +159,7 @@ def ten_tags(bench: Bench, rounds: int) -> Section:
     """Measure further tags."""
     runs = bench.ten_tags(rounds)
     text = (
-        f"{_megabytes(SMALL)}, new in each round, to a new registry each; {rounds} rounds. Ratios are beside the pipe"
+        f"{_megabytes(SMALL)}, new in each round, to a new registry for each push; {rounds} rounds. Ratios are beside the pipe"
         f" with one tag.\n\n{report.runs_table(runs, ONE_TAG)}"
     )
     ratio = report.ratio(runs, TEN_TAGS, ONE_TAG)

@@ -22,14 +22,14 @@ def fresh_image(size: int, layers: int) -> Iterator[str]:
     """Load an image into the Engine in use that neither it nor any registry has seen, and remove it at the end.
 
     Args:
-        size: Bytes in all, at least.
+        size: Bytes of files in all, at least, and at most a tenth more.
         layers: How many layers share them.
 
     Yields:
         The image's name.
     """
     name = f"bbc-packages-push-bench:{uuid.uuid4().hex}"
-    files = itertools.cycle(_files())
+    files = itertools.cycle(_files(size // layers // 10))
     with (
         Popen(["docker", "load", "--quiet"], stdin=PIPE, stdout=DEVNULL) as load,
         tarfile.open(fileobj=load.stdin, mode="w|") as archive,
@@ -56,13 +56,13 @@ def fresh_image(size: int, layers: int) -> Iterator[str]:
         run(["docker", "image", "rm", "--force", name], check=True, capture_output=True)
 
 
-def _files() -> list[Path]:
-    """List the files in an order that mixes their kinds, and is always the same."""
+def _files(largest: int) -> list[Path]:
+    """List the files of at most `largest` bytes, in an order that mixes their kinds and is always the same."""
     found = [
         file
         for folder, _, names in os.walk(SOURCE)
         for file in (Path(folder, name) for name in sorted(names))
-        if file.is_file() and not file.is_symlink() and os.access(file, os.R_OK)
+        if file.is_file() and not file.is_symlink() and file.stat().st_size <= largest and os.access(file, os.R_OK)
     ]
     random.Random(0).shuffle(found)  # noqa: S311 - no secret
     return found

@@ -51,7 +51,14 @@ class Images:
         print(f"image of {sizes} bytes from seed {seed}")
         name = f"integration-{seed:x}/{package}:latest"
         context = _context(base, sizes, random.Random(seed))
-        image, _ = self._engine.images.build(fileobj=context, custom_context=True, tag=name if named else None, rm=True)
+        image, _ = self._engine.images.build(
+            fileobj=context,
+            custom_context=True,
+            tag=name if named else None,
+            rm=True,
+            # In search of a cached layer the Engine fails over images that another test removes meanwhile.
+            nocache=True,
+        )
         built = Built(name, str(image.id))
         self._built.append(built)
         return built

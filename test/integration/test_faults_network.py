@@ -8,7 +8,7 @@ import pytest
 from integration.certificates import make_certificate
 from integration.images import MB, Images
 from integration.registries import BY_ENGINE, BY_PIPE, StartRegistry, digest_in
-from integration.running import Run
+from integration.running import AT_ONCE, Run, at_once
 from registry.client import Registry
 
 
@@ -48,9 +48,9 @@ def test_certificate_that_is_not_trusted_ends_it_at_once(
 ) -> None:
     registry = start_registry(make_certificate(tmp_path / "tls", "IP:127.0.0.1"))
     image = images.build(MB)
-    finished = run(registry, IMAGE_NAME=image.name)
+    finished = at_once(run, registry, IMAGE_NAME=image.name)
     finished.expect(
-        6, "no trusted TLS connection", "certificate verify failed", "REQUESTS_CA_BUNDLE", "certs.d", within=2
+        6, "no trusted TLS connection", "certificate verify failed", "REQUESTS_CA_BUNDLE", "certs.d", within=AT_ONCE
     )
     assert registry.requests(user_agent=BY_PIPE) == []
     assert registry.requests(user_agent=BY_ENGINE) == []
@@ -63,8 +63,8 @@ def test_certificate_for_another_name_is_not_trusted(
     registry = start_registry(tls)
     image = images.build(MB)
     host = registry.host.replace("127.0.0.1", "localhost")
-    finished = run(registry, IMAGE_NAME=image.name, REGISTRY=host, REQUESTS_CA_BUNDLE=str(tls.authority))
-    finished.expect(6, "no trusted TLS connection", "localhost", within=2)
+    finished = at_once(run, registry, IMAGE_NAME=image.name, REGISTRY=host, REQUESTS_CA_BUNDLE=str(tls.authority))
+    finished.expect(6, "no trusted TLS connection", "localhost", within=AT_ONCE)
     assert registry.requests(user_agent=BY_PIPE) == []
 
 
@@ -84,5 +84,5 @@ def test_bundle_that_is_not_there_is_told(
 ) -> None:
     registry = start_registry(make_certificate(tmp_path / "tls", "IP:127.0.0.1"))
     image = images.build(MB)
-    finished = run(registry, IMAGE_NAME=image.name, REQUESTS_CA_BUNDLE="/missing/ca.pem")
-    finished.expect(2, "REQUESTS_CA_BUNDLE", "/missing/ca.pem", within=2)
+    finished = at_once(run, registry, IMAGE_NAME=image.name, REQUESTS_CA_BUNDLE="/missing/ca.pem")
+    finished.expect(2, "REQUESTS_CA_BUNDLE", "/missing/ca.pem", within=AT_ONCE)

@@ -135,7 +135,11 @@ def already_there(bench: Bench, rounds: int) -> Section:
         f" making of the container: {report.process_median(runs, PIPE):.2f} s, {longer:+.2f} s beside"
         f" {DOCKER}. This difference is the pipe's fixed cost."
     )
-    return Section("An image that is already there", text, (Target(f"Fixed cost of the process, over {DOCKER}", 0.30, longer, " s"),))
+    return Section(
+        "An image that is already there",
+        text,
+        (Target(f"Fixed cost of the process, over {DOCKER}", 0.30, longer, " s"),),
+    )
 
 
 def fresh(bench: Bench, rounds: int) -> Section:
@@ -159,8 +163,8 @@ def ten_tags(bench: Bench, rounds: int) -> Section:
     """Measure further tags."""
     runs = bench.ten_tags(rounds)
     text = (
-        f"{_megabytes(SMALL)}, new in each round, to a new registry for each push; {rounds} rounds. Ratios are beside the pipe"
-        f" with one tag.\n\n{report.runs_table(runs, ONE_TAG)}"
+        f"{_megabytes(SMALL)}, new in each round, to a new registry for each push; {rounds} rounds. Ratios are beside"
+        f" the pipe with one tag.\n\n{report.runs_table(runs, ONE_TAG)}"
     )
     ratio = report.ratio(runs, TEN_TAGS, ONE_TAG)
     return Section("Ten tags", text, (Target("Ten tags, times one tag", 1.3, ratio, ""),))

@@ -100,7 +100,8 @@ def from_status(
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return _too_large(target, f"answers 413: {said}")
     if status in _TEMPORARY_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return registry_failed(target, f"HTTP {status}: {said}", retry_after=retry_after)
+        numbered = said if said.startswith(f"HTTP {status}") else f"HTTP {status}: {said}"
+        return registry_failed(target, numbered, retry_after=retry_after)
     return ImageRefusedError(
         f"{target.domain} answers {status} for {target.path}: {said}",
         fix="Pushing it again will not help. Check that REGISTRY is Bitbucket's container registry.",

@@ -1,4 +1,4 @@
-"""What is measured. Contenders run in turn, another one first in each round; every value is kept."""
+"""What is measured. Contenders run in turn, every other round in the reverse order; every value is kept."""
 
 import contextlib
 import itertools
@@ -141,6 +141,7 @@ class Bench:
             with fresh_image(*size) as image:
                 for _, name in names:
                     with local_registry() as registry:
+                        os.sync()  # what was written before is not this push's to wait for
                         runs[name].append(pushes[name](Place(self.engine, registry.host), image))
         return runs
 
@@ -166,11 +167,9 @@ def can_make_engines() -> bool:
 
 
 def _turns(names: Mapping[str, object], rounds: int) -> Iterator[tuple[int, str]]:
-    """Give each round's number with each name, beginning with another name in each round."""
-    order = list(names)
+    """Give each round's number with each name: of any two, each comes first as often as the other."""
     for number in range(rounds):
-        first = number % len(order)
-        for name in order[first:] + order[:first]:
+        for name in reversed(list(names)) if number % 2 else names:
             yield number, name
 
 

@@ -4,7 +4,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-IMAGE := bbc-packages-push-container-image:dev
+export IMAGE ?= bbc-packages-push-container-image:dev
+export REGISTRY_IMAGE ?= bbc-packages-push-registry:dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export REGISTRY_PORT ?= 5000
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import subprocess
 import tarfile
 import time
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from docker.models.containers import Container
 
-IMAGE = "bbc-packages-push-registry:dev"
+IMAGE = os.environ.get("REGISTRY_IMAGE", "bbc-packages-push-registry:dev")
 CONTAINER_PREFIX = "bbc-packages-push-registry-"
 _HERE = Path(__file__).parent
 _PORT = "5000/tcp"

@@ -6,7 +6,7 @@ bats_require_minimum_version 1.11.0
 setup_suite() {
     cd "$BATS_TEST_DIRNAME/../.." || return
     export PYTHONPATH=$PWD/test PYTHONSAFEPATH=1
-    export PIPE_IMAGE=bbc-packages-push-container-image:dev
+    export PIPE_IMAGE=${IMAGE:-bbc-packages-push-container-image:dev}
     export NAME=bbc-packages-push-system-$$
     export SAMPLE=$NAME/my-container-app
     # Awkward in a shell, in YAML, in JSON and in a URL.

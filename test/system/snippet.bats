@@ -6,7 +6,7 @@ export TOKEN=pipeline-token
 load helpers
 
 ADDRESS=203.0.113.10 # the private Engine's own, not a loopback one
-REGISTRY_IMAGE=bbc-packages-push-registry:dev
+REGISTRY_IMAGE=${REGISTRY_IMAGE:-bbc-packages-push-registry:dev}
 PROGRAMS=(forward connect_proxy)
 TRUSTING=(--volume="$BATS_FILE_TMPDIR/ca.crt:/ca.crt:ro" --env=REQUESTS_CA_BUNDLE=/ca.crt)
 

@@ -35,6 +35,8 @@ integration: $(python) tools registry-image second-engine ## Test the package wi
 .PHONY: system
 system: $(python) tools image registry-image ## Test the pipe's image, run as Pipelines runs it
 	$(with_engine) test/setup/bats test/setup/tests test/system
+	@# Some once more, with what Pipelines' default runtime refuses refused.
+	$(with_engine) python test/system/restricted.py test/setup/bats --filter-tags restricted test/system
 
 .PHONY: lint
 lint: $(python) ## Check everything that can be checked without running it

@@ -1,7 +1,8 @@
 #!/usr/bin/env bats
 # The image run as Bitbucket Pipelines runs a pipe: no socket, no terminal, DOCKER_HOST over TCP at
-# host.docker.internal, the client's binary mounted, unset variables empty, an empty working directory.
+# host.docker.internal, a docker command mounted, unset variables empty, an empty working directory.
 
+# bats file_tags=restricted
 load helpers
 
 setup_file() {
@@ -9,11 +10,12 @@ setup_file() {
     export NETWORK=$NAME
     docker network create "$NETWORK"
     export SERVICE=$NAME-docker
-    docker run --detach --rm --name "$SERVICE" --network "$NETWORK" "${ENGINE[@]}" \
-        --entrypoint python3 "$PIPE_IMAGE" -c "$(<"$BATS_TEST_DIRNAME/forward.py")"
-    timeout 10 grep --max-count=1 ready < <(docker logs --follow "$SERVICE")
-    SERVICE_ADDRESS=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$SERVICE")
+    # The machine's own address in that network, which steps can reach as Pipelines' agents can.
+    SERVICE_ADDRESS=$(docker network inspect --format '{{(index .IPAM.Config 0).Gateway}}' "$NETWORK")
     export SERVICE_ADDRESS
+    docker run --detach --rm --name "$SERVICE" --network host "${ENGINE[@]}" \
+        --entrypoint python3 "$PIPE_IMAGE" -c "$(<"$BATS_TEST_DIRNAME/forward.py")" "$SERVICE_ADDRESS"
+    timeout 10 grep --max-count=1 ready < <(docker logs --follow "$SERVICE")
 }
 
 teardown_file() {
@@ -23,15 +25,18 @@ teardown_file() {
 
 # Run the pipe in a step: run_step EXPECTED [docker run's options...]
 run_step() {
-    local expected=$1 agent=$BATS_TEST_TMPDIR/agent variable absent=()
+    local expected=$1 agent=$CLONE_TMPDIR/agent-$BATS_TEST_NUMBER variable absent=()
     shift
     mkdir -p "$agent/build/empty" "$agent/ssh"
+    # The pipe must not count on it.
+    printf '#!/bin/false\n' >"$agent/docker"
+    chmod +x "$agent/docker"
     for variable in TAGS PACKAGE_NAME WORKSPACE ATLASSIAN_ACCOUNT_EMAIL ATLASSIAN_API_TOKEN MAX_LAYER_SIZE \
         UPLOAD_TIMEOUT MAX_ATTEMPTS DRY_RUN RESULT_FILE DEBUG BITBUCKET_PIPELINES_VARIABLES_PATH; do
         absent+=(--env "$variable=")
     done
     run_container "$expected" --volume="$agent/build:$agent/build" --volume="$agent/ssh:$agent/ssh:ro" \
-        --volume="$(command -v docker):/usr/local/bin/docker:ro" --workdir="$agent/build/empty" \
+        --volume="$agent/docker:/usr/local/bin/docker:ro" --workdir="$agent/build/empty" \
         --label=org.bitbucket.pipelines.system=true --add-host="host.docker.internal:$SERVICE_ADDRESS" \
         "${absent[@]}" --env=BITBUCKET_WORKSPACE=demo-workspace --env=BITBUCKET_REPO_SLUG=repository \
         --env=BITBUCKET_BUILD_NUMBER=1 --env=BITBUCKET_COMMIT=0123456789012345678901234567890123456789 \
@@ -51,7 +56,7 @@ run_step() {
     expect "The registry cannot be reached" "not verified: $TARGET:unverified@sha256:"
     expect_not ✔
     expect_equal "verified, in the result" False \
-        "$(json 'it["tags"][0]["verified"]' <"$BATS_TEST_TMPDIR/agent/build/empty/result.json")"
+        "$(json 'it["tags"][0]["verified"]' <"$CLONE_TMPDIR/agent-$BATS_TEST_NUMBER/build/empty/result.json")"
     expect_equal "image in the registry" "$(image_id "$SAMPLE")" \
         "$(controls manifest my-container-app unverified | json 'it["config"]["digest"]')"
 }

@@ -21,12 +21,18 @@ setup_suite() {
     [[ $container ]] || return
     export REGISTRY
 
+    # Pipelines mounts nothing into containers but what lies in the clone directory.
+    mkdir -p .bats_cache
+    CLONE_TMPDIR=$(mktemp --directory "$PWD/.bats_cache/XXXXXX")
+    export CLONE_TMPDIR
+
     load helpers
     make_image "$SAMPLE" 1000000 1000000 1000000
 }
 
 teardown_suite() {
     docker image rm --force "$SAMPLE" >/dev/null
+    rm -r "$CLONE_TMPDIR"
     local input=${serve[1]}
     exec {input}>&-
     # shellcheck disable=SC2154

@@ -11,7 +11,7 @@ PROGRAMS=(forward connect_proxy)
 TRUSTING=(--volume="$BATS_FILE_TMPDIR/ca.crt:/ca.crt:ro" --env=REQUESTS_CA_BUNDLE=/ca.crt)
 
 setup_file() {
-    ((EUID == 0)) || skip "needs root, for namespaces of its own"
+    unshare --mount --net true || skip "needs root that may make namespaces"
     command -v dockerd >/dev/null || skip "needs dockerd, for an Engine of its own"
     command -v openssl >/dev/null || test/setup/apt-install openssl
     make_certificates

@@ -37,12 +37,16 @@ class Installation:
         environment |= {f"REGISTRY_{name.upper()}": value for name, value in options.items()}
         return run(HERE.parent / "run", command, fails=fails, environment=environment)
 
+    def volumes(self) -> list[str]:
+        mounts = "{{range .Mounts}}{{.Name}} {{end}}"
+        return run("docker", "container", "inspect", "--format", mounts, self.name).split()
+
     @property
     def registry(self) -> Registry:
         return Registry(f"127.0.0.1:{self.port}")
 
     def container(self) -> str:
-        return run("docker", "ps", "--all", "--quiet", "--filter", f"name=^{self.name}$").strip()
+        return run("docker", "ps", "--quiet", "--filter", f"name=^{self.name}$").strip()
 
 
 @pytest.fixture
@@ -51,8 +55,10 @@ def installation() -> Iterator[Installation]:
         port = free.getsockname()[1]
     installed = Installation(f"bbc-packages-push-registry-{uuid.uuid4().hex[:12]}", port)
     yield installed
-    installed("stop")
-    subprocess.run(["docker", "volume", "rm", "--force", installed.name], check=True, capture_output=True)
+    volumes = set(installed.volumes())
+    subprocess.run(["docker", "rm", "--force", "--volumes", installed.name], check=True, capture_output=True)
+    left = run("docker", "volume", "ls", "--quiet").split()
+    assert volumes.isdisjoint(left), "the data goes with the container"
 
 
 def test_what_was_pushed_is_kept(installation: Installation) -> None:
@@ -69,6 +75,11 @@ def test_what_was_pushed_is_kept(installation: Installation) -> None:
         installation("start", max_layer="1MB")
         assert installation.container() != first
         assert repository.problems(CONTENT, "kept") == []
+        installation("stop")
+        run("docker", "rename", installation.name, f"{installation.name}-before")  # a start that was broken off
+        installation("start")
+        assert repository.problems(CONTENT, "kept") == []
+    assert run("docker", "ps", "--all", "--quiet", "--filter", f"name=^{installation.name}-before$") == ""
 
 
 def test_an_upload_does_not_outlive_a_restart(installation: Installation) -> None:

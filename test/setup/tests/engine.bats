@@ -4,7 +4,7 @@
 bats_require_minimum_version 1.5.0
 
 setup() {
-    ((EUID == 0)) || skip "needs root, for namespaces of its own"
+    unshare --mount --net true || skip "needs root that may make namespaces"
     command -v dockerd >/dev/null || skip "needs dockerd, for an Engine of its own"
     engine="$BATS_TEST_DIRNAME/../engine"
     export ENGINE_STATE="$BATS_TEST_TMPDIR/state" ENGINE_RUN="$BATS_TEST_TMPDIR/run"

@@ -1,0 +1,52 @@
+#!/usr/bin/env bats
+# What Pipelines' default runtime refuses is refused to what runs under `restricted.py`, as these tests do in part.
+
+bats_require_minimum_version 1.5.0
+load helpers
+
+# Assert that an Engine's command is refused: refused WORDS COMMAND...
+refused() {
+    run python "$BATS_TEST_DIRNAME/restricted.py" docker "${@:2}"
+    [[ $status != 0 && $output == *"authorization denied by plugin pipelines: $1"* ]] || differs "Engine's words" "$1" "$output"
+}
+
+# Assert that a container is refused for its options.
+container_refused() {
+    refused "$1" create --name "$NAME-restricted" "${@:2}" "$SAMPLE"
+}
+
+row() {
+    bats_test_function --description "refused: ${*:2}" -- container_refused "$@"
+}
+
+row "--privileged=true is not allowed" --privileged
+row "--mount is not allowed" --mount type=volume,target=/data
+row "--cap-add is not allowed" --cap-add SYS_ADMIN
+row "--pid=host is not allowed" --pid host
+row "-v only supports" --volume /etc:/etc
+row "-v only supports" --volume /:/machine
+row "named volumes are not supported" --volume name:/data
+row "--platform is not allowed" --platform linux/amd64
+
+@test "refused: a folder beside the clone directory that begins as it does" {
+    container_refused "-v only supports" --volume "$PWD/../$(basename "$PWD")-other:/other"
+}
+
+@test "refused: volumes with a name" {
+    refused "named volumes are not supported" volume create name
+}
+
+@test "refused: namespaces" {
+    ((EUID == 0)) || skip "only root may make them anyway"
+    run ! python "$BATS_TEST_DIRNAME/restricted.py" unshare --mount true
+}
+
+@test "allowed: a folder of the clone directory, and volumes without a name" {
+    python "$BATS_TEST_DIRNAME/restricted.py" docker create --name "$NAME-restricted" \
+        --volume "$CLONE_TMPDIR:/step" --volume /data "$SAMPLE"
+    docker rm --volumes "$NAME-restricted"
+}
+
+@test "no Dockerfile has what Pipelines' BuildKit refuses" {
+    run -1 git grep -nE -- '--mount=|--platform=' -- '*Dockerfile' "$BATS_TEST_DIRNAME/../setup"
+}

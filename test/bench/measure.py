@@ -18,7 +18,7 @@ from bench.pushes import REPOSITORY, USER, Place, Run, run
 from integration.private_engine import PrivateEngine, private_engine
 from registry.client import local_registry
 
-from pipe.manifest import MEDIA_TYPES
+from pipe.oci.manifest import MEDIA_TYPES
 
 SMALL = (25_000_000, 3)
 MEDIUM = (250_000_000, 4)

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from pipe.config.settings import Credentials
+from pipe.engine.events import Event, Pushed, StreamEnded
 from pipe.errors import EngineUnreachableError, PipeError
-from pipe.events import Event, Pushed, StreamEnded
-from pipe.image import Image
-from pipe.manifest import Manifest
-from pipe.reference import Reference
-from pipe.settings import Credentials
+from pipe.oci.image import Image
+from pipe.oci.manifest import Manifest
+from pipe.oci.reference import Reference
 
 Line = tuple[float, Event]
 """Seconds since the push began, and what the Engine says then."""

@@ -12,11 +12,15 @@ class PipeError(Exception):
         exit_code: What the process ends with.
         temporary: Whether the same push may succeed a little later.
         retry_after: The seconds that the registry asked to wait, None where it asked nothing.
+        status: The HTTP status that the registry answered, 0 where it is another kind of failure.
+        codes: The codes of the registry's errors, such as `BLOB_UPLOAD_UNKNOWN`.
     """
 
     title: ClassVar[str]
     exit_code: int
     temporary: bool = False
+    status: int = 0
+    codes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -153,6 +157,10 @@ class RegistryFailedError(PipeError):
     title = "The registry failed"
     exit_code = 6
     temporary = True
+
+
+class UploadForgottenError(RegistryFailedError):
+    """The registry no longer knows an upload that was under way: its blob has to be sent again from the first byte."""
 
 
 class CertificateError(PipeError):

@@ -113,11 +113,11 @@ class _Run:
         from pipe.registry.transport import Transport  # noqa: PLC0415
 
         target = settings.targets[0]
-        transport = Transport(target, f"{about.name}/{about.version}")
+        transport = Transport(target, f"{about.name}/{about.version}", self._output.debug)
         self._push = Push(
             settings,
             Engine(settings.docker),
-            Registry(target, settings.credentials, transport, self._output.info),
+            Registry(target, settings.credentials, transport, self._output),
             self._output,
             Chance(self._stop.clock, self._stop.sleep, random.random),
         )

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from pipe.errors import EngineError, ImageRefusedError, PipeError
 from pipe.oci.reference import Reference
 from pipe.registry.errors import (
+    Refusal,
     certificate,
     credentials_refused,
     from_status,
@@ -72,7 +73,7 @@ def from_engine(target: Reference, message: str) -> PipeError:
     match = _STATUS.search(message)
     status = next((int(group) for group in match.groups() if group), 0) if match else 0
     if status and status != HTTPStatus.NOT_FOUND:
-        return from_status(target, status, message)
+        return from_status(target, Refusal(status, message))
     for pattern, make in _WORDS:
         if re.search(pattern, message):
             return make(target, message)

@@ -81,6 +81,10 @@ class Output:
         self._log = logging.getLogger("pipe")
         self.set_debug(debug=debug)
 
+    def hide(self, secret: str) -> None:
+        """Hide a secret that was not known at the start, such as a bearer token."""
+        self._redaction.add(secret)
+
     def set_debug(self, *, debug: bool) -> None:
         """Show, or do not show, what matters only when something is wrong."""
         self._log.setLevel(logging.DEBUG if debug else logging.INFO)

@@ -22,7 +22,16 @@ class Redaction:
         Args:
             secrets: Those to hide; empty ones are left out.
         """
-        known = sorted(filter(None, secrets), key=len, reverse=True)
+        self._secrets = set(filter(None, secrets))
+        self._work_out()
+
+    def add(self, secret: str) -> None:
+        """Hide one more secret from now on."""
+        self._secrets.add(secret)
+        self._work_out()
+
+    def _work_out(self) -> None:
+        known = sorted(self._secrets, key=len, reverse=True)
         # Base64 first: its forms may hold others, never the other way round.
         forms = [*(re.escape(form) for secret in known for form in _encoded_forms(secret)), *map(_spelled, known)]
         self._pattern = re.compile("|".join(forms)) if forms else None

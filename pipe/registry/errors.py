@@ -1,5 +1,6 @@
 """What a registry's status and words mean: the kind of error, and what to do (pure)."""
 
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from pipe.errors import (
@@ -17,6 +18,8 @@ from pipe.oci.reference import Reference
 from pipe.text import clean
 
 _TEMPORARY_STATUSES = frozenset((HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS))
+_LOST = frozenset(("BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"))
+"""Codes of what a registry had before: it comes again with the next attempt."""
 _ACCESS_TOKEN = "ATCTT"  # noqa: S105
 
 
@@ -66,33 +69,59 @@ def package_not_found(target: Reference, words: str) -> PackageNotFoundError:
     )
 
 
-def from_status(
-    target: Reference, status: int, words: str, *, token: str = "", retry_after: float | None = None
-) -> PipeError:
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer that is not a success.
+
+    Attributes:
+        status: The HTTP status.
+        message: What the registry said with it.
+        codes: The codes of its errors, such as `BLOB_UPLOAD_UNKNOWN`.
+        retry_after: The seconds that the registry asked to wait.
+    """
+
+    status: int
+    message: str
+    codes: tuple[str, ...] = ()
+    retry_after: float | None = None
+
+    @property
+    def said(self) -> str:
+        """What the registry said, fit to be shown."""
+        return clean(self.message) or f"HTTP {self.status}"
+
+
+def from_status(target: Reference, refusal: Refusal, token: str = "") -> PipeError:
     """Tell what an HTTP status that is not a success means.
 
     Args:
         target: Where to push.
-        status: The HTTP status.
-        words: What the registry said with it.
+        refusal: What the registry answered.
         token: The one that was sent.
-        retry_after: The seconds that the registry asked to wait.
 
     Returns:
-        The error, temporary for 408, 429 and 5xx.
+        The error, with status and codes kept; temporary for 408, 429 and 5xx, and for what is said
+        of an upload or a blob that the registry does not know any more.
     """
-    said = clean(words) or f"HTTP {status}"
+    error = _of_status(target, refusal, token)
+    error.status, error.codes = refusal.status, refusal.codes
+    return error
+
+
+def _of_status(target: Reference, refusal: Refusal, token: str) -> PipeError:
+    status, said = refusal.status, refusal.said
+    lost = status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND} and bool(_LOST & set(refusal.codes))
     if status == HTTPStatus.UNAUTHORIZED:
         return credentials_refused(target, said, token)
     if status == HTTPStatus.FORBIDDEN:
         return push_denied(target, said)
-    if status == HTTPStatus.NOT_FOUND:
+    if status == HTTPStatus.NOT_FOUND and not lost:
         return package_not_found(target, said)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return too_large(target, f"answers 413: {said}")
-    if status in _TEMPORARY_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if lost or status in _TEMPORARY_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         numbered = said if said.startswith(f"HTTP {status}") else f"HTTP {status}: {said}"
-        return registry_failed(target, numbered, retry_after=retry_after)
+        return registry_failed(target, numbered, retry_after=refusal.retry_after)
     return ImageRefusedError(
         f"{target.domain} answers {status} for {target.path}: {said}",
         fix="Pushing it again will not help. Check that REGISTRY is Bitbucket's container registry.",

@@ -3,8 +3,9 @@
 import contextlib
 import ipaddress
 import json
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -37,19 +38,22 @@ class Request:
 
     Attributes:
         method: The HTTP method.
-        url: Without a query.
+        url: May have a query, to which `query` is added.
         headers: Beside those of every request.
         query: Parameters of the URL.
-        body: Bytes, may be empty.
+        body: Bytes, may be empty; or pieces that are sent one after the other, of a length that is
+            announced where `len()` tells it, else chunk by chunk (`Transfer-Encoding: chunked`).
         maximum: Bytes of the answer's body to read; the rest is left.
+        read_timeout: Seconds to wait for the answer.
     """
 
     method: str
     url: str
     headers: Mapping[str, str]
     query: Mapping[str, str]
-    body: bytes = b""
+    body: bytes | Iterable[memoryview] = b""
     maximum: int = ERROR_BODY
+    read_timeout: float = READ_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +73,20 @@ class Answer:
     url: str
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         """What the registry says went wrong, in its own words as far as it has any."""
         with contextlib.suppress(ValueError, RecursionError, LookupError, TypeError, AttributeError):
             errors = json.loads(self.body)["errors"]
-            words = "; ".join(str(error.get("message") or error["code"]) for error in errors)
-            return clean(words) or f"HTTP {self.status}"
+            message = "; ".join(str(error.get("message") or error["code"]) for error in errors)
+            return clean(message) or f"HTTP {self.status}"
         return clean(self.body.decode("utf-8", "replace")) or f"HTTP {self.status}"
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of the errors that the registry names, such as `BLOB_UPLOAD_UNKNOWN`; none where it names none."""
+        with contextlib.suppress(ValueError, RecursionError, LookupError, TypeError, AttributeError):
+            return tuple(str(error["code"]) for error in json.loads(self.body)["errors"])
+        return ()
 
 
 class Basic(HTTPBasicAuth):
@@ -103,18 +114,35 @@ class Bearer(AuthBase):
 class Transport:
     """Sends requests on behalf of one push; redirects are answers like others, never followed."""
 
-    def __init__(self, target: Reference, user_agent: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        target: Reference,
+        user_agent: str,
+        trace: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Prepare; nothing is sent yet.
 
         Args:
             target: Where to push, for messages.
             user_agent: What the registry's log shall show.
+            trace: Is told of each request: method, path, status and time, never a query or a header.
             clock: Returns seconds that never go back.
         """
         self._target = target
+        self._user_agent = user_agent
+        self._trace = trace
         self._clock = clock
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = user_agent
+        self._local = threading.local()
+
+    @property
+    def _session(self) -> requests.Session:
+        """This thread's own session: sessions may not be shared by threads."""
+        session = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            session.headers["User-Agent"] = self._user_agent
+        return session
 
     def send(self, request: Request, auth: AuthBase) -> Answer:
         """Send one request.
@@ -130,26 +158,31 @@ class Transport:
             NoTLSError: A loopback host does not speak TLS.
             PipeError: There is no answer.
         """
-        host = urlsplit(request.url).hostname or ""
+        place = urlsplit(request.url)
+        host, began = place.hostname or "", self._clock()
+        outcome = "no answer"
         try:
             with self._session.request(
                 request.method,
                 request.url,
                 headers=dict(request.headers),
                 params=dict(request.query),
-                data=request.body,
+                data=request.body,  # type: ignore[arg-type] # the stubs know no memoryview
                 auth=auth,
-                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                timeout=(CONNECT_TIMEOUT, request.read_timeout),
                 # A proxy never stands between a machine and itself, as Docker has it.
                 proxies={"no_proxy": host} if is_loopback(host) else None,
                 allow_redirects=False,
                 stream=True,
             ) as response:
+                outcome = str(response.status_code)
                 return Answer(
                     response.status_code, response.headers, self._body(response, request.maximum), request.url
                 )
         except (requests.RequestException, HTTPError, OSError) as error:
             raise no_answer(error, self._target, host, tls=request.url.startswith("https:")) from error
+        finally:
+            self._trace(f"{request.method} {place.path} {outcome} {self._clock() - began:.3f} s")
 
     def _body(self, response: requests.Response, maximum: int) -> bytes:
         body, deadline = b"", self._clock() + READ_TIMEOUT

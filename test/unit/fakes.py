@@ -80,6 +80,7 @@ class Told:
     """What people were told."""
 
     lines: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
 
     def info(self, text: str) -> None:
         """Remember what happens."""
@@ -92,6 +93,10 @@ class Told:
     def debug(self, text: str) -> None:
         """Remember what matters only when something is wrong."""
         self.lines.append(f"DEBUG {text}")
+
+    def hide(self, secret: str) -> None:
+        """Remember what no output may show."""
+        self.hidden.append(secret)
 
     def of(self, level: str) -> list[str]:
         """Return what was told at a level."""

@@ -135,7 +135,7 @@ def test_the_engines_words(message: str, kind: Kind) -> None:
     ],
 )
 def test_statuses(status: int, kind: Kind, temporary: bool) -> None:
-    error = errors.from_status(TARGET, status, "its words?_state=private", retry_after=3)
+    error = errors.from_status(TARGET, errors.Refusal(status, "its words?_state=private", retry_after=3))
     assert type(error) is kind
     assert error.temporary is temporary
     assert "its words?…" in error.cause
@@ -144,7 +144,7 @@ def test_statuses(status: int, kind: Kind, temporary: bool) -> None:
 
 
 def test_a_status_without_words_is_told() -> None:
-    assert "HTTP 403" in errors.from_status(TARGET, 403, "\x00").cause
+    assert "HTTP 403" in errors.from_status(TARGET, errors.Refusal(403, "\x00")).cause
 
 
 @pytest.mark.parametrize(
@@ -157,10 +157,10 @@ def test_a_status_without_words_is_told() -> None:
     ],
 )
 def test_an_access_token_is_known_by_its_beginning(token: str, told: bool) -> None:
-    error = errors.from_status(TARGET, 401, "unauthorized", token=token)
+    error = errors.from_status(TARGET, errors.Refusal(401, "unauthorized"), token)
     assert ("repository or workspace access token" in error.fix) is told
     assert "3xFf" not in str(error)
-    assert "ATCTT" not in errors.from_status(TARGET, 403, "denied", token=token).fix
+    assert "ATCTT" not in errors.from_status(TARGET, errors.Refusal(403, "denied"), token).fix
 
 
 def test_a_missing_package_is_explained_step_by_step() -> None:

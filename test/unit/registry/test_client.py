@@ -8,7 +8,7 @@ import pytest
 import requests
 from requests.auth import AuthBase
 from requests.structures import CaseInsensitiveDict
-from unit.fakes import Clock
+from unit.fakes import Clock, Told
 
 from pipe.config.settings import Credentials
 from pipe.errors import (
@@ -73,8 +73,8 @@ def registry(
 ) -> tuple[Registry, Script, list[str]]:
     """Make a registry that answers so."""
     script = Script({address: each if isinstance(each, list) else [each] for address, each in answers.items()})
-    told: list[str] = []
-    return Registry(Reference(domain, "acme/app", "1"), CREDENTIALS, script, told.append, clock), script, told
+    told = Told()
+    return Registry(Reference(domain, "acme/app", "1"), CREDENTIALS, script, told, clock), script, told.lines
 
 
 V2, UPLOADS = "GET https://crg.apkg.io/v2/", "POST https://crg.apkg.io/v2/acme/app/blobs/uploads/"
@@ -133,7 +133,7 @@ def test_who_may_see_the_credentials(domain: str, realm: str, outcome: str | typ
         r.check_push()
         assert (f"GET {address}", BASIC) in script.shown
         assert told == (
-            [f"crg.apkg.io has its tokens made by {outcome}, which receives the credentials."] if outcome else []
+            [f"INFO Sending the credentials to {outcome}, the token server of crg.apkg.io."] if outcome else []
         )
     assert [shown for _, shown in script.shown if shown not in {"", BASIC, "Bearer t"}] == []
 

@@ -56,12 +56,12 @@ def answer(body: bytes, status: int = 404) -> Answer:
     ],
 )
 def test_the_words_of_an_answer(body: bytes, words: str) -> None:
-    assert answer(body).words == words
+    assert answer(body).message == words
 
 
 @given(st.binary(max_size=100))
 def test_any_answer_has_words(body: bytes) -> None:
-    assert answer(body).words
+    assert answer(body).message
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from pipe.oci.reference import is_digest
+from pipe.oci.descriptor import Descriptor
 
 MEDIA_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
@@ -19,17 +19,10 @@ MEDIA_TYPES = (
 """All that a tag may name; a registry answers 404 for a type that is not asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """A blob that a manifest names.
-
-    Attributes:
-        digest: Of its bytes.
-        size: Bytes stored.
-    """
-
-    digest: str
-    size: int
+DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX = MEDIA_TYPES
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +34,14 @@ class Manifest:
         body: The bytes, unchanged.
         config: Digest of the image's configuration, None in a list.
         layers: From the base up, none in a list.
-        images: Digests of the images of a list; attestations, of platform `unknown`, are left out.
+        manifests: What a list names, attestations included.
     """
 
     media_type: str
     body: bytes
     config: str | None = None
-    layers: tuple[Blob, ...] = ()
-    images: tuple[str, ...] = ()
+    layers: tuple[Descriptor, ...] = ()
+    manifests: tuple[Descriptor, ...] = ()
 
     @classmethod
     def parse(cls, media_type: str, body: bytes) -> "Manifest":
@@ -67,16 +60,38 @@ class Manifest:
             content = None
         if not isinstance(content, dict):
             return cls(media_type, body)
-        config = _blob(content.get("config"))
-        layers = [_blob(item) for item in _items(content, "layers")]
-        images = [_blob(item) for item in _items(content, "manifests") if not _is_attestation(item)]
+        config = _descriptor(content.get("config"))
         return cls(
             media_type,
             body,
             config.digest if config else None,
-            tuple(layer for layer in layers if layer),
-            tuple(image.digest for image in images if image),
+            _descriptors(content, "layers"),
+            _descriptors(content, "manifests"),
         )
+
+    @classmethod
+    def of_docker(cls, config: Descriptor, layers: tuple[Descriptor, ...]) -> "Manifest":
+        """Make the manifest of an image, as Docker Engine does (schema 2).
+
+        Args:
+            config: Of the image's configuration.
+            layers: From the base up.
+
+        Returns:
+            The manifest; the same image has the same bytes.
+        """
+        content = {
+            "schemaVersion": 2,
+            "mediaType": DOCKER_MANIFEST,
+            "config": {"mediaType": DOCKER_CONFIG, "size": config.size, "digest": config.digest},
+            "layers": [{"mediaType": DOCKER_LAYER, "size": layer.size, "digest": layer.digest} for layer in layers],
+        }
+        return cls.parse(DOCKER_MANIFEST, json.dumps(content, indent=3).encode())
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The digests of the images that a list names, attestations left out."""
+        return tuple(named.digest for named in self.manifests if not named.is_attestation)
 
     @property
     def digest(self) -> str:
@@ -96,18 +111,15 @@ class Manifest:
         return image_id in {self.config, self.digest}
 
 
-def _items(content: dict[str, object], key: str) -> list[object]:
+def _descriptors(content: dict[str, object], key: str) -> tuple[Descriptor, ...]:
+    """Read the descriptors of a list; what is none is left out."""
     value = content.get(key)
-    return value if isinstance(value, list) else []
+    found = map(_descriptor, value if isinstance(value, list) else ())
+    return tuple(descriptor for descriptor in found if descriptor)
 
 
-def _blob(descriptor: object) -> Blob | None:
-    if not isinstance(descriptor, dict):
+def _descriptor(value: object) -> Descriptor | None:
+    try:
+        return Descriptor.parse(value)
+    except ValueError:
         return None
-    digest, size = descriptor.get("digest"), descriptor.get("size")
-    return Blob(digest, size) if isinstance(digest, str) and is_digest(digest) and isinstance(size, int) else None
-
-
-def _is_attestation(descriptor: object) -> bool:
-    platform = descriptor.get("platform") if isinstance(descriptor, dict) else None
-    return isinstance(platform, dict) and platform.get("os") == "unknown"

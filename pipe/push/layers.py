@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, Layer, shorten
-from pipe.oci.manifest import Blob, Manifest
+from pipe.oci.manifest import Manifest
 from pipe.push.progress import LayerProgress, Progress, State
 from pipe.push.result import LayerResult, LayerStatus, TagResult, TagStatus
 
@@ -45,14 +46,14 @@ def _unnamed_status(tags: Sequence[TagResult]) -> LayerStatus | None:
     return LayerStatus.WOULD_UPLOAD if any(tag.status is TagStatus.WOULD_PUSH for tag in tags) else None
 
 
-def _find(progress: Progress, layer: Layer, blob: Blob | None) -> LayerProgress | None:
+def _find(progress: Progress, layer: Layer, blob: Descriptor | None) -> LayerProgress | None:
     """Find a layer by the name that a graphdriver store gives it, or a containerd store."""
     by_blob = progress.layers.get(shorten(blob.digest)) if blob else None
     return progress.layers.get(layer.short_id) or by_blob
 
 
 def _layer_result(
-    layer: Layer, blob: Blob | None, upload: LayerProgress | None, unnamed: LayerStatus | None
+    layer: Layer, blob: Descriptor | None, upload: LayerProgress | None, unnamed: LayerStatus | None
 ) -> LayerResult:
     return LayerResult(
         digest=blob.digest if blob else None,

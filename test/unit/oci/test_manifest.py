@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipe.oci.manifest import MEDIA_TYPES, Blob, Manifest
+from pipe.oci.descriptor import Descriptor
+from pipe.oci.manifest import MEDIA_TYPES, Manifest
 
 IMAGE = {
     "schemaVersion": 2,
@@ -32,7 +33,7 @@ def parsed(content: object) -> Manifest:
 def test_an_image_names_its_config_and_layers() -> None:
     manifest = parsed(IMAGE)
     assert manifest.config == "sha256:" + "c" * 64
-    assert manifest.layers == (Blob("sha256:" + "b" * 64, 10), Blob("sha256:" + "a" * 64, 20))
+    assert manifest.layers == (Descriptor("", "sha256:" + "b" * 64, 10), Descriptor("", "sha256:" + "a" * 64, 20))
     assert manifest.images == ()
 
 
@@ -86,3 +87,29 @@ json_values = st.recursive(
 @given(json_values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=50) | st.just(b"[" * 100_000))
 def test_any_body_is_read(body: bytes) -> None:
     assert Manifest.parse("", body).body == body
+
+
+AS_THE_ENGINE_MAKES_IT = """{
+   "schemaVersion": 2,
+   "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+   "config": {
+      "mediaType": "application/vnd.docker.container.image.v1+json",
+      "size": 7023,
+      "digest": "CONFIG"
+   },
+   "layers": [
+      {
+         "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip",
+         "size": 32654,
+         "digest": "LAYER"
+      }
+   ]
+}"""
+
+
+def test_a_manifest_is_made_as_the_engine_makes_it() -> None:
+    config, layer = Descriptor("any", "sha256:" + "c" * 64, 7023), Descriptor("any", "sha256:" + "a" * 64, 32654)
+    manifest = Manifest.of_docker(config, (layer,))
+    expected = AS_THE_ENGINE_MAKES_IT.replace("CONFIG", config.digest).replace("LAYER", layer.digest)
+    assert manifest.body.decode() == expected
+    assert (manifest.config, manifest.layers[0].digest) == (config.digest, layer.digest)

@@ -87,10 +87,21 @@ class EngineError(PipeError):
     exit_code = 3
 
 
+class EngineSaveError(EngineError):
+    """Docker Engine cannot stream the image, for which it needs room for one more copy; it may still push it."""
+
+
 class ImageNotFoundError(PipeError):
     """The image is not in the step's Docker Engine."""
 
     title = "The image is not in Docker Engine"
+    exit_code = 3
+
+
+class ContentMismatchError(PipeError):
+    """The bytes of a layer, or of another blob, are not those that the image names."""
+
+    title = "The image's content does not match its digest"
     exit_code = 3
 
 

@@ -115,6 +115,10 @@ class Registry:
         """Ask whether the repository has a blob; see `Blobs.size`."""
         return self.blobs.size(digest)
 
+    def read_blob(self, digest: str, maximum: int) -> bytes | None:
+        """Read a small blob; see `Blobs.read`."""
+        return self.blobs.read(digest, maximum)
+
     def put_manifest(self, reference: str, manifest: Manifest) -> bool:
         """Put a manifest under a tag or its digest.
 

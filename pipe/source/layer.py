@@ -19,7 +19,7 @@ READ = 256 * 1024
 allocated for their compressed form is then no longer used again."""
 READ_BUFFERS = 8
 CHUNK_BUFFERS = 3
-"""One that is sent, one that waits, one that is filled."""
+"""One that is sent, one that shows whether it is the last, one that is filled."""
 LEVEL = 1
 """Of ISA-L: 560 MB/s a core on real files, and 2 % larger than level 2; few steps have a faster link."""
 MEMORY_LEVEL = 9
@@ -38,38 +38,38 @@ class Chunks:
     """The bytes of one blob as a registry is to store them, in chunks.
 
     Attributes:
-        read: Set once the source has given its last byte of this blob, or failed.
         taken: Bytes of the source's that are in the chunks made so far.
         made: Bytes of these chunks.
-        diff_id: Digest of the plain bytes, "" until the end and for a blob that is sent as it is.
-        digest: Digest of the chunks' bytes, "" until the end.
+        diff_id: Digest of the plain bytes, "" until the last chunk and for a blob that is sent as it is.
+        digest: Digest of the chunks' bytes, "" until the last chunk.
     """
 
-    def __init__(self, blob: SourceBlob, size: int, stop: threading.Event) -> None:
+    def __init__(self, blob: SourceBlob, size: int, stop: threading.Event, read: threading.Event) -> None:
         """Prepare; reading begins with the iteration.
 
         Args:
             blob: The blob; compressed on its way if it has no descriptor.
             size: Bytes of a chunk; all but the last have so many.
             stop: Set where nobody wants the rest.
+            read: To be set once the source has given its last byte of this blob, or failed.
         """
         self._blob = blob
         # A layer smaller than a chunk needs no such buffer; what does not compress grows by less than 1 %.
         self._size = min(size, blob.size + blob.size // 100 + 1024)
         self._stop = stop
+        self._read = read
         self._plain: queue.Queue[tuple[bytearray, int] | BaseException | None] = queue.Queue()
         self._chunks: queue.Queue[memoryview | BaseException | None] = queue.Queue()
         self._free: queue.Queue[bytearray] = queue.Queue()
         self._returned: queue.Queue[bytearray] = queue.Queue()
         self._buffers = 0
-        self.read = threading.Event()
         self.taken = 0
         self.made = 0
         self.diff_id = ""
         self.digest = ""
 
     def __iter__(self) -> Iterator[memoryview]:
-        """Give the chunks; each is good until the next is asked for.
+        """Give the chunks; each is good until the next is asked for, and with the last the digests are known.
 
         Raises:
             PipeError: The source broke.
@@ -80,13 +80,15 @@ class Chunks:
         else:
             self._start(self._read_stored, self._chunks)
         digest = hashlib.sha256()
-        while (chunk := self._next(self._chunks)) is not None:
+        chunk = self._next(self._chunks)
+        while chunk is not None:
             digest.update(chunk)
+            following = self._next(self._chunks)
+            if following is None:
+                self.digest = f"sha256:{digest.hexdigest()}"
             yield chunk
-            buffer = chunk.obj
-            chunk.release()
-            if isinstance(buffer, bytearray):
-                self._free.put(buffer)
+            self._free.put(chunk.obj)
+            chunk = following
         self.digest = f"sha256:{digest.hexdigest()}"
 
     def _start(self, work: Callable[[], None], outlet: "queue.Queue[Any]") -> None:
@@ -101,7 +103,7 @@ class Chunks:
                 outlet.put(error)
             finally:
                 if work != self._compress:
-                    self.read.set()
+                    self._read.set()
 
         threading.Thread(target=guarded, name=work.__name__, daemon=True).start()
 

@@ -9,7 +9,7 @@ from pipe.errors import ContentMismatchError, UploadForgottenError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.manifest import DOCKER_LAYER
 from pipe.push.parcel import Parcel, TransferEndedError
-from pipe.source.blob import SourceBlob
+from pipe.source.blob import SourceBlob, in_memory
 from pipe.source.layer import Chunks
 
 AT_A_TIME = 2
@@ -89,6 +89,11 @@ class Transfer:
         self.known: dict[str, Descriptor] = {}
         self.reusable: Mapping[str, Descriptor] = {}
         self._chunk_size: int | None = None
+
+    def forget(self) -> None:
+        """Take nothing for present any more: the registry lost something of it."""
+        self.known.clear()
+        self.reusable = {}
 
     def run(self, source: Callable[[], Iterable[SourceBlob]], observer: Observer, *, one_by_one: bool) -> None:
         """Bring every blob of a source to the registry.
@@ -241,15 +246,7 @@ class _Crew:
         return _described(parcel, chunks)
 
 
-_NOTHING = SourceBlob("", 0, None, None, lambda: _Nothing())  # noqa: PLW0108
-
-
-class _Nothing:
-    """No bytes."""
-
-    def readinto(self, _buffer: memoryview, /) -> int:
-        """End at once."""
-        return 0
+_NOTHING = in_memory("nothing", "", b"")
 
 
 def _joined(first: memoryview, rest: Iterator[memoryview]) -> Iterator[memoryview]:

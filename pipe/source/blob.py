@@ -1,5 +1,6 @@
 """What a source holds: blobs that can be opened, and the image that they make."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -61,3 +62,31 @@ class Held:
     config: bytes
     blobs: tuple[SourceBlob, ...]
     images: tuple[Image, ...]
+
+
+def in_memory(name: str, media_type: str, data: bytes) -> SourceBlob:
+    """Make a blob of bytes that are there already, to be sent as they are.
+
+    Args:
+        name: For messages.
+        media_type: What the bytes are.
+        data: The bytes.
+
+    Returns:
+        The blob.
+    """
+    descriptor = Descriptor(media_type, f"sha256:{hashlib.sha256(data).hexdigest()}", len(data))
+    return SourceBlob(name, len(data), None, descriptor, lambda: _Memory(data))
+
+
+class _Memory:
+    """Reads bytes that are in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = memoryview(data)
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the buffer as far as there are bytes."""
+        length = min(len(buffer), len(self._rest))
+        buffer[:length], self._rest = self._rest[:length], self._rest[length:]
+        return length

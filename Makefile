@@ -28,7 +28,7 @@ unit: $(python) ## Run the tests that need neither Engine nor registry
 	pytest test/unit
 
 .PHONY: integration
-integration: $(python) tools registry-image ## Test the package with a real Engine and the local registry
+integration: $(python) tools registry-image second-engine ## Test the package with a real Engine and the local registry
 	@# More processes than processors: most tests wait for a registry or an Engine.
 	$(with_engine) pytest --numprocesses 3 --dist loadfile test/integration test/registry/tests
 
@@ -57,6 +57,11 @@ image: ## Build the pipe's image
 .PHONY: tools
 tools:
 	@test/setup/tools
+
+.PHONY: second-engine
+second-engine:
+	@# Of use only where it can be run, in namespaces of its own.
+	@! unshare --mount --net true 2>/dev/null || $(with_engine) test/setup/second-engine >/dev/null
 
 .PHONY: registry-image
 registry-image:

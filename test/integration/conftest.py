@@ -8,8 +8,10 @@ from typing import Any
 import docker
 import pytest
 from integration.images import Images
+from integration.layouts import Layouts
 from integration.registries import WORLD, StartRegistry
 from integration.running import Finished, Run, Running, Start, environment_of
+from integration.second_engine import INSIDE, Kind, RunSecond, Second, pid_of, second_engine
 from registry.client import LocalRegistry, Registry, Tls, build_image, local_registry
 
 
@@ -72,3 +74,61 @@ def run(start: Start) -> Run:
         return start(registry, *inside, **variables).finish()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def second_registry(registry_image: None) -> Iterator[LocalRegistry]:
+    with local_registry(world=WORLD) as running:
+        yield running
+
+
+def _second(kind: Kind, registry: LocalRegistry) -> Iterator[Second]:
+    with (
+        second_engine(kind, network_of=pid_of(registry)) as engine,
+        contextlib.closing(docker.DockerClient(engine.docker_host)) as client,
+    ):
+        yield Second(kind, engine, client, registry, Images(client), Layouts(client))
+
+
+@pytest.fixture(scope="session")
+def running_containerd(second_registry: LocalRegistry) -> Iterator[Second]:
+    yield from _second("containerd", second_registry)
+
+
+@pytest.fixture(scope="session")
+def running_graphdriver(second_registry: LocalRegistry) -> Iterator[Second]:
+    yield from _second("graphdriver", second_registry)
+
+
+@pytest.fixture
+def containerd(running_containerd: Second) -> Iterator[Second]:
+    """Docker Engine 26.1 with the containerd image store, and a registry without faults and with an empty log."""
+    running_containerd.registry.clear()
+    yield running_containerd
+    running_containerd.remove()
+
+
+@pytest.fixture
+def graphdriver(running_graphdriver: Second) -> Iterator[Second]:
+    """Docker Engine 26.1 with a graphdriver, and a registry without faults and with an empty log."""
+    running_graphdriver.registry.clear()
+    yield running_graphdriver
+    running_graphdriver.remove()
+
+
+@pytest.fixture(params=["containerd", "graphdriver"])
+def second(request: pytest.FixtureRequest) -> Second:
+    """Docker Engine 26.1 with each image store."""
+    engine: Second = request.getfixturevalue(request.param)
+    return engine
+
+
+@pytest.fixture
+def run_second(run: Run) -> RunSecond:
+    """Run the pipe inside a second Engine's network."""
+
+    def run_second(second: Second, **variables: str) -> Finished:
+        usual = {"REGISTRY": INSIDE, "DOCKER_HOST": second.engine.docker_host}
+        return run(second.registry, *second.engine.inside, **(usual | variables))
+
+    return run_second

@@ -7,6 +7,12 @@ from registry.client import LocalRegistry, Registry, Tls
 
 WORLD = (Path(__file__).parent / "world.yaml").read_text("utf-8")
 REPOSITORY = "demo-workspace/my-container-app"
+MEDIA_TYPES = (
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+)
 BY_ENGINE = "docker/*"
 """User agents of the Engine."""
 BY_PIPE = "bbc-packages-push-container-image/*"
@@ -24,7 +30,7 @@ def digest_in(registry: Registry, tag: str) -> str | None:
     """Ask the registry itself what a tag names; None where it names nothing."""
     headers = {
         **registry.bearer("reader", f"{REPOSITORY}:pull"),
-        "Accept": "application/vnd.docker.distribution.manifest.v2+json",
+        "Accept": ", ".join(MEDIA_TYPES),
     }
     with registry.session() as session:
         answer = session.head(f"{registry.url}/v2/{REPOSITORY}/manifests/{tag}", headers=headers, timeout=10)

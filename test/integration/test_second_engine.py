@@ -1,0 +1,144 @@
+"""The pipe with Docker Engine 26.1, with the containerd image store and with a graphdriver."""
+
+import pytest
+from integration.images import MB
+from integration.registries import BY_ENGINE, REPOSITORY, digest_in
+from integration.second_engine import INSIDE, RunSecond, Second
+
+pytestmark = [pytest.mark.root]
+TWO = {"linux/amd64": [MB, MB], "linux/arm64": [MB]}
+
+
+def test_fresh_image_arrives(second: Second, run_second: RunSecond) -> None:
+    image = second.images.build(MB, MB)
+    finished = run_second(second, IMAGE_NAME=image.name, TAGS="fresh another")
+    finished.expect(0, "✔ Pushed:", "2 layers", "uploaded")
+    digest = digest_in(second.registry, "fresh")
+    assert finished.references == [f"{INSIDE}/{REPOSITORY}:{tag}@{digest}" for tag in ("fresh", "another")]
+    assert digest_in(second.registry, "another") == digest == finished.result["digest"]
+
+
+def test_unchanged_image_is_known_to_be_there(second: Second, run_second: RunSecond) -> None:
+    image = second.images.build(MB)
+    run_second(second, IMAGE_NAME=image.name, TAGS="twice").expect(0)
+    second.registry.clear()
+    again = run_second(second, IMAGE_NAME=image.name, TAGS="twice")
+    again.expect(0, "holds this very image already", "✔ Already there:")
+    assert again.result["digest"] == digest_in(second.registry, "twice")
+    assert second.registry.requests(user_agent=BY_ENGINE) == []
+
+
+def test_changed_image_sends_only_what_is_new(second: Second, run_second: RunSecond) -> None:
+    first = second.images.build(MB)
+    run_second(second, IMAGE_NAME=first.name, TAGS="changing").expect(0)
+    second.registry.clear()
+    changed = second.images.build(MB, base=first.name)
+    run_second(second, IMAGE_NAME=changed.name, TAGS="changing").expect(0, "already there", "uploaded")
+    assert [
+        entry.received > MB for entry in second.registry.requests(method="P*", path="*/uploads/*", received=2000)
+    ] == [True]
+
+
+def test_tags_of_the_user_are_left_as_found(second: Second, run_second: RunSecond) -> None:
+    mine, pushed = second.images.build(MB), second.images.build(MB)
+    repository = f"{INSIDE}/{REPOSITORY}"
+    second.client.api.tag(mine.id, repository, "moved")
+    run_second(second, IMAGE_NAME=pushed.name, TAGS="moved added").expect(0)
+    assert second.client.images.get(f"{repository}:moved").id == mine.id
+    assert second.client.images.get(pushed.id).tags == [pushed.name]
+
+
+def test_image_without_a_name_is_pushed_by_its_id(second: Second, run_second: RunSecond) -> None:
+    image = second.images.build(MB, named=False)
+    finished = run_second(second, IMAGE_NAME=image.id, TAGS="by-id", PACKAGE_NAME="my-container-app")
+    finished.expect(0, "✔ Pushed:")
+    assert second.client.images.get(image.id).id == image.id
+    assert digest_in(second.registry, "by-id") == finished.result["digest"]
+
+
+def test_layer_above_the_limit_is_not_sent(graphdriver: Second, run_second: RunSecond) -> None:
+    image = graphdriver.images.build(MB, 2 * MB, MB)
+    finished = run_second(graphdriver, IMAGE_NAME=image.name, MAX_LAYER_SIZE="1.5MB")
+    finished.expect(5, "layer 2 (COPY", "MAX_LAYER_SIZE")
+    assert graphdriver.registry.requests(user_agent=BY_ENGINE) == []
+    assert graphdriver.registry.requests(method="P[AU]T*") == []
+
+
+@pytest.mark.parametrize("docker_types", [pytest.param(False, id="OCI"), pytest.param(True, id="Docker")])
+def test_every_platform_and_attestation_of_an_index_arrives(
+    containerd: Second, run_second: RunSecond, docker_types: bool
+) -> None:
+    index = containerd.layouts.load(TWO, attested=not docker_types, docker_types=docker_types)
+    finished = run_second(containerd, IMAGE_NAME=index.name, TAGS="index another")
+    finished.expect(0, "✔ Pushed:")
+    assert finished.result["digest"] == index.digest
+    assert digest_in(containerd.registry, "index") == digest_in(containerd.registry, "another") == index.digest
+    assert [digest_in(containerd.registry, manifest) for manifest in index.manifests] == index.manifests
+    assert containerd.client.images.get(index.name).tags == [index.name]
+
+
+def test_unchanged_index_is_known_to_be_there(containerd: Second, run_second: RunSecond) -> None:
+    index = containerd.layouts.load(TWO, attested=True)
+    run_second(containerd, IMAGE_NAME=index.name, TAGS="index-twice").expect(0)
+    containerd.registry.clear()
+    again = run_second(containerd, IMAGE_NAME=index.name, TAGS="index-twice")
+    again.expect(0, "✔ Already there:")
+    assert again.result["digest"] == index.digest
+    assert containerd.registry.requests(user_agent=BY_ENGINE) == []
+
+
+JSON = {"Content-Type": "application/json"}
+UNAVAILABLE = {"status": 503, "body": '{"errors":[{"code":"UNAVAILABLE","message":"the registry is being mended"}]}'}
+DENIED = {"status": 403, "headers": JSON, "body": '{"errors":[{"code":"DENIED","message":"no writing today"}]}'}
+INVALID = {
+    "status": 400,
+    "headers": JSON,
+    "body": '{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid"}]}',
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "answer"),
+    [
+        pytest.param("POST", "*/blobs/*", DENIED, id="403 on a layer's POST"),
+        pytest.param("PUT", "*/blobs/*", DENIED, id="403 on a layer"),
+        pytest.param("PUT", "*/manifests/*", DENIED, id="403 on the manifest"),
+        pytest.param("PUT", "*/manifests/*", INVALID, id="400 on the manifest"),
+    ],
+)
+def test_refusal_in_the_push_is_not_tried_again(
+    second: Second, run_second: RunSecond, method: str, path: str, answer: dict[str, object]
+) -> None:
+    image = second.images.build(MB)
+    second.registry.fault(user_agent=BY_ENGINE, method=method, path=path, answer=answer)
+    finished = run_second(second, IMAGE_NAME=image.name, TAGS="refused")
+    finished.expect(4)
+    finished.expect_not("Attempt", "✔")
+    assert digest_in(second.registry, "refused") is None
+    assert second.client.images.get(image.id).tags == [image.name]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"method": "P*", "path": "*/blobs/*", "answer": UNAVAILABLE}, id="503 on a layer"),
+        pytest.param({"method": "PUT", "path": "*/manifests/*", "answer": UNAVAILABLE}, id="503 on the manifest"),
+        pytest.param({"method": "PUT", "path": "*/manifests/*", "answer": {"status": 500}}, id="500 on the manifest"),
+        pytest.param({"method": "P*", "path": "*/blobs/*", "cut": "reset", "after": MB // 2}, id="reset"),
+        pytest.param({"method": "POST", "path": "*/blobs/*", "answer": {"status": 429}}, id="429"),
+    ],
+)
+def test_failure_that_passes_is_survived(second: Second, run_second: RunSecond, fault: dict[str, object]) -> None:
+    image = second.images.build(MB)
+    second.registry.fault(user_agent=BY_ENGINE, times=1, **fault)
+    finished = run_second(second, IMAGE_NAME=image.name, TAGS="passed")
+    finished.expect(0, "✔ Pushed:")
+    assert digest_in(second.registry, "passed") == finished.result["digest"]
+
+
+def test_manifest_refused_for_ever_with_500(second: Second, run_second: RunSecond) -> None:
+    image = second.images.build(MB)
+    second.registry.fault(method="PUT", path="*/manifests/*", answer={"status": 500})
+    finished = run_second(second, IMAGE_NAME=image.name, MAX_ATTEMPTS="2", TAGS="never")
+    finished.expect(6, "Attempt 1 of 2 failed", "The registry failed")
+    assert len(second.registry.requests(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE)) >= 2

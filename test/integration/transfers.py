@@ -1,6 +1,7 @@
 """The pipe's transfer of blobs to the local registry, without an Engine and without a process of its own."""
 
 import random
+import secrets
 import time
 from dataclasses import dataclass, field
 
@@ -49,8 +50,10 @@ class Observer:
 
 
 def random_blob(size: int, name: str = "a blob") -> SourceBlob:
-    """Make a stored blob of random bytes."""
-    return in_memory(name, "application/octet-stream", random.Random(size).randbytes(size))
+    """Make a stored blob of random bytes, of a seed that is printed."""
+    seed = secrets.randbits(48)
+    print(f"{name} of {size} bytes from seed {seed}")
+    return in_memory(name, "application/octet-stream", random.Random(seed).randbytes(size))
 
 
 def client(registry: LocalRegistry) -> Registry:

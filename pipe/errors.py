@@ -1,57 +1,7 @@
-"""Every way in which a push can fail, each with its exit code, and how text from outside is shown."""
+"""Every way in which a push can fail, each with its exit code (pure)."""
 
-import re
 import signal
 from typing import ClassVar
-
-_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_TERMINAL_SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-_URL_QUERY = re.compile(r"(://[^\s\"'<>?]{0,1000})\?[^\s\"'<>]+|(?<=[^\s\"'<>])\?[^\s\"'<>?]*=[^\s\"'<>]*")
-_URL_USER = re.compile(r"(?<=://)[^\s/\"']+@")
-
-
-def clean(text: str, *, lines: int = 3, width: int = 300) -> str:
-    """Make text that came from a registry or the Engine fit to be shown in a log.
-
-    Control characters and terminal sequences go, the queries and passwords of URLs (private
-    state such as `_state=…`) are masked, and what is too long is cut.
-
-    Args:
-        text: Any text.
-        lines: The number of lines to keep.
-        width: The number of characters of a line to keep.
-
-    Returns:
-        At most `lines` lines, without surrounding white space.
-    """
-    text = _TERMINAL_SEQUENCES.sub("", text[: 64 * 1024].replace("\r\n", "\n"))
-    text = _URL_USER.sub("***@", _URL_QUERY.sub(r"\1?…", text))
-    kept = [_CONTROL_CHARACTERS.sub("", line).strip() for line in text.splitlines()]
-    kept = [line if len(line) <= width else line[: width - 1] + "…" for line in kept if line]
-    return "\n".join([*kept[:lines], "…"] if len(kept) > lines else kept)
-
-
-def root_cause(error: BaseException) -> str:
-    """Say why an exception came about, in the words of the innermost one that it wraps.
-
-    Args:
-        error: Such as an exception of requests, which wraps those of urllib3, which wrap the system's.
-
-    Returns:
-        One line, fit to be shown.
-    """
-    return clean(str(causes(error)[-1]) or type(error).__name__, lines=1)
-
-
-def causes(error: BaseException) -> list[BaseException]:
-    """List an exception and those that it wraps, the innermost last."""
-    found: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in found:
-        found.append(current)
-        wrapped = [getattr(current, "reason", None), *reversed(current.args), current.__cause__]
-        current = next((inner for inner in wrapped if isinstance(inner, BaseException)), None)
-    return found
 
 
 class PipeError(Exception):
@@ -62,11 +12,15 @@ class PipeError(Exception):
         exit_code: What the process ends with.
         temporary: Whether the same push may succeed a little later.
         retry_after: The seconds that the registry asked to wait, None where it asked nothing.
+        status: The HTTP status that the registry answered, 0 where it is another kind of failure.
+        codes: The codes of the registry's errors, such as `BLOB_UPLOAD_UNKNOWN`.
     """
 
     title: ClassVar[str]
     exit_code: int
     temporary: bool = False
+    status: int = 0
+    codes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -133,10 +87,21 @@ class EngineError(PipeError):
     exit_code = 3
 
 
+class EngineSaveError(EngineError):
+    """Docker Engine cannot stream the image, for which it needs room for one more copy; it may still push it."""
+
+
 class ImageNotFoundError(PipeError):
     """The image is not in the step's Docker Engine."""
 
     title = "The image is not in Docker Engine"
+    exit_code = 3
+
+
+class ContentMismatchError(PipeError):
+    """The bytes of a layer, or of another blob, are not those that the image names."""
+
+    title = "The image's content does not match its digest"
     exit_code = 3
 
 
@@ -203,6 +168,10 @@ class RegistryFailedError(PipeError):
     title = "The registry failed"
     exit_code = 6
     temporary = True
+
+
+class UploadForgottenError(RegistryFailedError):
+    """The registry no longer knows an upload that was under way: its blob has to be sent again from the first byte."""
 
 
 class CertificateError(PipeError):

@@ -8,11 +8,11 @@ from functools import partial
 from types import FrameType
 
 from pipe.about import About
+from pipe.config.settings import Settings
+from pipe.config.variables import secrets
 from pipe.errors import ConfigurationError, PipeError, StoppedError
-from pipe.output import Output, check_result_file
-from pipe.push import Chance, Push
-from pipe.settings import Settings
-from pipe.variables import secrets
+from pipe.output.log import Output, check_result_file
+from pipe.push.run import Chance, Push
 
 UNEXPECTED = 1
 """Exit code of an error that nobody foresaw."""
@@ -108,16 +108,16 @@ class _Run:
         self._output.set_debug(debug=settings.debug)
         check_result_file(settings.result_file)
         # The Docker SDK and requests take most of the start: the log begins before them.
-        from pipe.engine import Engine  # noqa: PLC0415
-        from pipe.registry import Registry  # noqa: PLC0415
-        from pipe.transport import Transport  # noqa: PLC0415
+        from pipe.engine.client import Engine  # noqa: PLC0415
+        from pipe.registry.client import Registry  # noqa: PLC0415
+        from pipe.registry.transport import Transport  # noqa: PLC0415
 
         target = settings.targets[0]
-        transport = Transport(target, f"{about.name}/{about.version}")
+        transport = Transport(target, f"{about.name}/{about.version}", self._output.debug)
         self._push = Push(
             settings,
             Engine(settings.docker),
-            Registry(target, settings.credentials, transport, self._output.info),
+            Registry(target, settings.credentials, transport, self._output),
             self._output,
             Chance(self._stop.clock, self._stop.sleep, random.random),
         )

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, run
+from typing import IO
 
 SOURCE = Path("/usr")
 """Where the files come from: programs, libraries, documents, in what shares a machine has them."""
@@ -28,17 +29,60 @@ def fresh_image(size: int, layers: int) -> Iterator[str]:
     Yields:
         The image's name.
     """
+    with loaded(real_layers(size, layers)) as name:
+        yield name
+
+
+@contextlib.contextmanager
+def relatives(size: int, layers: int, new: int) -> Iterator[tuple[str, str]]:
+    """Load two images of which the second differs from the first in its last layers.
+
+    Args:
+        size: Bytes of files in all of each.
+        layers: How many layers share them.
+        new: How many of the second's are its own.
+
+    Yields:
+        The names of both.
+    """
+    made = list(real_layers(size * (layers + new) // layers, layers + new))
+    with loaded(iter(made[:layers])) as first, loaded(iter(made[: layers - new] + made[layers:])) as second:
+        del made
+        yield first, second
+
+
+@contextlib.contextmanager
+def loaded(layers: Iterator[bytes]) -> Iterator[str]:
+    """Load an image of these layers into the Engine in use, and remove it at the end.
+
+    Yields:
+        The image's name.
+    """
     name = f"bbc-packages-push-bench:{uuid.uuid4().hex}"
-    files = itertools.cycle(_files(size // layers // 10))
-    with (
-        Popen(["docker", "load", "--quiet"], stdin=PIPE, stdout=DEVNULL) as load,
-        tarfile.open(fileobj=load.stdin, mode="w|") as archive,
-    ):
-        contents = {f"{number}.tar": "" for number in range(layers)}
-        for member in contents:
-            layer = _layer(files, size // layers)
-            contents[member] = f"sha256:{hashlib.sha256(layer).hexdigest()}"
-            _add(archive, member, layer)
+    with Popen(["docker", "load", "--quiet"], stdin=PIPE, stdout=DEVNULL) as load:
+        if load.stdin is not None:
+            write_archive(load.stdin, name, layers)
+    if load.returncode:
+        raise RuntimeError(f"docker load ended with {load.returncode}")
+    try:
+        yield name
+    finally:
+        run(["docker", "image", "rm", "--force", name], check=True, capture_output=True)
+
+
+def write_archive(stream: IO[bytes], name: str, layers: Iterator[bytes]) -> None:
+    """Write a docker archive, one layer in memory at a time.
+
+    Args:
+        stream: Takes it.
+        name: The image's.
+        layers: Its layers, plain tar archives.
+    """
+    with tarfile.open(fileobj=stream, mode="w|") as archive:
+        contents: dict[str, str] = {}
+        for number, layer in enumerate(layers):
+            contents[f"{number}.tar"] = f"sha256:{hashlib.sha256(layer).hexdigest()}"
+            _add(archive, f"{number}.tar", layer)
         config = {
             "architecture": "amd64",
             "os": "linux",
@@ -48,12 +92,12 @@ def fresh_image(size: int, layers: int) -> Iterator[str]:
         manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": list(contents)}]
         _add(archive, "config.json", json.dumps(config).encode())
         _add(archive, "manifest.json", json.dumps(manifest).encode())
-    if load.returncode:
-        raise RuntimeError(f"docker load ended with {load.returncode}")
-    try:
-        yield name
-    finally:
-        run(["docker", "image", "rm", "--force", name], check=True, capture_output=True)
+
+
+def real_layers(size: int, layers: int) -> Iterator[bytes]:
+    """Make layers of real files that nobody has seen before."""
+    files = itertools.cycle(_files(size // layers // 10))
+    return (_layer(files, size // layers) for _ in range(layers))
 
 
 def _files(largest: int) -> list[Path]:

@@ -18,7 +18,7 @@ from bench.pushes import REPOSITORY, USER, Place, Run, run
 from integration.private_engine import PrivateEngine, private_engine
 from registry.client import local_registry
 
-from pipe.manifest import MEDIA_TYPES
+from pipe.oci.manifest import MEDIA_TYPES
 
 SMALL = (25_000_000, 3)
 MEDIUM = (250_000_000, 4)
@@ -79,7 +79,7 @@ class Bench:
         """Time how long after `docker run` the pipe's log begins, and a program's output that does nothing else."""
         programs = {START: [self.pipe], EMPTY: ["--entrypoint=python3", self.pipe, "-c", "print()"]}
         runs: dict[str, list[Run]] = {name: [] for name in programs}
-        for _, name in _turns(programs, rounds):
+        for _, name in turns(programs, rounds):
             runs[name].append(_first_line(["docker", "run", "--rm", "--network=host", *programs[name]]))
         return runs
 
@@ -87,14 +87,14 @@ class Bench:
         """Push a small image that each contender pushed before."""
         with fresh_image(*SMALL) as image, local_registry() as registry:
             place = Place(self.engine, registry.host)
-            runs: dict[str, list[Run]] = {name: [] for name in self._pushes}
-            for _, name in _turns(self._pushes, rounds + 1):
-                runs[name].append(self._pushes[name](place, image))
+            runs: dict[str, list[Run]] = {name: [] for name in self.pushes}
+            for _, name in turns(self.pushes, rounds + 1):
+                runs[name].append(self.pushes[name](place, image))
         return {name: values[1:] for name, values in runs.items()}
 
     def fresh(self, rounds: int) -> Runs:
         """Push a large image of real files that nobody has seen before."""
-        return self._fresh(rounds, LARGE, self._pushes)
+        return self.each_fresh(rounds, LARGE, self.pushes)
 
     def ten_tags(self, rounds: int) -> Runs:
         """Push a small image that nobody has seen before, under one tag and under ten."""
@@ -105,27 +105,28 @@ class Bench:
             DOCKER: lambda place, image: place.docker_push(image, *tags[:1]),
             f"ten times {DOCKER}": lambda place, image: place.docker_push(image, *tags),
         }
-        return self._fresh(rounds, SMALL, pushes)
+        return self.each_fresh(rounds, SMALL, pushes)
 
     def no_memory(self, rounds: int) -> Runs:
         """Push an image that the registry has, from an Engine that never saw the registry.
 
         Only `docker push` leaves something in the Engine's memory, so it comes last.
         """
-        runs: dict[str, list[Run]] = {name: [] for name in self._pushes}
+        runs: dict[str, list[Run]] = {name: [] for name in self.pushes}
         with fresh_image(*MEDIUM) as image, local_registry() as registry:
-            for push in self._pushes.values():
+            for push in self.pushes.values():
                 push(Place(self.engine, registry.host), image)
             process = run("docker", "inspect", "--format={{.State.Pid}}", str(registry.container.id)).stdout
             for _ in range(rounds):
-                with self._new_engine(int(process), image) as engine:
+                with self.new_engine(int(process), image) as engine:
                     place = Place(engine.docker_host, "127.0.0.1:5000", engine.inside)
-                    for name in sorted(self._pushes, key=DOCKER.__eq__):
-                        runs[name].append(self._pushes[name](place, image))
+                    for name in sorted(self.pushes, key=DOCKER.__eq__):
+                        runs[name].append(self.pushes[name](place, image))
         return runs
 
     @property
-    def _pushes(self) -> dict[str, Push]:
+    def pushes(self) -> dict[str, Push]:
+        """The contenders; skopeo where it can."""
         pushes: dict[str, Push] = {
             PIPE: lambda place, image: place.pipe(self.pipe, image, "pipe"),
             DOCKER: lambda place, image: place.docker_push(image, "docker"),
@@ -134,10 +135,10 @@ class Bench:
             pushes[SKOPEO] = lambda place, image: place.skopeo_copy(image, "skopeo")
         return pushes
 
-    def _fresh(self, rounds: int, size: tuple[int, int], pushes: Mapping[str, Push]) -> Runs:
+    def each_fresh(self, rounds: int, size: tuple[int, int], pushes: Mapping[str, Push]) -> Runs:
         """Push with a new image in each round, and a new registry for each push."""
         runs: dict[str, list[Run]] = {name: [] for name in pushes}
-        for _, names in itertools.groupby(_turns(pushes, rounds), key=lambda turn: turn[0]):
+        for _, names in itertools.groupby(turns(pushes, rounds), key=lambda turn: turn[0]):
             with fresh_image(*size) as image:
                 for _, name in names:
                     with local_registry() as registry:
@@ -146,7 +147,7 @@ class Bench:
         return runs
 
     @contextlib.contextmanager
-    def _new_engine(self, network_of: int, image: str) -> Iterator[PrivateEngine]:
+    def new_engine(self, network_of: int, image: str) -> Iterator[PrivateEngine]:
         """Run an Engine with nothing but the pipe's image and another one."""
         with tempfile.TemporaryDirectory() as folder, private_engine(Path(folder), network_of=network_of) as engine:
             with subprocess.Popen(["docker", "save", self.pipe, image], stdout=subprocess.PIPE) as save:
@@ -166,7 +167,7 @@ def can_make_engines() -> bool:
     return os.geteuid() == 0 and shutil.which("dockerd") is not None
 
 
-def _turns(names: Mapping[str, object], rounds: int) -> Iterator[tuple[int, str]]:
+def turns(names: Mapping[str, object], rounds: int) -> Iterator[tuple[int, str]]:
     """Give each round's number with each name: of any two, each comes first as often as the other."""
     for number in range(rounds):
         for name in reversed(list(names)) if number % 2 else names:

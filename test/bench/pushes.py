@@ -55,7 +55,7 @@ class Place:
     registry: str
     inside: tuple[str, ...] = ()
 
-    def pipe_options(self, image: str, tags: Sequence[str]) -> list[str]:
+    def pipe_options(self, image: str, tags: Sequence[str], **others: str) -> list[str]:
         """Return the options of `docker run` with which the pipe's container pushes an image."""
         socket = self.engine.removeprefix("unix://")
         reach = [f"--volume={socket}:{SOCKET.removeprefix('unix://')}"]
@@ -69,6 +69,7 @@ class Place:
             "TAGS": " ".join(tags),
             "BITBUCKET_PACKAGES_USERNAME": USER,
             "BITBUCKET_PACKAGES_TOKEN": TOKEN,
+            **others,
         }
         return ["--rm", "--network=host", *reach, *(f"--env={name}={value}" for name, value in variables.items())]
 
@@ -76,9 +77,9 @@ class Place:
         """Run the docker command with this Engine."""
         return run("docker", "--host", self.engine, *arguments)
 
-    def pipe(self, pipe: str, image: str, *tags: str) -> Run:
-        """Push with the pipe's image `pipe`."""
-        options = self.pipe_options(image, tags)
+    def pipe(self, pipe: str, image: str, *tags: str, mounts: Sequence[str] = (), **variables: str) -> Run:
+        """Push with the pipe's image `pipe`, with variables of its own and folders mounted where they are."""
+        options = [*self.pipe_options(image, tags, **variables), *(f"--volume={path}:{path}" for path in mounts)]
         began = time.monotonic()
         done = self.docker("run", *options, "--entrypoint=python3", pipe, "-c", _WATCH)
         seconds = time.monotonic() - began

@@ -54,6 +54,8 @@ class Entry:
     path: str
     user_agent: str
     account: str
+    content_range: str
+    patches: int
     status: int | None
     received: int
     sent: int

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from pipe.config.settings import Credentials
+from pipe.engine.events import Event, Pushed, StreamEnded
 from pipe.errors import EngineUnreachableError, PipeError
-from pipe.events import Event, Pushed, StreamEnded
-from pipe.image import Image
-from pipe.manifest import Manifest
-from pipe.reference import Reference
-from pipe.settings import Credentials
+from pipe.oci.image import Image
+from pipe.oci.manifest import Manifest
+from pipe.oci.reference import Reference
 
 Line = tuple[float, Event]
 """Seconds since the push began, and what the Engine says then."""
@@ -80,6 +80,7 @@ class Told:
     """What people were told."""
 
     lines: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
 
     def info(self, text: str) -> None:
         """Remember what happens."""
@@ -92,6 +93,10 @@ class Told:
     def debug(self, text: str) -> None:
         """Remember what matters only when something is wrong."""
         self.lines.append(f"DEBUG {text}")
+
+    def hide(self, secret: str) -> None:
+        """Remember what no output may show."""
+        self.hidden.append(secret)
 
     def of(self, level: str) -> list[str]:
         """Return what was told at a level."""

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from unit.fakes import Clock, Line, Player, Told
 
-from pipe import events
+from pipe.engine import events
 from pipe.errors import PipeError
-from pipe.image import Image
-from pipe.progress import Progress
-from pipe.reference import Reference
-from pipe.upload import Upload
+from pipe.oci.image import Image
+from pipe.oci.reference import Reference
+from pipe.push.engine_push import Upload
+from pipe.push.progress import Progress
 
 STREAMS = Path(__file__).parents[1] / "streams"
 TARGET = Reference("crg.apkg.io", "acme/app", "1")

@@ -12,11 +12,11 @@ import yaml
 from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped] # it ships no types
 from semversioner import Semversioner  # type: ignore[import-untyped] # it ships no types
 
+from pipe.config.variables import VARIABLES
 from pipe.errors import PipeError, StoppedError
 from pipe.main import UNEXPECTED
-from pipe.reference import Reference
-from pipe.result import LayerResult, LayerStatus, Result, TagResult, TagStatus
-from pipe.variables import VARIABLES
+from pipe.oci.reference import Reference
+from pipe.push.result import LayerResult, LayerStatus, Result, TagResult, TagStatus
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

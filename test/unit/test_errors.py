@@ -12,10 +12,8 @@ from pipe.errors import (
     PipeError,
     RegistryFailedError,
     StoppedError,
-    causes,
-    clean,
-    root_cause,
 )
+from pipe.text import causes, clean, root_cause
 
 
 @pytest.mark.parametrize(

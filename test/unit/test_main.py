@@ -13,8 +13,8 @@ import pytest
 from pipe.about import About
 from pipe.errors import EngineUnreachableError, PipeError, StoppedError
 from pipe.main import main
-from pipe.output import Output
-from pipe.push import Chance, Push
+from pipe.output.log import Output
+from pipe.push.run import Chance, Push
 
 pytestmark = pytest.mark.usefixtures("process")
 

@@ -27,8 +27,9 @@ def create_app(context: Context, backend: Backend) -> web.Application:
     """Return the application that serves the API and the pages."""
     log, faults = RequestLog(), Faults()
     gate = Gate(context, Tokens(context.options.token_lifetime, time.time))
-    registry = Registry(context, backend, gate, Uploads(context))
-    app = web.Application(middlewares=[no_traceback, recorder(log, faults, gate)])
+    uploads = Uploads(context)
+    registry = Registry(context, backend, gate, uploads)
+    app = web.Application(middlewares=[no_traceback, recorder(log, faults, gate, uploads)])
     app[CONTEXT] = context
     app.on_response_prepare.append(finish_headers)
     app.router.add_get(TOKEN_PATH, gate.issue)

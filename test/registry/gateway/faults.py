@@ -39,6 +39,8 @@ class Fault:
     path: str = "*"
     user_agent: str = "*"
     account: str = "*"
+    content_range: str = "*"
+    patches: int = 0
     skip: int = 0
     times: int | None = None
     wait: float = 0.0
@@ -48,6 +50,7 @@ class Fault:
     cut: str | None = None
     hang: bool = False
     replace_headers: Mapping[str, str] = field(default_factory=dict)
+    upload: Mapping[str, Any] = field(default_factory=dict)
     matched: int = 0
     struck: int = 0
     removed: bool = False
@@ -59,6 +62,8 @@ class Fault:
             and fnmatchcase(entry.path, self.path)
             and fnmatchcase(entry.user_agent, self.user_agent)
             and fnmatchcase(entry.account, self.account)
+            and fnmatchcase(entry.content_range, self.content_range)
+            and entry.patches >= self.patches
         )
 
     def due(self) -> bool:
@@ -110,6 +115,8 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "path": (str,),
     "user_agent": (str,),
     "account": (str,),
+    "content_range": (str,),
+    "patches": (int,),
     "skip": (int,),
     "times": (int,),
     "wait": (int, float),
@@ -119,7 +126,9 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "cut": (str,),
     "hang": (bool,),
     "replace_headers": (dict,),
+    "upload": (dict,),
 }
+_UPLOAD_KINDS: Mapping[str, tuple[type, ...]] = {"checked": (bool,), "by_request": (bool,), "least_chunk": (int,)}
 
 
 def read_fault(identifier: int, description: object) -> Fault:
@@ -133,6 +142,7 @@ def read_fault(identifier: int, description: object) -> Fault:
     if "answer" in values:
         values["answer"] = _answer(values["answer"])
     _check_headers(values.get("replace_headers", {}))
+    _checked(values.get("upload", {}), _UPLOAD_KINDS, "an upload")
     fault = Fault(identifier, **values)
     if fault.cut not in (None, *_CUTS):
         raise FaultError(f"cut takes {' or '.join(_CUTS)}, not {fault.cut!r}")
@@ -140,8 +150,8 @@ def read_fault(identifier: int, description: object) -> Fault:
         raise FaultError("bytes_per_second must be above 0")
     if sum((fault.hang, fault.cut is not None, fault.answer is not None)) > 1:
         raise FaultError("a fault has at most one of answer, cut and hang")
-    if not (fault.ends or fault.wait or fault.bytes_per_second or fault.replace_headers):
-        raise FaultError("a fault needs one of answer, cut, hang, wait, bytes_per_second, replace_headers")
+    if not (fault.ends or fault.wait or fault.bytes_per_second or fault.replace_headers or fault.upload):
+        raise FaultError("a fault needs one of answer, cut, hang, wait, bytes_per_second, replace_headers, upload")
     return fault
 
 

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from registry.gateway.callers import Gate
     from registry.gateway.faults import Faults
     from registry.gateway.request_log import RequestLog
+    from registry.gateway.uploads import Uploads
 
 # The tests' own controls: never struck, never logged.
 CONTROLS = ("/api/faults", "/api/requests")
 _LOGGER = logging.getLogger(__name__)
 
 
-def recorder(log: RequestLog, faults: Faults, gate: Gate) -> Middleware:
+def recorder(log: RequestLog, faults: Faults, gate: Gate, uploads: Uploads) -> Middleware:
     """Return the middleware that logs each request and applies the fault that strikes it."""
 
     @web.middleware
@@ -39,6 +40,8 @@ def recorder(log: RequestLog, faults: Faults, gate: Gate) -> Middleware:
             request.path,
             request.headers.get("User-Agent", ""),
             caller.account.name if caller else "",
+            request.headers.get("Content-Range", ""),
+            uploads.patches(request.path),
         )
         log.add(entry)
         fault = faults.strike(entry)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from registry.gateway.upload import Traits
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -30,6 +32,7 @@ class Options:
     max_layer: int
     upload_timeout: float
     cut_on_timeout: bool
+    traits: Traits
     token_lifetime: float
     visible_delay: float
     lease: float
@@ -63,12 +66,15 @@ def read_options(environment: Mapping[str, str]) -> Options:
     def duration(name: str, default: str) -> float:
         return _duration(name, value(name, default))
 
+    def choice(name: str, *choices: str) -> str:
+        text = value(name, choices[0])
+        if text not in choices:
+            raise OptionError(f"{name} takes {' or '.join(choices)}")
+        return text
+
     host, _, port = value("REGISTRY_LISTEN", "127.0.0.1:5000").rpartition(":")
     if not host or not port.isdecimal():
         raise OptionError("REGISTRY_LISTEN takes an address and a port, like 127.0.0.1:5000")
-    on_timeout = value("REGISTRY_ON_UPLOAD_TIMEOUT", "504")
-    if on_timeout not in ("504", "cut"):
-        raise OptionError("REGISTRY_ON_UPLOAD_TIMEOUT takes 504 or cut")
     tls_cert, tls_key = path("REGISTRY_TLS_CERT"), path("REGISTRY_TLS_KEY")
     if (tls_cert is None) != (tls_key is None):
         raise OptionError("REGISTRY_TLS_CERT and REGISTRY_TLS_KEY need each other")
@@ -79,7 +85,12 @@ def read_options(environment: Mapping[str, str]) -> Options:
         port=int(port),
         max_layer=_size("REGISTRY_MAX_LAYER", value("REGISTRY_MAX_LAYER", "32GB")),
         upload_timeout=duration("REGISTRY_UPLOAD_TIMEOUT", "7m"),
-        cut_on_timeout=on_timeout == "cut",
+        cut_on_timeout=choice("REGISTRY_ON_UPLOAD_TIMEOUT", "504", "cut") == "cut",
+        traits=Traits(
+            checked=choice("REGISTRY_CHUNKS", "checked", "2.8") == "checked",
+            by_request=choice("REGISTRY_UPLOAD_TIMEOUT_OF", "upload", "request") == "request",
+            least_chunk=_size("REGISTRY_CHUNK_MIN", value("REGISTRY_CHUNK_MIN", "0")),
+        ),
         token_lifetime=duration("REGISTRY_TOKEN_LIFETIME", "5m"),
         visible_delay=duration("REGISTRY_VISIBLE_DELAY", "0"),
         lease=duration("REGISTRY_LEASE", "2m"),

@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 from registry.gateway.body import RequestBody
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from registry.gateway.backend import Backend
     from registry.gateway.exchange import Exchange
@@ -31,7 +31,8 @@ _HOP_BY_HOP = frozenset(
         "expect",
     }
 )
-_NOT_FORWARDED = _HOP_BY_HOP | {"authorization", "content-length", "cookie"}
+# The gateway checks the range of a chunk itself; a later Distribution would check it against a length.
+_NOT_FORWARDED = _HOP_BY_HOP | {"authorization", "content-length", "content-range", "cookie"}
 
 
 class Relay:
@@ -41,14 +42,16 @@ class Relay:
         """Forward to `backend`."""
         self._backend = backend
         self._request = request
-        self._exchange = exchange
+        self.exchange = exchange
 
-    def body(self, room: int, deadline: float | None = None) -> RequestBody:
+    def body(self, room: int, deadline: float | None = None, *, keep: bool = False) -> RequestBody:
         """Return the request's body, to be read up to `room` bytes and until `deadline`."""
-        return RequestBody(self._request, self._exchange, room, deadline)
+        return RequestBody(self._request, self.exchange, room, deadline, keep=keep)
 
     @contextlib.asynccontextmanager
-    async def ask(self, target: str, body: RequestBody | bytes | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def ask(
+        self, target: str, body: RequestBody | bytes | None = None, method: str | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send the request on to path and query `target` and give the answer, not yet read.
 
         Raises:
@@ -65,15 +68,17 @@ class Relay:
             (name, value) for name, value in self._request.headers.items() if name.lower() not in _NOT_FORWARDED
         )
         try:
-            async with self._backend.request(self._request.method, target, headers, content) as answer:
+            async with self._backend.request(method or self._request.method, target, headers, content) as answer:
                 yield answer
         except aiohttp.ClientError:
             if isinstance(body, RequestBody) and body.struck:
                 raise body.struck from None
             raise
 
-    async def answer(self, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-        """Pass Distribution's answer on to the client.
+    async def answer(
+        self, answer: aiohttp.ClientResponse, headers: Mapping[str, str] | None = None
+    ) -> web.StreamResponse:
+        """Pass Distribution's answer on to the client, with `headers` added.
 
         Raises:
             Struck: a fault ended the request.
@@ -86,9 +91,10 @@ class Relay:
                 (name, value) for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP
             ),
         )
+        response.headers.update(headers or {})
         await response.prepare(self._request)
         async for chunk in answer.content.iter_any():
-            async for part in self._exchange.send(chunk):
+            async for part in self.exchange.send(chunk):
                 await response.write(part)
         await response.write_eof()
         return response

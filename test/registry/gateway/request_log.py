@@ -14,17 +14,22 @@ if TYPE_CHECKING:
 
 _KEPT = 10_000
 # What requests can be selected by, each as a glob.
-CONDITIONS = frozenset({"method", "path", "user_agent", "account", "status", "state"})
+CONDITIONS = frozenset({"method", "path", "user_agent", "account", "status", "state", "content_range"})
 
 
 @dataclass(slots=True)
 class Entry:
-    """One request. Times in seconds, sizes in bytes; `state` is open, done or cut."""
+    """One request. Times in seconds, sizes in bytes; `state` is open, done or cut.
+
+    `patches` says how many PATCHes of the same upload were acknowledged before it came.
+    """
 
     method: str
     path: str
     user_agent: str
     account: str
+    content_range: str = ""
+    patches: int = 0
     status: int | None = None
     received: int = 0
     sent: int = 0

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from registry.gateway.body import Ended
+from registry.gateway.chunks import Chunks
 from registry.gateway.errors import oci_error
 from registry.gateway.exchange import cut
 from registry.gateway.layout import repositories_folder, upload_folder
+from registry.gateway.ranges import size_in
+from registry.gateway.upload import Traits, Upload
 
 if TYPE_CHECKING:
     import aiohttp
@@ -24,94 +27,120 @@ if TYPE_CHECKING:
     from registry.gateway.targets import Target
 
 _REMEMBERED = 1000
-
-
-@dataclass(slots=True)
-class Upload:
-    """An open upload; `deadline` is a time of the event loop."""
-
-    repository: str
-    identifier: str
-    deadline: float
-    timer: asyncio.TimerHandle | None = None
-    received: int = 0
-    busy: int = 0
-    overdue: bool = False
+# So long an upload may lie untouched where only its requests are timed.
+_LONGEST_SILENCE = 3600.0
 
 
 class Uploads:
-    """All open uploads. The time of one runs from its POST on."""
+    """All open uploads. The time of one runs from its POST on, unless its requests are timed."""
 
     def __init__(self, context: Context) -> None:
         """Begin with none: what an earlier run left open cannot go on, so it is removed."""
         self._context = context
+        self._chunks = Chunks(context.options.max_layer)
         self._open: dict[str, Upload] = {}
         self._ended: OrderedDict[str, Ended] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         for folder in repositories_folder(context.storage).glob("*/*/_uploads"):
             shutil.rmtree(folder)
 
+    def patches(self, path: str) -> int:
+        """Return how many PATCHes of the upload at a path were acknowledged; 0 for any other path."""
+        upload = self._open.get(path.rpartition("/")[2])
+        return upload.patches if upload else 0
+
     async def start(self, request: web.Request, relay: Relay, repository: str, query: str) -> web.StreamResponse:
         """Forward a POST that opens an upload or, where `query` asks for it, mounts a blob."""
-        deadline = asyncio.get_running_loop().time() + self._context.options.upload_timeout
+        deadline = self._time_out()
         body = relay.body(self._context.options.max_layer, deadline)
         if body.ended is not None:
             return self._refusal(request, body.ended)
         async with relay.ask(f"/v2/{repository}/blobs/uploads/{query}", body) as answer:
-            upload = self._remember(repository, answer, deadline)
+            upload = self._remember(repository, answer, deadline, self._traits(relay))
             if body.ended is None:
-                return await relay.answer(answer)
+                least = upload.traits.least_chunk if upload else 0
+                return await relay.answer(answer, {"OCI-Chunk-Min-Length": str(least)} if least else None)
         if upload is not None:
             await self._end(upload, body.ended)
         return self._refusal(request, body.ended)
 
     async def go_on(self, request: web.Request, relay: Relay, target: Target) -> web.StreamResponse:
-        """Forward a request to an open upload."""
+        """Serve a request to an open upload."""
         if target.reference in self._ended:
             return self._refusal(request, self._ended[target.reference])
         upload = self._open.get(target.reference)
         if upload is None or upload.repository != target.repository:
             return oci_error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
-        body = relay.body(self._context.options.max_layer - upload.received, upload.deadline)
-        if body.ended is None:
-            response = await self._forward(request, relay, target, upload, body)
-            if response is not None:
-                return response
-        ended = body.ended or Ended.TOO_LATE
-        await self._end(upload, ended)
-        return self._refusal(request, ended)
+        if upload.traits.by_request:
+            self._time(upload, self._time_out())
+        served = await self._served(request, relay, target, upload)
+        if not isinstance(served, Ended):
+            return served
+        await self._end(upload, served)
+        return self._refusal(request, served)
+
+    async def _served(
+        self, request: web.Request, relay: Relay, target: Target, upload: Upload
+    ) -> web.StreamResponse | Ended:
+        """Serve a request, or tell which limit ends its upload, once Distribution has let go of it."""
+        upload.busy += 1
+        try:
+            if self._chunks.serve(request, upload):
+                return await self._chunks.go_on(request, relay, upload)
+            return await self._forward(request, relay, target, upload)
+        finally:
+            upload.busy -= 1
+            if upload.closed:
+                self._forget(upload)
+            elif not upload.busy and upload.overdue:
+                self._expire(upload)
+            elif not upload.busy and upload.traits.by_request:
+                self._time(upload, self._time_out(_LONGEST_SILENCE))
 
     async def _forward(
-        self,
-        request: web.Request,
-        relay: Relay,
-        target: Target,
-        upload: Upload,
-        body: RequestBody,
-    ) -> web.StreamResponse | None:
-        """Pass a request on; None if a limit ended it, once Distribution has let go of it."""
-        upload.busy += 1
+        self, request: web.Request, relay: Relay, target: Target, upload: Upload
+    ) -> web.StreamResponse | Ended:
+        """Pass a request on as it is."""
+        body = relay.body(self._context.options.max_layer - upload.size, upload.deadline)
+        if body.ended is not None:
+            return body.ended
         try:
             async with relay.ask(f"{target.path}?{request.rel_url.raw_query_string}", body) as answer:
                 if body.ended is not None:
-                    return None
-                upload.received += body.size
-                if answer.status == HTTPStatus.CREATED:
-                    self._forget(upload)
+                    return body.ended
+                _note(upload, request, body, answer)
                 return await relay.answer(answer)
-        finally:
-            upload.busy -= 1
-            if not upload.busy and upload.overdue:
-                self._expire(upload)
+        except BaseException:
+            upload.lost = upload.lost or request.method != "GET"
+            raise
 
-    def _remember(self, repository: str, answer: aiohttp.ClientResponse, deadline: float) -> Upload | None:
+    def _traits(self, relay: Relay) -> Traits:
+        """Return how the upload of a POST behaves: as the options say, unless a fault changes that."""
+        fault = relay.exchange.fault
+        traits = self._context.options.traits
+        return replace(traits, **fault.upload) if fault else traits
+
+    def _time_out(self, least: float = 0.0) -> float:
+        return asyncio.get_running_loop().time() + max(self._context.options.upload_timeout, least)
+
+    def _remember(
+        self, repository: str, answer: aiohttp.ClientResponse, deadline: float, traits: Traits
+    ) -> Upload | None:
         if answer.status != HTTPStatus.ACCEPTED:
             return None
-        upload = Upload(repository, answer.headers["Docker-Upload-UUID"], deadline)
-        self._open[upload.identifier] = upload
+        identifier, location = answer.headers["Docker-Upload-UUID"], answer.headers["Location"]
+        upload = Upload(repository, identifier, location, traits, deadline)
+        self._open[identifier] = upload
         self._context.pushes.upload_opened(repository)
-        upload.timer = asyncio.get_running_loop().call_at(deadline, self._expire, upload)
+        self._time(upload, deadline)
         return upload
+
+    def _time(self, upload: Upload, deadline: float) -> None:
+        """Have an upload end at a time."""
+        upload.deadline = deadline
+        if upload.timer is not None:
+            upload.timer.cancel()
+        upload.timer = asyncio.get_running_loop().call_at(deadline, self._expire, upload)
 
     def _forget(self, upload: Upload) -> None:
         """Take an upload off the list of open ones, once."""
@@ -156,3 +185,15 @@ class Uploads:
             if options.cut_on_timeout:
                 cut(request, reset=True)
         return response
+
+
+def _note(upload: Upload, request: web.Request, body: RequestBody, answer: aiohttp.ClientResponse) -> None:
+    """Keep what Distribution says of an upload after a request: only what it stored counts."""
+    if answer.status == HTTPStatus.ACCEPTED:
+        upload.size = size_in(answer.headers.get("Range", ""), upload.size + min(body.size, 1))
+        upload.location = answer.headers["Location"]
+        upload.patches += request.method == "PATCH"
+    elif answer.status == HTTPStatus.CREATED:
+        upload.closed = True
+    elif request.method in ("PATCH", "PUT"):
+        upload.lost = True

@@ -1,0 +1,66 @@
+"""What the Engine says of an image, and which Dockerfile instruction made which layer (pure)."""
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+
+from pipe.oci.history import BUILDKIT, instruction
+from pipe.oci.image import Image, Layer
+
+EMPTY_LAYER = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+"""The diffID of a layer with no files: the SHA-256 of an empty tar archive (1024 zero bytes)."""
+
+_METADATA = re.compile(
+    r"ARG|CMD|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|SHELL|STOPSIGNAL|USER|VOLUME"
+)
+
+
+def image_from(inspected: Mapping[str, object], history: Sequence[Mapping[str, object]]) -> Image:
+    """Bring together what the Engine says in two places.
+
+    Args:
+        inspected: `GET /images/{name}/json`.
+        history: `GET /images/{name}/history`, newest first.
+
+    Returns:
+        The image. Sizes and instructions are there as far as the match is certain.
+    """
+    root = inspected.get("RootFS")
+    diff_ids = [str(d) for d in (root.get("Layers") or [])] if isinstance(root, dict) else []
+    size = _integer(inspected.get("Size"))
+    entries = [(str(e.get("CreatedBy") or ""), _integer(e.get("Size"))) for e in reversed(history)]
+    sizes_known = sum(entry_size for _, entry_size in entries) == size
+    matched = _match(diff_ids, entries) if sizes_known else []
+    layers = tuple(
+        Layer(number, diff_id, *(entry or (None, None)))
+        for number, (diff_id, entry) in enumerate(zip_longest(diff_ids, matched), start=1)
+    )
+    return Image(str(inspected.get("Id") or ""), size, layers)
+
+
+def _match(diff_ids: list[str], entries: list[tuple[str, int]]) -> list[tuple[int, str | None]]:
+    """Pair layers with history entries from the base up, until a pair is not certain.
+
+    An entry with bytes made a layer, one of a metadata instruction did not. Another one without
+    bytes (`WORKDIR`, `RUN rm …`, `RUN true`) may have made a layer or not; it surely did where all such
+    entries are needed to make up the number of layers, or where BuildKit says so and nothing was squashed.
+    """
+    candidates = [(text, size) for text, size in entries if size > 0 or not _METADATA.fullmatch(_verb(text))]
+    everyone = len(candidates) == len(diff_ids)
+    squashed = sum(size > 0 or text.endswith(BUILDKIT) for text, size in candidates) > len(diff_ids)
+    matched: list[tuple[int, str | None]] = []
+    for diff_id, (text, size) in zip(diff_ids, candidates, strict=False):
+        certain = everyone or size > 0 or (text.endswith(BUILDKIT) and not squashed)
+        if not certain or (diff_id == EMPTY_LAYER and size > 0):
+            break
+        matched.append((size, instruction(text) or None))
+    return matched
+
+
+def _integer(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _verb(created_by: str) -> str:
+    words = instruction(created_by, mask=False).split(maxsplit=1)
+    return words[0].upper() if words else ""

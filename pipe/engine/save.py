@@ -1,0 +1,83 @@
+"""An image as the Engine streams it: `GET /images/{name}/get`, what `docker save` asks for."""
+
+from http.client import HTTPException
+from typing import Any
+from urllib.parse import quote
+
+import requests
+from docker import APIClient
+from docker.errors import DockerException
+from urllib3.exceptions import HTTPError
+
+from pipe.errors import EngineSaveError
+from pipe.text import clean, root_cause
+
+_NO_ROOM = ("no space left on device", "disk quota exceeded")
+
+
+class SaveStream:
+    """The bytes of an image, a tar archive; opened with the first read."""
+
+    def __init__(self, api: APIClient, name: str) -> None:
+        """Prepare; nothing is asked yet.
+
+        Args:
+            api: Without a time limit: an Engine with graphdrivers stages all of the image before it answers.
+            name: Any name that the Engine knows.
+        """
+        self._api = api
+        self._name = name
+        self._response: requests.Response | None = None
+        self._body: Any = None
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the buffer as far as there are bytes.
+
+        Args:
+            buffer: Takes the bytes.
+
+        Returns:
+            The number of bytes; 0 only at the end.
+
+        Raises:
+            EngineSaveError: The Engine cannot stream the image, or broke off.
+        """
+        try:
+            body = self._body or self._open()
+            length: int = body.readinto(buffer)
+        except (DockerException, requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
+            raise EngineSaveError(
+                f"Docker Engine broke off streaming the image ({root_cause(error)}).",
+                fix="Run the step again; if it lasts, look at the Engine's own log.",
+                temporary=True,
+            ) from error
+        return length
+
+    def _open(self) -> Any:  # noqa: ANN401
+        url = f"{self._api.base_url}/v{self._api.api_version}/images/{quote(self._name, safe='')}/get"
+        response = self._response = self._api.get(url, stream=True)
+        if response.status_code != requests.codes.ok:
+            message = clean(_message(response))
+            room = any(words in message for words in _NO_ROOM)
+            raise EngineSaveError(
+                f"Docker Engine cannot stream the image: {message}",
+                fix="Free disk space for the docker service: it stages one more copy of the image."
+                if room
+                else "Look at the Engine's own log.",
+            )
+        # The bytes of the body without urllib3's buffers, which would copy each of them twice more.
+        self._body = getattr(response.raw, "_original_response", None) or response.raw
+        return self._body
+
+    def close(self) -> None:
+        """End the connection, upon which the Engine ends the stream."""
+        if self._response is not None:
+            self._response.close()
+        self._api.close()
+
+
+def _message(response: requests.Response) -> str:
+    try:
+        return str(response.json()["message"])
+    except (ValueError, LookupError, TypeError):
+        return f"HTTP {response.status_code}"

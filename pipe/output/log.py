@@ -1,0 +1,205 @@
+"""The only writer: log on stderr, references on stdout, result file, the step's variables."""
+
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TextIO
+
+from colorlog import ColoredFormatter
+
+from pipe.errors import ConfigurationError, PipeError, StoppedError
+from pipe.output.redaction import Redaction
+from pipe.push.result import Result, TagResult, TagStatus, table
+
+_SUCCESS = 25
+_FAILURE = 45
+_COLOURS = {"DEBUG": "white", "INFO": "blue", "SUCCESS": "green", "WARNING": "yellow", "ERROR": "red", "FAILURE": "red"}
+_MARKS = {"SUCCESS": "✔ ", "FAILURE": "✖ "}
+
+
+class _Formatter(ColoredFormatter):
+    """Colours a line and hides secrets in it, also in a traceback."""
+
+    def __init__(self, redaction: Redaction, *, colour: bool) -> None:
+        super().__init__(
+            "%(log_color)s%(mark)s%(message)s%(reset)s", log_colors=_COLOURS, no_color=not colour, force_color=colour
+        )
+        self._redaction = redaction
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without secrets."""
+        record.mark = _MARKS.get(record.levelname, f"{record.levelname}: ")
+        return self._redaction(super().format(record))
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes a line, and lets a signal that comes meanwhile end the program."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Pass on a signal's exception, which logging would take for a failure to write."""
+        error = sys.exc_info()[1]
+        if isinstance(error, StoppedError):
+            raise error
+        super().handleError(record)
+
+
+class Output:
+    """What people and programs get to see."""
+
+    def __init__(
+        self,
+        secrets: Iterable[str],
+        *,
+        debug: bool = False,
+        colour: bool = True,
+        log: TextIO | None = None,
+        out: TextIO | None = None,
+    ) -> None:
+        """Open the log.
+
+        Args:
+            secrets: What must not appear anywhere.
+            debug: Whether to show what matters only when something is wrong.
+            colour: Whether to colour the log; Bitbucket's shows colours without a terminal.
+            log: Where the log goes, by default standard error.
+            out: Where references go, by default standard output.
+        """
+        self._redaction = Redaction(secrets)
+        self._out = out or sys.stdout
+        for level, name in ((_SUCCESS, "SUCCESS"), (_FAILURE, "FAILURE")):
+            logging.addLevelName(level, name)
+        handler = _Handler(log or sys.stderr)
+        handler.setFormatter(_Formatter(self._redaction, colour=colour))
+        # Libraries warn through the same handler, so that nothing passes by the redaction; their debug
+        # output stays off, since it shows headers.
+        logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+        logging.captureWarnings(capture=True)
+        self._log = logging.getLogger("pipe")
+        self.set_debug(debug=debug)
+
+    def hide(self, secret: str) -> None:
+        """Hide a secret that was not known at the start, such as a bearer token."""
+        self._redaction.add(secret)
+
+    def set_debug(self, *, debug: bool) -> None:
+        """Show, or do not show, what matters only when something is wrong."""
+        self._log.setLevel(logging.DEBUG if debug else logging.INFO)
+
+    def debug(self, text: str) -> None:
+        """Tell what matters only when something is wrong."""
+        self._log.debug(text)
+
+    def info(self, text: str) -> None:
+        """Tell what happens."""
+        self._log.info(text)
+
+    def warning(self, text: str) -> None:
+        """Tell what people should know."""
+        self._log.warning(text)
+
+    def failure(self, error: PipeError) -> None:
+        """Tell what went wrong, why, and what to do."""
+        self._log.log(_FAILURE, str(error))
+
+    def unexpected(self, error: Exception) -> None:
+        """Tell of an exception that nobody foresaw, with its traceback."""
+        self._log.log(_FAILURE, "An unexpected error; please report it with this traceback.", exc_info=error)
+
+    def line(self, text: str) -> None:
+        """Write a line for programs to read."""
+        self._out.write(f"{self._redaction(text)}\n")
+        self._out.flush()
+
+    def finish(self, result: Result, result_file: Path | None, variables_file: Path | None) -> None:
+        """Tell and write what came out of it, also of a run that failed.
+
+        Args:
+            result: What was pushed.
+            result_file: Where to write it as JSON, None for nowhere.
+            variables_file: Where the step reads its output variables, None for nowhere.
+        """
+        for text in table(result.layers):
+            self.info(text)
+        for tag in result.tags:
+            if tag.reference is None:
+                self._tell_missing(tag, alone=len(result.tags) == 1)
+                continue
+            self.line(tag.reference)
+            if tag.verified:
+                self._log.log(_SUCCESS, f"{tag.status.capitalize()}: {tag.reference}")
+            else:
+                self.warning(f"Pushed by the Engine, but not verified: {tag.reference}")
+        self.debug(json.dumps(result.as_json()))
+        if result_file is not None:
+            self._write_result(result, result_file)
+        if variables_file is not None and result.digest is not None:
+            self._write_variables(result, variables_file)
+
+    def _tell_missing(self, tag: TagResult, *, alone: bool) -> None:
+        if tag.status is TagStatus.WOULD_PUSH:
+            self.info(f"Would push: {tag.target}")
+        elif not alone:
+            self._log.log(_FAILURE, f"{tag.status.capitalize()}: {tag.target}")
+
+    def _write_result(self, result: Result, path: Path) -> None:
+        """Write all of the file or nothing of it."""
+        text = json.dumps(self._redacted(result.as_json()), indent=2, ensure_ascii=False)
+        try:
+            with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as folder:
+                file = Path(folder, "result")
+                file.write_text(f"{text}\n", "utf-8")
+                file.replace(path)
+        except OSError as error:
+            self.warning(f"RESULT_FILE {path} could not be written: {error.strerror}.")
+            return
+        self.debug(f"The result is in {path}.")
+
+    def _redacted(self, value: object) -> object:
+        if isinstance(value, str):
+            return self._redaction(value)
+        if isinstance(value, dict):
+            return {key: self._redacted(item) for key, item in value.items()}
+        return [self._redacted(item) for item in value] if isinstance(value, list) else value
+
+    def _write_variables(self, result: Result, path: Path) -> None:
+        """Hand the digest to the step's later commands; no push fails for it."""
+        first = next(tag for tag in result.tags if tag.arrived)
+        reference = first.target.with_tag("").with_digest(first.digest or "")
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"IMAGE_REFERENCE={reference}\nIMAGE_DIGEST={first.digest}\n")
+        except OSError as error:
+            self.warning(f"The step's output variables could not be written to {path}: {error.strerror}.")
+            return
+        self.info("Set the step's output variables IMAGE_REFERENCE and IMAGE_DIGEST.")
+
+
+def check_result_file(path: Path | None) -> None:
+    """Make sure that the result can be written, before anything is uploaded.
+
+    Args:
+        path: The file, None for none.
+
+    Raises:
+        ConfigurationError: It cannot.
+    """
+    if path is None:
+        return
+    problem = ""
+    try:
+        if path.exists() and not path.is_file():
+            problem = "it is not a file"
+        elif not path.parent.is_dir():
+            problem = f"there is no folder {path.parent}"
+        elif path.exists() and not os.access(path, os.W_OK):
+            problem = "it may not be written"
+        else:
+            tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        problem = f"nothing can be written there: {error.strerror}"
+    if problem:
+        raise ConfigurationError([f"RESULT_FILE is '{path}': {problem}."])

@@ -1,0 +1,1 @@
+"""The use case: check, push by the Engine, verify, within the limits of the registry."""

@@ -1,0 +1,90 @@
+"""What the registry has already: the layers of its own manifests, by their diffIDs.
+
+A manifest lists the digests of its layers, its config their diffIDs, in the same order. It is safe to
+believe that: every client that pulls compares the unpacked layer with the diffID in the config of the
+image that it pulls, so a wrong pair, by mistake or by malice, fails the pull and cannot change the image.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from pipe.errors import PipeError
+from pipe.oci.descriptor import Descriptor
+from pipe.oci.manifest import DOCKER_LAYER, OCI_LAYER, Manifest
+from pipe.oci.reference import is_digest
+
+MANIFESTS = 10
+"""Manifests that are read at most: each costs two requests."""
+CONFIG_SIZE = 4 * 1024 * 1024
+"""Bytes of a config that are read; the same as of a manifest."""
+_GZIP = frozenset((DOCKER_LAYER, OCI_LAYER))
+
+
+class Registry(Protocol):
+    """What reuse asks of the registry."""
+
+    def manifest(self, reference: str) -> Manifest | None:
+        """Read a manifest."""
+
+    def read_blob(self, digest: str, maximum: int) -> bytes | None:
+        """Read a small blob, None where it is not to be had."""
+
+
+def known_layers(
+    registry: Registry, tags: Iterable[str], wanted: frozenset[str], tell: Callable[[str], None]
+) -> dict[str, Descriptor]:
+    """Find layers that the registry has.
+
+    Args:
+        registry: Is asked for manifests and configs.
+        tags: Where to look, the likeliest first.
+        wanted: The diffIDs that are of use; reading ends once all are found.
+        tell: Is told what could not be read.
+
+    Returns:
+        Descriptors of gzipped layers, by diffID.
+    """
+    found: dict[str, Descriptor] = {}
+    waiting, seen = list(dict.fromkeys(tags)), set[str]()
+    for _ in range(MANIFESTS):
+        if not waiting or wanted <= found.keys():
+            break
+        reference = waiting.pop(0)
+        try:
+            manifest = registry.manifest(reference)
+            if manifest is None or manifest.digest in seen:
+                continue
+            seen.add(manifest.digest)
+            waiting[:0] = [digest for digest in manifest.images if digest not in seen]
+            config = registry.read_blob(manifest.config, CONFIG_SIZE) if manifest.config else None
+        except PipeError as error:
+            tell(f"No layers to reuse from {reference}. {error.summary}")
+            continue
+        for diff_id, layer in pairs(manifest, config or b""):
+            if diff_id in wanted:
+                found.setdefault(diff_id, layer)
+    return found
+
+
+def pairs(manifest: Manifest, config: bytes) -> list[tuple[str, Descriptor]]:
+    """Pair the diffIDs of a config with the layers of its manifest.
+
+    Args:
+        manifest: An image's.
+        config: The bytes that its config's digest names.
+
+    Returns:
+        A pair for each layer that is gzipped and in the registry itself; none where the two do not fit together.
+    """
+    try:
+        diff_ids = json.loads(config)["rootfs"]["diff_ids"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return []
+    if not isinstance(diff_ids, list) or len(diff_ids) != len(manifest.layers):
+        return []
+    return [
+        (diff_id, Descriptor(DOCKER_LAYER, layer.digest, layer.size))
+        for diff_id, layer in zip(diff_ids, manifest.layers, strict=True)
+        if isinstance(diff_id, str) and is_digest(diff_id) and layer.media_type in _GZIP and not layer.urls
+    ]

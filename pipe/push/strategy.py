@@ -1,0 +1,127 @@
+"""Who pushes: whether the pipe's own upload is worth ending the Engine's push for (pure).
+
+An Engine compresses one layer on one core, and forgets with its step what the registry has. The pipe
+compresses faster and knows what is there, but has the Engine stage a copy of the whole image first.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipe.units import format_duration
+
+GO_GZIP = 25e6
+"""Unpacked bytes a second and core of an Engine built with Go before 1.27: 20 to 25 MB measured with
+Engine 20.10 (Go 1.19) and 26.1 (Go 1.24)."""
+GO_GZIP_FAST = 130e6
+"""The same since Go 1.27: 1.42 GB in 10.8 s measured with Engine 28.5."""
+FAST_GO = (1, 27)
+ENGINE_UPLOADS = 5
+"""Layers that an Engine pushes at once; source: moby, `distribution/config.go`, `max-concurrent-uploads`."""
+STAGING = 130e6
+"""Bytes a second at which an Engine stages an image for `GET /images/{name}/get`: 130 to 310 MB measured."""
+COMPRESSING = 300e6
+"""Unpacked bytes a second that the pipe reads, compresses and sends: 300 to 450 MB measured on two
+cores that Engine and registry use, too."""
+WORTH = 1.5
+"""Times as fast as the Engine that the pipe has to promise before its push is ended."""
+WORTH_SECONDS = 3.0
+"""Seconds that ending the Engine's push has to save."""
+_GO_VERSION = re.compile(r"go([0-9]{1,3})\.([0-9]{1,3})")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineKind:
+    """What of an Engine decides how fast it pushes.
+
+    Attributes:
+        go_version: What it was built with, such as `go1.24.4`; "" where it does not say.
+        cpus: Its processors, 0 where it does not say.
+        containerd: Whether it keeps images in a containerd store, compressed as they will be sent.
+    """
+
+    go_version: str = ""
+    cpus: int = 0
+    containerd: bool = False
+
+    @property
+    def rate(self) -> float:
+        """Unpacked bytes that it compresses a second on one core."""
+        match = _GO_VERSION.match(self.go_version)
+        fast = match is not None and (int(match[1]), int(match[2])) >= FAST_GO
+        return GO_GZIP_FAST if fast else GO_GZIP
+
+
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """A layer that the Engine sends now, or is going to.
+
+    Attributes:
+        label: The layer as people know it.
+        size: Unpacked bytes.
+        known: Whether the registry has it, so that the pipe would not send it.
+    """
+
+    label: str
+    size: int
+    known: bool = False
+
+
+def engine_seconds(layers: Sequence[Outstanding], kind: EngineKind) -> float:
+    """Estimate how long the Engine compresses.
+
+    Args:
+        layers: Those that it sends.
+        kind: What it is.
+
+    Returns:
+        Seconds; 0 where it has nothing to compress.
+    """
+    if kind.containerd or not layers:
+        return 0.0
+    sizes = [layer.size for layer in layers]
+    at_once = min(kind.cpus or 1, ENGINE_UPLOADS)
+    return max(*sizes, sum(sizes) / at_once) / kind.rate
+
+
+def pipe_seconds(layers: Sequence[Outstanding], image_size: int) -> float:
+    """Estimate how long the pipe's own upload takes, the network apart.
+
+    Args:
+        layers: Those that the Engine sends; the pipe sends those of them that the registry does not have.
+        image_size: Unpacked bytes of all the image, which the Engine stages.
+
+    Returns:
+        Seconds.
+    """
+    return image_size / STAGING + sum(layer.size for layer in layers if not layer.known) / COMPRESSING
+
+
+def reason_to_take_over(layers: Sequence[Outstanding], image_size: int, kind: EngineKind, timeout: float) -> str | None:
+    """Decide whether the pipe takes over from the Engine.
+
+    Args:
+        layers: Those that the Engine sends, or is going to.
+        image_size: Unpacked bytes of all the image.
+        kind: What the Engine is.
+        timeout: Seconds that one layer's upload may last.
+
+    Returns:
+        Why, for people; None where the Engine had better go on.
+    """
+    if kind.containerd or not layers:
+        return None
+    largest = max(layers, key=lambda layer: layer.size)
+    alone = largest.size / kind.rate
+    if alone >= timeout:
+        return (
+            f"Docker Engine would need about {format_duration(alone)} to compress {largest.label}, and the registry"
+            f" ends an upload after {format_duration(timeout)}; the pipe uploads it itself."
+        )
+    engine, pipe = engine_seconds(layers, kind), pipe_seconds(layers, image_size)
+    if engine < WORTH * pipe or engine - pipe < WORTH_SECONDS:
+        return None
+    if any(layer.known for layer in layers):
+        return "Docker Engine would send layers that the registry has; the pipe uploads only what is missing."
+    what = largest.label if alone >= engine else f"{len(layers)} layers"
+    return f"Docker Engine would need about {format_duration(engine)} to compress {what}; the pipe uploads it itself."

@@ -1,0 +1,272 @@
+"""Blobs from a source to the registry: several at a time, read, compressed and sent at once."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol
+
+from pipe.errors import ContentMismatchError, UploadForgottenError
+from pipe.oci.descriptor import Descriptor
+from pipe.oci.manifest import DOCKER_LAYER
+from pipe.push.parcel import Parcel, TransferEndedError
+from pipe.source.blob import SourceBlob, in_memory
+from pipe.source.layer import Chunks
+
+AT_A_TIME = 2
+"""Uploads at a time: while one waits for the registry's answer, the next one is compressed."""
+BEGINNINGS = 3
+"""Times that a blob is sent from its first byte before the push is given up."""
+STREAM_PIECE = 1024 * 1024
+"""Bytes of a piece where the registry takes no chunks."""
+TICK = 0.25
+"""Seconds between looks at the clocks while nothing else happens."""
+
+
+class Upload(Protocol):
+    """An upload of one blob; see `pipe.registry.upload`."""
+
+    def send(self, chunk: memoryview, *, whole: bool = False) -> None:
+        """Send a chunk."""
+
+    def stream(self, pieces: Iterable[memoryview]) -> None:
+        """Send all of a blob in one request."""
+
+    def finish(self, digest: str, timeout: float) -> None:
+        """End the upload."""
+
+
+class Chunking(Protocol):
+    """How the registry takes a blob."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of a chunk; 0 where it takes no chunks, but one stream."""
+
+
+class Blobs(Protocol):
+    """The registry's blobs; see `pipe.registry.blobs`."""
+
+    def size(self, digest: str) -> int | None:
+        """Ask whether the registry has a blob."""
+
+    def find_chunking(self, watch: Parcel) -> Chunking:
+        """Find out how the registry takes a blob."""
+
+    def upload(self, watch: Parcel) -> Upload:
+        """Open an upload."""
+
+
+class Observer(Protocol):
+    """Who follows a transfer, in the thread that runs it."""
+
+    def look(self, parcels: list[Parcel]) -> None:
+        """Look at what is on its way, several times a second; raise what is to end the transfer."""
+
+    def arrived(self, parcel: Parcel) -> None:
+        """Take note of a blob that the registry has now, or had before."""
+
+
+class Transfer:
+    """Brings the blobs of sources to the registry, and remembers what it has.
+
+    Attributes:
+        known: Descriptors of what the registry has, by diffID for what is compressed on its way, else
+            by digest; what arrives is added, so that another attempt does not send it again.
+        reusable: Descriptors by diffID of what the registry is said to have; it is asked before they count.
+    """
+
+    def __init__(self, blobs: Blobs, clock: Callable[[], float], timeout: float) -> None:
+        """Prepare; nothing is sent yet.
+
+        Args:
+            blobs: The registry's.
+            clock: Returns seconds that never go back.
+            timeout: Seconds that the registry may take to put a blob in its place.
+        """
+        self.blobs = blobs
+        self.clock = clock
+        self.timeout = timeout
+        self.known: dict[str, Descriptor] = {}
+        self.reusable: Mapping[str, Descriptor] = {}
+        self._chunk_size: int | None = None
+
+    def forget(self) -> None:
+        """Take nothing for present any more: the registry lost something of it."""
+        self.known.clear()
+        self.reusable = {}
+
+    def run(self, source: Callable[[], Iterable[SourceBlob]], observer: Observer, *, one_by_one: bool) -> None:
+        """Bring every blob of a source to the registry.
+
+        Args:
+            source: Opens the source, in another thread.
+            observer: Follows it.
+            one_by_one: Whether a blob has to be read before the next one is asked for.
+
+        Raises:
+            PipeError: A blob did not arrive; or whatever the observer raised.
+        """
+        crew = _Crew(self, one_by_one=one_by_one)
+        try:
+            threading.Thread(target=crew.feed, args=(source,), name="source", daemon=True).start()
+            if self._chunk_size is None:
+                self._chunk_size = self.blobs.find_chunking(crew.parcel(_NOTHING)).size
+            crew.begin(self._chunk_size)
+            while (item := crew.next(observer)) is not None:
+                if item.descriptor is not None:
+                    self.known[item.key or item.diff_id] = item.descriptor
+                    observer.arrived(item)
+        finally:
+            crew.stop.set()
+
+
+class _Crew:
+    """The threads of one transfer: one asks the source for blobs, one a blob sends it."""
+
+    def __init__(self, transfer: Transfer, *, one_by_one: bool) -> None:
+        self._transfer = transfer
+        self._one_by_one = one_by_one
+        self._chunk_size = 0
+        self._may_begin = threading.Event()
+        self._places = threading.Semaphore(AT_A_TIME)
+        self._done: queue.SimpleQueue[Parcel | BaseException | None] = queue.SimpleQueue()
+        self._live: list[Parcel] = []
+        self.stop = threading.Event()
+
+    def parcel(self, blob: SourceBlob) -> Parcel:
+        """Wrap a blob."""
+        return Parcel(blob, self._transfer.clock, self.stop)
+
+    def begin(self, chunk_size: int) -> None:
+        """Let uploads begin, now that it is known how."""
+        self._chunk_size = chunk_size
+        self._may_begin.set()
+
+    def next(self, observer: Observer) -> Parcel | None:
+        """Wait for the next blob that is done, None where there is none left; raise what went wrong."""
+        while True:
+            observer.look(list(self._live))
+            try:
+                item = self._done.get(timeout=TICK)
+            except queue.Empty:
+                continue
+            failure = item.failure if isinstance(item, Parcel) else item
+            if isinstance(failure, BaseException):
+                raise failure
+            return item if isinstance(item, Parcel) else None
+
+    def feed(self, source: Callable[[], Iterable[SourceBlob]]) -> None:
+        """Ask the source for one blob after the other, and let each be sent."""
+        try:
+            seen: set[str] = set()
+            for blob in source():
+                parcel = self.parcel(blob)
+                if parcel.key in seen:
+                    continue
+                seen.update({parcel.key} - {""})
+                self._await(self._places.acquire)
+                self._live.append(parcel)
+                threading.Thread(target=self._send, args=(parcel,), name="upload", daemon=True).start()
+                if self._one_by_one:
+                    self._await(parcel.read.wait)
+            for _ in range(AT_A_TIME):
+                self._await(self._places.acquire)
+        except TransferEndedError:
+            return
+        except BaseException as error:  # noqa: BLE001
+            self._done.put(error)
+        else:
+            self._done.put(None)
+
+    def _await(self, wait: Callable[..., bool]) -> None:
+        while not wait(timeout=TICK):
+            if self.stop.is_set():
+                raise TransferEndedError
+
+    def _send(self, parcel: Parcel) -> None:
+        """Bring one blob to the registry, in a thread of its own."""
+        try:
+            self._await(self._may_begin.wait)
+            parcel.descriptor = self._present(parcel) or self._uploaded(parcel)
+        except TransferEndedError:
+            return
+        except BaseException as error:  # noqa: BLE001
+            parcel.failure = error
+        finally:
+            parcel.read.set()
+            self._live.remove(parcel)
+            self._done.put(parcel)
+            self._places.release()
+
+    def _present(self, parcel: Parcel) -> Descriptor | None:
+        """Find out whether the registry has the blob already."""
+        transfer, key = self._transfer, parcel.key
+        if key in transfer.known:
+            return transfer.known[key]
+        named = parcel.blob.descriptor or transfer.reusable.get(key)
+        return named if named is not None and transfer.blobs.size(named.digest) is not None else None
+
+    def _uploaded(self, parcel: Parcel) -> Descriptor:
+        """Send the blob, once more from its first byte where the registry forgot it and the source can."""
+        for _ in range(0 if self._one_by_one else BEGINNINGS - 1):
+            try:
+                return self._upload(parcel)
+            except UploadForgottenError:
+                parcel.wait(1)
+        return self._upload(parcel)
+
+    def _upload(self, parcel: Parcel) -> Descriptor:
+        size = self._chunk_size or STREAM_PIECE
+        parcel.chunks = chunks = Chunks(parcel.blob, size, self.stop, parcel.read)
+        pieces = iter(chunks)
+        first = next(pieces, memoryview(b""))
+        if chunks.digest:
+            return self._upload_small(parcel, chunks, first)
+        parcel.begin()
+        upload = self._transfer.blobs.upload(parcel)
+        rest = _joined(first, pieces)
+        if self._chunk_size:
+            for chunk in rest:
+                upload.send(chunk)
+        else:
+            upload.stream(rest)
+        _check(parcel, chunks)
+        upload.finish(chunks.digest, self._transfer.timeout)
+        return _described(parcel, chunks)
+
+    def _upload_small(self, parcel: Parcel, chunks: Chunks, whole: memoryview) -> Descriptor:
+        """Send a blob that fits one chunk: its digest is known before, so the registry can be asked."""
+        _check(parcel, chunks)
+        if parcel.blob.descriptor is None and self._transfer.blobs.size(chunks.digest) is not None:
+            return _described(parcel, chunks)
+        parcel.begin()
+        upload = self._transfer.blobs.upload(parcel)
+        upload.send(whole, whole=True)
+        upload.finish(chunks.digest, self._transfer.timeout)
+        return _described(parcel, chunks)
+
+
+_NOTHING = in_memory("nothing", "", b"")
+
+
+def _joined(first: memoryview, rest: Iterator[memoryview]) -> Iterator[memoryview]:
+    yield first
+    yield from rest
+
+
+def _check(parcel: Parcel, chunks: Chunks) -> None:
+    """Refuse bytes that are not those that the image names, before the registry is told that they are whole."""
+    parcel.diff_id = chunks.diff_id
+    blob = parcel.blob
+    named, found = (
+        (blob.descriptor.digest, chunks.digest) if blob.descriptor else (blob.diff_id or chunks.diff_id, chunks.diff_id)
+    )
+    if named != found:
+        raise ContentMismatchError(
+            f"{blob.name} has the digest {found}, and the image names {named}.",
+            fix="The image was damaged on its way or where it is stored: build it again.",
+        )
+
+
+def _described(parcel: Parcel, chunks: Chunks) -> Descriptor:
+    return parcel.blob.descriptor or Descriptor(DOCKER_LAYER, chunks.digest, chunks.made)

@@ -1,0 +1,1 @@
+"""The registry's HTTP API: the one room that sends requests, and that knows the registry's answers."""

@@ -1,0 +1,123 @@
+"""Blobs of a repository: ask for one, read one, find out how the registry takes new ones.
+
+Source: opencontainers/distribution-spec, `spec.md`.
+"""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from pipe.errors import RegistryFailedError
+from pipe.registry.body import Watch
+from pipe.registry.connection import Connection
+from pipe.registry.transport import Request
+from pipe.registry.upload import OCTETS, Upload, digest_of
+
+CHUNK = 8 * 1024 * 1024
+"""Bytes of a chunk: large enough to make a request's round trip small beside it, small enough to be
+kept until the registry has it."""
+CHUNK_MAXIMUM = 4 * CHUNK
+"""Bytes of the largest chunk that memory has room for: a registry that wants larger ones gets a stream."""
+EMPTY = b"{}"
+"""The empty JSON object, a blob that nothing minds; source: image-spec, "Guidance for an Empty Descriptor"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunking:
+    """How a registry takes a blob.
+
+    Attributes:
+        size: Bytes of a chunk; 0 where it takes no chunks, but one stream.
+    """
+
+    size: int
+
+
+class Blobs:
+    """The blobs of one repository."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Use a connection that others use, too."""
+        self._connection = connection
+
+    def size(self, digest: str) -> int | None:
+        """Ask whether the repository has a blob.
+
+        Args:
+            digest: The blob's.
+
+        Returns:
+            Its bytes, None where the repository does not have it.
+
+        Raises:
+            PipeError: The registry does not answer the question.
+        """
+        answer = self._connection.call("HEAD", f"blobs/{digest}", OCTETS)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status != HTTPStatus.OK:
+            # A blob may lie elsewhere (307): then it is there, of a size that is not told.
+            if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
+                return 0
+            raise self._connection.error(answer)
+        length = answer.headers.get("Content-Length", "")
+        return int(length) if length.isascii() and length.isdecimal() and len(length) <= len(str(2**63)) else 0
+
+    def read(self, digest: str, maximum: int) -> bytes | None:
+        """Read a small blob.
+
+        Args:
+            digest: The blob's, which its bytes have to have.
+            maximum: Bytes that it may have.
+
+        Returns:
+            The bytes; None where it is not to be had, is larger, or is another one.
+
+        Raises:
+            PipeError: There is no answer.
+        """
+        answer = self._connection.call("GET", f"blobs/{digest}", OCTETS, maximum=maximum + 1)
+        if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
+            answer = self._connection.follow(
+                Request("GET", self._connection.location(answer).geturl(), OCTETS, {}, maximum=maximum + 1)
+            )
+        whole = answer.status == HTTPStatus.OK and len(answer.body) <= maximum
+        return answer.body if whole and digest_of(answer.body) == digest else None
+
+    def find_chunking(self, watch: Watch) -> Chunking:
+        """Find out, by four small requests, whether the registry takes a blob in several chunks.
+
+        Not every registry that says so does: some refuse the second chunk, some only the end.
+
+        Args:
+            watch: May end it.
+
+        Returns:
+            How it takes a blob.
+
+        Raises:
+            PipeError: The registry takes no blob at all, or does not answer.
+        """
+        upload = Upload(self._connection, watch)
+        if upload.minimum:
+            # Who names a smallest chunk knows chunks; and one as small as the probe's would be refused.
+            fits = upload.minimum <= CHUNK_MAXIMUM
+            return Chunking(max(CHUNK, upload.minimum) if fits else 0)
+        try:
+            upload.probe(EMPTY)
+        except RegistryFailedError:
+            return Chunking(0)
+        return Chunking(CHUNK if upload.offset == len(EMPTY) else 0)
+
+    def upload(self, watch: Watch) -> Upload:
+        """Open an upload.
+
+        Args:
+            watch: Watches it.
+
+        Returns:
+            The upload.
+
+        Raises:
+            PipeError: The registry does not allow it, or does not answer.
+        """
+        return Upload(self._connection, watch)

@@ -1,0 +1,52 @@
+"""Text from outside, made fit to be shown in a log (pure)."""
+
+import re
+
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_TERMINAL_SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_URL_QUERY = re.compile(r"(://[^\s\"'<>?]{0,1000})\?[^\s\"'<>]+|(?<=[^\s\"'<>])\?[^\s\"'<>?]*=[^\s\"'<>]*")
+_URL_USER = re.compile(r"(?<=://)[^\s/\"']+@")
+
+
+def clean(text: str, *, lines: int = 3, width: int = 300) -> str:
+    """Make text that came from a registry or the Engine fit to be shown in a log.
+
+    Control characters and terminal sequences go, the queries and passwords of URLs (private
+    state such as `_state=…`) are masked, and what is too long is cut.
+
+    Args:
+        text: Any text.
+        lines: The number of lines to keep.
+        width: The number of characters of a line to keep.
+
+    Returns:
+        At most `lines` lines, without surrounding white space.
+    """
+    text = _TERMINAL_SEQUENCES.sub("", text[: 64 * 1024].replace("\r\n", "\n"))
+    text = _URL_USER.sub("***@", _URL_QUERY.sub(r"\1?…", text))
+    kept = [_CONTROL_CHARACTERS.sub("", line).strip() for line in text.splitlines()]
+    kept = [line if len(line) <= width else line[: width - 1] + "…" for line in kept if line]
+    return "\n".join([*kept[:lines], "…"] if len(kept) > lines else kept)
+
+
+def root_cause(error: BaseException) -> str:
+    """Say why an exception came about, in the words of the innermost one that it wraps.
+
+    Args:
+        error: Such as an exception of requests, which wraps those of urllib3, which wrap the system's.
+
+    Returns:
+        One line, fit to be shown.
+    """
+    return clean(str(causes(error)[-1]) or type(error).__name__, lines=1)
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """List an exception and those that it wraps, the innermost last."""
+    found: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in found:
+        found.append(current)
+        wrapped = [getattr(current, "reason", None), *reversed(current.args), current.__cause__]
+        current = next((inner for inner in wrapped if isinstance(inner, BaseException)), None)
+    return found

@@ -1,0 +1,78 @@
+"""The pipe's transfer of blobs to the local registry, without an Engine and without a process of its own."""
+
+import random
+import secrets
+import time
+from dataclasses import dataclass, field
+
+from integration.registries import REPOSITORY
+from registry.client import Registry as LocalRegistry
+
+from pipe.config.settings import Credentials
+from pipe.oci.reference import Reference
+from pipe.push.parcel import Parcel
+from pipe.push.transfer import Transfer
+from pipe.registry.client import Registry
+from pipe.registry.transport import Transport
+from pipe.source.blob import SourceBlob, in_memory
+
+
+@dataclass
+class Listener:
+    """Keeps what it is told."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def info(self, text: str) -> None:
+        """Keep it."""
+        self.lines.append(text)
+
+    def hide(self, secret: str) -> None:
+        """Keep nothing."""
+
+
+@dataclass
+class Observer:
+    """Keeps what arrived; ends the transfer after some seconds, if any."""
+
+    seconds: float = 100
+    began: float = field(default_factory=time.monotonic)
+    came: list[Parcel] = field(default_factory=list)
+
+    def look(self, parcels: list[Parcel]) -> None:
+        """End the transfer in time."""
+        if time.monotonic() - self.began > self.seconds:
+            raise TimeoutError(f"still under way: {parcels}")
+
+    def arrived(self, parcel: Parcel) -> None:
+        """Keep it."""
+        self.came.append(parcel)
+
+
+def random_blob(size: int, name: str = "a blob") -> SourceBlob:
+    """Make a stored blob of random bytes, of a seed that is printed."""
+    seed = secrets.randbits(48)
+    print(f"{name} of {size} bytes from seed {seed}")
+    return in_memory(name, "application/octet-stream", random.Random(seed).randbytes(size))
+
+
+def client(registry: LocalRegistry) -> Registry:
+    """Make the pipe's client of a local registry."""
+    target = Reference(registry.host, REPOSITORY, "latest")
+    transport = Transport(target, "bbc-packages-push-container-image/test")
+    return Registry(target, Credentials("pipeline", "pipeline-token"), transport, Listener())
+
+
+def transfer(registry: LocalRegistry, *blobs: SourceBlob, one_by_one: bool = False) -> list[Parcel]:
+    """Send blobs to a local registry."""
+    observer = Observer()
+    Transfer(client(registry).blobs, time.monotonic, 60).run(lambda: blobs, observer, one_by_one=one_by_one)
+    return observer.came
+
+
+def stored(registry: LocalRegistry, digest: str) -> bytes | None:
+    """Read a blob out of a local registry, past the pipe."""
+    with registry.session() as session:
+        headers = registry.bearer("reader", f"{REPOSITORY}:pull")
+        answer = session.get(f"{registry.url}/v2/{REPOSITORY}/blobs/{digest}", headers=headers, timeout=30)
+    return answer.content if answer.status_code == 200 else None

@@ -1,0 +1,294 @@
+"""The environment, read once: every variable, every default, every problem."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipe.config.settings import Credentials, Settings
+from pipe.config.variables import VARIABLES
+from pipe.errors import ConfigurationError
+from pipe.oci.reference import Reference
+
+IMAGE_ID = "sha256:" + "0123456789abcdef" * 4
+STEP = {
+    "IMAGE_NAME": "my-container-app",
+    "BITBUCKET_WORKSPACE": "acme",
+    "BITBUCKET_PACKAGES_USERNAME": "step",
+    "BITBUCKET_PACKAGES_TOKEN": "s3cr3t",
+}
+"""What a step's environment has, and the one variable of the pipe's own snippet."""
+
+
+def read(**variables: str) -> Settings:
+    """Read a step's environment with more variables."""
+    return Settings.from_environment(STEP | variables)
+
+
+def problems(**variables: str) -> list[str]:
+    """Read an environment that is not right."""
+    with pytest.raises(ConfigurationError) as raised:
+        read(**variables)
+    assert raised.value.exit_code == 2
+    return raised.value.problems
+
+
+def test_the_snippet_with_nothing_but_the_image() -> None:
+    assert read() == Settings(
+        image="my-container-app",
+        registry="crg.apkg.io",
+        repository="acme/my-container-app",
+        tags=("latest",),
+        credentials=Credentials("step", "s3cr3t"),
+        max_layer_size=32 * 10**9,
+        upload_timeout=420.0,
+        max_attempts=3,
+        dry_run=False,
+        result_file=None,
+        variables_file=None,
+        debug=False,
+        docker={},
+    )
+    assert read().targets == (Reference("crg.apkg.io", "acme/my-container-app", "latest"),)
+
+
+def test_variables_that_arrive_empty_are_absent() -> None:
+    empty = dict.fromkeys((variable.name for variable in VARIABLES if variable.name not in STEP), "")
+    others = {"TAGS_COUNT": "", "TAGS_0": "", "DOCKER_HOST": "", "BITBUCKET_PIPELINES_VARIABLES_PATH": ""}
+    assert read(**empty, **others) == read()
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        pytest.param({"IMAGE_NAME": "app:1.0"}, {"repository": "acme/app", "tags": ("1.0",)}, id="tag-of-the-image"),
+        pytest.param({"IMAGE_NAME": "x/y/app"}, {"repository": "acme/app"}, id="last-component"),
+        pytest.param({"IMAGE_NAME": "docker.io/x/app"}, {"repository": "acme/app"}, id="host-of-the-image-is-not-used"),
+        pytest.param(
+            {"IMAGE_NAME": "crg.apkg.io/acme/app:2"},
+            {"repository": "acme/app", "tags": ("2",), "image": "crg.apkg.io/acme/app:2"},
+            id="qualified",
+        ),
+        pytest.param({"IMAGE_NAME": "crg.apkg.io/acme/a/b"}, {"repository": "acme/a/b"}, id="qualified-deep"),
+        pytest.param(
+            {"IMAGE_NAME": "crg.apkg.io/acme/app", "PACKAGE_NAME": "other"},
+            {"repository": "acme/other"},
+            id="qualified-and-package",
+        ),
+        pytest.param({"PACKAGE_NAME": "other"}, {"repository": "acme/other"}, id="package"),
+        pytest.param(
+            {"IMAGE_NAME": IMAGE_ID, "PACKAGE_NAME": "app"},
+            {"image": IMAGE_ID, "repository": "acme/app", "tags": ("latest",)},
+            id="image-id",
+        ),
+        pytest.param(
+            {"IMAGE_NAME": IMAGE_ID.removeprefix("sha256:"), "PACKAGE_NAME": "app"},
+            {"image": IMAGE_ID.removeprefix("sha256:"), "repository": "acme/app"},
+            id="image-id-without-algorithm",
+        ),
+        pytest.param(
+            {"IMAGE_NAME": f"app@{IMAGE_ID}"}, {"repository": "acme/app", "tags": ("latest",)}, id="image-by-digest"
+        ),
+        pytest.param({"WORKSPACE": "other"}, {"repository": "other/my-container-app"}, id="workspace"),
+        pytest.param({"REGISTRY": "127.0.0.1:5000"}, {"registry": "127.0.0.1:5000"}, id="registry"),
+        pytest.param({"IMAGE_NAME": "app:1.0", "TAGS": "2.0"}, {"tags": ("2.0",)}, id="tags-over-the-images"),
+        pytest.param({"REGISTRY": "myhost:5000"}, {"registry": "myhost:5000"}, id="registry-with-port"),
+        pytest.param({"REGISTRY": "localhost"}, {"registry": "localhost"}, id="registry-on-localhost"),
+        pytest.param({"TAGS": "a b\tc\nd"}, {"tags": ("a", "b", "c", "d")}, id="tags-by-white-space"),
+        pytest.param({"TAGS": "a,b , c,,"}, {"tags": ("a", "b", "c")}, id="tags-by-commas"),
+        pytest.param({"TAGS": "b a b a"}, {"tags": ("b", "a")}, id="tags-repeated"),
+        pytest.param(
+            {"TAGS_COUNT": "2", "TAGS_0": "1.0", "TAGS_1": "latest"}, {"tags": ("1.0", "latest")}, id="tags-array"
+        ),
+        pytest.param(
+            {"TAGS_COUNT": "2", "TAGS_0": "a,b", "TAGS_1": "b"}, {"tags": ("a", "b")}, id="tags-array-of-lists"
+        ),
+        pytest.param({"TAGS_COUNT": "2", "TAGS_1": "b"}, {"tags": ("b",)}, id="tags-array-with-a-hole"),
+        pytest.param({"TAGS": "x", "TAGS_COUNT": "1", "TAGS_0": "y"}, {"tags": ("x",)}, id="tags-string-and-array"),
+        pytest.param({"TAGS_0": "y"}, {"tags": ("latest",)}, id="tags-array-without-count"),
+        pytest.param({"MAX_LAYER_SIZE": "500MB"}, {"max_layer_size": 500_000_000}, id="size"),
+        pytest.param({"MAX_LAYER_SIZE": " 32GiB\n"}, {"max_layer_size": 2**35}, id="size-with-white-space"),
+        pytest.param({"UPLOAD_TIMEOUT": "90s"}, {"upload_timeout": 90.0}, id="timeout"),
+        pytest.param({"MAX_ATTEMPTS": "1"}, {"max_attempts": 1}, id="attempts"),
+        pytest.param({"MAX_ATTEMPTS": "1000"}, {"max_attempts": 1000}, id="attempts-at-most"),
+        pytest.param({"MAX_ATTEMPTS": "007"}, {"max_attempts": 7}, id="attempts-with-zeros"),
+        pytest.param({"DRY_RUN": "true"}, {"dry_run": True}, id="dry-run"),
+        pytest.param({"DEBUG": "True"}, {"debug": True}, id="debug-of-python"),
+        pytest.param({"DEBUG": "no", "DRY_RUN": "1"}, {"debug": False, "dry_run": True}, id="other-booleans"),
+        pytest.param({"RESULT_FILE": "out/r.json"}, {"result_file": Path("out/r.json")}, id="result-file"),
+        pytest.param({"BITBUCKET_PIPELINES_VARIABLES_PATH": "/v"}, {"variables_file": Path("/v")}, id="variables-file"),
+        pytest.param(
+            {"DOCKER_HOST": "tcp://h:2375", "DOCKER_TLS_VERIFY": "1", "DOCKERX": "no"},
+            {"docker": {"DOCKER_HOST": "tcp://h:2375", "DOCKER_TLS_VERIFY": "1"}},
+            id="engine",
+        ),
+        pytest.param(
+            {"BITBUCKET_PACKAGES_TOKEN": " a$b'c\"d\n", "BITBUCKET_PACKAGES_USERNAME": " me "},
+            {"credentials": Credentials("me", "a$b'c\"d")},
+            id="credentials-with-white-space",
+        ),
+        pytest.param(
+            {"ATLASSIAN_ACCOUNT_EMAIL": "me@acme.com", "ATLASSIAN_API_TOKEN": "t"},
+            {"credentials": Credentials("step", "s3cr3t")},
+            id="the-steps-credentials-first",
+        ),
+        pytest.param(
+            {
+                "BITBUCKET_PACKAGES_USERNAME": "",
+                "BITBUCKET_PACKAGES_TOKEN": " ",
+                "ATLASSIAN_ACCOUNT_EMAIL": "me@acme.com",
+                "ATLASSIAN_API_TOKEN": "t",
+            },
+            {"credentials": Credentials("me@acme.com", "t")},
+            id="an-accounts-credentials-otherwise",
+        ),
+    ],
+)
+def test_variables(variables: dict[str, str], expected: dict[str, Any]) -> None:
+    settings = read(**variables)
+    assert {name: getattr(settings, name) for name in expected} == expected
+
+
+COMPONENT = "lower-case letters and digits"
+TAG = "at most 128 letters, digits, '_', '.' and '-', not beginning with '.' or '-'"
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        pytest.param({"IMAGE_NAME": "My-App"}, ["IMAGE_NAME is 'My-App'", COMPONENT], id="image-in-capitals"),
+        pytest.param({"IMAGE_NAME": "my app"}, ["IMAGE_NAME is 'my app'", COMPONENT], id="image-with-space"),
+        pytest.param({"IMAGE_NAME": "my\napp"}, [r"IMAGE_NAME is 'my\napp'", COMPONENT], id="image-with-newline"),
+        pytest.param({"IMAGE_NAME": "app\n"}, [r"IMAGE_NAME is 'app\n'", COMPONENT], id="image-with-newline-last"),
+        pytest.param({"IMAGE_NAME": "app:1\n"}, [r"IMAGE_NAME is 'app:1\n'", TAG], id="image-tag-with-newline-last"),
+        pytest.param({"IMAGE_NAME": "-app"}, ["IMAGE_NAME is '-app'", COMPONENT], id="image-with-hyphen-first"),
+        pytest.param({"IMAGE_NAME": "app$"}, ["IMAGE_NAME is 'app$'", COMPONENT], id="image-with-dollar"),
+        pytest.param(
+            {"IMAGE_NAME": "\x1b[31mapp"}, [r"IMAGE_NAME is '\x1b[31mapp'", COMPONENT], id="image-with-colour"
+        ),
+        pytest.param({"IMAGE_NAME": "app\udcff"}, [r"IMAGE_NAME is 'app\udcff'", COMPONENT], id="image-not-in-utf-8"),
+        pytest.param({"IMAGE_NAME": " "}, ["IMAGE_NAME is ' '", COMPONENT], id="image-of-a-space"),
+        pytest.param({"IMAGE_NAME": "app:" + "x" * 129}, ["IMAGE_NAME is 'app:xxx", "…'", TAG], id="image-tag-of-129"),
+        pytest.param({"IMAGE_NAME": "app:feature/x"}, [TAG, "'feature-x' would do"], id="image-tag-of-a-branch"),
+        pytest.param({"IMAGE_NAME": "https://crg.apkg.io/acme/app"}, ["without a scheme"], id="image-with-scheme"),
+        pytest.param(
+            {"IMAGE_NAME": "crg.apkg.io/other/app"},
+            ["'crg.apkg.io/other/app'", "workspace is 'other'", "WORKSPACE is 'acme'"],
+            id="image-of-another-workspace",
+        ),
+        pytest.param(
+            {"IMAGE_NAME": "crg.apkg.io/acme"},
+            ["has to name a package after the workspace"],
+            id="image-without-package",
+        ),
+        pytest.param({"IMAGE_NAME": IMAGE_ID}, ["PACKAGE_NAME is missing", "ID says no package"], id="image-id"),
+        pytest.param({"TAGS": " , "}, ["TAGS is ' , '", "at least one tag"], id="no-tags"),
+        pytest.param({"TAGS_COUNT": "1", "TAGS_0": " "}, ["TAGS_0 is ' '", "at least one tag"], id="no-tags-in-array"),
+        pytest.param(
+            {"TAGS": "ok feature/x"}, ["TAGS is 'feature/x'", TAG, "'feature-x' would do"], id="tag-of-a-branch"
+        ),
+        pytest.param({"TAGS": "x" * 129}, ["TAGS is 'xxx", "…'", TAG], id="tag-of-129"),
+        pytest.param({"TAGS": "-x"}, ["TAGS is '-x'", TAG], id="tag-with-hyphen-first"),
+        pytest.param({"TAGS_COUNT": "0"}, ["TAGS_COUNT is '0'", "whole number from 1 to 1000"], id="array-of-none"),
+        pytest.param({"TAGS_COUNT": "x"}, ["TAGS_COUNT is 'x'", "whole number"], id="array-of-words"),
+        pytest.param({"TAGS_COUNT": "9" * 5000}, ["TAGS_COUNT is '999", "whole number"], id="array-of-too-many"),
+        pytest.param({"PACKAGE_NAME": "App"}, ["PACKAGE_NAME is 'App'", COMPONENT], id="package-in-capitals"),
+        pytest.param({"PACKAGE_NAME": "app:1"}, ["PACKAGE_NAME is 'app:1'", COMPONENT], id="package-with-tag"),
+        pytest.param({"PACKAGE_NAME": "a" * 251}, ["PACKAGE_NAME is 'acme/aaa", "at most 255"], id="package-too-long"),
+        pytest.param({"WORKSPACE": "Acme"}, ["WORKSPACE is 'Acme'", "a workspace's slug"], id="workspace-in-capitals"),
+        pytest.param({"WORKSPACE": "a/b"}, ["WORKSPACE is 'a/b'", "a workspace's slug"], id="workspace-of-two"),
+        pytest.param({"BITBUCKET_WORKSPACE": "{id}"}, ["BITBUCKET_WORKSPACE is '{id}'"], id="workspace-of-the-step"),
+        pytest.param({"REGISTRY": "https://crg.apkg.io"}, ["REGISTRY is 'https:", "scheme"], id="registry-with-scheme"),
+        pytest.param({"REGISTRY": "myhost"}, ["REGISTRY is 'myhost'", "a dot or a port"], id="registry-on-docker-hub"),
+        pytest.param({"REGISTRY": "crg.apkg.io/acme"}, ["REGISTRY is", "a path"], id="registry-with-path"),
+        pytest.param({"REGISTRY": "me@crg.apkg.io"}, ["REGISTRY is"], id="registry-with-user"),
+        pytest.param({"REGISTRY": "crg.apkg.io\n"}, [r"REGISTRY is 'crg.apkg.io\n'"], id="registry-with-newline"),
+        pytest.param({"BITBUCKET_PACKAGES_TOKEN": ""}, ["BITBUCKET_PACKAGES_TOKEN is missing"], id="no-token"),
+        pytest.param({"BITBUCKET_PACKAGES_TOKEN": "a\udcffb"}, ["BITBUCKET_PACKAGES_TOKEN holds"], id="token-of-bytes"),
+        pytest.param({"BITBUCKET_PACKAGES_TOKEN": "a\nb"}, ["BITBUCKET_PACKAGES_TOKEN holds"], id="token-of-two-lines"),
+        pytest.param({"BITBUCKET_PACKAGES_USERNAME": ""}, ["BITBUCKET_PACKAGES_USERNAME is missing"], id="no-user"),
+        pytest.param(
+            {
+                "BITBUCKET_PACKAGES_USERNAME": "",
+                "ATLASSIAN_ACCOUNT_EMAIL": "me@acme.com",
+                "ATLASSIAN_API_TOKEN": "t",
+            },
+            ["BITBUCKET_PACKAGES_USERNAME is missing", "one needs the other"],
+            id="half-a-pair-and-a-whole-one",
+        ),
+        pytest.param(
+            {"BITBUCKET_PACKAGES_USERNAME": "", "BITBUCKET_PACKAGES_TOKEN": "", "ATLASSIAN_API_TOKEN": "t"},
+            ["ATLASSIAN_ACCOUNT_EMAIL is missing: ATLASSIAN_API_TOKEN is set"],
+            id="half-an-account",
+        ),
+        pytest.param(
+            {"BITBUCKET_PACKAGES_USERNAME": "", "ATLASSIAN_ACCOUNT_EMAIL": "me@acme.com"},
+            ["BITBUCKET_PACKAGES_USERNAME is missing"],
+            id="halves-of-two-pairs",
+        ),
+        pytest.param({"MAX_LAYER_SIZE": "32 apples"}, ["MAX_LAYER_SIZE is '32 apples'", "32GB"], id="size"),
+        pytest.param({"MAX_LAYER_SIZE": "9" * 5000}, ["MAX_LAYER_SIZE is '9"], id="size-of-5000-digits"),
+        pytest.param({"MAX_LAYER_SIZE": "\u0663GB"}, ["MAX_LAYER_SIZE is '\u0663GB'"], id="size-in-arabic-digits"),
+        pytest.param({"UPLOAD_TIMEOUT": "-1"}, ["UPLOAD_TIMEOUT is '-1'", "7m"], id="timeout"),
+        pytest.param({"UPLOAD_TIMEOUT": "0"}, ["UPLOAD_TIMEOUT is '0'"], id="timeout-of-nothing"),
+        pytest.param({"UPLOAD_TIMEOUT": "1e400"}, ["UPLOAD_TIMEOUT is '1e400'"], id="timeout-of-eternity"),
+        pytest.param({"MAX_ATTEMPTS": "0"}, ["MAX_ATTEMPTS is '0'", "1 to 1000"], id="attempts-of-none"),
+        pytest.param({"MAX_ATTEMPTS": "1001"}, ["MAX_ATTEMPTS is '1001'"], id="attempts-too-many"),
+        pytest.param({"MAX_ATTEMPTS": "00000100099"}, ["MAX_ATTEMPTS is '00000100099'"], id="attempts-behind-zeros"),
+        pytest.param({"MAX_ATTEMPTS": "1.5"}, ["MAX_ATTEMPTS is '1.5'"], id="attempts-and-a-half"),
+        pytest.param({"MAX_ATTEMPTS": "\u0663"}, ["MAX_ATTEMPTS is '\u0663'"], id="attempts-in-arabic-digits"),
+        pytest.param({"DEBUG": "maybe"}, ["DEBUG is 'maybe'", "true or false"], id="debug"),
+        pytest.param({"DRY_RUN": "2"}, ["DRY_RUN is '2'", "true or false"], id="dry-run"),
+    ],
+)
+def test_a_problem_names_variable_value_and_rule(variables: dict[str, str], words: list[str]) -> None:
+    (problem,) = problems(**variables)
+    assert [word for word in words if word not in problem] == [], problem
+
+
+def test_all_that_is_missing_is_told_at_once() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        Settings.from_environment({})
+    assert str(raised.value) == (
+        "The pipe's variables are not right:\n"
+        "  - WORKSPACE is missing: set it to the workspace's slug (in a pipeline it is $BITBUCKET_WORKSPACE).\n"
+        "  - IMAGE_NAME is missing: set it to the name of the image that the step built.\n"
+        "  - BITBUCKET_PACKAGES_USERNAME and BITBUCKET_PACKAGES_TOKEN are missing: in a pipeline the step has them;"
+        " elsewhere set ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN (scope write:package:bitbucket)."
+    )
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    wrong = {
+        "REGISTRY": "!",
+        "WORKSPACE": "!",
+        "IMAGE_NAME": "!",
+        "PACKAGE_NAME": "!",
+        "TAGS": "! ?",
+        "BITBUCKET_PACKAGES_TOKEN": "",
+        "MAX_LAYER_SIZE": "!",
+        "UPLOAD_TIMEOUT": "!",
+        "MAX_ATTEMPTS": "!",
+        "DRY_RUN": "!",
+        "DEBUG": "!",
+    }
+    named = [problem.split(" ")[0] for problem in problems(**wrong)]
+    assert sorted(named) == sorted([*wrong, "TAGS"])
+
+
+def test_no_problem_shows_a_token() -> None:
+    assert "s3cr3t" not in "".join(problems(BITBUCKET_PACKAGES_USERNAME="", DEBUG="maybe"))
+    assert "s3cr3t" not in repr(read())
+
+
+@given(st.dictionaries(st.sampled_from([variable.name for variable in VARIABLES]), st.text(max_size=20)))
+def test_any_environment_is_read_or_refused(variables: dict[str, str]) -> None:
+    try:
+        settings = read(**variables)
+    except ConfigurationError as error:
+        named = {problem.split(" ")[0] for problem in error.problems}
+        assert named <= {variable.name for variable in VARIABLES} | {"BITBUCKET_WORKSPACE"}
+        return
+    assert all(str(Reference.parse(str(target))) == str(target) for target in settings.targets)

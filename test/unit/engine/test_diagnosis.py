@@ -1,0 +1,187 @@
+"""What the Engine's and the registry's words mean; a table of every error that was recorded."""
+
+import pytest
+from unit.recordings import RECORDINGS, TARGET, recording
+
+from pipe.engine.diagnosis import from_engine
+from pipe.engine.events import Failed
+from pipe.errors import (
+    CertificateError,
+    CredentialsRefusedError,
+    EngineError,
+    ImageRefusedError,
+    LayerTooLargeError,
+    PackageNotFoundError,
+    PipeError,
+    PushDeniedError,
+    RegistryFailedError,
+    RegistryUnreachableError,
+)
+from pipe.registry import errors
+
+ENGINES = ("20.10-graphdriver", "28.5-graphdriver", "28.5-containerd")
+Kind = type[PipeError]
+
+RECORDED: dict[str, tuple[Kind | None, Kind | None, Kind | None]] = {
+    "already-exists": (None, None, None),
+    "connection-refused": (RegistryUnreachableError, RegistryUnreachableError, RegistryUnreachableError),
+    "denied": (PushDeniedError, PushDeniedError, PushDeniedError),
+    "fresh": (None, None, None),
+    "manifest-500": (RegistryFailedError, RegistryFailedError, RegistryFailedError),
+    "manifest-invalid": (ImageRefusedError, ImageRefusedError, ImageRefusedError),
+    "mounted": (None, None, None),
+    "name-unknown": (PackageNotFoundError, PackageNotFoundError, PackageNotFoundError),
+    "no-such-tag": (EngineError, EngineError, EngineError),
+    "rate-limited-429-once": (RegistryFailedError, RegistryFailedError, None),
+    "reset-then-ok": (None, None, RegistryFailedError),
+    "retry-503-then-ok": (None, None, RegistryFailedError),
+    "slow-ok": (None, None, None),
+    "timeout-504-always": (RegistryFailedError, RegistryFailedError, RegistryFailedError),
+    "too-large-413-html": (LayerTooLargeError, LayerTooLargeError, LayerTooLargeError),
+    "unauthorized-basic": (CredentialsRefusedError, CredentialsRefusedError, CredentialsRefusedError),
+}
+"""The kind of error that each recorded scenario ends with, by Engine."""
+
+
+@pytest.mark.parametrize(
+    ("engine", "scenario", "kind"),
+    [
+        pytest.param(engine, scenario, kind, id=f"{engine}/{scenario}")
+        for scenario, kinds in RECORDED.items()
+        for engine, kind in zip(ENGINES, kinds, strict=True)
+    ],
+)
+def test_every_recorded_error_is_understood(engine: str, scenario: str, kind: Kind | None) -> None:
+    failures = [event for _, event in recording(engine, scenario).lines() if isinstance(event, Failed)]
+    errors = [from_engine(TARGET, failure.message) for failure in failures]
+    assert [type(error) for error in errors] == ([kind] if kind else [])
+    assert all(error.temporary is (kind in {RegistryFailedError, RegistryUnreachableError}) for error in errors)
+    assert all((error.fix and TARGET.domain in error.cause) or kind is EngineError for error in errors)
+    assert not any("_state" in str(error) for error in errors)
+
+
+def test_no_recorded_scenario_is_left_out() -> None:
+    assert {each.scenario for each in RECORDINGS} == set(RECORDED)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        pytest.param("unauthorized: authentication required", CredentialsRefusedError, id="token-ran-out"),
+        pytest.param("no basic auth credentials", CredentialsRefusedError, id="no-credentials"),
+        pytest.param("denied: requested access to the resource is denied", PushDeniedError, id="denied"),
+        pytest.param("name unknown: x does not exist in this workspace", PackageNotFoundError, id="name-unknown"),
+        pytest.param("error from registry: x does not exist in this workspace", PackageNotFoundError, id="containerd"),
+        pytest.param("repository name not known to registry", PackageNotFoundError, id="distribution"),
+        pytest.param("blob upload unknown", RegistryFailedError, id="upload-forgotten"),
+        pytest.param(
+            "unexpected status from PUT request to https://h/v2/a/blobs/uploads/1: 404 Not Found",
+            RegistryFailedError,
+            id="404-of-an-upload-that-broke-off",
+        ),
+        pytest.param('Get "https://h/v2/": x509: certificate signed by unknown authority', CertificateError, id="x509"),
+        pytest.param("tls: failed to verify certificate", CertificateError, id="tls"),
+        pytest.param("net/http: TLS handshake timeout", RegistryFailedError, id="tls-handshake"),
+        pytest.param("dial tcp: lookup h on 127.0.0.1:53: no such host", RegistryUnreachableError, id="no-such-host"),
+        pytest.param("dial tcp 10.0.0.1:443: i/o timeout", RegistryUnreachableError, id="connect-timeout"),
+        pytest.param("dial tcp 10.0.0.1:443: connect: no route to host", RegistryUnreachableError, id="no-route"),
+        pytest.param("read tcp 1.1.1.1:1->2.2.2.2:443: i/o timeout", RegistryFailedError, id="read-timeout"),
+        pytest.param("EOF", RegistryFailedError, id="eof"),
+        pytest.param("write: connection reset by peer", RegistryFailedError, id="reset"),
+        pytest.param("something new", RegistryFailedError, id="unknown-words"),
+        pytest.param("", RegistryFailedError, id="no-words"),
+        pytest.param("received unexpected HTTP status: 408 Request Timeout", RegistryFailedError, id="408"),
+        pytest.param("received unexpected HTTP status: 429 Too Many Requests", RegistryFailedError, id="429"),
+        pytest.param("received unexpected HTTP status: 502 Bad Gateway", RegistryFailedError, id="502"),
+        pytest.param(
+            "error parsing HTTP 403 response body: unexpected end of JSON input", PushDeniedError, id="403-empty"
+        ),
+        pytest.param("error parsing HTTP 401 response body: EOF", CredentialsRefusedError, id="401-empty"),
+        pytest.param("unexpected status code 405 Method Not Allowed", ImageRefusedError, id="405"),
+        pytest.param("unknown: <html> 413 Request Entity Too Large", LayerTooLargeError, id="413-html"),
+        pytest.param(
+            "size invalid: the layer is larger than the limit of 32 bytes", LayerTooLargeError, id="layer-above-limit"
+        ),
+        pytest.param(
+            "size invalid: provided length did not match content length", RegistryFailedError, id="size-invalid"
+        ),
+        pytest.param("digest invalid: provided digest did not match", ImageRefusedError, id="digest-invalid"),
+        pytest.param("manifest blob unknown: blob unknown to registry", ImageRefusedError, id="manifest-blob-unknown"),
+        pytest.param("tag does not exist: h/a:1", EngineError, id="tag-gone"),
+        pytest.param("An image does not exist locally with the tag: h/a", EngineError, id="image-gone"),
+        pytest.param("Get http://h:5000/v2/: EOF", RegistryFailedError, id="port-is-no-status"),
+        pytest.param("layer 413 of 500: EOF", RegistryFailedError, id="number-is-no-status"),
+    ],
+)
+def test_the_engines_words(message: str, kind: Kind) -> None:
+    assert type(from_engine(TARGET, message)) is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "temporary"),
+    [
+        pytest.param(400, ImageRefusedError, False, id="400"),
+        pytest.param(401, CredentialsRefusedError, False, id="401"),
+        pytest.param(403, PushDeniedError, False, id="403"),
+        pytest.param(404, PackageNotFoundError, False, id="404"),
+        pytest.param(405, ImageRefusedError, False, id="405"),
+        pytest.param(408, RegistryFailedError, True, id="408"),
+        pytest.param(413, LayerTooLargeError, False, id="413"),
+        pytest.param(429, RegistryFailedError, True, id="429"),
+        pytest.param(500, RegistryFailedError, True, id="500"),
+        pytest.param(503, RegistryFailedError, True, id="503"),
+        pytest.param(599, RegistryFailedError, True, id="599"),
+        pytest.param(302, ImageRefusedError, False, id="302"),
+    ],
+)
+def test_statuses(status: int, kind: Kind, temporary: bool) -> None:
+    error = errors.from_status(TARGET, errors.Refusal(status, "its words?_state=private", retry_after=3))
+    assert type(error) is kind
+    assert error.temporary is temporary
+    assert "its words?…" in error.cause
+    assert error.fix
+    assert error.retry_after == (3 if temporary else None)
+
+
+def test_a_status_without_words_is_told() -> None:
+    assert "HTTP 403" in errors.from_status(TARGET, errors.Refusal(403, "\x00")).cause
+
+
+@pytest.mark.parametrize(
+    ("token", "told"),
+    [
+        pytest.param("ATCTT3xFf", True, id="access-token"),
+        pytest.param("ATATT3xFf", False, id="api-token"),
+        pytest.param("xATCTT", False, id="elsewhere-in-the-token"),
+        pytest.param("", False, id="no-token"),
+    ],
+)
+def test_an_access_token_is_known_by_its_beginning(token: str, told: bool) -> None:
+    error = errors.from_status(TARGET, errors.Refusal(401, "unauthorized"), token)
+    assert ("repository or workspace access token" in error.fix) is told
+    assert "3xFf" not in str(error)
+    assert "ATCTT" not in errors.from_status(TARGET, errors.Refusal(403, "denied"), token).fix
+
+
+def test_a_missing_package_is_explained_step_by_step() -> None:
+    error = errors.package_not_found(TARGET, "name unknown")
+    assert str(error) == (
+        "The package does not exist: crg.apkg.io says of acme/app: name unknown\n"
+        "Create it once, in Bitbucket: workspace 'acme', Create → Package, name 'app', and link it to the repository"
+        " whose pipeline pushes. If it exists under another name, set PACKAGE_NAME."
+    )
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param("status " * 20_000, id="status"),
+        pytest.param("dial tcp" * 2_000, id="dial"),
+        pytest.param(": 500 Aa" + " Aa" * 20_000 + "!", id="words"),
+        pytest.param("<a" * 1_000_000, id="tags"),
+        pytest.param("status from PUT request to " + "x" * 100_000, id="address"),
+    ],
+)
+def test_long_messages_are_understood_at_once(message: str) -> None:
+    assert isinstance(from_engine(TARGET, message), RegistryFailedError)

@@ -1,0 +1,93 @@
+"""What became of each layer, from what three sides know of it."""
+
+import json
+
+import pytest
+from unit.fakes import Line
+
+from pipe.engine import events
+from pipe.oci.image import Image, Layer
+from pipe.oci.manifest import Manifest
+from pipe.oci.reference import Reference
+from pipe.push.layers import layer_results
+from pipe.push.progress import Progress
+from pipe.push.result import LayerResult, LayerStatus, TagResult, TagStatus
+
+TARGET = Reference("crg.apkg.io", "acme/app", "1")
+IMAGE = Image(
+    "sha256:0",
+    1100,
+    (Layer(1, "sha256:" + "a" * 64, 1000, "ADD base /"), Layer(2, "sha256:" + "b" * 64, 100, None)),
+)
+CONTAINERD = Image("sha256:0", 1100, (Layer(1, "sha256:" + "a" * 64), Layer(2, "sha256:" + "b" * 64)))
+MANIFEST = Manifest.parse(
+    "",
+    json.dumps(
+        {"layers": [{"digest": "sha256:" + "1" * 64, "size": 500}, {"digest": "sha256:" + "2" * 64, "size": 50}]}
+    ).encode(),
+)
+PUSHED = TagResult(TARGET, TagStatus.PUSHED, "sha256:" + "d" * 64, verified=True)
+BLOBS = ("sha256:" + "1" * 64, "sha256:" + "2" * 64)
+
+
+def pushed(*lines: Line, image: Image = IMAGE) -> Progress:
+    """Take in a push."""
+    progress = Progress(image)
+    for now, event in lines:
+        progress.apply(event, now)
+    return progress
+
+
+def test_a_push_from_a_graphdriver_store() -> None:
+    progress = pushed(
+        (1.0, events.Uploading("a" * 12, 1, 1000)),
+        (2.23456, events.Uploaded("a" * 12)),
+        (3.0, events.Mounted("b" * 12)),
+    )
+    assert layer_results(IMAGE, progress, MANIFEST, [PUSHED]) == (
+        LayerResult(BLOBS[0], 500, 1000, "ADD base /", 1.235, LayerStatus.UPLOADED),
+        LayerResult(BLOBS[1], 50, 100, None, None, LayerStatus.MOUNTED),
+    )
+
+
+def test_a_push_from_a_containerd_store() -> None:
+    lines = [(1.0, events.Uploading("1" * 12, 1, 500)), (2.0, events.Uploaded("1" * 12))]
+    progress = pushed(*lines, (3.0, events.AlreadyThere("2" * 12)), image=CONTAINERD)
+    assert layer_results(CONTAINERD, progress, MANIFEST, [PUSHED]) == (
+        LayerResult(BLOBS[0], 500, None, None, 1.0, LayerStatus.UPLOADED),
+        LayerResult(BLOBS[1], 50, None, None, None, LayerStatus.ALREADY_THERE),
+    )
+
+
+def test_nothing_is_said_of_layers_that_cannot_be_matched() -> None:
+    progress = pushed((2.0, events.Uploaded("1" * 12)), image=CONTAINERD)
+    assert layer_results(CONTAINERD, progress, None, [PUSHED]) == (LayerResult(None, None, None, None, None, None),) * 2
+
+
+def test_a_manifest_of_another_image_says_nothing() -> None:
+    other = Manifest.parse("", json.dumps({"layers": [{"digest": BLOBS[0], "size": 500}]}).encode())
+    assert [layer.digest for layer in layer_results(IMAGE, pushed(), other, [])] == [None, None]
+
+
+def test_a_push_that_failed_tells_what_arrived() -> None:
+    lines = [(1.0, events.Uploading("a" * 12, 1, 1000)), (1.5, events.AlreadyThere("b" * 12))]
+    failed = TagResult(TARGET, TagStatus.FAILED, error="denied")
+    statuses = [layer.status for layer in layer_results(IMAGE, pushed(*lines), None, [failed])]
+    assert statuses == [None, LayerStatus.ALREADY_THERE]
+
+
+@pytest.mark.parametrize(
+    ("tag", "status"),
+    [
+        pytest.param(TagResult(TARGET, TagStatus.ALREADY_THERE, "sha256:0"), LayerStatus.ALREADY_THERE, id="there"),
+        pytest.param(TagResult(TARGET, TagStatus.WOULD_PUSH), LayerStatus.WOULD_UPLOAD, id="dry-run"),
+        pytest.param(TagResult(TARGET, TagStatus.FAILED, error="x"), None, id="failed"),
+        pytest.param(TagResult(TARGET), None, id="not-tried"),
+    ],
+)
+def test_without_a_push_all_layers_are_alike(tag: TagResult, status: LayerStatus | None) -> None:
+    assert [layer.status for layer in layer_results(IMAGE, pushed(), None, [tag])] == [status, status]
+
+
+def test_without_an_image_there_are_no_layers() -> None:
+    assert layer_results(None, None, None, [TagResult(TARGET)]) == ()

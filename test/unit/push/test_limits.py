@@ -1,0 +1,79 @@
+"""The registry's limits, and what people are told when one is broken."""
+
+import pytest
+
+from pipe.config.variables import MAX_LAYER_SIZE, UPLOAD_TIMEOUT
+from pipe.errors import LayerTooLargeError
+from pipe.oci.image import Image, Layer
+from pipe.push import limits
+from pipe.units import parse_duration, parse_size
+
+LIMIT = 32 * 10**9
+
+
+def image(*sizes: int | None) -> Image:
+    """Make an image with layers of these sizes."""
+    layers = tuple(Layer(number, "sha256:x", size, "COPY big /") for number, size in enumerate(sizes, start=1))
+    return Image("sha256:0", sum(size or 0 for size in sizes), layers)
+
+
+def test_the_defaults_are_what_atlassian_says() -> None:
+    assert parse_size(MAX_LAYER_SIZE) == LIMIT
+    assert parse_duration(UPLOAD_TIMEOUT) == 7 * 60
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        pytest.param((), id="no-layers"),
+        pytest.param((LIMIT,), id="exactly-the-limit"),
+        pytest.param((LIMIT, LIMIT, LIMIT), id="many-layers-within-it"),
+        pytest.param((None, 1), id="unknown-size"),
+    ],
+)
+def test_what_fits(sizes: tuple[int | None, ...]) -> None:
+    limits.check_layers(image(*sizes), LIMIT)
+
+
+def test_what_does_not_fit() -> None:
+    with pytest.raises(LayerTooLargeError) as raised:
+        limits.check_layers(image(1, None, LIMIT + 1), LIMIT)
+    assert str(raised.value) == (
+        "A layer is too large for the registry: layer 3 (COPY big /) has 32.0 GB unpacked (32000000001 bytes);"
+        " the limit is 32.0 GB (MAX_LAYER_SIZE). Nothing of it was sent.\n"
+        "Split what this instruction adds over several instructions, or add less."
+        " If it compresses below the registry's 32 GB, raise MAX_LAYER_SIZE."
+    )
+    assert raised.value.exit_code == 5
+    assert not raised.value.temporary
+
+
+def test_a_stored_size_is_no_matter_of_compression() -> None:
+    error = limits.too_large("layer 1", 2, 1, unpacked=False)
+    assert "2 B stored (2 bytes); the limit is 1 B" in str(error)
+    assert "compresses" not in str(error)
+
+
+def test_too_slow_says_all_there_is_to_know() -> None:
+    error = limits.too_slow("layer 2 (RUN make)", (100_000_000, 1_000_000_000), 420, 420)
+    assert error.summary == (
+        "A layer's upload takes too long for the registry: layer 2 (RUN make): 100.0 MB of 1.0 GB sent in 7m 00s,"
+        " 238.1 KB/s; all of it would need 1h 10m. The registry ends an upload after 7m 00s (UPLOAD_TIMEOUT)."
+    )
+    assert error.exit_code == 5
+    assert not error.temporary
+
+
+@pytest.mark.parametrize(
+    ("sizes", "seconds", "words"),
+    [
+        pytest.param((0, 10), 420.0, "0 B of 10 B sent in 7m 00s, 0 B/s. The", id="nothing-sent"),
+        pytest.param((10, 0), 10.0, "layer 1: 10 B sent in 10.0 s, 1 B/s. The", id="size-unknown"),
+        pytest.param((10, 10), 10.0, "10 B sent in 10.0 s, 1 B/s; the registry has not confirmed it.", id="all-sent"),
+        pytest.param((0, 0), 0.0, "layer 1: 0 B sent in 0.0 s, 0 B/s. The", id="nothing-known"),
+    ],
+)
+def test_too_slow_leaves_out_what_is_not_known(sizes: tuple[int, int], seconds: float, words: str) -> None:
+    error = limits.too_slow("layer 1", sizes, seconds, 420)
+    assert words in error.summary
+    assert "would need" not in error.summary

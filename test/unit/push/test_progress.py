@@ -1,0 +1,255 @@
+"""The state of each layer's upload, and the line that tells of it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.recordings import RECORDINGS, Recording, each_recording
+
+from pipe.engine import events
+from pipe.oci.image import Image, Layer
+from pipe.push.progress import Progress, State
+
+BASE, TOP = "a" * 12, "b" * 12
+IMAGE = Image(
+    "sha256:0",
+    1100,
+    (Layer(1, "sha256:" + "a" * 64, 1000, "ADD base /"), Layer(2, "sha256:" + "b" * 64, 100, "COPY . /app")),
+)
+Step = tuple[float, events.Event]
+
+
+def after(*steps: Step, image: Image = IMAGE) -> Progress:
+    """Take in events at their times."""
+    progress = Progress(image)
+    for now, event in steps:
+        progress.apply(event, now)
+    return progress
+
+
+def pushing(current: int, layer: str = BASE, total: int = 1000) -> events.Uploading:
+    """Make an event of bytes sent."""
+    return events.Uploading(layer, current, total)
+
+
+def test_nothing_is_known_before_the_engine_speaks() -> None:
+    progress = after()
+    assert progress.layers == {}
+    assert progress.uploading == []
+    assert progress.exhausted is None
+    assert progress.line(0.0) == "0 of 0 layers done"
+
+
+@pytest.mark.parametrize(
+    ("steps", "state", "seconds"),
+    [
+        pytest.param([(1.0, events.Waiting(BASE))], State.WAITING, None, id="waiting"),
+        pytest.param([(1.0, pushing(1)), (3.0, pushing(2))], State.UPLOADING, None, id="uploading"),
+        pytest.param([(1.0, pushing(1)), (3.5, events.Uploaded(BASE))], State.UPLOADED, 2.5, id="uploaded"),
+        pytest.param([(3.5, events.Uploaded(BASE))], State.UPLOADED, None, id="uploaded-too-fast-to-see"),
+        pytest.param([(1.0, events.AlreadyThere(BASE))], State.ALREADY_THERE, None, id="already-there"),
+        pytest.param([(1.0, events.Mounted(BASE))], State.MOUNTED, None, id="mounted"),
+        pytest.param([(1.0, pushing(9)), (2.0, events.Retrying(BASE, 5))], State.RETRYING, None, id="retrying"),
+        pytest.param(
+            [(1.0, pushing(9)), (2.0, events.Retrying(BASE, 5)), (7.0, pushing(1)), (8.0, events.Uploaded(BASE))],
+            State.UPLOADED,
+            1.0,
+            id="uploaded-the-second-time",
+        ),
+        pytest.param(
+            [(1.0, pushing(1)), (2.0, events.Uploaded(BASE)), (3.0, events.AlreadyThere(BASE))],
+            State.UPLOADED,
+            1.0,
+            id="there-since-it-was-uploaded",
+        ),
+        pytest.param(
+            [(1.0, pushing(1)), (2.0, events.Uploaded(BASE)), (3.0, events.Mounted(BASE))],
+            State.UPLOADED,
+            1.0,
+            id="mounted-after-it-was-uploaded",
+        ),
+    ],
+)
+def test_states(steps: list[Step], state: State, seconds: float | None) -> None:
+    upload = after(*steps).layers[BASE]
+    assert (upload.state, upload.seconds) == (state, seconds)
+
+
+def test_other_events_change_nothing() -> None:
+    progress = after((1.0, pushing(1)))
+    for event in (events.Pushed("sha256:0"), events.Failed("x"), events.Note("x"), events.StreamEnded()):
+        assert progress.apply(event, 2.0) is None
+    assert list(progress.layers) == [BASE]
+
+
+def test_a_layer_is_known_by_its_diff_id_only() -> None:
+    progress = after((1.0, pushing(1)), (1.0, pushing(1, "c" * 12)))
+    assert progress.layers[BASE].label == "layer 1 (ADD base /)"
+    assert progress.layers["c" * 12].label == "layer cccccccccccc"
+
+
+def test_two_layers_alike_are_the_lower_one() -> None:
+    twice = Image("sha256:0", 2, (Layer(1, "sha256:aa", 1, "ADD a /"), Layer(2, "sha256:aa", 1, "ADD b /")))
+    assert after((1.0, pushing(1, "aa")), image=twice).layers["aa"].label == "layer 1 (ADD a /)"
+
+
+def test_bytes_never_exceed_the_size() -> None:
+    upload = after((1.0, pushing(2000))).layers[BASE]
+    assert (upload.current, upload.total) == (1000, 1000)
+    assert after((1.0, pushing(2000, "c" * 12, 0))).layers["c" * 12].current == 2000
+
+
+def test_the_clock_begins_again_with_the_upload() -> None:
+    steps: list[Step] = [(0.0, pushing(500)), (10.0, events.Retrying(BASE, 5))]
+    assert after(*steps).layers[BASE].elapsed(10.0) == 10.0
+    assert after(*steps, (15.0, pushing(1))).layers[BASE].elapsed(16.0) == 1.0
+
+
+def test_the_clock_stands_while_the_engine_waits() -> None:
+    countdown: list[Step] = [(1.0, pushing(1)), *((2.0 + s, events.Retrying(BASE, 5 - s)) for s in range(5))]
+    progress = after(*countdown)
+    again = progress.apply(events.Retrying(BASE, 10), 7.0)
+    assert again is progress.layers[BASE]
+    assert again.elapsed(7.0) == 0.0
+
+
+def test_each_countdown_is_one_retry() -> None:
+    progress = Progress(IMAGE)
+    told = [
+        progress.apply(events.Retrying(BASE, seconds), float(now))
+        for now, seconds in enumerate([5, 4, 3, 2, 1, 10, 9, 8])
+    ]
+    assert [now for now, upload in enumerate(told) if upload] == [0, 5]
+    assert progress.layers[BASE].retries == 2
+
+
+def retries(count: int, layer: str = BASE) -> list[Step]:
+    """Let the Engine begin an upload again so often, ten seconds apart."""
+    return [
+        step
+        for number in range(count)
+        for step in ((10.0 * number, pushing(1, layer)), (10.0 * number + 5, events.Retrying(layer, 5)))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "exhausted"),
+    [
+        pytest.param(retries(3), False, id="one-attempt-left"),
+        pytest.param(retries(4), True, id="last-attempt"),
+        pytest.param([*retries(4), (60.0, pushing(9))], True, id="last-attempt-under-way"),
+        pytest.param([*retries(4), (60.0, events.Uploaded(BASE))], False, id="arrived-at-last"),
+        pytest.param([*retries(4), (60.0, events.Uploaded(TOP))], False, id="another-arrived-since"),
+        pytest.param([(1.0, events.Uploaded(TOP)), *retries(4)], True, id="another-arrived-before"),
+        pytest.param([*retries(2), *retries(2, TOP)], False, id="two-layers-twice-each"),
+    ],
+)
+def test_what_the_engine_tried_in_vain(steps: list[Step], exhausted: bool) -> None:
+    found = after(*steps).exhausted
+    assert (found is not None) is exhausted
+    assert found is None or found.name == BASE
+
+
+def test_another_attempt_keeps_what_is_done() -> None:
+    progress = after((1.0, pushing(1, TOP, 100)), (2.0, events.Uploaded(TOP)), *retries(4), (50.0, pushing(7)))
+    progress.restart()
+    done, begun = progress.layers[TOP], progress.layers[BASE]
+    assert (done.state, done.seconds) == (State.UPLOADED, 1.0)
+    assert (begun.state, begun.started, begun.current, begun.retries) == (State.WAITING, None, 0, 0)
+    assert progress.exhausted is None
+    for now in range(5):
+        progress.apply(events.AlreadyThere(TOP), 60.0 + now)
+    assert done.state is State.UPLOADED
+
+
+def test_an_arrival_of_the_attempt_before_does_not_count() -> None:
+    progress = after((1000.0, events.Uploaded(TOP)))
+    progress.restart()
+    for now, event in retries(4):
+        progress.apply(event, now)
+    assert progress.exhausted is progress.layers[BASE]
+
+
+@pytest.mark.parametrize(
+    ("steps", "line"),
+    [
+        pytest.param(
+            [(0.0, events.Waiting(BASE)), (0.0, events.Waiting(TOP))],
+            "0 % · 0 B of 1.1 KB · 0 of 2 layers done",
+            id="waiting",
+        ),
+        pytest.param(
+            [(0.0, pushing(500)), (1.0, pushing(50, TOP, 100))],
+            "50 % · 550 B of 1.1 KB · 0 of 2 layers done · layer 1 (ADD base /) for 4.0 s",
+            id="uploading",
+        ),
+        pytest.param(
+            [(0.0, pushing(500)), (1.0, events.AlreadyThere(TOP))],
+            "50 % · 500 B of 1.0 KB · 1 of 2 layers done · layer 1 (ADD base /) for 4.0 s",
+            id="what-is-there-is-not-to-be-sent",
+        ),
+        pytest.param(
+            [(0.0, events.Mounted(BASE)), (0.0, events.AlreadyThere(TOP))], "2 of 2 layers done", id="all-there"
+        ),
+        pytest.param(
+            [(0.0, pushing(1)), (1.0, events.Uploaded(BASE)), (1.0, events.Uploaded(TOP))],
+            "100 % · 1.1 KB of 1.1 KB · 2 of 2 layers done",
+            id="all-uploaded",
+        ),
+    ],
+)
+def test_lines(steps: list[Step], line: str) -> None:
+    assert after(*steps).line(4.0) == line
+
+
+def test_the_rate_is_that_since_the_line_before() -> None:
+    progress = after((0.0, pushing(100)))
+    progress.line(0.0)
+    progress.apply(pushing(600), 5.0)
+    assert "· 50 B/s ·" in progress.line(10.0)
+    assert "· 0 B/s ·" in progress.line(20.0)
+
+
+def test_an_upload_that_begins_again_has_no_negative_rate() -> None:
+    progress = after((0.0, pushing(600)))
+    progress.line(0.0)
+    progress.apply(events.Retrying(BASE, 5), 1.0)
+    progress.apply(pushing(0), 6.0)
+    assert "· 0 B/s ·" in progress.line(10.0)
+
+
+@each_recording
+def test_a_recording_ends_with_every_layer_accounted_for(recording: Recording) -> None:
+    lines = recording.lines()
+    progress = after(*lines, image=Image("sha256:0", 0, ()))
+    raw = [line for _, line in recording.raw()]
+    statuses = {State.UPLOADED: "Pushed", State.ALREADY_THERE: "Layer already exists", State.MOUNTED: "Mounted from"}
+    for state, words in statuses.items():
+        expected = sum(f'"status": "{words}' in line for line in raw)
+        assert sum(upload.state is state for upload in progress.layers.values()) == expected
+    if any(isinstance(event, events.Pushed) for _, event in lines):
+        assert progress.line(lines[-1][0]).endswith("4 of 4 layers done")
+
+
+names = st.sampled_from([BASE, TOP, "c" * 12, "", "\x1b"])
+counts = st.integers(0, 2**70)
+any_event = st.one_of(
+    st.builds(events.Uploading, names, counts, counts),
+    st.builds(events.Retrying, names, st.integers(0, 999_999)),
+    *(st.builds(kind, names) for kind in (events.Waiting, events.Uploaded, events.AlreadyThere, events.Mounted)),
+    st.builds(events.Failed, st.text(max_size=5)),
+    st.builds(events.Pushed, st.text(max_size=5)),
+    st.sampled_from([event for each in RECORDINGS for _, event in each.lines()]),
+)
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), any_event, st.booleans()), max_size=30))
+def test_any_order_of_events_is_told(steps: list[tuple[float, events.Event, bool]]) -> None:
+    progress, now = Progress(IMAGE), 0.0
+    for seconds, event, restarted in steps:
+        now += seconds
+        progress.apply(event, now)
+        if restarted:
+            progress.restart()
+        assert f" of {len(progress.layers)} layers done" in progress.line(now)
+        assert all(upload.elapsed(now) >= 0 for upload in progress.layers.values())
+        assert progress.exhausted is None or progress.exhausted.retries >= 4

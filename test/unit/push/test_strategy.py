@@ -1,0 +1,79 @@
+"""Who pushes: the facts in, the reason out. Sizes in MB; the seconds follow from the rates in strategy.py."""
+
+import pytest
+
+from pipe.push.strategy import EngineKind, Outstanding, engine_seconds, pipe_seconds, reason_to_take_over
+
+MB = 10**6
+SLOW = EngineKind("go1.19.8", 2)
+LIMIT = 420.0
+
+
+def layers(*sizes: int, known: tuple[int, ...] = ()) -> list[Outstanding]:
+    """Make layers of so many MB, some of which the registry has."""
+    return [Outstanding(f"layer {i}", size * MB, i in known) for i, size in enumerate(sizes, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "kind", "seconds"),
+    [
+        pytest.param([1000], SLOW, 40, id="one-layer-is-compressed-on-one-core"),
+        pytest.param([500, 500], SLOW, 20, id="two-on-two"),
+        pytest.param([900, 100], SLOW, 36, id="the-largest-decides"),
+        pytest.param([100] * 10, EngineKind("go1.19.8", 64), 8, id="five-at-a-time"),
+        pytest.param([100, 100], EngineKind("go1.19.8", 0), 8, id="processors-not-told"),
+        pytest.param([1300], EngineKind("go1.27", 2), 10, id="fast-go"),
+        pytest.param([1300], EngineKind("go2.0.1", 2), 10, id="faster-go-to-come"),
+        pytest.param([1000], EngineKind("go1.26.9", 2), 40, id="the-last-slow-go"),
+        pytest.param([1000], EngineKind("devel", 2), 40, id="go-not-told"),
+        pytest.param([1000], EngineKind("go1.19.8", 2, containerd=True), 0, id="nothing-to-compress"),
+        pytest.param([], SLOW, 0, id="nothing-to-send"),
+    ],
+)
+def test_what_the_engine_needs(sizes: list[int], kind: EngineKind, seconds: float) -> None:
+    assert engine_seconds(layers(*sizes), kind) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("sent", "image", "seconds"),
+    [
+        pytest.param(layers(1300), 1300, 10 + 13 / 3, id="staged-and-compressed"),
+        pytest.param(layers(1300, known=(1,)), 1300, 10, id="staged-though-known"),
+        pytest.param(layers(300), 1300, 11, id="all-of-the-image-is-staged"),
+        pytest.param([], 130, 1, id="nothing-to-send"),
+    ],
+)
+def test_what_the_pipe_needs(sent: list[Outstanding], image: int, seconds: float) -> None:
+    assert pipe_seconds(sent, image * MB) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("sent", "image", "kind", "timeout", "words"),
+    [
+        pytest.param(layers(1000), 1000, SLOW, LIMIT, "about 40.0 s to compress layer 1;", id="one-large-layer"),
+        pytest.param(layers(*[200] * 5), 1000, SLOW, LIMIT, "about 20.0 s to compress 5 layers;", id="five-layers"),
+        pytest.param(layers(25), 25, SLOW, LIMIT, None, id="small"),
+        pytest.param(layers(100), 100, SLOW, LIMIT, None, id="saves-less-than-three-seconds"),
+        pytest.param(layers(106), 106, SLOW, LIMIT, "about 4.2 s", id="saves-three-seconds"),
+        pytest.param(layers(100), 1000, SLOW, LIMIT, None, id="a-small-part-of-a-large-image"),
+        pytest.param(layers(375), 1000, SLOW, LIMIT, "about 15.0 s", id="more-than-one-and-a-half-times"),
+        pytest.param(layers(350), 1000, SLOW, LIMIT, "about 14.0 s", id="just-above-one-and-a-half-times"),
+        pytest.param(layers(320), 1000, SLOW, LIMIT, None, id="less-than-one-and-a-half-times"),
+        pytest.param(layers(800, 200, known=(1,)), 1000, SLOW, LIMIT, "layers that the registry has", id="known"),
+        pytest.param(layers(800, known=(1,)), 9000, SLOW, LIMIT, None, id="known-but-staging-takes-longer"),
+        pytest.param(layers(1300), 1300, EngineKind("go1.27", 2), LIMIT, None, id="a-fast-engine"),
+        pytest.param(layers(1000), 1000, EngineKind("go1.27", 2, containerd=True), LIMIT, None, id="containerd"),
+        pytest.param(layers(10500), 10500, SLOW, LIMIT, "ends an upload after 7m 00s", id="never-in-seven-minutes"),
+        pytest.param(
+            layers(100), 9000, SLOW, 4.0, "ends an upload after 4.0 s", id="never-in-time-however-slow-the-pipe"
+        ),
+        pytest.param(layers(100), 9000, SLOW, 4.1, None, id="just-in-time"),
+        pytest.param([], 1000, SLOW, LIMIT, None, id="nothing-to-send"),
+    ],
+)
+def test_when_the_pipe_takes_over(
+    sent: list[Outstanding], image: int, kind: EngineKind, timeout: float, words: str | None
+) -> None:
+    reason = reason_to_take_over(sent, image * MB, kind, timeout)
+    assert (reason is None) == (words is None), reason
+    assert (words or "") in (reason or "")

@@ -1,0 +1,39 @@
+"""Challenges, as registries and proxies write them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipe.registry.challenge import Challenge, parse_challenges
+
+BEARER = 'Bearer realm="https://auth.h/token",service="registry",scope="repository:ws/app:pull,push"'
+PARAMETERS = {"realm": "https://auth.h/token", "service": "registry", "scope": "repository:ws/app:pull,push"}
+
+
+@pytest.mark.parametrize(
+    ("header", "challenges"),
+    [
+        pytest.param("", {}, id="absent"),
+        pytest.param('Basic realm="Registry"', {"basic": {"realm": "Registry"}}, id="basic"),
+        pytest.param(BEARER, {"bearer": PARAMETERS}, id="bearer"),
+        pytest.param('BEARER Realm="r"', {"bearer": {"realm": "r"}}, id="capitals"),
+        pytest.param('Bearer realm = "r" , service = s', {"bearer": {"realm": "r", "service": "s"}}, id="spaces"),
+        pytest.param(f'Basic realm="R", {BEARER}', {"basic": {"realm": "R"}, "bearer": PARAMETERS}, id="two"),
+        pytest.param('Negotiate, Basic realm="R"', {"negotiate": {}, "basic": {"realm": "R"}}, id="bare-scheme"),
+        pytest.param(r'Basic realm="a \"b\" \\c"', {"basic": {"realm": 'a "b" \\c'}}, id="escapes"),
+        pytest.param('Bearer realm="a,b=c"', {"bearer": {"realm": "a,b=c"}}, id="comma-in-quotes"),
+        pytest.param("Bearer realm=", {"bearer": {"realm": ""}}, id="empty-value"),
+        pytest.param('Bearer realm="one",realm="two"', {"bearer": {"realm": "one"}}, id="twice"),
+        pytest.param('Bearer realm="unclosed', {"bearer": {"realm": ""}}, id="unclosed"),
+        pytest.param('realm="nobody"', {}, id="no-scheme"),
+        pytest.param("\x00", {}, id="garbage"),
+    ],
+)
+def test_challenges(header: str, challenges: dict[str, dict[str, str]]) -> None:
+    expected = {scheme: Challenge(scheme, parameters) for scheme, parameters in challenges.items()}
+    assert parse_challenges(header) == expected
+
+
+@given(st.text(alphabet='Ba c=,"\\\n\t', max_size=60))
+def test_any_header_is_read(header: str) -> None:
+    assert all(scheme == challenge.scheme for scheme, challenge in parse_challenges(header).items())

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
-from pipe.oci.image import ARRIVED, Layer, LayerStatus, cut
+from pipe.oci.image import ARRIVED, Layer, LayerStatus
 from pipe.units import format_duration, format_size
 
 _SHOWN = frozenset((*ARRIVED, LayerStatus.WOULD_UPLOAD))
 _BASE = "base image"
+WIDTH = 94
+"""Characters of a line: a hundred columns without `INFO: `."""
 
 
 def table(layers: Sequence[Layer]) -> list[str]:
@@ -27,15 +29,16 @@ def table(layers: Sequence[Layer]) -> list[str]:
             _size(layer),
             format_duration(layer.seconds) if layer.seconds is not None else "",
             layer.status if layer.status in _SHOWN else "not uploaded",
-            cut(layer.instruction) if layer.instruction else _BASE if layer.number == 1 else "",
+            layer.instruction or (_BASE if layer.number == 1 else ""),
         )
         for layer in layers
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
+    lines = (
         f"{number:>{widths[0]}}  {size:>{widths[1]}}  {time:>{widths[2]}}  {status:<{widths[3]}}  {what}".rstrip()
         for number, size, time, status, what in rows
-    ]
+    )
+    return [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
 
 
 def _size(layer: Layer) -> str:

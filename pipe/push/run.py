@@ -199,8 +199,9 @@ class Push:
     def _survey(self, target: Reference, image: Image) -> None:
         """Look which tags hold this very image: all of them at first, since one spares the others an upload."""
         state = self._state
-        for each in self._settings.targets if not state.surveyed else (target,):
-            if not state.tags[each.tag].arrived:
+        for each in self._settings.targets:
+            again = each is target and each.tag in state.uploaded
+            if not state.tags[each.tag].arrived and (again or not state.surveyed):
                 self._look(each, image)
         state.surveyed = True
 

@@ -2,15 +2,19 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 from pipe.config.settings import Credentials
 from pipe.engine.events import Event, Pushed, StreamEnded
-from pipe.errors import EngineUnreachableError, PipeError
+from pipe.engine.kind import EngineKind
+from pipe.errors import EngineSaveError, EngineUnreachableError, PipeError
 from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
+from pipe.push.direct_push import Stream
+from pipe.push.transfer import Blobs
 
 Line = tuple[float, Event]
 """Seconds since the push began, and what the Engine says then."""
@@ -114,7 +118,7 @@ class FakeRegistry:
         self.put: list[bool | PipeError] = []
         """What becomes of the first manifests put; later ones are taken."""
         self.read_back: list[str | PipeError | None] = []
-        """What the first questions for a digest are answered; later ones truly."""
+        """What the first questions for a tag that exists are answered; later ones truly."""
         self.asked: list[str] = []
 
     def keep(self, tag: str, manifest: Manifest) -> None:
@@ -132,11 +136,6 @@ class FakeRegistry:
     def digest(self, reference: str) -> str | None:
         """Say what a tag or digest names."""
         self.asked.append(f"HEAD {reference}")
-        if self.read_back:
-            answer = self.read_back.pop(0)
-            if isinstance(answer, PipeError):
-                raise answer
-            return answer
         if reference in self.manifests or reference in self.tags.values():
             return reference
         return self.tags.get(reference)
@@ -144,7 +143,25 @@ class FakeRegistry:
     def manifest(self, reference: str) -> Manifest | None:
         """Return what a tag or digest names."""
         self.asked.append(f"GET {reference}")
+        if self.read_back and reference in self.tags:
+            answer = self.read_back.pop(0)
+            if isinstance(answer, PipeError):
+                raise answer
+            return self.manifests.get(answer or "")
         return self.manifests.get(self.tags.get(reference, reference))
+
+    @property
+    def blobs(self) -> Blobs:
+        """Have none: who uploads by itself is tested with a real registry."""
+        return cast("Blobs", None)
+
+    def read_blob(self, digest: str, maximum: int) -> bytes | None:
+        """Have no blobs."""
+        return None
+
+    def push_manifest(self, reference: str, manifest: Manifest) -> None:
+        """Keep a manifest."""
+        self.keep(reference, manifest)
 
     def put_manifest(self, tag: str, manifest: Manifest) -> bool:
         """Keep a manifest, or not."""
@@ -182,7 +199,7 @@ class FakeEngine:
         return self._image
 
     @contextmanager
-    def tagged(self, image: Image, target: Reference) -> Iterator[None]:
+    def tagged(self, image: Image, target: Reference, tell: Callable[[str], None]) -> Iterator[None]:
         """Remember the name given, and taken away again."""
         assert image is self._image
         self.done.append(f"tag {target}")
@@ -208,6 +225,14 @@ class FakeEngine:
 
     def _arrive(self, tag: str, digest: str) -> None:
         self._registry.tags[tag] = digest
+
+    def kind(self) -> EngineKind:
+        """Be as slow as Bitbucket's."""
+        return EngineKind("go1.21", 2)
+
+    def streamed(self, image: Image) -> AbstractContextManager[Stream]:
+        """Stream nothing: that is tested with a real Engine."""
+        raise EngineSaveError("it cannot be streamed.")
 
     def alive(self) -> bool:
         """Tell whether it answers."""

@@ -1,19 +1,24 @@
 """The recorded streams beside this folder, and the transcripts that they must become."""
 
+import contextlib
 import difflib
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 from unit.fakes import Clock, Line, Player, Told
 
+from pipe.config.settings import Credentials
 from pipe.engine import events
 from pipe.errors import PipeError
 from pipe.oci.image import Image
 from pipe.oci.reference import Reference
-from pipe.push.engine_push import Upload
+from pipe.push.engine_push import EnginePush
 from pipe.push.progress import Progress
+from pipe.push.report import Timing
+from pipe.push.watch import Watch
 
 STREAMS = Path(__file__).parents[1] / "streams"
 TARGET = Reference("crg.apkg.io", "acme/app", "1")
@@ -68,11 +73,37 @@ def recording(engine: str, scenario: str) -> Recording:
     return found
 
 
-def upload(
-    clock: Clock, told: Told, *, timeout: float = 420.0, limit: int = 32 * 10**9, undecided: bool = False
-) -> Upload:
-    """Make what watches a push."""
-    return Upload(TARGET, timeout, limit, undecided, clock, told)
+class OneStream:
+    """An Engine whose one push is a stream that is there already."""
+
+    def __init__(self, stream: Player) -> None:
+        self._stream = stream
+
+    @contextlib.contextmanager
+    def tagged(self, image: Image, target: Reference, tell: Callable[[str], None]) -> Iterator[None]:
+        """Give no name."""
+        yield
+
+    def push(self, target: Reference, credentials: Credentials) -> Player:
+        """Return the stream."""
+        return self._stream
+
+    def alive(self) -> bool:
+        """Say that it answers."""
+        return True
+
+    def gone(self, cause: str) -> PipeError:
+        """Make the error for an Engine that does not."""
+        raise AssertionError(cause)
+
+
+def follow(
+    stream: Player, clock: Clock, told: Told, image: Image, *, timeout: float = 420.0, limit: int = 32 * 10**9
+) -> str:
+    """Let an Engine push, and return the digest that it names."""
+    timing = Timing(clock, clock.sleep, lambda: 0.0)
+    push = EnginePush(OneStream(stream), Credentials("me", "s3cr3t"), limit, told, timing)
+    return push.push(TARGET, image, Watch(Progress(image), timeout, clock, told))
 
 
 def transcript(played: Recording) -> str:
@@ -93,9 +124,8 @@ def transcript(played: Recording) -> str:
         told_before = len(told.lines)
 
     stream = Player(clock, played.lines(), heard=heard)
-    watcher = upload(clock, told, undecided=played.containerd)
     try:
-        end = watcher.watch(stream, Progress(UNKNOWN_IMAGE))
+        end = follow(stream, clock, told, UNKNOWN_IMAGE)
     except PipeError as error:
         end = f"{type(error).__name__}{' (temporary)' if error.temporary else ''}: {error.summary}"
     flush()

@@ -18,7 +18,6 @@ from pipe.errors import (
     PushInterruptedError,
     RegistryFailedError,
     RegistryUnreachableError,
-    StoppedError,
 )
 from pipe.retry import RETRY_AFTER_MAXIMUM, Attempts, retry_after
 
@@ -64,7 +63,6 @@ def test_one_attempt_is_no_second_one() -> None:
         pytest.param(LayerTooLargeError(), False, id="too-large"),
         pytest.param(DigestMismatchError(), False, id="another-digest"),
         pytest.param(EngineError(), False, id="engine"),
-        pytest.param(StoppedError(15), False, id="stopped"),
     ],
 )
 def test_what_is_tried_again(error: PipeError, again: bool) -> None:

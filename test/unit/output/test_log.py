@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from pipe.errors import ConfigurationError, PushDeniedError, StoppedError
+from pipe.oci.descriptor import Descriptor
+from pipe.oci.image import Layer, LayerStatus
 from pipe.oci.reference import Reference
 from pipe.output.log import Output, check_result_file
-from pipe.push.result import LayerResult, LayerStatus, Result, TagResult, TagStatus
+from pipe.push.result import Result, TagResult, TagStatus
 
 pytestmark = pytest.mark.usefixtures("process")
 
@@ -21,11 +23,11 @@ SECRET = "s3cr3t-t0ken"
 DIGEST = "sha256:" + "d" * 64
 TARGET = Reference("crg.apkg.io", "acme/app", "1.0")
 PUSHED = TagResult(TARGET, TagStatus.PUSHED, DIGEST, verified=True)
-LAYER = LayerResult("sha256:" + "1" * 64, 123, 456, "COPY . /app", 1.2, LayerStatus.UPLOADED)
+LAYER = Layer(1, DIGEST, 456, "COPY . /app", Descriptor("", "sha256:" + "1" * 64, 123), LayerStatus.UPLOADED)
 BLUE, GREEN, YELLOW, RED, RESET = ("\x1b[34m", "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m")
 
 
-def result(*tags: TagResult, layers: tuple[LayerResult, ...] = (), exit_code: int = 0) -> Result:
+def result(*tags: TagResult, layers: tuple[Layer, ...] = (), exit_code: int = 0) -> Result:
     """Make a result."""
     return Result("app", "sha256:" + "c" * 64, False, tags, layers, exit_code)
 
@@ -105,8 +107,8 @@ def test_each_tag_is_told(tags: tuple[TagResult, ...], log: list[str], out: list
 
 def test_the_table_precedes_the_tags() -> None:
     log, _ = shown(lambda output: output.finish(result(PUSHED, layers=(LAYER,)), None, None))
-    assert log[0].split() == ["INFO:", "layer", "instruction", "size", "time", "status"]
-    assert log[1].endswith("uploaded")
+    assert log[0].split() == ["INFO:", "stored", "time", "status", "layer"]
+    assert log[1].endswith("uploaded  COPY . /app")
     assert log[2].startswith("✔")
 
 

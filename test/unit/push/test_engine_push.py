@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from unit.fakes import ENDED, Clock, Line, Player, Told
-from unit.recordings import RECORDINGS, TARGET, Recording, recording, upload
+from unit.recordings import RECORDINGS, TARGET, Recording, follow, recording
 
 from pipe.engine import events
 from pipe.engine.diagnosis import from_engine
@@ -18,7 +18,6 @@ from pipe.errors import (
     UploadTooSlowError,
 )
 from pipe.oci.image import Image, Layer
-from pipe.push.progress import Progress
 
 DIGEST = "sha256:" + "d" * 64
 BASE, TOP = "a" * 12, "b" * 12
@@ -36,7 +35,7 @@ def watch(
     end: events.StreamEnded | None = ENDED,
     timeout: float = 100.0,
     limit: int = 10**9,
-    undecided: bool = False,
+    image: Image = IMAGE,
 ) -> tuple[str | PipeError, Told, float]:
     """Watch a push, and return its end, what people were told, and how long it lasted."""
     clock, told = Clock(), Told()
@@ -44,10 +43,10 @@ def watch(
     stream = Player(clock, lines, end)
     outcome: str | PipeError
     try:
-        outcome = upload(clock, told, timeout=timeout, limit=limit, undecided=undecided).watch(stream, Progress(IMAGE))
+        outcome = follow(stream, clock, told, image, timeout=timeout, limit=limit)
     except PipeError as error:
         outcome = error
-    assert not stream.closed, "the caller closes it"
+    assert stream.closed, "the Engine's push is ended, too"
     return outcome, told, clock.now - began
 
 
@@ -60,7 +59,8 @@ def sending(layer: str, rate: float, *, until: float, since: float = 0.0, total:
 def test_a_push_ends_with_the_engines_digest() -> None:
     lines = [*sending(BASE, 500, until=2), (2.5, events.Uploaded(BASE)), (3.0, DONE)]
     outcome, told, seconds = watch(lines)
-    assert (outcome, told.lines, seconds) == (DIGEST, [], 3.0)
+    assert (outcome, seconds) == (DIGEST, 3.0)
+    assert told.lines == [f"DEBUG The Engine pushed {DIGEST} in 3.0 s."]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_push_ends_with_the_engines_digest() -> None:
         pytest.param(
             sending(BASE, 500, until=2),
             events.StreamEnded("reset"),
-            "the Engine's stream broke off (reset).",
+            "Docker Engine's stream broke off (reset).",
             id="broken",
         ),
         pytest.param(
@@ -107,7 +107,7 @@ def test_a_digest_counts_though_the_stream_breaks_off() -> None:
 
 def test_notes_are_for_those_who_look_closely() -> None:
     _, told, _ = watch([(0.0, events.Note("The push refers to")), (0.0, events.Note("")), (0.0, DONE)])
-    assert told.lines == ["DEBUG Engine: The push refers to"]
+    assert told.lines[:-1] == ["DEBUG Engine: The push refers to"]
 
 
 def test_an_upload_that_passes_the_timeout_is_stopped_at_once() -> None:
@@ -198,8 +198,8 @@ def test_a_retry_is_told_with_its_layer_once() -> None:
     outcome, told, _ = watch(lines)
     assert outcome == DIGEST
     assert told.of("WARNING") == [
-        "layer 1 (ADD base /): its upload failed; the Engine begins it again in 5 s (retry 1 of 4).",
-        "layer 1 (ADD base /): its upload failed; the Engine begins it again in 10 s (retry 2 of 4).",
+        "layer 1 (ADD base /): its upload failed; Docker Engine tries again in 5 s (retry 1 of 4).",
+        "layer 1 (ADD base /): its upload failed; Docker Engine tries again in 10 s (retry 2 of 4).",
     ]
 
 
@@ -237,7 +237,6 @@ def test_nothing_is_foretold_without_bytes() -> None:
     [
         pytest.param([], id="from-the-beginning"),
         pytest.param([(3.0, events.Waiting(BASE))], id="while-layers-wait"),
-        pytest.param([(0.0, events.Uploading(BASE, 1, 1)), (3.0, events.Uploaded(BASE))], id="at-the-manifest"),
         pytest.param(
             [(0.0, events.Uploading(BASE, 1, 9)), (3.0, events.Retrying(BASE, 5))], id="while-it-waits-itself"
         ),
@@ -246,18 +245,27 @@ def test_nothing_is_foretold_without_bytes() -> None:
 def test_a_silent_engine_is_given_a_minute_more_than_an_upload(lines: list[Line]) -> None:
     outcome, _, seconds = watch(lines, end=None)
     assert isinstance(outcome, PushInterruptedError)
-    assert outcome.cause == "the Engine was silent for 2m 40s."
+    assert outcome.cause == "Docker Engine was silent for 2m 40s."
     assert outcome.temporary
     assert seconds - (lines[-1][0] if lines else 0) == pytest.approx(160, abs=0.25)
+
+
+def test_the_manifest_is_given_a_minute() -> None:
+    lines: list[Line] = [(0.0, events.Uploading(BASE, 1, 1)), (3.0, events.Uploaded(BASE))]
+    outcome, _, seconds = watch(lines, end=None)
+    assert isinstance(outcome, PushInterruptedError)
+    assert outcome.cause == "every layer has arrived, and the registry did not take the manifest within 1m 00s."
+    assert outcome.temporary
+    assert seconds - 3 == pytest.approx(60, abs=0.25)
 
 
 def test_progress_is_told_every_ten_seconds() -> None:
     outcome, told, _ = watch([*sending(BASE, 20, until=35), (35.0, events.Uploaded(BASE)), (36.0, DONE)])
     assert outcome == DIGEST
     assert told.of("INFO") == [
-        "1: 20 % · 201 B of 1.0 KB · 0 of 1 layers done · layer 1 (ADD base /) for 10.0 s",
-        "1: 40 % · 401 B of 1.0 KB · 20 B/s · 0 of 1 layers done · layer 1 (ADD base /) for 20.0 s",
-        "1: 60 % · 601 B of 1.0 KB · 20 B/s · 0 of 1 layers done · layer 1 (ADD base /) for 30.0 s",
+        "10 s: 201 B of at most 1.0 KB, 0 of 2 layers; layer 1 at 0:10 of 1:40",
+        "20 s: 401 B of at most 1.0 KB, 20 B/s, 0 of 2 layers; layer 1 at 0:20 of 1:40",
+        "30 s: 601 B of at most 1.0 KB, 20 B/s, 0 of 2 layers; layer 1 at 0:30 of 1:40",
     ]
 
 
@@ -268,12 +276,11 @@ def test_progress_is_told_while_the_engine_is_silent() -> None:
 
 def test_a_blob_over_the_limit_stops_the_push_where_sizes_were_not_known() -> None:
     lines: list[Line] = [(0.0, events.Uploading(TOP, 1, 100)), (1.0, events.Uploading("c" * 12, 1, 2001)), (9.0, DONE)]
-    outcome, _, seconds = watch(lines, limit=2000, undecided=True)
+    outcome, _, seconds = watch(lines, limit=2000)
     assert isinstance(outcome, LayerTooLargeError)
     assert outcome.cause.startswith("layer cccccccccccc has 2.0 KB stored (2001 bytes); the limit is 2.0 KB")
     assert seconds == 1.0
-    assert watch(lines, limit=2001, undecided=True)[0] == DIGEST
-    assert watch(lines, limit=2000, undecided=False)[0] == DIGEST
+    assert watch(lines, limit=2001)[0] == DIGEST
 
 
 HTML_413 = "error parsing HTTP 413 response body: invalid character '<': \"<html>413 Request Entity Too Large</html>\""
@@ -307,8 +314,8 @@ def played(each: Recording, change: Callable[[list[Line]], list[Line]] = list, *
     """Watch a recorded push."""
     clock = Clock()
     try:
-        watcher = upload(clock, Told(), timeout=limits.get("timeout", 420.0), undecided=each.containerd)
-        return watcher.watch(Player(clock, change(each.lines())), Progress(IMAGE))
+        stream = Player(clock, change(each.lines()))
+        return follow(stream, clock, Told(), IMAGE, timeout=limits.get("timeout", 420.0))
     except PipeError as error:
         return error
 
@@ -352,11 +359,10 @@ any_event = st.one_of(
 gaps = st.sampled_from([0.0, 0.1, 1.0, 30.0, 95.0])
 
 
-@given(st.lists(st.tuples(gaps, any_event), max_size=15), st.booleans(), st.sampled_from(["", "reset", None]))
-@example([(0.0, DONE), (0.0, events.Failed(""))], False, "")
+@given(st.lists(st.tuples(gaps, any_event), max_size=15), st.sampled_from(["", "reset", None]))
+@example([(0.0, DONE), (0.0, events.Failed(""))], "")
 def test_no_stream_is_success_without_a_digest(
     steps: list[tuple[float, events.Event]],
-    undecided: bool,
     reason: str | None,
 ) -> None:
     at, lines = 0.0, []
@@ -364,7 +370,7 @@ def test_no_stream_is_success_without_a_digest(
         at += gap
         lines.append((at, event))
     end = None if reason is None else events.StreamEnded(reason)
-    outcome, _, _ = watch(lines, end=end, undecided=undecided, limit=2**39)
+    outcome, _, _ = watch(lines, end=end, limit=2**39)
     if isinstance(outcome, str):
         assert outcome == DIGEST
         assert DONE in [event for _, event in steps]

@@ -6,12 +6,14 @@ import pytest
 from unit.fakes import Line
 
 from pipe.engine import events
-from pipe.oci.image import Image, Layer
+from pipe.oci.descriptor import Descriptor
+from pipe.oci.image import Image, Layer, LayerStatus
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
-from pipe.push.layers import layer_results
+from pipe.push.engine_progress import EngineProgress
+from pipe.push.layers import settled_layers
 from pipe.push.progress import Progress
-from pipe.push.result import LayerResult, LayerStatus, TagResult, TagStatus
+from pipe.push.result import TagResult, TagStatus
 
 TARGET = Reference("crg.apkg.io", "acme/app", "1")
 IMAGE = Image(
@@ -27,15 +29,24 @@ MANIFEST = Manifest.parse(
     ).encode(),
 )
 PUSHED = TagResult(TARGET, TagStatus.PUSHED, "sha256:" + "d" * 64, verified=True)
-BLOBS = ("sha256:" + "1" * 64, "sha256:" + "2" * 64)
+BLOBS = (Descriptor("", "sha256:" + "1" * 64, 500), Descriptor("", "sha256:" + "2" * 64, 50))
 
 
 def pushed(*lines: Line, image: Image = IMAGE) -> Progress:
     """Take in a push."""
     progress = Progress(image)
+    engine = EngineProgress(progress)
     for now, event in lines:
-        progress.apply(event, now)
+        engine.apply(event, now)
     return progress
+
+
+def told(layers: tuple[Layer, ...]) -> list[tuple[object, ...]]:
+    """Return what is told of each layer."""
+    return [
+        (layer.descriptor, layer.size, layer.instruction, layer.seconds and round(layer.seconds, 3), layer.status)
+        for layer in layers
+    ]
 
 
 def test_a_push_from_a_graphdriver_store() -> None:
@@ -44,36 +55,36 @@ def test_a_push_from_a_graphdriver_store() -> None:
         (2.23456, events.Uploaded("a" * 12)),
         (3.0, events.Mounted("b" * 12)),
     )
-    assert layer_results(IMAGE, progress, MANIFEST, [PUSHED]) == (
-        LayerResult(BLOBS[0], 500, 1000, "ADD base /", 1.235, LayerStatus.UPLOADED),
-        LayerResult(BLOBS[1], 50, 100, None, None, LayerStatus.MOUNTED),
-    )
+    assert told(settled_layers(progress, MANIFEST, [PUSHED])) == [
+        (BLOBS[0], 1000, "ADD base /", 1.235, LayerStatus.UPLOADED),
+        (BLOBS[1], 100, None, None, LayerStatus.MOUNTED),
+    ]
 
 
 def test_a_push_from_a_containerd_store() -> None:
     lines = [(1.0, events.Uploading("1" * 12, 1, 500)), (2.0, events.Uploaded("1" * 12))]
     progress = pushed(*lines, (3.0, events.AlreadyThere("2" * 12)), image=CONTAINERD)
-    assert layer_results(CONTAINERD, progress, MANIFEST, [PUSHED]) == (
-        LayerResult(BLOBS[0], 500, None, None, 1.0, LayerStatus.UPLOADED),
-        LayerResult(BLOBS[1], 50, None, None, None, LayerStatus.ALREADY_THERE),
-    )
+    assert told(settled_layers(progress, MANIFEST, [PUSHED])) == [
+        (BLOBS[0], None, None, 1.0, LayerStatus.UPLOADED),
+        (BLOBS[1], None, None, None, LayerStatus.ALREADY_THERE),
+    ]
 
 
 def test_nothing_is_said_of_layers_that_cannot_be_matched() -> None:
     progress = pushed((2.0, events.Uploaded("1" * 12)), image=CONTAINERD)
-    assert layer_results(CONTAINERD, progress, None, [PUSHED]) == (LayerResult(None, None, None, None, None, None),) * 2
+    assert told(settled_layers(progress, None, [PUSHED])) == [(None, None, None, None, LayerStatus.WAITING)] * 2
 
 
 def test_a_manifest_of_another_image_says_nothing() -> None:
-    other = Manifest.parse("", json.dumps({"layers": [{"digest": BLOBS[0], "size": 500}]}).encode())
-    assert [layer.digest for layer in layer_results(IMAGE, pushed(), other, [])] == [None, None]
+    other = Manifest.parse("", json.dumps({"layers": [{"digest": BLOBS[0].digest, "size": 500}]}).encode())
+    assert [layer.descriptor for layer in settled_layers(pushed(), other, [])] == [None, None]
 
 
 def test_a_push_that_failed_tells_what_arrived() -> None:
     lines = [(1.0, events.Uploading("a" * 12, 1, 1000)), (1.5, events.AlreadyThere("b" * 12))]
     failed = TagResult(TARGET, TagStatus.FAILED, error="denied")
-    statuses = [layer.status for layer in layer_results(IMAGE, pushed(*lines), None, [failed])]
-    assert statuses == [None, LayerStatus.ALREADY_THERE]
+    statuses = [layer.status for layer in settled_layers(pushed(*lines), None, [failed])]
+    assert statuses == [LayerStatus.UPLOADING, LayerStatus.ALREADY_THERE]
 
 
 @pytest.mark.parametrize(
@@ -81,13 +92,13 @@ def test_a_push_that_failed_tells_what_arrived() -> None:
     [
         pytest.param(TagResult(TARGET, TagStatus.ALREADY_THERE, "sha256:0"), LayerStatus.ALREADY_THERE, id="there"),
         pytest.param(TagResult(TARGET, TagStatus.WOULD_PUSH), LayerStatus.WOULD_UPLOAD, id="dry-run"),
-        pytest.param(TagResult(TARGET, TagStatus.FAILED, error="x"), None, id="failed"),
-        pytest.param(TagResult(TARGET), None, id="not-tried"),
+        pytest.param(TagResult(TARGET, TagStatus.FAILED, error="x"), LayerStatus.WAITING, id="failed"),
+        pytest.param(TagResult(TARGET), LayerStatus.WAITING, id="not-tried"),
     ],
 )
-def test_without_a_push_all_layers_are_alike(tag: TagResult, status: LayerStatus | None) -> None:
-    assert [layer.status for layer in layer_results(IMAGE, pushed(), None, [tag])] == [status, status]
+def test_without_a_push_all_layers_are_alike(tag: TagResult, status: LayerStatus) -> None:
+    assert [layer.status for layer in settled_layers(pushed(), None, [tag])] == [status, status]
 
 
 def test_without_an_image_there_are_no_layers() -> None:
-    assert layer_results(None, None, None, [TagResult(TARGET)]) == ()
+    assert settled_layers(None, None, [TagResult(TARGET)]) == ()

@@ -3,7 +3,6 @@
 import pytest
 
 from pipe.config.variables import MAX_LAYER_SIZE, UPLOAD_TIMEOUT
-from pipe.errors import LayerTooLargeError
 from pipe.oci.image import Image, Layer
 from pipe.push import limits
 from pipe.units import parse_duration, parse_size
@@ -32,20 +31,21 @@ def test_the_defaults_are_what_atlassian_says() -> None:
     ],
 )
 def test_what_fits(sizes: tuple[int | None, ...]) -> None:
-    limits.check_layers(image(*sizes), LIMIT)
+    assert limits.above(image(*sizes), LIMIT) is None
 
 
 def test_what_does_not_fit() -> None:
-    with pytest.raises(LayerTooLargeError) as raised:
-        limits.check_layers(image(1, None, LIMIT + 1), LIMIT)
-    assert str(raised.value) == (
+    layer = limits.above(image(1, None, LIMIT + 1, LIMIT + 2), LIMIT)
+    assert layer is not None
+    error = limits.too_large(layer.label, LIMIT + 1, LIMIT, unpacked=True)
+    assert str(error) == (
         "A layer is too large for the registry: layer 3 (COPY big /) has 32.0 GB unpacked (32000000001 bytes);"
         " the limit is 32.0 GB (MAX_LAYER_SIZE). Nothing of it was sent.\n"
         "Split what this instruction adds over several instructions, or add less."
         " If it compresses below the registry's 32 GB, raise MAX_LAYER_SIZE."
     )
-    assert raised.value.exit_code == 5
-    assert not raised.value.temporary
+    assert error.exit_code == 5
+    assert not error.temporary
 
 
 def test_a_stored_size_is_no_matter_of_compression() -> None:

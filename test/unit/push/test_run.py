@@ -26,10 +26,12 @@ from pipe.errors import (
     RegistryUnreachableError,
     StoppedError,
 )
-from pipe.oci.image import Image, Layer
+from pipe.oci.image import Image, Layer, LayerStatus
 from pipe.oci.manifest import Manifest
-from pipe.push.result import LayerStatus, Result, TagStatus
-from pipe.push.run import Chance, Push
+from pipe.push.report import Timing
+from pipe.push.result import Result, TagStatus
+from pipe.push.run import Push
+from pipe.push.uploader import EngineUploader
 
 CREDENTIALS = Credentials("me", "s3cr3t")
 IMAGE_ID = "sha256:" + "c" * 64
@@ -70,8 +72,18 @@ SETTINGS = Settings(
     variables_file=None,
     debug=False,
     docker={},
+    uploader="engine",
 )
 FAILED = RegistryFailedError("HTTP 500.")
+
+
+class Recorded(Manifest):
+    """A manifest of which only the digest was recorded."""
+
+    @property
+    def digest(self) -> str:
+        """The digest that the Engine named."""
+        return self.media_type
 
 
 @dataclass
@@ -109,12 +121,11 @@ def bench(
     clock, registry, told = Clock(), FakeRegistry(), Told()
     engine = FakeEngine(clock, image, registry)
     engine.pushes = list(pushes)
-    known = {manifest.digest: manifest for manifest in (MANIFEST, OTHER)}
 
     def arrive(tag: str, digest: str) -> None:
         registry.tags[tag] = digest
-        if digest in known:
-            registry.manifests[digest] = known[digest]
+        image_id = image.id if isinstance(image, Image) else ""
+        registry.manifests[digest] = MANIFEST if digest == MANIFEST.digest else Recorded(digest, b"", image_id)
 
     engine.arrives = arrive
     settings = replace(
@@ -125,7 +136,8 @@ def bench(
         max_layer_size=max_layer_size,
         upload_timeout=upload_timeout,
     )
-    push = Push(settings, engine, registry, told, Chance(clock, clock.sleep, lambda: 0.0))
+    timing = Timing(clock, clock.sleep, lambda: 0.0)
+    push = Push(settings, EngineUploader(settings, engine, registry, told, timing), registry, told, timing)
     return Bench(clock, engine, registry, told, push)
 
 
@@ -145,9 +157,9 @@ def test_a_fresh_push_is_verified() -> None:
     (tag,) = result.tags
     assert (tag.status, tag.digest, tag.verified, tag.error) == (TagStatus.PUSHED, MANIFEST.digest, True, None)
     assert result.image_id == IMAGE_ID
-    assert [(layer.digest, layer.size, layer.status) for layer in result.layers] == [
-        (BLOBS[0], 500, LayerStatus.UPLOADED),
-        (BLOBS[1], 50, LayerStatus.ALREADY_THERE),
+    assert [(layer.descriptor and layer.descriptor.digest, layer.status) for layer in result.layers] == [
+        (BLOBS[0], LayerStatus.UPLOADED),
+        (BLOBS[1], LayerStatus.ALREADY_THERE),
     ]
     assert b.engine.done == [
         "find app",
@@ -155,13 +167,12 @@ def test_a_fresh_push_is_verified() -> None:
         "push crg.apkg.io/acme/app:1.0",
         "untag crg.apkg.io/acme/app:1.0",
     ]
-    assert b.registry.asked == ["check", "GET 1.0", "HEAD 1.0", f"GET {MANIFEST.digest}"]
+    assert b.registry.asked == ["check", "GET 1.0", "GET 1.0"]
     assert b.engine.credentials == [CREDENTIALS]
     assert all(stream.closed for stream in b.engine.streams)
     assert b.told.of("INFO") == [
-        "Image app: 2 layers, 1.1 KB.",
-        "crg.apkg.io lets these credentials push to acme/app.",
-        "Pushing crg.apkg.io/acme/app:1.0.",
+        "app: 2 layers, 1.1 KB unpacked → crg.apkg.io/acme/app: 1.0",
+        "Push access confirmed.",
     ]
     assert b.told.of("DEBUG") == [f"The Engine pushed {MANIFEST.digest} in 2.5 s."]
     assert b.told.of("WARNING") == []
@@ -178,7 +189,7 @@ def test_an_image_that_is_there_is_not_pushed(image_id: str) -> None:
     assert result.tags[0].verified
     assert [layer.status for layer in result.layers] == [LayerStatus.ALREADY_THERE] * 2
     assert pushes(b.engine) == []
-    assert "crg.apkg.io/acme/app:1.0 holds this very image already." in b.told.of("INFO")
+    assert "crg.apkg.io/acme/app:1.0 already points to this image." in b.told.of("INFO")
 
 
 def test_a_tag_of_another_image_is_pushed_over() -> None:
@@ -195,14 +206,15 @@ def test_further_tags_are_put_without_the_engine() -> None:
     assert all(tag.verified for tag in result.tags)
     assert pushes(b.engine) == ["crg.apkg.io/acme/app:1.0"]
     assert b.registry.tags == dict.fromkeys(("1.0", "1", "latest"), MANIFEST.digest)
-    assert b.registry.asked[-6:] == ["HEAD 1", "PUT 1", "HEAD 1", "HEAD latest", "PUT latest", "HEAD latest"]
+    assert b.registry.asked[-6:] == ["HEAD 1", "PUT 1", "GET 1", "HEAD latest", "PUT latest", "GET latest"]
 
 
 def test_further_tags_that_are_there_are_left_alone() -> None:
     b = bench(SUCCESS, tags=["1.0", "1"])
     b.registry.keep("1", MANIFEST)
     assert statuses(b.run()) == ["pushed", "already there"]
-    assert "PUT 1" not in b.registry.asked
+    assert [asked for asked in b.registry.asked if asked.startswith("PUT")] == ["PUT 1.0"]
+    assert pushes(b.engine) == [], "the tag that is there spares the push"
 
 
 def test_a_registry_that_takes_no_manifest_gets_it_from_the_engine() -> None:
@@ -210,15 +222,6 @@ def test_a_registry_that_takes_no_manifest_gets_it_from_the_engine() -> None:
     b.registry.put = [False]
     assert statuses(b.run()) == ["pushed", "pushed"]
     assert pushes(b.engine) == ["crg.apkg.io/acme/app:1.0", "crg.apkg.io/acme/app:1"]
-
-
-def test_without_its_manifest_further_tags_go_through_the_engine() -> None:
-    b = bench(SUCCESS, SUCCESS, tags=["1.0", "1"])
-    b.engine.arrives = lambda tag, digest: b.registry.tags.update({tag: digest})
-    result = b.run()
-    assert statuses(result) == ["pushed", "pushed"]
-    assert len(pushes(b.engine)) == 2
-    assert [layer.size for layer in result.layers] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -279,7 +282,7 @@ CONTAINERD = Image(MANIFEST.digest, 1100, (Layer(1, "sha256:" + "a" * 64), Layer
     [
         pytest.param(1001, 1000, True, id="blob-over-the-limit"),
         pytest.param(1000, 1000, False, id="blob-within-it"),
-        pytest.param(1200, 1150, False, id="image-within-the-limit"),
+        pytest.param(1200, 1150, True, id="also-where-the-image-is-said-to-be-smaller"),
     ],
 )
 def test_on_containerd_the_stream_decides(total: int, limit: int, refused: bool) -> None:
@@ -303,7 +306,7 @@ def test_a_registry_out_of_reach_is_left_to_the_engine() -> None:
     ]
     assert b.registry.asked == ["check", "check"]
     assert b.told.of("WARNING")[0] == (
-        "The registry cannot be reached: no such host.\nThe Engine may reach it nevertheless, and tries."
+        "The registry cannot be reached: no such host.\nDocker Engine may reach it nevertheless, and tries."
     )
 
 
@@ -345,6 +348,7 @@ def test_a_failure_to_read_back_does_not_push_again() -> None:
 
 def test_a_tag_that_moved_meanwhile_is_told_with_both_digests() -> None:
     b = bench(SUCCESS)
+    b.registry.manifests[OTHER.digest] = OTHER
     b.registry.read_back = [OTHER.digest]
     raised, result = b.fail()
     assert isinstance(raised, DigestMismatchError)
@@ -358,7 +362,7 @@ def test_a_tag_that_moved_meanwhile_is_told_with_both_digests() -> None:
 
 def test_another_digest_than_the_one_pushed_is_an_error() -> None:
     b = bench(SUCCESS)
-    b.engine.arrives = lambda tag, _: b.registry.tags.update({tag: OTHER.digest})
+    b.engine.arrives = lambda tag, _: b.registry.keep(tag, OTHER)
     raised, _ = b.fail()
     assert isinstance(raised, DigestMismatchError)
     assert raised.cause.endswith(f"the registry does not have {MANIFEST.digest}.")
@@ -382,7 +386,8 @@ def test_a_dry_run_checks_and_pushes_nothing() -> None:
     assert (statuses(result), result.dry_run, result.digest) == (["would push", "would push"], True, None)
     assert [layer.status for layer in result.layers] == [LayerStatus.WOULD_UPLOAD] * 2
     assert b.engine.done == ["find app"]
-    assert b.registry.asked == ["check", "GET 1", "GET 2"]
+    assert b.registry.asked == ["check", "GET 1", "GET 2", *("GET 1", "GET 2", "GET latest")]
+    assert b.told.of("INFO")[-1] == "Docker Engine would push it."
 
 
 def test_a_dry_run_tells_what_is_there() -> None:
@@ -446,7 +451,7 @@ def test_layers_that_arrived_stay_uploaded_over_attempts() -> None:
     result = bench(first, second).run()
     assert [(layer.status, layer.seconds) for layer in result.layers] == [
         (LayerStatus.UPLOADED, 2.0),
-        (None, None),
+        (LayerStatus.WAITING, None),
     ]
 
 
@@ -484,9 +489,10 @@ def test_after_a_stream_without_result_the_engine_is_asked(answers: bool, kind: 
     b.engine.ends = itertools.repeat(events.StreamEnded("connection reset"))
     raised, _ = b.fail()
     assert type(raised) is kind
-    assert "the Engine's stream broke off (connection reset)." in raised.cause
+    assert "Docker Engine's stream broke off (connection reset)." in raised.cause
     assert len(pushes(b.engine)) == (3 if answers else 1)
     assert b.engine.done[-2:] == ["alive?", "untag crg.apkg.io/acme/app:1.0"]
+    assert b.engine.done.count("alive?") == (3 if answers else 11), "asked for ten seconds"
     assert all(stream.closed for stream in b.engine.streams)
 
 
@@ -513,12 +519,13 @@ def stopped_after(lines: list[Line]) -> Iterator[Line]:
 
 def test_a_signal_in_the_middle_ends_the_push_and_leaves_the_tags_as_found() -> None:
     b = bench(stopped_after(SUCCESS[:2]), tags=["1.0", "latest"])
-    raised, result = b.fail()
-    assert isinstance(raised, StoppedError)
-    assert raised.exit_code == 143
+    with pytest.raises(StoppedError) as raised:
+        b.push.run()
+    assert raised.value.exit_code == 143
+    result = b.push.result(143)
     assert b.engine.streams[0].closed
     assert b.engine.done[-1] == "untag crg.apkg.io/acme/app:1.0"
-    assert statuses(result) == ["failed", "not tried"]
+    assert statuses(result) == ["not tried", "not tried"]
     assert b.clock.slept == []
 
 
@@ -528,10 +535,11 @@ def test_a_signal_while_waiting_ends_it() -> None:
     def stop(seconds: float) -> None:
         raise StoppedError(2 if seconds == 2 else 9)
 
-    push = Push(SETTINGS, b.engine, b.registry, b.told, Chance(b.clock, stop, lambda: 0.0))
+    timing = Timing(b.clock, stop, lambda: 0.0)
+    push = Push(SETTINGS, EngineUploader(SETTINGS, b.engine, b.registry, b.told, timing), b.registry, b.told, timing)
     with pytest.raises(StoppedError):
         push.run()
-    assert statuses(push.result(130)) == ["failed"]
+    assert statuses(push.result(130)) == ["not tried"]
 
 
 def test_a_result_before_the_run_says_that_nothing_was_tried() -> None:
@@ -547,31 +555,40 @@ def test_the_manifest_of_the_one_image_of_a_list_tells_its_layers() -> None:
     result = b.run()
     assert statuses(result) == ["already there", "pushed"]
     assert b.registry.tags["2"] == index.digest
-    assert [layer.size for layer in result.layers] == [500, 50]
+    assert [layer.descriptor and layer.descriptor.size for layer in result.layers] == [500, 50]
 
 
-@pytest.mark.parametrize(
-    ("error", "failed"),
-    [
-        pytest.param(FAILED, False, id="failed"),
-        pytest.param(PushDeniedError("no."), False, id="denied"),
-        pytest.param(StoppedError(15), True, id="stopped"),
-    ],
-)
-def test_a_manifest_that_cannot_be_read_fails_no_push_but_a_signal_does(error: PipeError, failed: bool) -> None:
-    b = bench(SUCCESS)
+def test_what_an_index_names_may_be_unreadable() -> None:
+    index = Manifest.parse("", json.dumps({"manifests": [{"digest": MANIFEST.digest, "size": 1}]}).encode())
+    b = bench(image=replace(CONTAINERD, id=index.digest))
+    b.registry.keep("1.0", index)
     read = b.registry.manifest
 
     def manifest(reference: str) -> Manifest | None:
         if reference == MANIFEST.digest:
-            raise error
+            raise FAILED
         return read(reference)
 
     b.registry.manifest = manifest  # type: ignore[method-assign]
-    if failed:
-        assert b.fail()[0] is error
-    else:
-        assert statuses(b.run()) == ["pushed"]
+    assert statuses(b.run()) == ["already there"]
+
+
+OTHER_IMAGE = Manifest.parse(MANIFEST.media_type, MANIFEST.body.replace(IMAGE_ID[7:].encode(), b"e" * 64))
+
+
+def test_the_image_of_another_push_is_never_taken_for_this_one() -> None:
+    pushed: list[Line] = [(0.0, events.Pushed(OTHER_IMAGE.digest))]
+    b = bench(pushed, pushed, SUCCESS)
+    b.engine.arrives = lambda tag, digest: b.registry.keep(tag, MANIFEST if digest == MANIFEST.digest else OTHER_IMAGE)
+    assert statuses(b.run()) == ["pushed"]
+    assert b.registry.tags == {"1.0": MANIFEST.digest}
+    (first, _) = b.told.of("WARNING")
+    assert "which is another image than" in first
+    for_ever = bench(pushed, pushed, pushed)
+    for_ever.engine.arrives = lambda tag, _digest: for_ever.registry.keep(tag, OTHER_IMAGE)
+    raised, result = for_ever.fail()
+    assert isinstance(raised, DigestMismatchError)
+    assert (raised.exit_code, statuses(result)) == (6, ["failed"])
 
 
 def containerd(scenario: str) -> list[Line]:

@@ -1,0 +1,51 @@
+"""The table of layers at the end of a push."""
+
+import pytest
+
+from pipe.oci.descriptor import Descriptor
+from pipe.oci.image import Layer, LayerStatus
+from pipe.output.table import table
+
+
+def layer(
+    number: int, stored: int | None, status: LayerStatus, instruction: str | None = None, **others: float
+) -> Layer:
+    """Make a layer."""
+    made = Layer(number, f"sha256:{number}", 14_000_000, instruction, status=status)
+    made.descriptor = None if stored is None else Descriptor("", f"sha256:{number}", stored)
+    made.seconds = others.get("seconds")
+    return made
+
+
+def test_the_table_has_a_line_a_layer() -> None:
+    layers = (
+        layer(1, 31_700_000, LayerStatus.ALREADY_THERE),
+        layer(2, 123, LayerStatus.UPLOADED, "COPY . /app", seconds=1.23),
+        layer(3, None, LayerStatus.WOULD_UPLOAD, "RUN " + "x" * 100),
+        layer(4, 5, LayerStatus.MOUNTED, seconds=420.0),
+        layer(5, None, LayerStatus.UPLOADING),
+    )
+    assert table(layers) == [
+        "            stored    time  status         layer",
+        "1          31.7 MB          already there  base image",
+        "2            123 B   1.2 s  uploaded       COPY . /app",
+        f"3  at most 14.0 MB          would upload   RUN {'x' * 46}…",
+        "4              5 B  7m 00s  mounted",
+        "5  at most 14.0 MB          not uploaded",
+    ]
+
+
+def test_no_line_is_longer_than_a_hundred_columns() -> None:
+    widest = layer(1000, None, LayerStatus.ALREADY_THERE, "RUN " + "x" * 100, seconds=5999.0)
+    assert max(len(f"INFO: {line}") for line in table((widest,))) == 100
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        pytest.param((), id="no-layers"),
+        pytest.param((layer(1, None, LayerStatus.WAITING, "COPY"),), id="nothing-became-of-them"),
+    ],
+)
+def test_no_table_where_there_is_nothing_to_tell(layers: tuple[Layer, ...]) -> None:
+    assert table(layers) == []

@@ -85,6 +85,14 @@ bench: $(python) image ## Measure the pipe beside docker push and skopeo copy
 picture: $(python) image registry-image ## Draw the log in README from a real run
 	@PYTHONPATH=test $(with_engine) bash -c 'python test/setup/log_picture.py docs/log.svg $(IMAGE) "$$(test/setup/sample)"'
 
+.PHONY: account
+account: ## Write the ACCOUNT that the pipe's image is published under into the files
+	@test/setup/account write '$(ACCOUNT)'
+
+.PHONY: publish
+publish: ## Build the pipe's image, and push it under your ACCOUNT
+	@$(with_engine) test/setup/publish '$(ACCOUNT)'
+
 .PHONY: lock
 lock: $(python) ## Take the newest versions of all Python packages
 	test/setup/lock

@@ -28,7 +28,7 @@ unit: $(python) ## Run the tests that need neither Engine nor registry
 	pytest test/unit
 
 .PHONY: integration
-integration: $(python) tools registry-image second-engine ## Test the package with a real Engine and the local registry
+integration: $(python) tools image registry-image second-engine ## Test the package with a real Engine and the local registry
 	@# More processes than processors: most tests wait for a registry or an Engine.
 	$(with_engine) pytest --numprocesses 3 --dist loadfile test/integration test/registry/tests
 

@@ -174,6 +174,12 @@ class UploadForgottenError(RegistryFailedError):
     """The registry no longer knows an upload that was under way: its blob has to be sent again from the first byte."""
 
 
+class EngineGaveUpError(RegistryFailedError):
+    """Docker Engine has tried a layer as often as it does."""
+
+    temporary = False
+
+
 class CertificateError(PipeError):
     """The TLS connection to the registry cannot be trusted."""
 
@@ -200,12 +206,12 @@ class NotInRegistryError(PipeError):
 class DigestMismatchError(PipeError):
     """The tag in the registry names another image than the one pushed."""
 
-    title = "The registry holds another digest than the one pushed"
+    title = "The registry holds another image than the one pushed"
     exit_code = 6
 
 
-class StoppedError(PipeError):
-    """A signal asked the process to end."""
+class StoppedError(BaseException):
+    """A signal asked the process to end; as with `KeyboardInterrupt`, nothing on the way takes it for a failure."""
 
     title = "The push was stopped"
 
@@ -215,5 +221,5 @@ class StoppedError(PipeError):
         Args:
             number: The signal's number; the exit code is 128 more, as shells have it.
         """
-        super().__init__(f"by signal {signal.Signals(number).name}.")
+        super().__init__(f"{self.title}: by signal {signal.Signals(number).name}.")
         self.exit_code = 128 + number

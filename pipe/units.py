@@ -88,3 +88,17 @@ def format_duration(seconds: float) -> str:
     if whole < _HOUR:
         return f"{whole // _MINUTE}m {whole % _MINUTE:02d}s"
     return f"{whole // _HOUR}h {whole % _HOUR // _MINUTE:02d}m"
+
+
+def format_clock(seconds: float) -> str:
+    """Write a duration as a clock shows it.
+
+    Args:
+        seconds: Seconds.
+
+    Returns:
+        Such as `0:21`, `7:00` or `1:02:03`.
+    """
+    minutes, rest = divmod(int(seconds), _MINUTE)
+    hours, minutes = divmod(minutes, _MINUTE)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -60,6 +60,9 @@ class Settings:
         variables_file: Where the step reads its output variables, None for nowhere.
         debug: Whether to tell more.
         docker: The variables that say where the Engine is.
+        uploader: Who uploads: "auto", "engine" or "pipe".
+        reuse_from: Tags of images whose layers may be reused.
+        image_archive: An archive or layout that holds the image, None where an Engine does.
     """
 
     image: str
@@ -75,6 +78,9 @@ class Settings:
     variables_file: Path | None
     debug: bool
     docker: Mapping[str, str]
+    uploader: str = "auto"
+    reuse_from: tuple[str, ...] = ()
+    image_archive: Path | None = None
 
     @property
     def targets(self) -> tuple[Reference, ...]:
@@ -123,6 +129,9 @@ class _Reader:
             variables_file=self._path("BITBUCKET_PIPELINES_VARIABLES_PATH"),
             debug=self._parsed("DEBUG", _parse_boolean, "false"),
             docker={name: value for name, value in self.values.items() if name.startswith("DOCKER_")},
+            uploader=self.values.get("UPLOADER", "auto"),
+            reuse_from=tuple(self.values.get("REUSE_FROM", "").replace(",", " ").split()),
+            image_archive=self._path("IMAGE_ARCHIVE"),
         )
         if not self.problems and not is_path(settings.repository):
             self._problem("PACKAGE_NAME", settings.repository, f"shorter: at most {REPOSITORY_MAXIMUM} characters")

@@ -1,10 +1,8 @@
 """The step's Docker Engine: the only place that uses the Docker SDK, and that translates its errors."""
 
 import difflib
-import queue
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -15,18 +13,19 @@ from docker.errors import APIError, DockerException, ImageNotFound, TLSParameter
 from docker.utils import kwargs_from_env
 
 from pipe.config.settings import Credentials
-from pipe.engine import events
 from pipe.engine.history import image_from
+from pipe.engine.kind import EngineKind
+from pipe.engine.save import SaveStream
+from pipe.engine.stream import PushStream
+from pipe.engine.tagging import Tag
 from pipe.errors import EngineError, EngineUnreachableError, ImageNotFoundError
 from pipe.oci.image import Image
 from pipe.oci.reference import Reference
-from pipe.text import clean, root_cause
+from pipe.text import causes, clean, root_cause
 
 TIMEOUT = 30
 """Seconds for an answer to a small question; a push itself has no such limit, since a large layer's
 commit is silent for long."""
-CLOSING_TIMEOUT = 1
-"""Seconds for putting tags back: a step that is stopped has two to end."""
 ALIVE_TIMEOUT = 3
 """Seconds for telling whether an Engine that broke off a push is still there."""
 
@@ -71,11 +70,17 @@ class Engine:
                 clean(str(error)), fix="Check DOCKER_TLS_VERIFY and DOCKER_CERT_PATH."
             ) from error
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
-            raise self._unreachable(root_cause(error)) from error
+            raise self._unreachable(error) from error
 
-    def _unreachable(self, cause: str) -> EngineUnreachableError:
+    def _unreachable(self, error: Exception) -> EngineUnreachableError:
+        if any(isinstance(cause, PermissionError) for cause in causes(error)):
+            return EngineUnreachableError(
+                f"{clean(self._host)}: {root_cause(error)}",
+                fix="Docker Engine is there, but this user may not use its socket: run the pipe as root, or as a member"
+                " of the socket's group (`docker run --group-add`).",
+            )
         return EngineUnreachableError(
-            f"{clean(self._host)}: {cause}",
+            f"{clean(self._host)}: {root_cause(error)}",
             fix="In a pipeline, add `docker` to the step's `services`. Elsewhere, start Docker Engine and mount its"
             " socket (-v /var/run/docker.sock:/var/run/docker.sock) or set DOCKER_HOST.",
         )
@@ -114,50 +119,52 @@ class Engine:
             fix="Build it in this step before the pipe: images do not pass from step to step.",
         )
 
-    @contextmanager
-    def tagged(self, image: Image, target: Reference) -> Iterator[None]:
+    def tagged(self, image: Image, target: Reference, tell: Callable[[str], None]) -> AbstractContextManager[None]:
         """Give an image the target's name as long as the context lasts, then leave all tags as found.
 
         Args:
             image: The image.
             target: A reference with a tag.
+            tell: Is told what could not be put back.
+
+        Returns:
+            The context.
 
         Raises:
             EngineError: The Engine cannot set the tag.
             EngineUnreachableError: The Engine does not answer.
         """
-        with self._translated():
-            before = self._identity(target)
-            # Removing an image's only tag would remove the image.
-            named = bool(self._api.inspect_image(image.id).get("RepoTags"))
-            if before != image.id:
-                self._api.tag(image.id, target.repository, target.tag)
-        try:
-            yield
-        finally:
-            if before != image.id and (before or named):
-                self._put_back(target, before)
+        return Tag(self._api, image, target, tell).held(self._translated)
 
-    def _identity(self, target: Reference) -> str | None:
-        try:
-            return str(self._api.inspect_image(str(target))["Id"])
-        except ImageNotFound:
-            return None
+    def kind(self) -> EngineKind:
+        """Tell what decides how fast the Engine pushes.
 
-    def _put_back(self, target: Reference, before: str | None) -> None:
-        """Undo the tag; what cannot be undone in an Engine that is gone is no failure of the push."""
+        Returns:
+            What is known of it; nothing where it does not say.
+        """
         try:
-            self._api.timeout = CLOSING_TIMEOUT
-            if before:
-                self._api.tag(before, target.repository, target.tag)
-            else:
-                self._api.remove_image(str(target), noprune=True)
-        except (DockerException, requests.RequestException, OSError):
-            pass
-        finally:
-            self._api.timeout = TIMEOUT
+            version, info = self._api.version(), self._api.info()
+        except (DockerException, requests.RequestException, OSError, ValueError):
+            return EngineKind()
+        store = str(info.get("DriverStatus") or "")
+        return EngineKind(
+            go_version=str(version.get("GoVersion") or ""),
+            cpus=info["NCPU"] if isinstance(info.get("NCPU"), int) else 0,
+            containerd="io.containerd.snapshotter" in store,
+        )
 
-    def push(self, target: Reference, credentials: Credentials) -> "PushStream":
+    def saved(self, image: Image) -> SaveStream:
+        """Stream an image.
+
+        Args:
+            image: The image.
+
+        Returns:
+            Its bytes, a tar archive.
+        """
+        return SaveStream(self._connect(self._api.api_version, None), image.id)
+
+    def push(self, target: Reference, credentials: Credentials) -> PushStream:
         """Begin a push.
 
         Args:
@@ -172,9 +179,8 @@ class Engine:
 
     def alive(self) -> bool:
         """Tell whether the Engine answers."""
-        api = self._connect(self._api.api_version, ALIVE_TIMEOUT)
         try:
-            return bool(api.ping())
+            return bool(self._connect(self._api.api_version, ALIVE_TIMEOUT).ping())
         except (DockerException, requests.RequestException, OSError):
             return False
 
@@ -185,63 +191,3 @@ class Engine:
             fix="It ended during the push. In a pipeline its service may have run out of memory: give it more"
             " (`definitions`, `services`, `docker`, `memory`), and run the step again.",
         )
-
-
-class PushStream:
-    """A push under way: events come from a thread of its own, so that clocks go on while it is silent."""
-
-    def __init__(self, api: APIClient, target: Reference, credentials: Credentials) -> None:
-        """Begin the push."""
-        self._api = api
-        self._events: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
-        self._response: requests.Response | None = None
-        self._closed = False
-        # The SDK's push returns decoded lines only; closing needs the response itself.
-        api.hooks["response"].append(self._answered)
-        threading.Thread(target=self._read, args=(target, credentials), name="push", daemon=True).start()
-
-    def _answered(self, response: requests.Response, **_: object) -> None:
-        self._response = response
-        if self._closed:
-            response.close()
-
-    def _read(self, target: Reference, credentials: Credentials) -> None:
-        auth = {"username": credentials.username, "password": credentials.token}
-        try:
-            self._api.push(target.repository, target.tag, auth_config=auth, stream=True)
-            if self._response is not None:
-                for line in self._response.iter_lines(chunk_size=None):
-                    self._events.put(events.parse(line))
-            self._events.put(events.StreamEnded())
-        except (DockerException, requests.RequestException, OSError, ValueError) as error:
-            if isinstance(error, APIError):
-                self._events.put(events.Failed(str(error.explanation or error)))
-            self._events.put(events.StreamEnded(root_cause(error)))
-        finally:
-            if self._response is not None:
-                self._response.close()
-
-    def next(self, timeout: float) -> events.Event | None:
-        """Wait for the next event.
-
-        Args:
-            timeout: Seconds to wait at most.
-
-        Returns:
-            The event; None where none came in time.
-        """
-        try:
-            return self._events.get(timeout=timeout)
-        except queue.Empty:
-            return None
-
-    def close(self) -> None:
-        """End the connection, upon which the Engine ends the push."""
-        self._closed = True
-        if self._response is None:
-            return
-        try:
-            # Wakes the reading thread, which then closes the response; closing it from here would wait for the thread.
-            self._response.raw.shutdown()
-        except (OSError, ValueError, RuntimeError):
-            self._response.close()

@@ -13,7 +13,8 @@ from colorlog import ColoredFormatter
 
 from pipe.errors import ConfigurationError, PipeError, StoppedError
 from pipe.output.redaction import Redaction
-from pipe.push.result import Result, TagResult, TagStatus, table
+from pipe.output.table import table
+from pipe.push.result import Result, TagResult, TagStatus
 
 _SUCCESS = 25
 _FAILURE = 45
@@ -34,17 +35,6 @@ class _Formatter(ColoredFormatter):
         """Return the line, without secrets."""
         record.mark = _MARKS.get(record.levelname, f"{record.levelname}: ")
         return self._redaction(super().format(record))
-
-
-class _Handler(logging.StreamHandler[TextIO]):
-    """Writes a line, and lets a signal that comes meanwhile end the program."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Pass on a signal's exception, which logging would take for a failure to write."""
-        error = sys.exc_info()[1]
-        if isinstance(error, StoppedError):
-            raise error
-        super().handleError(record)
 
 
 class Output:
@@ -72,7 +62,7 @@ class Output:
         self._out = out or sys.stdout
         for level, name in ((_SUCCESS, "SUCCESS"), (_FAILURE, "FAILURE")):
             logging.addLevelName(level, name)
-        handler = _Handler(log or sys.stderr)
+        handler = logging.StreamHandler(log or sys.stderr)
         handler.setFormatter(_Formatter(self._redaction, colour=colour))
         # Libraries warn through the same handler, so that nothing passes by the redaction; their debug
         # output stays off, since it shows headers.
@@ -101,7 +91,7 @@ class Output:
         """Tell what people should know."""
         self._log.warning(text)
 
-    def failure(self, error: PipeError) -> None:
+    def failure(self, error: PipeError | StoppedError) -> None:
         """Tell what went wrong, why, and what to do."""
         self._log.log(_FAILURE, str(error))
 

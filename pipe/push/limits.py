@@ -4,10 +4,12 @@ Source: Atlassian, "Working with the container registry" (Bitbucket Cloud suppor
 have at most 32 GB, an upload times out after 7 minutes.
 """
 
-from pipe.errors import LayerTooLargeError, UploadTooSlowError
-from pipe.oci.image import Image
+from pipe.errors import EngineGaveUpError, LayerTooLargeError, PipeError, UploadTooSlowError
+from pipe.oci.image import Image, Layer
 from pipe.units import format_duration, format_size
 
+REGISTRY_LIMIT = 32 * 10**9
+"""Bytes of the largest layer that the registry takes."""
 ENDED_BY_REGISTRY = 0.9
 """Share of the timeout after which an upload that the registry ended was ended by its timer: that
 starts with the upload's first request, before the Engine reports a byte."""
@@ -15,21 +17,19 @@ WARN_AFTER = 0.25
 """Share of the timeout after which a rate is steady enough to foretell the end."""
 
 
-def check_layers(image: Image, limit: int) -> None:
-    """Refuse an image with a layer that cannot fit, before a byte is sent.
+def above(image: Image, limit: int) -> Layer | None:
+    """Find a layer that may be too large.
 
-    A layer's unpacked size is what the Engine knows. One within the limit fits compressed, too.
+    A layer's unpacked size is what an Engine with graphdrivers knows. One within the limit fits compressed, too.
 
     Args:
-        image: What the Engine says of the image.
+        image: What is known of the image.
         limit: Bytes that a layer may have.
 
-    Raises:
-        LayerTooLargeError: A layer's unpacked size is above the limit.
+    Returns:
+        The first layer whose unpacked size is above the limit, None where there is none.
     """
-    for layer in image.layers:
-        if layer.size is not None and layer.size > limit:
-            raise too_large(layer.label, layer.size, limit, unpacked=True)
+    return next((layer for layer in image.layers if layer.size is not None and layer.size > limit), None)
 
 
 def too_large(label: str, size: int, limit: int, *, unpacked: bool) -> LayerTooLargeError:
@@ -79,3 +79,26 @@ def too_slow(label: str, sizes: tuple[int, int], seconds: float, limit: float) -
         " what the image does not need (.dockerignore, a multi-stage build), or push from a machine"
         " with a faster link.",
     )
+
+
+def refused_as_too_large(error: LayerTooLargeError, labels: list[str]) -> LayerTooLargeError:
+    """Make the error for a layer that the registry refused, naming those that it may have meant."""
+    if not labels:
+        return error
+    return LayerTooLargeError(f"{error.cause} (while {', '.join(labels)} went up)", fix=error.fix)
+
+
+def given_up(error: PipeError, layer: Layer, *, sent: bool) -> EngineGaveUpError:
+    """Make the error for a layer that the Engine tried as often as it does: pushing again will not help.
+
+    Args:
+        error: What the last failure means.
+        layer: The layer.
+        sent: Whether any byte of it was sent.
+
+    Returns:
+        The error.
+    """
+    times = layer.retries + 1
+    tried = f"sent {layer.label} {times} times from its first byte" if sent else f"tried {layer.label} {times} times"
+    return EngineGaveUpError(f"{error.cause.rstrip('.')}. Docker Engine {tried}.", fix=error.fix)

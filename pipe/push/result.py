@@ -1,11 +1,10 @@
 """What was pushed: the frozen result that a push makes and the output writes (pure)."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 
-from pipe.oci.image import cut, shorten
+from pipe.oci.image import ARRIVED, Layer, LayerStatus
 from pipe.oci.reference import Reference
-from pipe.units import format_duration, format_size
 
 
 class TagStatus(StrEnum):
@@ -16,15 +15,6 @@ class TagStatus(StrEnum):
     FAILED = "failed"
     NOT_TRIED = "not tried"
     WOULD_PUSH = "would push"
-
-
-class LayerStatus(StrEnum):
-    """What became of a layer."""
-
-    UPLOADED = "uploaded"
-    ALREADY_THERE = "already there"
-    MOUNTED = "mounted"
-    WOULD_UPLOAD = "would upload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +47,6 @@ class TagResult:
 
 
 @dataclass(frozen=True, slots=True)
-class LayerResult:
-    """One layer of the result; what is not known is None.
-
-    Attributes:
-        digest: Of the stored blob.
-        size: Bytes stored.
-        unpacked_size: Bytes unpacked.
-        instruction: The Dockerfile instruction, values masked.
-        seconds: How long its upload lasted.
-        status: What became of it.
-    """
-
-    digest: str | None
-    size: int | None
-    unpacked_size: int | None
-    instruction: str | None
-    seconds: float | None
-    status: LayerStatus | None
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
     """Everything there is to say of a run.
 
@@ -88,14 +57,16 @@ class Result:
         tags: In the order of the user.
         layers: From the base up.
         exit_code: What the process ends with.
+        uploader: Who pushed, "engine" or "pipe"; None where nobody had to.
     """
 
     image: str
     image_id: str | None
     dry_run: bool
     tags: tuple[TagResult, ...]
-    layers: tuple[LayerResult, ...]
+    layers: tuple[Layer, ...]
     exit_code: int
+    uploader: str | None = None
 
     @property
     def digest(self) -> str | None:
@@ -120,40 +91,20 @@ class Result:
                 }
                 for tag in self.tags
             ],
-            "layers": [asdict(layer) for layer in self.layers],
+            "uploader": self.uploader,
+            "layers": [_layer(layer) for layer in self.layers],
             "exit_code": self.exit_code,
         }
 
 
-def table(layers: tuple[LayerResult, ...]) -> list[str]:
-    """Tell what became of each layer.
-
-    Args:
-        layers: From the base up.
-
-    Returns:
-        A line a layer, in columns; none where nothing is known.
-    """
-    rows = [
-        (
-            str(number),
-            cut(layer.instruction or shorten(layer.digest or "") or "unknown"),
-            _size(layer),
-            format_duration(layer.seconds) if layer.seconds is not None else "",
-            layer.status or "not uploaded",
-        )
-        for number, layer in enumerate(layers, start=1)
-    ]
-    if not rows or all(layer.status is None for layer in layers):
-        return []
-    rows.insert(0, ("layer", "instruction", "size", "time", "status"))
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    return [
-        f"{number:>{widths[0]}}  {what:<{widths[1]}}  {size:>{widths[2]}}  {time:>{widths[3]}}  {status}"
-        for number, what, size, time, status in rows
-    ]
-
-
-def _size(layer: LayerResult) -> str:
-    size = layer.unpacked_size if layer.size is None else layer.size
-    return "" if size is None else format_size(size)
+def _layer(layer: Layer) -> dict[str, object]:
+    told = layer.status in ARRIVED or layer.status is LayerStatus.WOULD_UPLOAD
+    return {
+        "digest": layer.descriptor.digest if layer.descriptor else None,
+        "size": layer.descriptor.size if layer.descriptor else None,
+        "unpacked_size": layer.size,
+        "instruction": layer.instruction,
+        "seconds": None if layer.seconds is None else round(layer.seconds, 3),
+        "status": layer.status if told else None,
+        "reused": layer.reused,
+    }

@@ -1,52 +1,46 @@
-"""The use case: check → tag → push → verify, for every tag, as often as it is worth it."""
+"""The use case: check → upload → verify, for every tag, as often as it is worth it."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from pipe.config.settings import Credentials, Settings
-from pipe.errors import (
-    DigestMismatchError,
-    NotInRegistryError,
-    PipeError,
-    PushInterruptedError,
-    RegistryUnreachableError,
-    StoppedError,
-)
-from pipe.oci.image import Image
+from pipe.config.settings import Settings
+from pipe.errors import PipeError, RegistryUnreachableError
+from pipe.oci.image import Image, LayerStatus
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
-from pipe.push import limits
-from pipe.push.engine_push import Report, Stream, Upload
-from pipe.push.layers import layer_results
+from pipe.push.layers import settled_layers
 from pipe.push.progress import Progress
+from pipe.push.report import Report, Timing
 from pipe.push.result import Result, TagResult, TagStatus
+from pipe.push.verify import holds, proven
+from pipe.push.watch import Watch
 from pipe.retry import Attempts
-from pipe.units import format_duration, format_size
+from pipe.units import format_size
 
 
-class Engine(Protocol):
-    """What a push needs of the Docker Engine."""
+class Source(Protocol):
+    """What a run pushes, and how that gets to the registry."""
 
-    def image(self, name: str) -> Image:
-        """Find an image."""
+    used: str | None
 
-    def tagged(self, image: Image, target: Reference) -> AbstractContextManager[None]:
-        """Give an image a name for a while."""
+    def image(self) -> Image:
+        """Find the image."""
 
-    def push(self, target: Reference, credentials: Credentials) -> Stream:
-        """Begin a push."""
+    def check(self, image: Image) -> None:
+        """Refuse at once what cannot fit."""
 
-    def alive(self) -> bool:
-        """Tell whether the Engine answers."""
+    def forecast(self, image: Image) -> str:
+        """Tell who would upload it."""
 
-    def gone(self, cause: str) -> PipeError:
-        """Make the error for an Engine that does not."""
+    def present(self, image: Image) -> frozenset[str]:
+        """Tell which layers the registry has, by diffID."""
+
+    def upload(self, target: Reference, image: Image, watch: Watch) -> str:
+        """Bring the image under one tag; return the digest of its manifest."""
 
 
 class Registry(Protocol):
-    """What a push needs of the registry."""
+    """What a run needs of the registry."""
 
     def check_push(self) -> None:
         """Ask whether a push is allowed."""
@@ -61,54 +55,51 @@ class Registry(Protocol):
         """Put a manifest under a tag."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chance:
-    """Time and randomness, which tests pass in.
+@dataclass(slots=True)
+class _State:
+    """What is known so far.
 
     Attributes:
-        clock: Returns seconds that never go back.
-        sleep: Waits for seconds.
-        random: Returns a number from 0 up to 1.
+        image: What is pushed.
+        watch: The clocks and the progress of its layers.
+        reachable: Whether the pipe itself reaches the registry.
+        manifest: The image's manifest in the registry.
+        single: The manifest of its one platform, where that is another.
+        tags: What became of each tag.
+        surveyed: Whether it was looked, before anything was sent, which tags hold the image.
+        uploaded: Tags that were put in an attempt whose proof failed.
     """
 
-    clock: Callable[[], float]
-    sleep: Callable[[float], None]
-    random: Callable[[], float]
+    tags: dict[str, TagResult]
+    image: Image | None = None
+    watch: Watch | None = None
+    reachable: bool = False
+    manifest: Manifest | None = None
+    single: Manifest | None = None
+    surveyed: bool = False
+    uploaded: set[str] = field(default_factory=set)
 
 
 class Push:
     """One run: every tag of one image, to one repository."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        engine: Engine,
-        registry: Registry,
-        report: Report,
-        chance: Chance,
-    ) -> None:
+    def __init__(self, settings: Settings, source: Source, registry: Registry, report: Report, timing: Timing) -> None:
         """Prepare; nothing happens yet.
 
         Args:
             settings: What the user wants.
-            engine: Has the image.
+            source: Has the image.
             registry: Is to have it.
             report: Tells people what happens.
-            chance: Time and randomness.
+            timing: Time and randomness.
         """
         self._settings = settings
-        self._engine = engine
+        self._source = source
         self._registry = registry
         self._report = report
-        self._chance = chance
-        self._attempts = Attempts(settings.max_attempts, chance.random)
-        self._image: Image | None = None
-        self._progress: Progress | None = None
-        self._manifest: Manifest | None = None
-        self._images: Manifest | None = None
-        self._reachable = False
-        self._pushed: dict[str, str] = {}
-        self._tags = {target.tag: TagResult(target) for target in settings.targets}
+        self._timing = timing
+        self._attempts = Attempts(settings.max_attempts, timing.random)
+        self._state = _State({target.tag: TagResult(target) for target in settings.targets})
 
     def run(self) -> None:
         """Push every tag.
@@ -118,10 +109,12 @@ class Push:
         """
         for target in self._settings.targets:
             try:
-                self._tags[target.tag] = self._settled(target)
+                self._state.tags[target.tag] = self._push(target)
             except PipeError as error:
-                self._tags[target.tag] = TagResult(target, TagStatus.FAILED, error=error.summary)
+                self._state.tags[target.tag] = TagResult(target, TagStatus.FAILED, error=error.summary)
                 raise
+        if self._settings.dry_run:
+            self._forecast()
 
     def result(self, exit_code: int) -> Result:
         """Tell what became of the run, at any time.
@@ -132,21 +125,22 @@ class Push:
         Returns:
             The result so far.
         """
-        tags = tuple(self._tags.values())
+        state, tags = self._state, tuple(self._state.tags.values())
         return Result(
             image=self._settings.image,
-            image_id=self._image.id if self._image else None,
+            image_id=state.image.id if state.image else None,
             dry_run=self._settings.dry_run,
             tags=tags,
-            layers=layer_results(self._image, self._progress, self._images, tags),
+            layers=settled_layers(state.watch.progress if state.watch else None, state.single, tags),
             exit_code=exit_code,
+            uploader=self._source.used,
         )
 
-    def _settled(self, target: Reference) -> TagResult:
+    def _push(self, target: Reference) -> TagResult:
         """Bring one tag to the registry, trying again what may pass."""
         while True:
             try:
-                return self._arrived(target, *self._checked_image())
+                return self._attempt(target, *self._checked_image())
             except PipeError as error:
                 delay = self._attempts.next_delay(error)
                 if delay is None:
@@ -155,127 +149,108 @@ class Push:
                     f"Attempt {self._attempts.made} of {self._attempts.maximum} failed. {error.summary}"
                     f"\nThe next one begins in {delay:.0f} s; layers that arrived are not sent again."
                 )
-                self._chance.sleep(delay)
+                self._timing.sleep(delay)
 
-    def _checked_image(self) -> tuple[Image, Progress]:
+    def _checked_image(self) -> tuple[Image, Watch]:
         """Find the image once, and refuse at once what cannot fit."""
-        if self._image is None or self._progress is None:
-            self._image = self._engine.image(self._settings.image)
-            self._progress = Progress(self._image)
-            layers = len(self._image.layers)
-            size = format_size(self._image.size)
-            self._report.info(f"Image {self._settings.image}: {layers} layer{'s'[: layers != 1]}, {size}.")
-            limits.check_layers(self._image, self._settings.max_layer_size)
-        return self._image, self._progress
+        state = self._state
+        if state.image is None or state.watch is None:
+            state.image = image = self._source.image()
+            state.watch = Watch(Progress(image), self._settings.upload_timeout, self._timing.clock, self._report)
+            layers = f"{len(image.layers)} layer{'s'[: len(image.layers) != 1]}"
+            kind = "unpacked" if all(layer.size is not None for layer in image.layers) else "stored"
+            first = self._settings.targets[0]
+            self._report.info(
+                f"{self._settings.image}: {layers}, {format_size(image.size)} {kind} → {first.repository}:"
+                f" {', '.join(self._settings.tags)}"
+            )
+            self._source.check(image)
+        return state.image, state.watch
 
-    def _arrived(self, target: Reference, image: Image, progress: Progress) -> TagResult:
+    def _attempt(self, target: Reference, image: Image, watch: Watch) -> TagResult:
         """Make one attempt for one tag."""
-        if not self._reachable:
-            self._check_push(target)
-        there = self._there(target, image) if self._reachable else None
-        if there is not None:
-            return there
+        state = self._state
+        if not state.reachable:
+            self._check_push()
+        if state.reachable:
+            self._survey(target, image)
+            if state.tags[target.tag].arrived:
+                return state.tags[target.tag]
         if self._settings.dry_run:
             return TagResult(target, TagStatus.WOULD_PUSH)
-        digest = self._put(target) or self._upload(target, image, progress)
-        self._pushed[target.tag] = digest
-        return self._verified(target, digest)
+        digest = self._put(target)
+        if digest is None:
+            digest = self._source.upload(target, image, watch)
+        state.uploaded.add(target.tag)
+        return self._verified(target, image, digest)
 
-    def _check_push(self, target: Reference) -> None:
+    def _check_push(self) -> None:
         """Ask whether a push is allowed; only a registry out of reach from here leaves it to the Engine."""
         try:
             self._registry.check_push()
         except RegistryUnreachableError as error:
-            if self._settings.dry_run:
+            if self._settings.dry_run or self._source.used == "pipe":
                 raise
-            self._report.warning(f"{error.summary}\nThe Engine may reach it nevertheless, and tries.")
+            self._report.warning(f"{error.summary}\nDocker Engine may reach it nevertheless, and tries.")
             return
-        self._reachable = self._attempts.allowed = True
-        self._report.info(f"{target.domain} lets these credentials push to {target.path}.")
+        self._state.reachable = self._attempts.allowed = True
+        self._report.info("Push access confirmed.")
 
-    def _there(self, target: Reference, image: Image) -> TagResult | None:
-        """Find out whether nothing is to be done, since the tag holds this very image."""
-        manifest = self._manifest
+    def _survey(self, target: Reference, image: Image) -> None:
+        """Look which tags hold this very image: all of them at first, since one spares the others an upload."""
+        state = self._state
+        for each in self._settings.targets if not state.surveyed else (target,):
+            if not state.tags[each.tag].arrived:
+                self._look(each, image)
+        state.surveyed = True
+
+    def _look(self, target: Reference, image: Image) -> None:
+        """Find out whether nothing is to be done for a tag, since it holds this very image."""
+        state, manifest = self._state, self._state.manifest
         if manifest is None:
             manifest = self._registry.manifest(target.tag)
-            if manifest is None or not manifest.holds(image.id):
-                return None
+            if manifest is None or not holds(manifest, image):
+                return
             self._remember(manifest)
         elif self._registry.digest(target.tag) != manifest.digest:
-            return None
-        if self._pushed.get(target.tag) == manifest.digest:
-            return TagResult(target, TagStatus.PUSHED, manifest.digest, verified=True)
-        self._report.info(f"{target} holds this very image already.")
-        return TagResult(target, TagStatus.ALREADY_THERE, manifest.digest, verified=True)
+            return
+        pushed = target.tag in state.uploaded
+        status = TagStatus.PUSHED if pushed else TagStatus.ALREADY_THERE
+        state.tags[target.tag] = TagResult(target, status, manifest.digest, verified=True)
+        if not pushed:
+            self._report.info(f"{target} already points to this image.")
 
     def _put(self, target: Reference) -> str | None:
-        """Set a further tag to the manifest that is in the registry, without the Engine."""
-        if self._manifest is None or not self._reachable or not self._registry.put_manifest(target.tag, self._manifest):
+        """Set a further tag to the manifest that is in the registry, without sending anything else."""
+        manifest = self._state.manifest
+        if manifest is None or not self._state.reachable or not self._registry.put_manifest(target.tag, manifest):
             return None
-        return self._manifest.digest
+        return manifest.digest
 
-    def _upload(self, target: Reference, image: Image, progress: Progress) -> str:
-        """Let the Engine push one tag."""
-        self._report.info(f"Pushing {target}.")
-        progress.restart()
-        limit = self._settings.max_layer_size
-        undecided = image.size > limit and any(layer.size is None for layer in image.layers)
-        upload = Upload(target, self._settings.upload_timeout, limit, undecided, self._chance.clock, self._report)
-        began = self._chance.clock()
-        with self._engine.tagged(image, target):
-            stream = self._engine.push(target, self._settings.credentials)
-            try:
-                digest = upload.watch(stream, progress)
-            except PushInterruptedError as error:
-                if not self._engine.alive():
-                    raise self._engine.gone(error.cause) from error
-                raise
-            finally:
-                stream.close()
-        self._report.debug(f"The Engine pushed {digest} in {format_duration(self._chance.clock() - began)}.")
-        return digest
-
-    def _verified(self, target: Reference, digest: str) -> TagResult:
+    def _verified(self, target: Reference, image: Image, digest: str) -> TagResult:
         """Read the tag back."""
-        if not self._reachable:
+        if not self._state.reachable:
             return TagResult(target, TagStatus.PUSHED, digest, verified=False)
-        found = self._registry.digest(target.tag)
-        if found is None:
-            raise NotInRegistryError(f"{target} does not exist, though the Engine pushed {digest}.", fix=_AGAIN)
-        if found != digest:
-            moved = self._registry.digest(digest) == digest
-            why = (
-                f"another push has moved the tag meanwhile; {digest} is in the registry, too."
-                if moved
-                else f"the registry does not have {digest}."
-            )
-            raise DigestMismatchError(
-                f"{target} names {found}, and {digest} was pushed: {why}",
-                fix="Let only one pipeline at a time push this tag, or use a tag of its own for each build.",
-            )
-        if self._manifest is None:
-            self._learn(digest)
-        return TagResult(target, TagStatus.PUSHED, digest, verified=True)
-
-    def _learn(self, digest: str) -> None:
-        """Read the manifest for further tags and for the result; the push is done without it."""
-        manifest = self._read(digest)
-        if manifest is not None and manifest.digest == digest:
+        manifest = proven(self._registry, target, image, digest)
+        if self._state.manifest is None:
             self._remember(manifest)
+        return TagResult(target, TagStatus.PUSHED, manifest.digest, verified=True)
 
     def _remember(self, manifest: Manifest) -> None:
-        self._manifest = self._images = manifest
+        self._state.manifest = self._state.single = manifest
         if len(manifest.images) == 1:
-            self._images = self._read(manifest.images[0])
+            try:
+                self._state.single = self._registry.manifest(manifest.images[0])
+            except PipeError as error:
+                self._report.debug(f"The manifest {manifest.images[0]} could not be read. {error.summary}")
 
-    def _read(self, digest: str) -> Manifest | None:
-        try:
-            return self._registry.manifest(digest)
-        except StoppedError:
-            raise
-        except PipeError as error:
-            self._report.debug(f"The manifest {digest} could not be read. {error.summary}")
-            return None
-
-
-_AGAIN = "Run the step again; if it lasts, look at Bitbucket's status page."
+    def _forecast(self) -> None:
+        """Tell what a push would do."""
+        state = self._state
+        if state.image is None or state.watch is None or all(tag.arrived for tag in state.tags.values()):
+            return
+        self._report.info(self._source.forecast(state.image))
+        present = frozenset() if state.manifest is not None else self._source.present(state.image)
+        for layer in state.watch.progress.image_layers:
+            there = state.manifest is not None or layer.diff_id in present
+            layer.status = LayerStatus.ALREADY_THERE if there else LayerStatus.WOULD_UPLOAD

@@ -4,18 +4,12 @@ An Engine compresses one layer on one core, and forgets with its step what the r
 compresses faster and knows what is there, but has the Engine stage a copy of the whole image first.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipe.engine.kind import EngineKind
 from pipe.units import format_duration
 
-GO_GZIP = 25e6
-"""Unpacked bytes a second and core of an Engine built with Go before 1.27: 20 to 25 MB measured with
-Engine 20.10 (Go 1.19) and 26.1 (Go 1.24)."""
-GO_GZIP_FAST = 130e6
-"""The same since Go 1.27: 1.42 GB in 10.8 s measured with Engine 28.5."""
-FAST_GO = (1, 27)
 ENGINE_UPLOADS = 5
 """Layers that an Engine pushes at once; source: moby, `distribution/config.go`, `max-concurrent-uploads`."""
 STAGING = 130e6
@@ -27,29 +21,6 @@ WORTH = 1.5
 """Times as fast as the Engine that the pipe has to promise before its push is ended."""
 WORTH_SECONDS = 3.0
 """Seconds that ending the Engine's push has to save."""
-_GO_VERSION = re.compile(r"go([0-9]{1,3})\.([0-9]{1,3})")
-
-
-@dataclass(frozen=True, slots=True)
-class EngineKind:
-    """What of an Engine decides how fast it pushes.
-
-    Attributes:
-        go_version: What it was built with, such as `go1.24.4`; "" where it does not say.
-        cpus: Its processors, 0 where it does not say.
-        containerd: Whether it keeps images in a containerd store, compressed as they will be sent.
-    """
-
-    go_version: str = ""
-    cpus: int = 0
-    containerd: bool = False
-
-    @property
-    def rate(self) -> float:
-        """Unpacked bytes that it compresses a second on one core."""
-        match = _GO_VERSION.match(self.go_version)
-        fast = match is not None and (int(match[1]), int(match[2])) >= FAST_GO
-        return GO_GZIP_FAST if fast else GO_GZIP
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +36,20 @@ class Outstanding:
     label: str
     size: int
     known: bool = False
+
+
+def is_compressing(sent: int, seconds: float, kind: EngineKind) -> bool:
+    """Tell whether it is compression that an Engine's upload is slow by, not the link.
+
+    Args:
+        sent: Unpacked bytes of the layer that it sent.
+        seconds: Since the upload began.
+        kind: What the Engine is.
+
+    Returns:
+        Whether it goes at least half as fast as such an Engine compresses.
+    """
+    return not kind.containerd and seconds > 0 and sent / seconds >= kind.rate / 2
 
 
 def engine_seconds(layers: Sequence[Outstanding], kind: EngineKind) -> float:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipe.push.strategy import EngineKind, Outstanding, engine_seconds, pipe_seconds, reason_to_take_over
+from pipe.engine.kind import EngineKind
+from pipe.push.strategy import Outstanding, engine_seconds, pipe_seconds, reason_to_take_over
 
 MB = 10**6
 SLOW = EngineKind("go1.19.8", 2)

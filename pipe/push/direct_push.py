@@ -1,0 +1,177 @@
+"""The pipe's own push: every blob from a source to the registry, then the manifest under its tag."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from pipe.errors import ContentMismatchError, PipeError
+from pipe.oci.image import Image, Layer, LayerStatus, shorten
+from pipe.oci.manifest import DOCKER_CONFIG, Manifest
+from pipe.oci.reference import Reference
+from pipe.push import limits
+from pipe.push.parcel import Parcel
+from pipe.push.transfer import Transfer
+from pipe.push.watch import Watch
+from pipe.source.blob import Held, SourceBlob, in_memory
+
+_BLOB_UNKNOWN = "MANIFEST_BLOB_UNKNOWN"
+
+
+class Stream(Protocol):
+    """An image that is streamed by the Engine; see `pipe.source.daemon`."""
+
+    def __iter__(self) -> Iterator[SourceBlob]:
+        """Give its blobs, each to be read before the next is asked for."""
+
+    @property
+    def config(self) -> bytes:
+        """The image's configuration, once all blobs were given."""
+
+    @property
+    def manifests(self) -> Sequence[Manifest]:
+        """The image's manifests, likewise; none of a graphdriver store."""
+
+
+class Registry(Protocol):
+    """What this push needs of the registry, beside its blobs."""
+
+    def push_manifest(self, reference: str, manifest: Manifest) -> None:
+        """Put a manifest."""
+
+
+class DirectPush:
+    """Pushes an image without the help of an Engine's push."""
+
+    def __init__(self, registry: Registry, transfer: Transfer, watch: Watch, max_layer_size: int) -> None:
+        """Prepare; nothing is sent yet.
+
+        Args:
+            registry: Takes the manifests.
+            transfer: Takes the blobs, and knows over all attempts what has arrived.
+            watch: Keeps the clocks.
+            max_layer_size: Stored bytes that a layer may have.
+        """
+        self._registry = registry
+        self.transfer = transfer
+        self.watch = watch
+        self.max_layer_size = max_layer_size
+
+    def from_engine(self, target: Reference, image: Image, opened: AbstractContextManager[Stream]) -> Manifest:
+        """Push an image that an Engine streams.
+
+        Args:
+            target: Where to push.
+            image: What the Engine says of it.
+            opened: The stream.
+
+        Returns:
+            The manifest that is now under the tag.
+
+        Raises:
+            PipeError: The image did not arrive.
+        """
+        with opened as stream:
+            self._send(lambda: stream, one_by_one=True)
+            manifests, config = tuple(stream.manifests), stream.config
+        if manifests:
+            return self._put(target, manifests)
+        return self._made(target, image, config)
+
+    def from_held(self, target: Reference, held: Held) -> Manifest:
+        """Push what an archive or a layout holds.
+
+        Args:
+            target: Where to push.
+            held: The image.
+
+        Returns:
+            The manifest that is now under the tag.
+
+        Raises:
+            PipeError: The image did not arrive.
+        """
+        self._send(lambda: held.blobs, one_by_one=False)
+        if held.manifests:
+            return self._put(target, held.manifests)
+        return self._made(target, held.images[0], held.config)
+
+    def _send(self, source: Callable[[], Iterable[SourceBlob]], *, one_by_one: bool) -> None:
+        self.watch.progress.restart()
+        self.transfer.run(source, _Observer(self, self.watch.progress.image_layers), one_by_one=one_by_one)
+
+    def _made(self, target: Reference, image: Image, config: bytes) -> Manifest:
+        """Put the manifest of an image of which only config and layers are there."""
+        blob = in_memory("the image's configuration", DOCKER_CONFIG, config)
+        descriptor = blob.descriptor
+        if descriptor is None or descriptor.digest != image.id:
+            raise ContentMismatchError(
+                f"its configuration has the digest {descriptor and descriptor.digest}, and its ID is {image.id}.",
+                fix="Build the image again.",
+            )
+        self.transfer.run(lambda: [blob], _Observer(self, ()), one_by_one=False)
+        known = [self.transfer.known.get(layer.diff_id) for layer in image.layers]
+        missing = [layer.label for layer, found in zip(image.layers, known, strict=True) if found is None]
+        if missing:
+            raise ContentMismatchError(f"{', '.join(missing)}: not in what was read.", fix="Build the image again.")
+        return self._put(target, (Manifest.of_docker(descriptor, tuple(filter(None, known))),))
+
+    def _put(self, target: Reference, manifests: Sequence[Manifest]) -> Manifest:
+        """Put manifests, children first; the last one under the tag."""
+        try:
+            for child in manifests[:-1]:
+                self._registry.push_manifest(child.digest, child)
+            self._registry.push_manifest(target.tag, manifests[-1])
+        except PipeError as error:
+            if _BLOB_UNKNOWN in error.codes:
+                # What was said to be there is not: with the next attempt everything is looked at again.
+                self.transfer.forget()
+            raise
+        return manifests[-1]
+
+
+class _Observer:
+    """Tells the progress and the watch what becomes of the blobs."""
+
+    def __init__(self, push: "DirectPush", layers: Sequence[Layer]) -> None:
+        self._push = push
+        self._layers: dict[str, list[Layer]] = {}
+        for layer in layers:
+            self._layers.setdefault(layer.diff_id, []).append(layer)
+            if layer.descriptor is not None:
+                self._layers.setdefault(layer.descriptor.digest, []).append(layer)
+
+    def look(self, parcels: list[Parcel]) -> None:
+        """Bring the progress up to date, and look at the clocks."""
+        watch = self._push.watch
+        now = watch.clock()
+        for parcel in parcels:
+            if parcel.began is None:
+                continue
+            layer = self._of(parcel)[0]
+            if layer.started != parcel.began:
+                watch.progress.begin(layer, parcel.began)
+            layer.sent, layer.total = parcel.out, parcel.expected
+            if parcel.stored > self._push.max_layer_size:
+                raise limits.too_large(layer.label, parcel.stored, self._push.max_layer_size, unpacked=False)
+        watch.look(now)
+
+    def arrived(self, parcel: Parcel) -> None:
+        """Take note of what the registry has."""
+        watch, reusable = self._push.watch, self._push.transfer.reusable
+        for layer in self._of(parcel):
+            if parcel.began is not None:
+                layer.started, layer.total = parcel.began, parcel.stored
+            status = LayerStatus.ALREADY_THERE if parcel.began is None else LayerStatus.UPLOADED
+            watch.progress.finish(layer, status, watch.clock())
+            layer.descriptor = parcel.descriptor
+            layer.reused = layer.reused or (parcel.began is None and parcel.key in reusable)
+
+    def _of(self, parcel: Parcel) -> list[Layer]:
+        """Find the layers that a blob is the content of; a blob that is none of the image's stands for itself."""
+        key = parcel.key or parcel.diff_id
+        if key not in self._layers:
+            self._layers[key] = [Layer(0, key or parcel.blob.name)]
+        layers = self._layers[key]
+        for layer in layers:
+            self._push.watch.progress.layers.setdefault(shorten(layer.diff_id), layer)
+        return layers

@@ -1,0 +1,237 @@
+"""Who uploads an image that an Engine has: the Engine, the pipe, or one after the other; at most one takes over."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from pipe.config.settings import Settings
+from pipe.engine.kind import GO_GZIP, EngineKind
+from pipe.errors import ContentMismatchError, EngineGaveUpError, EngineSaveError, PipeError
+from pipe.oci.descriptor import Descriptor
+from pipe.oci.image import ARRIVED, Image, LayerStatus
+from pipe.oci.manifest import Manifest
+from pipe.oci.reference import Reference
+from pipe.push import engine_push, limits, reuse
+from pipe.push.direct_push import DirectPush, Stream
+from pipe.push.engine_progress import EngineProgress
+from pipe.push.engine_push import EnginePush, TakeOver
+from pipe.push.progress import Progress
+from pipe.push.report import Report, Timing
+from pipe.push.strategy import WORTH_SECONDS, Outstanding, is_compressing, reason_to_take_over
+from pipe.push.transfer import Blobs, Transfer
+from pipe.push.watch import Watch
+
+ENGINE, PIPE, AUTO = "engine", "pipe", "auto"
+_PROTOCOL = frozenset((400, 404, 405, 411, 415, 416, 501))
+"""Statuses of a registry that does not know a request that the pipe makes and an Engine may not."""
+
+
+class Engine(engine_push.Engine, Protocol):
+    """What uploading needs of the Docker Engine."""
+
+    def image(self, name: str) -> Image:
+        """Find an image."""
+
+    def kind(self) -> EngineKind:
+        """Tell what decides how fast it pushes."""
+
+    def streamed(self, image: Image) -> AbstractContextManager[Stream]:
+        """Stream an image."""
+
+
+class Registry(reuse.Registry, Protocol):
+    """What uploading needs of the registry."""
+
+    @property
+    def blobs(self) -> Blobs:
+        """Its blobs."""
+
+    def push_manifest(self, reference: str, manifest: Manifest) -> None:
+        """Put a manifest."""
+
+
+class EngineUploader:
+    """Brings an image from an Engine to the registry.
+
+    Attributes:
+        used: Who pushed last: "engine", "pipe", None before.
+    """
+
+    def __init__(self, settings: Settings, engine: Engine, registry: Registry, report: Report, timing: Timing) -> None:
+        """Prepare; nothing happens yet.
+
+        Args:
+            settings: What the user wants.
+            engine: Has the image.
+            registry: Is to have it.
+            report: Tells people what happens.
+            timing: Time.
+        """
+        self._settings = settings
+        self._engine = engine
+        self._registry = registry
+        self._report = report
+        self._timing = timing
+        self._engine_push = EnginePush(engine, settings.credentials, settings.max_layer_size, report, timing)
+        self._transfer = Transfer(registry.blobs, timing.clock, settings.upload_timeout)
+        self._took_over = settings.uploader == PIPE
+        self._unable = False
+        self._reusable: dict[str, Descriptor] | None = None
+        self._kind: EngineKind | None = None
+        self.used: str | None = None
+
+    def image(self) -> Image:
+        """Find the image in the Engine."""
+        return self._engine.image(self._settings.image)
+
+    def check(self, image: Image) -> None:
+        """Refuse at once what cannot fit, before a byte is sent.
+
+        Args:
+            image: What is to be pushed.
+
+        Raises:
+            LayerTooLargeError: A layer cannot fit, whoever pushes it.
+        """
+        limit = self._settings.max_layer_size
+        layer = limits.above(image, limit)
+        if layer is not None and layer.size is not None and self._settings.uploader == ENGINE:
+            raise limits.too_large(layer.label, layer.size, limit, unpacked=True)
+        if any(layer.size is None for layer in image.layers) and (image.size > limit or limit < limits.REGISTRY_LIMIT):
+            self._check_stored(image, limit)
+
+    def _check_stored(self, image: Image, limit: int) -> None:
+        """Look at the stored size of every blob of every platform, which the Engine streams without staging."""
+        try:
+            with self._engine.streamed(image) as stream:
+                for blob in stream:
+                    if blob.size > limit:
+                        raise limits.too_large(f"layer {blob.name}", blob.size, limit, unpacked=False)
+        except EngineSaveError as error:
+            self._report.warning(f"The stored sizes of the layers cannot be known before the push. {error.summary}")
+
+    def forecast(self, image: Image) -> str:
+        """Tell who would upload an image, as far as that can be known before."""
+        reason = self._early_reason(image)
+        if self._settings.uploader == PIPE:
+            return "The pipe would upload it itself."
+        if self._settings.uploader == ENGINE:
+            return "Docker Engine would push it."
+        if reason is None:
+            layers = [Outstanding(layer.label, layer.size or 0) for layer in image.layers]
+            reason = reason_to_take_over(layers, image.size, self._engine_kind(), self._settings.upload_timeout)
+        return reason or "Docker Engine would push it."
+
+    def upload(self, target: Reference, image: Image, watch: Watch) -> str:
+        """Bring an image under one tag.
+
+        Args:
+            target: Where to push.
+            image: The image.
+            watch: Keeps the clocks.
+
+        Returns:
+            The digest of the manifest that was put there.
+
+        Raises:
+            PipeError: It did not arrive.
+        """
+        if self._settings.uploader == ENGINE or self._unable:
+            return self._by_engine(target, image, watch)
+        if not self._took_over:
+            reason = self._early_reason(image)
+            try:
+                if reason is None:
+                    return self._by_engine(target, image, watch, decide=self._decide(image, watch))
+            except TakeOver as ended:
+                reason = ended.reason
+            except EngineGaveUpError as error:
+                reason = f"{error.cause} The pipe uploads the image itself."
+            self._took_over = True
+            self._report.info(reason or "")
+        return self._by_pipe(target, image, watch)
+
+    def _early_reason(self, image: Image) -> str | None:
+        """Tell why the Engine need not even begin."""
+        layer = limits.above(image, self._settings.max_layer_size)
+        if layer is None:
+            return None
+        return f"Only the pipe can tell whether {layer.label} fits once it is compressed; it uploads the image itself."
+
+    def _by_engine(
+        self,
+        target: Reference,
+        image: Image,
+        watch: Watch,
+        decide: Callable[[EngineProgress, float], str | None] = lambda _progress, _now: None,
+    ) -> str:
+        self.used = ENGINE
+        return self._engine_push.push(target, image, watch, decide)
+
+    def _by_pipe(self, target: Reference, image: Image, watch: Watch) -> str:
+        self.used = PIPE
+        self._transfer.reusable = self._known(image)
+        push = DirectPush(self._registry, self._transfer, watch, self._settings.max_layer_size)
+        try:
+            return push.from_engine(target, image, self._engine.streamed(image)).digest
+        except PipeError as error:
+            if isinstance(error, EngineSaveError):
+                self._engine_push.await_engine(error)
+            own = isinstance(error, EngineSaveError | ContentMismatchError) or error.status in _PROTOCOL
+            if not own or error.codes or self._settings.uploader == PIPE:
+                raise
+            self._unable = True
+            self._report.warning(f"{error.summary}\nThe pipe cannot upload this image itself; Docker Engine pushes it.")
+        return self._by_engine(target, image, watch)
+
+    def _known(self, image: Image) -> dict[str, Descriptor]:
+        """Find out, once, which layers the registry has in other images."""
+        if self._reusable is None:
+            tags = (*self._settings.reuse_from, *self._settings.tags, "latest")
+            wanted = frozenset(layer.diff_id for layer in image.layers)
+            self._reusable = reuse.known_layers(self._registry, tags, wanted, self._report.debug)
+        return self._reusable
+
+    def present(self, image: Image) -> frozenset[str]:
+        """Tell which layers the registry has in other images, and still has: by diffID."""
+        found = self._known(image).items()
+        return frozenset(diff_id for diff_id, named in found if self._registry.blobs.size(named.digest) is not None)
+
+    def _engine_kind(self) -> EngineKind:
+        if self._kind is None:
+            self._kind = self._engine.kind()
+            self._report.debug(f"Docker Engine: {self._kind}.")
+        return self._kind
+
+    def _decide(self, image: Image, watch: Watch) -> Callable[[EngineProgress, float], str | None]:
+        """Prepare the decision, where there may be something to decide: small images are not worth a question."""
+        timeout = self._settings.upload_timeout
+        if image.size / GO_GZIP < min(WORTH_SECONDS, timeout) or any(layer.size is None for layer in image.layers):
+            return lambda _progress, _now: None
+        kind, known = self._engine_kind(), self._known(image)
+
+        def decide(_: EngineProgress, now: float) -> str | None:
+            progress = watch.progress
+            if not progress.uploading:
+                return None
+            slow = next((layer for layer in progress.uploading if watch.needed(layer, now) > timeout), None)
+            if slow is not None and is_compressing(slow.sent, slow.elapsed(now), kind):
+                return f"{slow.label} would not be compressed in time by Docker Engine; the pipe uploads it itself."
+            return reason_to_take_over(_outstanding(progress, known), image.size, kind, timeout)
+
+        return decide
+
+
+def _outstanding(progress: Progress, known: dict[str, Descriptor]) -> list[Outstanding]:
+    """List what the Engine still has to send.
+
+    Layers that the registry has and that wait for their turn count as present, unless the Engine is
+    already sending such a layer: then it remembers nothing, and is going to send them all.
+    """
+    forgetful = any(layer.diff_id in known for layer in progress.uploading)
+    return [
+        Outstanding(layer.label, max(0, (layer.size or 0) - layer.sent), layer.diff_id in known)
+        for layer in progress.image_layers
+        if layer.status not in ARRIVED
+        and (forgetful or layer.status is not LayerStatus.WAITING or layer.diff_id not in known)
+    ]

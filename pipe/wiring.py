@@ -1,0 +1,47 @@
+"""Puts the parts of a push together: the one place that knows all rooms, loaded after the log has begun."""
+
+import contextlib
+import random
+import time
+from collections.abc import Iterator
+
+from pipe.about import About
+from pipe.config.settings import Settings
+from pipe.engine.client import Engine
+from pipe.oci.image import Image
+from pipe.output.log import Output
+from pipe.push.report import Timing
+from pipe.push.run import Push
+from pipe.push.uploader import EngineUploader
+from pipe.registry.client import Registry
+from pipe.registry.transport import Transport
+from pipe.source.daemon import DaemonStream
+
+
+class StreamingEngine(Engine):
+    """An Engine whose images are read while it streams them."""
+
+    @contextlib.contextmanager
+    def streamed(self, image: Image) -> Iterator[DaemonStream]:
+        """Stream an image, and end the stream with the context."""
+        with contextlib.closing(self.saved(image)) as stream:
+            yield DaemonStream(stream, image.id, [layer.diff_id for layer in image.layers])
+
+
+def wired(settings: Settings, about: About, output: Output) -> Push:
+    """Put a push together; nothing happens yet.
+
+    Args:
+        settings: What the user wants.
+        about: What this program is.
+        output: Tells people what happens.
+
+    Returns:
+        The push.
+    """
+    target = settings.targets[0]
+    transport = Transport(target, f"{about.name}/{about.version}", output.debug)
+    registry = Registry(target, settings.credentials, transport, output)
+    timing = Timing(time.monotonic, time.sleep, random.random)
+    source = EngineUploader(settings, StreamingEngine(settings.docker), registry, output, timing)
+    return Push(settings, source, registry, output, timing)

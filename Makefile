@@ -28,7 +28,7 @@ unit: $(python) ## Run the tests that need neither Engine nor registry
 	pytest test/unit
 
 .PHONY: integration
-integration: $(python) tools registry-image second-engine ## Test the package with a real Engine and the local registry
+integration: $(python) tools image registry-image second-engine ## Test the package with a real Engine and the local registry
 	@# More processes than processors: most tests wait for a registry or an Engine.
 	$(with_engine) pytest --numprocesses 3 --dist loadfile test/integration test/registry/tests
 
@@ -84,6 +84,14 @@ bench: $(python) image ## Measure the pipe beside docker push and skopeo copy
 .PHONY: picture
 picture: $(python) image registry-image ## Draw the log in README from a real run
 	@PYTHONPATH=test $(with_engine) bash -c 'python test/setup/log_picture.py docs/log.svg $(IMAGE) "$$(test/setup/sample)"'
+
+.PHONY: account
+account: ## Write the ACCOUNT that the pipe's image is published under into the files
+	@test/setup/account write '$(ACCOUNT)'
+
+.PHONY: publish
+publish: ## Build the pipe's image, and push it under your ACCOUNT
+	@$(with_engine) test/setup/publish '$(ACCOUNT)'
 
 .PHONY: lock
 lock: $(python) ## Take the newest versions of all Python packages

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -19,9 +20,15 @@ def _may_unshare() -> bool:
     )
 
 
+def _engine_is_local() -> bool:
+    """Tell whether the Engine can mount files of this machine, from any folder."""
+    return sys.platform == "linux" and os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
+
+
 SKIPS_FORBIDDEN = bool(os.environ.get("FORBID_SKIPS"))
 MISSING = {
     "root": "" if _may_unshare() else "needs root that may make namespaces",
+    "local_engine": "" if _engine_is_local() else "needs an Engine at a socket of this machine",
     "private_engine": "" if shutil.which("dockerd") else "needs dockerd, for an Engine of its own",
 }
 """Why tests with a marker cannot run here; nothing where they can."""

@@ -116,6 +116,13 @@ def graphdriver(running_graphdriver: Second) -> Iterator[Second]:
     running_graphdriver.remove()
 
 
+@pytest.fixture
+def podman(second_registry: LocalRegistry) -> Iterator[Second]:
+    """The service of podman, and a registry without faults and with an empty log."""
+    second_registry.clear()
+    yield from _second("podman", second_registry)
+
+
 @pytest.fixture(params=["containerd", "graphdriver"])
 def second(request: pytest.FixtureRequest) -> Second:
     """Docker Engine 26.1 with each image store."""

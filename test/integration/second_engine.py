@@ -1,4 +1,4 @@
-"""Docker Engine 26.1 of Debian trixie, beside the one in use and without changing anything on the machine.
+"""Docker Engine 26.1 or podman of Debian trixie, beside the Engine in use and without a change of the machine.
 
 The machine's own Engine is of one kind: most often with a graphdriver and older. Users meet two more: one
 with the containerd image store, which sends other words and keeps indexes of several platforms, and a
@@ -35,8 +35,8 @@ from integration.private_engine import PrivateEngine
 from integration.running import Finished
 from registry.client import LocalRegistry, build_image, local_registry
 
-Kind = Literal["containerd", "graphdriver"]
-"""The image store."""
+Kind = Literal["containerd", "graphdriver", "podman"]
+"""Docker Engine with one image store or the other, or podman's service, which speaks Docker's API."""
 INSIDE = "127.0.0.1:5000"
 """A registry's address in the network of its own container."""
 
@@ -85,6 +85,7 @@ mount --rbind /dev "$1/root/dev"
 mount -t tmpfs run "$1/root/run"
 ip link set lo up
 cd "$1/root"
+cp "$1/registries.conf" etc/containers/registries.conf.d/local.conf
 shift 2
 exec setpriv --pdeathsig TERM chroot . "$@"
 """
@@ -94,6 +95,8 @@ dockerd --host=unix:///engine/docker.sock --pidfile=/engine/docker.pid --data-ro
 --exec-root=/run/engine --config-file=/engine/daemon.json
 --bridge=none --iptables=false --ip6tables=false --ip-forward=false
 """
+_PODMAN = "podman --root=/engine/data --runroot=/run/engine system service --time=0 unix:///engine/docker.sock"
+_INSECURE = f'[[registry]]\nlocation = "{INSIDE}"\ninsecure = true\n'
 
 
 def root() -> Path:
@@ -125,10 +128,12 @@ def second_engine(kind: Kind, *, network_of: int | None = None) -> Iterator[Priv
         folder = Path(name)
         features = {"containerd-snapshotter": kind == "containerd"}
         (folder / "daemon.json").write_text(json.dumps({"features": features}), "ascii")
+        (folder / "registries.conf").write_text(_INSECURE, "ascii")
+        program = _PODMAN if kind == "podman" else _DOCKERD
         command = ["unshare", "--mount", "--net"]
         if network_of is not None:
             command = ["nsenter", f"--target={network_of}", "--net", "--", "unshare", "--mount"]
-        command += ["--", "bash", "-euc", _SURROUNDINGS, "bash", str(folder), str(programs), *_DOCKERD.split()]
+        command += ["--", "bash", "-euc", _SURROUNDINGS, "bash", str(folder), str(programs), *program.split()]
         with (folder / "dockerd.log").open("wb") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         engine = PrivateEngine(folder, process)
@@ -143,8 +148,8 @@ def second_engine(kind: Kind, *, network_of: int | None = None) -> Iterator[Priv
 
 def main() -> int:
     """Run a command inside, with an Engine and a registry of its own."""
-    parser = argparse.ArgumentParser(description="Run a command with Docker Engine 26.1 and a registry.")
-    parser.add_argument("kind", choices=["containerd", "graphdriver"])
+    parser = argparse.ArgumentParser(description="Run a command with Docker Engine 26.1 or podman, and a registry.")
+    parser.add_argument("kind", choices=["containerd", "graphdriver", "podman"])
     parser.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     build_image()

@@ -16,6 +16,7 @@ import sys
 from registry.client import Registry, build_image, local_registry
 
 WORKSPACE = "demo-workspace"
+PACKAGES = ("my-container-app", "bbc-packages-push-container-image")
 MEDIA_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
@@ -33,14 +34,14 @@ def serve(token: str) -> None:
 
 
 def _world(token: str) -> str:
-    """Make a world of the tests' own: one package, and a step's token that is awkward to quote."""
+    """Make a world of the tests' own: the packages, and a step's token that is awkward to quote."""
     roles = {"roles": {f"{WORKSPACE}/repository": "write"}}
     return json.dumps(
         {
             "workspaces": {
                 WORKSPACE: {
                     "projects": {"DEMO": ["repository"]},
-                    "packages": [{"name": "my-container-app", "repository": "repository"}],
+                    "packages": [{"name": name, "repository": "repository"} for name in PACKAGES],
                 }
             },
             "accounts": {

@@ -22,7 +22,7 @@ label() {
 
 # The name and version that pipe.yml states.
 stated() {
-    sed -nE 's|^image: ||p' pipe.yml
+    sed -nE 's|^image: (.*/)?||p' pipe.yml
 }
 
 @test "--version prints name, version and revision, also where nothing can be written" {

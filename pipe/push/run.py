@@ -200,7 +200,7 @@ class Push:
         """Look which tags hold this very image: all of them at first, since one spares the others an upload."""
         state = self._state
         for each in self._settings.targets:
-            again = each is target and each.tag in state.uploaded
+            again = each == target and each.tag in state.uploaded
             if not state.tags[each.tag].arrived and (again or not state.surveyed):
                 self._look(each, image)
         state.surveyed = True

@@ -151,9 +151,14 @@ class _Observer:
             if layer.started != parcel.began:
                 watch.progress.begin(layer, parcel.began)
             layer.sent, layer.total = parcel.out, parcel.expected
-            if parcel.stored > self._push.max_layer_size:
-                raise limits.too_large(layer.label, parcel.stored, self._push.max_layer_size, unpacked=False)
         watch.look(now)
+
+    def check(self, parcel: Parcel) -> None:
+        """Stop the moment a blob is larger than allowed."""
+        limit = self._push.max_layer_size
+        if parcel.stored > limit:
+            label = self._of(parcel)[0].label
+            raise limits.too_large(label, parcel.stored, limit, unpacked=False, sent=parcel.began is not None)
 
     def arrived(self, parcel: Parcel) -> None:
         """Take note of what the registry has."""

@@ -32,7 +32,7 @@ def above(image: Image, limit: int) -> Layer | None:
     return next((layer for layer in image.layers if layer.size is not None and layer.size > limit), None)
 
 
-def too_large(label: str, size: int, limit: int, *, unpacked: bool) -> LayerTooLargeError:
+def too_large(label: str, size: int, limit: int, *, unpacked: bool, sent: bool = False) -> LayerTooLargeError:
     """Make the error for a layer above the limit.
 
     Args:
@@ -40,15 +40,18 @@ def too_large(label: str, size: int, limit: int, *, unpacked: bool) -> LayerTooL
         size: Bytes of the layer.
         limit: Bytes that a layer may have.
         unpacked: Whether the size is the unpacked one, of which the stored one may be smaller.
+        sent: Whether some of it was sent, so that its size is not known yet.
 
     Returns:
         The error.
     """
     kind = "unpacked" if unpacked else "stored"
     raised = " If it compresses below the registry's 32 GB, raise MAX_LAYER_SIZE." if unpacked else ""
+    has = "more than " if sent else ""
+    nothing = "The upload was stopped." if sent else "Nothing of it was sent."
     return LayerTooLargeError(
-        f"{label} has {format_size(size)} {kind} ({size} bytes); the limit is {format_size(limit)}"
-        f" (MAX_LAYER_SIZE). Nothing of it was sent.",
+        f"{label} has {has}{format_size(size)} {kind} ({size} bytes); the limit is {format_size(limit)}"
+        f" (MAX_LAYER_SIZE). {nothing}",
         fix=f"Split what this instruction adds over several instructions, or add less.{raised}",
     )
 

@@ -108,6 +108,9 @@ class Push:
             PipeError: A tag did not arrive; `result` says what became of each.
         """
         for target in self._settings.targets:
+            if not self._state.tags[target.tag].arrived:
+                # What a signal leaves behind.
+                self._state.tags[target.tag] = TagResult(target, TagStatus.FAILED, error="The push was stopped.")
             try:
                 self._state.tags[target.tag] = self._push(target)
             except PipeError as error:

@@ -62,6 +62,9 @@ class Observer(Protocol):
     def look(self, parcels: list[Parcel]) -> None:
         """Look at what is on its way, several times a second; raise what is to end the transfer."""
 
+    def check(self, parcel: Parcel) -> None:
+        """Look at a blob before more of it is sent, in its own thread; raise what is to end the transfer."""
+
     def arrived(self, parcel: Parcel) -> None:
         """Take note of a blob that the registry has now, or had before."""
 
@@ -106,13 +109,13 @@ class Transfer:
         Raises:
             PipeError: A blob did not arrive; or whatever the observer raised.
         """
-        crew = _Crew(self, one_by_one=one_by_one)
+        crew = _Crew(self, observer, one_by_one=one_by_one)
         try:
             threading.Thread(target=crew.feed, args=(source,), name="source", daemon=True).start()
             if self._chunk_size is None:
                 self._chunk_size = self.blobs.find_chunking(crew.parcel(_NOTHING)).size
             crew.begin(self._chunk_size)
-            while (item := crew.next(observer)) is not None:
+            while (item := crew.next()) is not None:
                 if item.descriptor is not None:
                     self.known[item.key or item.diff_id] = item.descriptor
                     observer.arrived(item)
@@ -123,8 +126,9 @@ class Transfer:
 class _Crew:
     """The threads of one transfer: one asks the source for blobs, one a blob sends it."""
 
-    def __init__(self, transfer: Transfer, *, one_by_one: bool) -> None:
+    def __init__(self, transfer: Transfer, observer: Observer, *, one_by_one: bool) -> None:
         self._transfer = transfer
+        self._observer = observer
         self._one_by_one = one_by_one
         self._chunk_size = 0
         self._may_begin = threading.Event()
@@ -142,10 +146,10 @@ class _Crew:
         self._chunk_size = chunk_size
         self._may_begin.set()
 
-    def next(self, observer: Observer) -> Parcel | None:
+    def next(self) -> Parcel | None:
         """Wait for the next blob that is done, None where there is none left; raise what went wrong."""
         while True:
-            observer.look(list(self._live))
+            self._observer.look(list(self._live))
             try:
                 item = self._done.get(timeout=TICK)
             except queue.Empty:
@@ -218,7 +222,7 @@ class _Crew:
     def _upload(self, parcel: Parcel) -> Descriptor:
         size = self._chunk_size or STREAM_PIECE
         parcel.chunks = chunks = Chunks(parcel.blob, size, self.stop, parcel.read)
-        pieces = iter(chunks)
+        pieces = self._checked(parcel, chunks)
         first = next(pieces, memoryview(b""))
         if chunks.digest:
             return self._upload_small(parcel, chunks, first)
@@ -233,6 +237,11 @@ class _Crew:
         _check(parcel, chunks)
         upload.finish(chunks.digest, self._transfer.timeout)
         return _described(parcel, chunks)
+
+    def _checked(self, parcel: Parcel, chunks: Chunks) -> Iterator[memoryview]:
+        for chunk in chunks:
+            self._observer.check(parcel)
+            yield chunk
 
     def _upload_small(self, parcel: Parcel, chunks: Chunks, whole: memoryview) -> Descriptor:
         """Send a blob that fits one chunk: its digest is known before, so the registry can be asked."""

@@ -9,7 +9,13 @@ from integration.registries import BY_ENGINE, BY_PIPE, digest_in
 from integration.running import ENGINE_BUSY, Run, Running, Start
 from registry.client import LocalRegistry
 
-OTHER = f"sha256:{'0' * 64}"
+OTHER = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+ANOTHER = {
+    "status": 200,
+    "headers": {"Content-Type": "application/vnd.docker.distribution.manifest.v2+json"},
+    "body": "{}",
+}
+"""What the tag names, where it is not the image's manifest; and the digest of that."""
 SLOW = 20 * MB
 """Bytes per second of a link: nearly as many as the Engine compresses, so that little waits in buffers on the way."""
 
@@ -55,9 +61,10 @@ def test_signal_between_attempts_ends_the_wait(registry: LocalRegistry, images: 
 
 def test_another_digest_on_reading_back_is_no_success(registry: LocalRegistry, images: Images, run: Run) -> None:
     image = images.build(MB)
-    registry.fault(method="HEAD", path="*/manifests/*", replace_headers={"Docker-Content-Digest": OTHER})
+    registry.fault(method="GET", path="*/manifests/latest", skip=1, answer=ANOTHER)
+    registry.fault(method="HEAD", path="*/manifests/sha256:*", answer={"status": 404})
     finished = run(registry, IMAGE_NAME=image.name)
-    finished.expect(6, "The registry holds another digest", OTHER, "the registry does not have", within=5 + ENGINE_BUSY)
+    finished.expect(6, "The registry holds another image", OTHER, "the registry does not have", within=5 + ENGINE_BUSY)
     finished.expect_not("✔")
     assert finished.references == []
     assert statuses(finished.result) == {"latest": "failed"}
@@ -65,7 +72,7 @@ def test_another_digest_on_reading_back_is_no_success(registry: LocalRegistry, i
 
 def test_tag_that_another_push_moved_meanwhile_is_told(registry: LocalRegistry, images: Images, run: Run) -> None:
     image = images.build(MB)
-    registry.fault(method="HEAD", path="*/manifests/latest", replace_headers={"Docker-Content-Digest": OTHER})
+    registry.fault(method="GET", path="*/manifests/latest", skip=1, answer=ANOTHER)
     finished = run(registry, IMAGE_NAME=image.name)
     ours = digest_in_log(registry)
     finished.expect(
@@ -82,9 +89,9 @@ def digest_in_log(registry: LocalRegistry) -> str:
 
 def test_tag_that_is_missing_on_reading_back_is_pushed_again(registry: LocalRegistry, images: Images, run: Run) -> None:
     image = images.build(MB)
-    registry.fault(method="HEAD", path="*/manifests/latest", times=1, answer={"status": 404})
+    registry.fault(method="GET", path="*/manifests/latest", user_agent=BY_PIPE, skip=1, times=1, answer={"status": 404})
     finished = run(registry, IMAGE_NAME=image.name)
-    finished.expect(0, "Attempt 1 of 3 failed", "does not exist, though the Engine pushed", within=8 + ENGINE_BUSY)
+    finished.expect(0, "Attempt 1 of 3 failed", "does not exist, though sha256:", within=8 + ENGINE_BUSY)
     assert finished.result["digest"] == digest_in(registry, "latest")
 
 

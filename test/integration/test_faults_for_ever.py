@@ -54,7 +54,9 @@ def slow(
 
         def start(registry: Registry, attempts: int) -> Slow:
             image = images.build(2 * MB)
-            variables = environment_of(REGISTRY=registry.host, IMAGE_NAME=image.name, MAX_ATTEMPTS=str(attempts))
+            variables = environment_of(
+                REGISTRY=registry.host, IMAGE_NAME=image.name, MAX_ATTEMPTS=str(attempts), UPLOADER="engine"
+            )
             return Slow(registry, stack.enter_context(Running(tmp_path_factory.mktemp("pipe"), variables)))
 
         started = {}

@@ -16,7 +16,7 @@ TOO_LARGE = {
 def test_layer_slower_than_the_limit_is_stopped(registry: LocalRegistry, images: Images, run: Run) -> None:
     image = images.build(50 * MB)
     registry.fault(method="PATCH", bytes_per_second=5 * MB)
-    finished = run(registry, IMAGE_NAME=image.name, UPLOAD_TIMEOUT="4s")
+    finished = run(registry, IMAGE_NAME=image.name, UPLOAD_TIMEOUT="4s", UPLOADER="engine")
     finished.expect(
         5,
         "A layer's upload takes too long for the registry: layer 1 (COPY … in /)",
@@ -54,12 +54,12 @@ def test_upload_that_the_registrys_own_timer_ends_is_not_tried_again(
 def test_slow_layer_is_warned_of_and_done_in_time(registry: LocalRegistry, images: Images, run: Run) -> None:
     image = images.build(100 * MB)  # the buffers on the way hold up to 16 MB, which the Engine counts as sent
     registry.fault(method="PATCH", times=1, wait=11)
-    finished = run(registry, IMAGE_NAME=image.name, UPLOAD_TIMEOUT="24s")
+    finished = run(registry, IMAGE_NAME=image.name, UPLOAD_TIMEOUT="24s", UPLOADER="engine")
     finished.expect(
         0,
         "layer 1 (COPY … in /): at this rate its upload takes",
         "ends an upload after 24.0 s",
-        "0 of 1 layers done · layer 1 (COPY … in /) for ",
+        "0 of 1 layers; layer 1 at 0:1",
         "✔ Pushed:",
         within=24 + ENGINE_BUSY,
     )

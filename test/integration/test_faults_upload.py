@@ -31,8 +31,8 @@ def test_503_on_a_layer_twice_is_left_to_the_engine(registry: LocalRegistry, ima
     finished = run(registry, IMAGE_NAME=image.name)
     finished.expect(
         0,
-        "layer 1 (COPY … in /): its upload failed; the Engine begins it again in 5 s (retry 1 of 4)",
-        "begins it again in 10 s (retry 2 of 4)",
+        "layer 1 (COPY … in /): its upload failed; Docker Engine tries again in 5 s (retry 1 of 4)",
+        "tries again in 10 s (retry 2 of 4)",
         "✔ Pushed:",
         within=25 + ENGINE_BUSY,
     )
@@ -95,7 +95,7 @@ def test_429_on_the_pipes_own_check_waits_as_long_as_asked(registry: LocalRegist
 @pytest.mark.parametrize(
     ("method", "path", "words"),
     [
-        pytest.param("POST", "*/uploads/", "the Engine begins it again in 5 s", id="layer"),
+        pytest.param("POST", "*/uploads/", "Docker Engine tries again in 5 s", id="layer"),
         pytest.param("PUT", "*/manifests/*", "Attempt 1 of 3 failed", id="manifest"),
     ],
 )
@@ -117,7 +117,7 @@ def test_connection_cut_in_a_layer_once_is_left_to_the_engine(
     image = images.build(4 * MB)
     registry.fault(method="PATCH", user_agent=BY_ENGINE, times=1, cut=way, after=MB)
     finished = run(registry, IMAGE_NAME=image.name)
-    finished.expect(0, "the Engine begins it again in 5 s", "✔ Pushed:", within=15 + ENGINE_BUSY)
+    finished.expect(0, "Docker Engine tries again in 5 s", "✔ Pushed:", within=15 + ENGINE_BUSY)
     expect_arrived(registry, finished)
 
 

@@ -47,6 +47,7 @@ def test_result_file_says_all_there_is_to_know(registry: LocalRegistry, images: 
             }
         ],
         "exit_code": 0,
+        "uploader": "engine",
     }
     assert isinstance(layers, list)
     assert [layer["status"] for layer in layers] == ["uploaded", "uploaded"]
@@ -75,7 +76,7 @@ def test_second_push_is_known_to_be_there_without_the_engine(registry: LocalRegi
     run(registry, IMAGE_NAME=image.name, TAGS="twice").expect(0)
     registry.clear()
     again = run(registry, IMAGE_NAME=image.name, TAGS="twice")
-    again.expect(0, "holds this very image already", "✔ Already there:", within=5)
+    again.expect(0, "already points to this image", "✔ Already there:", within=5)
     assert registry.requests(user_agent=BY_ENGINE) == []
     assert again.references == [f"{registry.host}/{REPOSITORY}:twice@{digest_in(registry, 'twice')}"]
 

@@ -525,7 +525,7 @@ def test_a_signal_in_the_middle_ends_the_push_and_leaves_the_tags_as_found() -> 
     result = b.push.result(143)
     assert b.engine.streams[0].closed
     assert b.engine.done[-1] == "untag crg.apkg.io/acme/app:1.0"
-    assert statuses(result) == ["not tried", "not tried"]
+    assert statuses(result) == ["failed", "not tried"]
     assert b.clock.slept == []
 
 
@@ -539,7 +539,7 @@ def test_a_signal_while_waiting_ends_it() -> None:
     push = Push(SETTINGS, EngineUploader(SETTINGS, b.engine, b.registry, b.told, timing), b.registry, b.told, timing)
     with pytest.raises(StoppedError):
         push.run()
-    assert statuses(push.result(130)) == ["not tried"]
+    assert statuses(push.result(130)) == ["failed"]
 
 
 def test_a_result_before_the_run_says_that_nothing_was_tried() -> None:

@@ -39,7 +39,7 @@ setup() {
     controls clear
     run_pipe 0 --env TAGS=again
     expect_arrived again 1
-    expect "holds this very image already"
+    expect "✔ Already there: $TARGET:again@"
     expect_equal "requests that write" "" "$(controls requests 'P[AU]T*')"
 }
 

@@ -65,10 +65,10 @@ bats_test_function --description "4: an access token" -- wrong_credentials pipel
     expect_failure "The registry refuses the image" "manifest invalid"
 }
 
-@test "5: a layer is too large, and nothing is sent" {
+@test "5: a layer is too large, and the tag does not appear" {
     run_pipe 5 --env MAX_LAYER_SIZE=999kB --env TAGS=too-large
     expect_failure "A layer is too large for the registry" "COPY" "MAX_LAYER_SIZE"
-    expect_equal "requests that write" "" "$(controls requests 'P[AU]T*')"
+    expect_equal "manifests that were sent" "" "$(controls requests PUT | grep /manifests/)"
 }
 
 @test "6: the registry fails for ever" {
@@ -83,12 +83,20 @@ bats_test_function --description "4: an access token" -- wrong_credentials pipel
 }
 
 @test "6: what is read back is another image" {
-    local other
-    other=sha256:$(printf '%064d' 0)
-    controls fault "{\"method\": \"HEAD\", \"path\": \"*/manifests/other\", \"user_agent\": \"bbc-*\",
-        \"replace_headers\": {\"Docker-Content-Digest\": \"$other\"}}"
+    local fault
+    fault=$(python - <<'PYTHON'
+import json
+
+kind = "application/vnd.docker.distribution.manifest.v2+json"
+config = {"mediaType": "application/vnd.docker.container.image.v1+json", "size": 2, "digest": "sha256:" + "0" * 64}
+manifest = {"schemaVersion": 2, "mediaType": kind, "config": config, "layers": []}
+answer = {"status": 200, "headers": {"Content-Type": kind}, "body": json.dumps(manifest)}
+print(json.dumps({"method": "GET", "path": "*/manifests/other", "user_agent": "bbc-*", "answer": answer}))
+PYTHON
+    )
+    controls fault "$fault"
     run_pipe 6 --env TAGS=other
-    expect_failure "The registry holds another digest than the one pushed" "$other"
+    expect_failure "The registry holds another image than the one pushed" "$TARGET:other names sha256:"
 }
 
 # Make an image whose layer no registry has, and let its upload take 6 seconds.

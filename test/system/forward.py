@@ -7,6 +7,7 @@ The Engine is the one at `DOCKER_HOST`, or at /var/run/docker.sock.
 
 import asyncio
 import contextlib
+import errno
 import os
 import sys
 from urllib.parse import urlsplit
@@ -43,9 +44,14 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 async def main() -> None:
     """Serve for ever."""
-    server = await asyncio.start_server(serve, sys.argv[1] if sys.argv[1:] else None, PORT)
+    try:
+        await asyncio.start_server(serve, sys.argv[1] if sys.argv[1:] else None, PORT)
+    except OSError as error:
+        # Pipelines' Engine itself listens on all addresses.
+        if error.errno != errno.EADDRINUSE:
+            raise
     print("ready", flush=True)
-    await server.serve_forever()
+    await asyncio.Event().wait()
 
 
 asyncio.run(main())

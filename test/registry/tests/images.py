@@ -52,8 +52,8 @@ def image(layers: Sequence[bytes], architecture: str = "amd64") -> Image:
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
-        "config": _descriptor(config, "application/vnd.oci.image.config.v1+json"),
-        "layers": [_descriptor(each, "application/vnd.oci.image.layer.v1.tar") for each in layers],
+        "config": descriptor(config, "application/vnd.oci.image.config.v1+json"),
+        "layers": [descriptor(each, "application/vnd.oci.image.layer.v1.tar") for each in layers],
     }
     return Image(json.dumps(manifest).encode(), MANIFEST, (*layers, config))
 
@@ -62,7 +62,7 @@ def image_list(**members: Image) -> Image:
     """Return a manifest list with a member for each architecture."""
     manifests = [
         {
-            **_descriptor(each.manifest, MANIFEST),
+            **descriptor(each.manifest, MANIFEST),
             "platform": {"os": "linux", "architecture": architecture},
         }
         for architecture, each in members.items()
@@ -145,5 +145,5 @@ def _absolute(url: str, location: str) -> str:
     return location if "://" in location else url + location
 
 
-def _descriptor(content: bytes, media_type: str) -> dict[str, Any]:
+def descriptor(content: bytes, media_type: str) -> dict[str, Any]:
     return {"mediaType": media_type, "digest": digest_of(content), "size": len(content)}

@@ -112,7 +112,7 @@ class TestRoles:
 
     def test_no_role_pulls_nothing(self, registry: LocalRegistry, docker: Docker) -> None:
         docker.login(registry, "stranger")
-        assert "stranger may not pull" in docker("pull", f"{registry.host}/{APP}:any", fails=True)
+        assert "does not exist in this workspace" in docker("pull", f"{registry.host}/{APP}:any", fails=True)
 
 
 class TestPackages:

@@ -98,7 +98,7 @@ class TestRoles:
             pytest.param("pipeline", "second-app", 404, 202, id="step, second package"),
             pytest.param("pipeline", "other-app", 403, 403, id="step, another repository"),
             pytest.param("read-scope", "my-container-app", 404, 403, id="Write, read scope"),
-            pytest.param("stranger", "my-container-app", 403, 403, id="no role"),
+            pytest.param("stranger", "my-container-app", 404, 404, id="no role"),
         ],
     )
     def test_who_may_what(self, registry: LocalRegistry, user: str, package: str, pulls: int, pushes: int) -> None:

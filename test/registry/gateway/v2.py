@@ -224,7 +224,9 @@ def _scope(method: str, target: Target) -> str:
     """Return the scope a token needs for this request."""
     if target.kind is Kind.BASE:
         return ""
-    actions = "pull" if _action(method, target.kind) == "pull" else "pull,push"
+    # Whether a blob is there is what pushes ask first, and some clients keep the token they get for that.
+    only_pulls = _action(method, target.kind) == "pull" and (method, target.kind) != ("HEAD", Kind.BLOB)
+    actions = "pull" if only_pulls else "pull,push"
     return f"repository:{target.repository}:{actions}"
 
 

@@ -77,14 +77,14 @@ class Registry:
         """Control the registry at `host` (`address:port`), over TLS if `authority` is given."""
         self.host = host
         self.url = f"{'https' if authority else 'http'}://{host}"
-        self._authority = authority
+        self.authority = authority
         self._admin = admin
 
     def session(self, user: str = "", token: str | None = None) -> requests.Session:
         """Return a session to speak HTTP with; `user`'s token is `<user>-token` unless given."""
         session = requests.Session()
         session.trust_env = False
-        session.verify = str(self._authority) if self._authority else True
+        session.verify = str(self.authority) if self.authority else True
         if user:
             session.auth = (user, f"{user}-token" if token is None else token)
         return session

@@ -45,7 +45,7 @@ def _world(token: str) -> str:
                 }
             },
             "accounts": {
-                "admin": {"token": "admin-token", "roles": {f"{WORKSPACE}/repository": "admin"}},
+                "admin": {"token": "admin-token", "operator": True, "roles": {f"{WORKSPACE}/repository": "admin"}},
                 "reader": {"token": "reader-token", "roles": {f"{WORKSPACE}/repository": "read"}},
                 "pipeline": {"token": token, "scope": "write:package:bitbucket", **roles},
             },

@@ -9,7 +9,6 @@ import signal
 import ssl
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -17,15 +16,10 @@ from registry.gateway.app import create_app
 from registry.gateway.backend import BackendError, running_backend
 from registry.gateway.connection import Connection
 from registry.gateway.context import Context
-from registry.gateway.layout import blob_data
 from registry.gateway.options import OptionError, Options, read_options
 from registry.gateway.packages import Packages
 from registry.gateway.pushes import Pushes
-from registry.gateway.v2 import MAX_MANIFEST
 from registry.gateway.world import WorldError, read_world
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _LOGGER = logging.getLogger("registry")
 _STOP_SECONDS = 2.0
@@ -51,24 +45,12 @@ def main() -> int:
 def _context(options: Options) -> Context:
     world = read_world(options.world.read_text(encoding="utf-8"), str(options.world))
     options.storage.mkdir(parents=True, exist_ok=True)
-
-    def stored_manifest(digest: str) -> bytes:
-        return _read_small(blob_data(options.storage, digest))
-
     return Context(
         world=world,
         packages=Packages(world, options.data / "packages.json"),
-        pushes=Pushes(options.lease, time.monotonic, stored_manifest),
+        pushes=Pushes(options.lease, time.monotonic),
         options=options,
     )
-
-
-def _read_small(file: Path) -> bytes:
-    try:
-        with file.open("rb") as content:
-            return content.read(MAX_MANIFEST)
-    except FileNotFoundError:
-        return b""
 
 
 async def _serve(context: Context) -> None:
@@ -82,7 +64,11 @@ async def _serve(context: Context) -> None:
         await runner.setup()
         try:
             server = await loop.create_server(
-                lambda: Connection.of(runner), options.host, options.port, ssl=_tls(options)
+                lambda: Connection.of(runner, options.header_timeout),
+                options.host,
+                options.port,
+                ssl=_tls(options),
+                ssl_handshake_timeout=options.header_timeout if options.tls_cert else None,
             )
             _LOGGER.info("serving on %s:%s", options.host, options.port)
             stopped = asyncio.create_task(stop.wait())

@@ -14,6 +14,8 @@ from registry.gateway.catalogue import Catalogue, Refused
 from registry.gateway.collector import COLLECTOR
 from registry.gateway.context import CONTEXT
 from registry.gateway.login import authenticate
+from registry.gateway.sessions import from_own_page
+from registry.gateway.threads import in_thread
 from registry.gateway.world import Role
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def _known(
         if account is None:
             headers = {"WWW-Authenticate": 'Basic realm="packages"'}
             return web.json_response({"error": "log in with Basic"}, status=401, headers=headers)
+        if request.method not in ("GET", "HEAD") and not from_own_page(request):
+            return web.json_response({"error": "a page of another site sent this"}, status=403)
         try:
             return await handler(request, Catalogue(request.app, account))
         except Refused as refusal:
@@ -48,7 +52,8 @@ def _known(
 
 
 @_known
-async def show_workspace(request: web.Request, catalogue: Catalogue) -> web.Response:
+@in_thread
+def show_workspace(request: web.Request, catalogue: Catalogue) -> web.Response:
     """Answer with a workspace's repositories and the bytes it uses."""
     workspace = catalogue.workspace(request.match_info["workspace"])
     return web.json_response(
@@ -61,7 +66,8 @@ async def show_workspace(request: web.Request, catalogue: Catalogue) -> web.Resp
 
 
 @_known
-async def list_packages(request: web.Request, catalogue: Catalogue) -> web.Response:
+@in_thread
+def list_packages(request: web.Request, catalogue: Catalogue) -> web.Response:
     """List a workspace's packages, or those of `?project=` or `?repository=`."""
     packages = catalogue.packages(
         request.match_info["workspace"],
@@ -88,7 +94,8 @@ async def create_package(request: web.Request, catalogue: Catalogue) -> web.Resp
 
 
 @_known
-async def show_package(request: web.Request, catalogue: Catalogue) -> web.Response:
+@in_thread
+def show_package(request: web.Request, catalogue: Catalogue) -> web.Response:
     """Answer with an image and its tags, newest first."""
     listed = catalogue.package(request.match_info["workspace"], request.match_info["package"])
     tags = [_tag(catalogue.tag(listed, tag.name)) for tag in listed.tags]
@@ -96,7 +103,8 @@ async def show_package(request: web.Request, catalogue: Catalogue) -> web.Respon
 
 
 @_known
-async def show_tag(request: web.Request, catalogue: Catalogue) -> web.Response:
+@in_thread
+def show_tag(request: web.Request, catalogue: Catalogue) -> web.Response:
     """Answer with a tag."""
     listed = catalogue.package(request.match_info["workspace"], request.match_info["package"])
     return web.json_response(_tag(catalogue.tag(listed, request.match_info["tag"])))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 SERVICE = "bitbucket-packages"
 TOKEN_PATH = "/token"  # noqa: S105 - a path, no secret
-_HOST = re.compile(r"[\w.:\[\]-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +59,11 @@ class Gate:
         """Answer `GET /token`: a token for what was asked for and is allowed."""
         account = authenticate(request, self._context.world)
         if account is None:
+            given = "Authorization" in request.headers
             return oci_error(
                 401,
                 "UNAUTHORIZED",
-                "incorrect user name or token",
+                "incorrect user name or token" if given else "nothing can be had here without a login: `docker login`",
                 headers={"WWW-Authenticate": f'Basic realm="{SERVICE}"'},
             )
         granted = {
@@ -78,10 +77,8 @@ class Gate:
 
     def challenge(self, request: web.Request, scope: str, error: str = "") -> web.Response:
         """Answer 401 with where to get a token, and with which scope."""
-        host = request.headers.get("Host", "")
-        if _HOST.fullmatch(host) is None:
-            return oci_error(400, "UNSUPPORTED", "the Host header is missing or malformed")
-        parts = [f'Bearer realm="{request.scheme}://{host}{TOKEN_PATH}"', f'service="{SERVICE}"']
+        url = self._context.options.url or f"{request.scheme}://{request.host}"
+        parts = [f'Bearer realm="{url}{TOKEN_PATH}"', f'service="{SERVICE}"']
         if scope:
             parts.append(f'scope="{scope}"')
         if error:

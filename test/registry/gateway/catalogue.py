@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from registry.gateway.access import role_on
 from registry.gateway.collector import COLLECTOR
 from registry.gateway.context import CONTEXT
+from registry.gateway.documents import read_object
 from registry.gateway.manifests import platform_name
 from registry.gateway.packages import PackageError
 from registry.gateway.storage import Storage
@@ -125,6 +125,9 @@ class Catalogue:
 
     def package(self, slug: str, name: str, role: Role = Role.READ) -> Listed:
         """Return a package; refuse with 404 if it is not there, with 403 below `role`."""
+        return self._listed(self._found(slug, name, role))
+
+    def _found(self, slug: str, name: str, role: Role) -> Package:
         workspace = self.workspace(slug)
         package = self._packages.find(workspace.slug, name)
         if package is None or role_on(self.account, package) < Role.READ:
@@ -132,7 +135,7 @@ class Catalogue:
         if role_on(self.account, package) < role:
             need = f"the role {role.name.title()} on repository {package.repository!r}"
             raise Refused(403, f"This needs {need}, which {self.account.name} does not have.")
-        return self._listed(package)
+        return package
 
     def tag(self, listed: Listed, name: str) -> TagDetails:
         """Return a tag; refuse with 404 if it is not there."""
@@ -144,7 +147,8 @@ class Catalogue:
         return TagDetails(
             tag=tag,
             media_type=manifest.media_type,
-            size=self._size(self._everything(tag.digest)),
+            # What a manifest names and the repository does not have is not its own to show.
+            size=self._size({*self._everything(tag.digest)}.intersection(self._contents(listed.package.path))),
             images=tuple(self._images(tag.digest, None)),
             same=tuple(each for each in same if each != name),
         )
@@ -181,7 +185,7 @@ class Catalogue:
 
     async def delete_tag(self, slug: str, name: str, tag: str) -> None:
         """Delete one tag, whatever else refers to its manifest; needs Write."""
-        repository = self.package(slug, name, Role.WRITE).package.path
+        repository = self._found(slug, name, Role.WRITE).path
         async with self._pushes.manifest_lock(repository):
             removed = self._storage.remove_tag(repository, tag)
         if not removed:
@@ -190,7 +194,7 @@ class Catalogue:
 
     async def delete_package(self, slug: str, name: str) -> None:
         """Delete an image with all its tags; needs Admin."""
-        package = self.package(slug, name, Role.ADMIN).package
+        package = self._found(slug, name, Role.ADMIN)
         async with self._pushes.manifest_lock(package.path):
             self._packages.delete(package)
             self._storage.remove_repository(package.path)
@@ -200,7 +204,7 @@ class Catalogue:
         return bool(self.repositories(workspace))
 
     def _listed(self, package: Package) -> Listed:
-        visible = datetime.now(UTC) - self._delay if self._delay else None
+        visible = self._visible()
         return Listed(
             package=package,
             repository=self._world.workspaces[package.workspace].repositories[package.repository],
@@ -209,8 +213,13 @@ class Catalogue:
             size=self._size(self._contents(package.path)),
         )
 
+    def _visible(self) -> datetime | None:
+        """Return until when something has to have been pushed to be seen; None for any time."""
+        return datetime.now(UTC) - self._delay if self._delay else None
+
     def _contents(self, repository: str) -> list[str]:
-        return self._storage.layers(repository) + self._storage.revisions(repository)
+        visible = self._visible()
+        return self._storage.layers(repository, visible) + self._storage.revisions(repository, visible)
 
     def _everything(self, digest: str) -> Iterator[str]:
         for each, manifest in self._storage.reachable(digest):
@@ -231,11 +240,8 @@ class Catalogue:
             )
 
     def _platform(self, config: str) -> str:
-        try:
-            fields = json.loads(self._storage.content(config) or b"")
-        except ValueError:
-            fields = None
-        return platform_name(fields) or "unknown"
+        fields = read_object(self._storage.content(config) or b"")
+        return "configuration not readable" if fields is None else platform_name(fields) or "unknown"
 
     def _size(self, digests: Iterable[str]) -> int:
         return sum(self._storage.size(digest) for digest in set(digests))

@@ -98,7 +98,7 @@ class Chunks:
         body = upload.receiving = relay.body(span.length, upload.deadline, keep=True)
         before, after_cut = upload.size, upload.cut
         try:
-            async with relay.ask(upload.location, body, "PATCH") as answer:
+            async with relay.ask(upload.location, body, method="PATCH") as answer:
                 upload.receiving = None
                 if answer.status != HTTPStatus.ACCEPTED:
                     upload.closed = True

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from registry.gateway.storage import Storage
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from registry.gateway.options import Options
     from registry.gateway.pushes import Guard, Pushes, TagPushed
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ class Collected:
     """Bytes of those blobs."""
     protected: int = 0
     """Manifests and blobs without a reference that were left to a push under way."""
+    young: int = 0
+    """Manifests and blobs without a reference that came too short a time ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +54,20 @@ class _Repository:
     """Manifests that no tag leads to, each list before its members."""
     layers: list[str]
     """Blobs that no tag leads to."""
+    young: int
+    """How many of either were left out since they are young."""
 
 
 class Collector:
     """Removes what nothing refers to, when asked and now and then."""
 
-    def __init__(self, storage: Storage, pushes: Pushes, lease: float, every: float) -> None:
+    def __init__(self, storage: Storage, pushes: Pushes, options: Options) -> None:
         self._storage = storage
         self._pushes = pushes
-        self._lease = lease
-        self._every = every
+        self._lease = options.lease
+        # What a push named before a restart is in no lease any more; that it is young still shows.
+        self._young = timedelta(seconds=options.young)
+        self._every = options.collect_every
         self._asked = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         pushes.on_tag.append(self._tag_pushed)
@@ -83,6 +91,8 @@ class Collector:
             else:
                 if collected.protected:
                     pause = min(self._lease, self._every)
+                elif collected.young:
+                    pause = min(self._young.total_seconds(), self._every)
 
     async def collect(self) -> Collected:
         """Remove all that neither a tag nor a push under way leads to."""
@@ -91,6 +101,7 @@ class Collector:
             with self._pushes.guard(None) as guard:
                 found = await asyncio.to_thread(self._mark)
                 for name, repository in found.items():
+                    collected.young += repository.young
                     await self._remove_manifests(name, repository, guard, collected)
                     await self._remove_layers(name, repository, guard, collected)
                 await self._remove_blobs(guard, collected)
@@ -103,9 +114,10 @@ class Collector:
             self.ask()
 
     def _mark(self) -> dict[str, _Repository]:
-        return {name: self._look_at(name) for name in self._storage.repositories()}
+        young_since = datetime.now(UTC) - self._young
+        return {name: self._look_at(name, young_since) for name in self._storage.repositories()}
 
-    def _look_at(self, name: str) -> _Repository:
+    def _look_at(self, name: str, young_since: datetime) -> _Repository:
         # What arrives after these two lists were read is not in them, hence not removed; and what
         # the tags read after them lead to is either in `tagged` or leased by the push that moved
         # the tag.
@@ -114,6 +126,13 @@ class Collector:
         for tag in self._storage.tags(name):
             for digest, manifest in self._storage.reachable(tag.digest):
                 tagged |= {digest, *manifest.named}
+        kept = {digest for digest in manifests if _is_young(self._storage.revision_changed(name, digest), young_since)}
+        kept |= {digest for digest in layers if _is_young(self._storage.layer_changed(name, digest), young_since)}
+        kept -= tagged
+        for root in kept & set(manifests):
+            for digest, manifest in self._storage.reachable(root):
+                tagged |= {digest, *manifest.named}
+        tagged |= kept
         untagged = set(manifests) - tagged
         lists: dict[str, set[str]] = {digest: set() for digest in untagged}
         for digest in untagged:
@@ -122,6 +141,7 @@ class Collector:
         return _Repository(
             manifests=list(TopologicalSorter(lists).static_order()),
             layers=[digest for digest in layers if digest not in tagged],
+            young=len(kept),
         )
 
     async def _remove_manifests(self, name: str, found: _Repository, guard: Guard, collected: Collected) -> None:
@@ -143,7 +163,9 @@ class Collector:
                 self._storage.remove_layer(name, digest)
 
     async def _remove_blobs(self, guard: Guard, collected: Collected) -> None:
-        for digest in await asyncio.to_thread(self._unlinked):
+        unlinked, young = await asyncio.to_thread(self._unlinked)
+        collected.young += young
+        for digest in unlinked:
             await asyncio.sleep(0)
             if guard.protects(digest):
                 collected.protected += 1
@@ -153,12 +175,20 @@ class Collector:
                 collected.blobs += 1
                 collected.size += size
 
-    def _unlinked(self) -> list[str]:
+    def _unlinked(self) -> tuple[list[str], int]:
+        """Return the blobs that no repository has, and how many more are young."""
         stored = self._storage.blobs()
         linked: set[str] = set()
         for name in self._storage.repositories():
             linked.update(self._storage.revisions(name), self._storage.layers(name))
-        return [digest for digest in stored if digest not in linked]
+        young_since = datetime.now(UTC) - self._young
+        unlinked = [digest for digest in stored if digest not in linked]
+        old = [digest for digest in unlinked if not _is_young(self._storage.blob_changed(digest), young_since)]
+        return old, len(unlinked) - len(old)
+
+
+def _is_young(changed: datetime | None, since: datetime) -> bool:
+    return changed is not None and changed > since
 
 
 COLLECTOR: web.AppKey[Collector] = web.AppKey("collector", Collector)
@@ -167,9 +197,7 @@ COLLECTOR: web.AppKey[Collector] = web.AppKey("collector", Collector)
 def add_to(app: web.Application) -> None:
     """Have the application collect garbage in the background."""
     context = app[CONTEXT]
-    options = context.options
-    storage = Storage(context.storage)
-    collector = Collector(storage, context.pushes, options.lease, options.collect_every)
+    collector = Collector(Storage(context.storage), context.pushes, context.options)
     app[COLLECTOR] = collector
 
     async def background(_: web.Application) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""The tests' controls: `/api/faults` and `/api/requests`, for accounts with Admin somewhere."""
+"""The tests' controls: `/api/faults` and `/api/requests`, for operators."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiohttp import web
 from registry.gateway.faults import FaultError, Faults
 from registry.gateway.login import authenticate
 from registry.gateway.request_log import CONDITIONS, RequestLog, select
-from registry.gateway.world import Role
+from registry.gateway.sessions import from_own_page
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,8 +48,10 @@ class Controls:
             account = authenticate(request, self._world)
             if account is None:
                 return _error(401, "log in", {"WWW-Authenticate": 'Basic realm="controls"'})
-            if Role.ADMIN not in account.roles.values():
-                return _error(403, "Admin on a repository is needed")
+            if not account.operator:
+                return _error(403, "an account is needed that the world's file calls operator")
+            if not from_own_page(request):
+                return _error(403, "a page of another site sent this")
             try:
                 return await handler(request)
             except ValueError as error:

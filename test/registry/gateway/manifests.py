@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from registry.gateway.documents import read_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST_CHILDREN = 1000
+"""How many manifests a list may lead to, and how many blobs an image may name; our choice."""
+MOST_LEVELS = 4
+"""How deep manifests may lie, an image being one level; our choice. What Docker makes has two."""
+ONLY_SHA256 = "this registry knows digests by sha256 only"
+_LARGEST_CLOSURE = 32 << 20
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
@@ -51,11 +61,8 @@ def parse_manifest(body: bytes) -> Manifest:
 
     What is no manifest names nothing: judging bodies is Distribution's part.
     """
-    try:
-        document = json.loads(body)
-    except ValueError:
-        return NOTHING
-    if not isinstance(document, dict):
+    document = read_object(body)
+    if document is None:
         return NOTHING
     configs = _descriptors([document.get("config")])
     layers = _descriptors(document.get("layers"))
@@ -68,14 +75,60 @@ def parse_manifest(body: bytes) -> Manifest:
     return Manifest(media_type, configs[0] if configs else None, layers, manifests)
 
 
-def named_digests(body: bytes) -> frozenset[str]:
-    """Return the digests of config, layers and child manifests that a manifest or list names."""
-    return parse_manifest(body).named
+@dataclass(slots=True)
+class Closure:
+    """All that a manifest leads to."""
+
+    digests: set[str] = field(default_factory=set)
+    """Manifests, configurations and layers."""
+    manifests: int = 0
+    levels: int = 0
+    size: int = 0
+    """Bytes of the manifests that were read."""
+
+    @property
+    def too_much(self) -> bool:
+        """Whether it is more than a manifest may lead to; the rest of it is then not looked at."""
+        return self.levels > MOST_LEVELS or self.manifests > MOST_CHILDREN or self.size > _LARGEST_CLOSURE
 
 
-def child_manifests(body: bytes) -> tuple[str, ...]:
-    """Return the digests of the manifests that a list names."""
-    return tuple(entry.digest for entry in parse_manifest(body).manifests)
+def closure_of(body: bytes, read: Callable[[str], bytes]) -> Closure:
+    """Return what a manifest leads to; `read` returns a stored one or b""."""
+    found = Closure()
+    level = {body}
+    while level and not found.too_much:
+        found.levels += 1
+        children = {digest for body in level for digest in _look_at(body, found)}
+        found.manifests += len(children)
+        level = set()
+        for digest in children:
+            if not found.too_much:
+                level.add(content := read(digest))
+                found.size += len(content)
+    return found
+
+
+def _look_at(body: bytes, found: Closure) -> set[str]:
+    """Add what one manifest names; return its children."""
+    manifest = parse_manifest(body)
+    found.digests |= manifest.named
+    return {child.digest for child in manifest.manifests}
+
+
+def problem_of(body: bytes) -> str:
+    """Say why a manifest is not taken, for what Distribution would not say or not say clearly."""
+    document = read_object(body)
+    if document is None:
+        return "the manifest is no JSON object, or too deep, or made of too many parts"
+    for entry in _entries(document):
+        digest, media_type = str(entry.get("digest", "")), str(entry.get("mediaType", ""))
+        if digest.startswith("sha512:"):
+            return ONLY_SHA256
+        if "nondistributable" in media_type or ".foreign." in media_type:
+            return "this registry takes no layers that are stored elsewhere (non-distributable, foreign)"
+    if len(_entries(document)) > MOST_CHILDREN:
+        return f"a manifest may name {MOST_CHILDREN} others at most"
+    return ""
 
 
 def platform_name(fields: object) -> str | None:
@@ -84,6 +137,12 @@ def platform_name(fields: object) -> str | None:
         return None
     parts = [fields.get(key) for key in ("os", "architecture", "variant")]
     return "/".join(part for part in parts if isinstance(part, str) and part) or None
+
+
+def _entries(document: dict[str, Any]) -> list[dict[str, Any]]:
+    lists = (document.get(key) for key in ("layers", "manifests", "blobs"))
+    found = [document.get("config"), *(entry for each in lists if isinstance(each, list) for entry in each)]
+    return [entry for entry in found if isinstance(entry, dict)]
 
 
 def _descriptors(entries: object) -> tuple[Descriptor, ...]:

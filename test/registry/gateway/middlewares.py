@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from registry.gateway.errors import oci_error
 from registry.gateway.exchange import EXCHANGE, Exchange, Struck, cut, is_gone, made_up
+from registry.gateway.options import HOST
+from registry.gateway.render import failure_page
 from registry.gateway.request_log import Entry
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ def recorder(log: RequestLog, faults: Faults, gate: Gate, uploads: Uploads) -> M
         )
         log.add(entry)
         fault = faults.strike(entry)
+        entry.shorten()
         entry.fault = fault.identifier if fault else None
         exchange = request[EXCHANGE] = Exchange(request, entry, log, fault)
         try:
@@ -73,16 +77,34 @@ async def no_traceback(request: web.Request, handler: Handler) -> web.StreamResp
     try:
         return await handler(request)
     except web.HTTPException as error:
-        if not request.path.startswith("/v2"):
+        if error.status < HTTPStatus.BAD_REQUEST:
             raise
-        return oci_error(error.status, "UNSUPPORTED", error.reason)
+        return _failure(request, error.status, "UNSUPPORTED", error.reason)
     except Exception:
         if not is_gone(request):
             _LOGGER.exception("%s %s", request.method, request.path)
         if request.writer.output_size:
             # The answer has begun: only a cut can say that its end will not come.
             cut(request, reset=True)
-        return oci_error(500, "UNKNOWN", "the registry failed; its log says why")
+        return _failure(request, HTTPStatus.INTERNAL_SERVER_ERROR, "UNKNOWN", "the registry failed; its log says why")
+
+
+@web.middleware
+async def one_host(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what does not say in one way which host it is for: answers name that host."""
+    hosts = request.headers.getall("Host", [])
+    if len(hosts) != 1 or HOST.fullmatch(hosts[0]) is None:
+        return oci_error(HTTPStatus.BAD_REQUEST, "UNSUPPORTED", "the Host header is missing, malformed or repeated")
+    return await handler(request)
+
+
+def _failure(request: web.Request, status: int, code: str, message: str) -> web.Response:
+    """Say in the caller's language that something failed: JSON to clients, a page to people."""
+    if request.path.startswith("/api/"):
+        return web.json_response({"error": message}, status=status)
+    if request.path.startswith(("/v1/", "/v2/", "/token")) or request.path in ("/v1", "/v2"):
+        return oci_error(status, code, message)
+    return failure_page(request, status, f"{message[:1].upper()}{message[1:]}.")
 
 
 async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -6,12 +6,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from registry.gateway.upload import Traits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# A name or an address, and a port.
+HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9](?:[\w.-]*[a-zA-Z0-9])?)(?::\d{1,5})?", re.ASCII)
 _SIZE = re.compile(r"(\d+)\s*([kKMGT]?)(i?)B?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
 _SECONDS = {"ms": 0.001, None: 1, "s": 1, "m": 60, "h": 3600}
@@ -36,7 +39,11 @@ class Options:
     token_lifetime: float
     visible_delay: float
     lease: float
+    young: float
     collect_every: float
+    header_timeout: float
+    url: str
+    """Scheme and host that clients know the registry by; empty for what each of them says."""
     tls_cert: Path | None
     tls_key: Path | None
 
@@ -94,10 +101,20 @@ def read_options(environment: Mapping[str, str]) -> Options:
         token_lifetime=duration("REGISTRY_TOKEN_LIFETIME", "5m"),
         visible_delay=duration("REGISTRY_VISIBLE_DELAY", "0"),
         lease=duration("REGISTRY_LEASE", "2m"),
+        young=duration("REGISTRY_YOUNG", "1h"),
         collect_every=duration("REGISTRY_COLLECT_EVERY", "1h"),
+        header_timeout=duration("REGISTRY_HEADER_TIMEOUT", "10s"),
+        url=_url(value("REGISTRY_URL", "")),
         tls_cert=tls_cert,
         tls_key=tls_key,
     )
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or HOST.fullmatch(parts.netloc) is None or parts.path != ""):
+        raise OptionError(f"REGISTRY_URL takes a scheme and a host, like https://registry.example:5000, not {text!r}")
+    return text
 
 
 def _size(name: str, text: str) -> int:

@@ -34,7 +34,8 @@ class Packages:
 
     def in_workspace(self, workspace: str) -> tuple[Package, ...]:
         """Return a workspace's packages by name."""
-        found = (p for p in self._packages.values() if p.workspace == workspace)
+        # A copy: pages ask in threads of their own.
+        found = (p for p in tuple(self._packages.values()) if p.workspace == workspace)
         return tuple(sorted(found, key=lambda package: package.name))
 
     def create(self, workspace: str, name: str, repository: str) -> Package:

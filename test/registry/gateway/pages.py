@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import wraps
 from http import HTTPStatus
 from pathlib import Path
@@ -14,6 +15,7 @@ from registry.gateway.context import CONTEXT
 from registry.gateway.login import check
 from registry.gateway.render import page
 from registry.gateway.sessions import SESSIONS, Session, Sessions, checked_form, from_own_page
+from registry.gateway.threads import in_thread
 from registry.gateway.world import Role
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ _NOTICES = {
     "image-deleted": "The image is deleted. Its space is freed in the background.",
 }
 _NAME = r"[a-z0-9][a-z0-9._-]*"
+# What a browser might read as an address elsewhere is left out: `//`, backslashes, control characters.
+_OWN_PATH = re.compile(r"(?:/[\w.~%-]+)+/?(?:\?[\w.~%=&+-]*)?", re.ASCII)
 _WORKSPACE = rf"/workspaces/{{workspace:{_NAME}}}"
 _PACKAGE = rf"{_WORKSPACE}/packages/{{package:{_NAME}}}"
 _TAG = rf"{_PACKAGE}/tags/{{tag:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}}}"
@@ -104,7 +108,8 @@ async def log_out(visit: Visit) -> web.Response:
 
 
 @visited
-async def show_workspaces(visit: Visit) -> web.Response:
+@in_thread
+def show_workspaces(visit: Visit) -> web.Response:
     """List workspaces; a visitor who has only one goes right there."""
     workspaces = visit.catalogue.workspaces()
     if len(workspaces) == 1:
@@ -114,7 +119,8 @@ async def show_workspaces(visit: Visit) -> web.Response:
 
 
 @visited
-async def show_packages(visit: Visit) -> web.Response:
+@in_thread
+def show_packages(visit: Visit) -> web.Response:
     """List the packages of a workspace, a project or a repository."""
     catalogue, parts = visit.catalogue, visit.request.match_info
     workspace = catalogue.workspace(parts["workspace"])
@@ -132,7 +138,8 @@ async def show_packages(visit: Visit) -> web.Response:
 
 
 @visited
-async def show_package(visit: Visit) -> web.Response:
+@in_thread
+def show_package(visit: Visit) -> web.Response:
     """Show an image and its tags."""
     listed = visit.catalogue.package(visit["workspace"], visit["package"])
     tags = [visit.catalogue.tag(listed, tag.name) for tag in listed.tags]
@@ -140,7 +147,8 @@ async def show_package(visit: Visit) -> web.Response:
 
 
 @visited
-async def show_tag(visit: Visit) -> web.Response:
+@in_thread
+def show_tag(visit: Visit) -> web.Response:
     """Show all there is to know of a tag."""
     listed = visit.catalogue.package(visit["workspace"], visit["package"])
     details = visit.catalogue.tag(listed, visit["tag"])
@@ -148,7 +156,8 @@ async def show_tag(visit: Visit) -> web.Response:
 
 
 @visited
-async def ask_for_package(visit: Visit) -> web.Response:
+@in_thread
+def ask_for_package(visit: Visit) -> web.Response:
     """Ask for a new package's name and repository."""
     return _creation(visit, name="", repository=visit.request.query.get("repository", ""))
 
@@ -166,7 +175,8 @@ async def create_package(visit: Visit) -> web.Response:
 
 
 @visited
-async def confirm_tag_deletion(visit: Visit) -> web.Response:
+@in_thread
+def confirm_tag_deletion(visit: Visit) -> web.Response:
     """Ask whether a tag is really to be deleted."""
     listed = visit.catalogue.package(visit["workspace"], visit["package"], Role.WRITE)
     details = visit.catalogue.tag(listed, visit["tag"])
@@ -182,7 +192,8 @@ async def delete_tag(visit: Visit) -> web.Response:
 
 
 @visited
-async def confirm_image_deletion(visit: Visit) -> web.Response:
+@in_thread
+def confirm_image_deletion(visit: Visit) -> web.Response:
     """Ask whether an image is really to be deleted."""
     listed = visit.catalogue.package(visit["workspace"], visit["package"], Role.ADMIN)
     return visit.page("delete_image.html", package=listed.package, listed=listed)
@@ -197,7 +208,8 @@ async def delete_image(visit: Visit) -> web.Response:
 
 
 @visited
-async def show_missing(visit: Visit) -> web.Response:
+@in_thread
+def show_missing(visit: Visit) -> web.Response:
     """Answer for an address that leads nowhere."""
     raise Refused(404, f"There is no page {visit.request.path!r}.")
 
@@ -250,5 +262,4 @@ def _package_path(visit: Visit) -> str:
 
 def _next(request: web.Request) -> str:
     path = request.query.get("next", "/")
-    # Only a path of this host: `//elsewhere` and `/\elsewhere` would lead away.
-    return path if path.startswith("/") and path[1:2] not in ("/", "\\") else "/"
+    return path if _OWN_PATH.fullmatch(path) else "/"

@@ -12,10 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import TYPE_CHECKING
-
-from registry.gateway.manifests import child_manifests, named_digests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,9 +43,9 @@ class Guard:
         """Tell whether `repository` lies in the guarded workspace (every one if None)."""
         return self.workspace is None or repository.startswith(f"{self.workspace}/")
 
-    def add(self, digest: str) -> None:
-        """Protect `digest` from now on."""
-        self._digests.add(digest)
+    def add(self, *digests: str) -> None:
+        """Protect `digests` from now on."""
+        self._digests.update(digests)
 
 
 @dataclass(slots=True)
@@ -63,12 +60,11 @@ class _Activity:
 class Pushes:
     """All pushes under way. Call it before a request is forwarded, so that nothing comes between."""
 
-    def __init__(self, lease: float, clock: Callable[[], float], read: Callable[[str], bytes]) -> None:
-        """Keep leases for `lease` seconds of silence; `read` returns a stored manifest or b""."""
+    def __init__(self, lease: float, clock: Callable[[], float]) -> None:
+        """Keep leases for `lease` seconds of silence."""
         self.on_tag: list[Callable[[TagPushed], None]] = []
         self._lease = lease
         self._clock = clock
-        self._read = read
         self._repositories: dict[str, _Activity] = {}
         self._guards: list[Guard] = []
         self._locks: dict[str, asyncio.Lock] = {}
@@ -77,22 +73,12 @@ class Pushes:
         """Return the lock held while Distribution writes a manifest, or a tag is removed."""
         return self._locks.setdefault(repository, asyncio.Lock())
 
-    def lease(self, repository: str, digest: str) -> None:
-        """Lease a blob."""
-        self._activity(repository).leases.add(digest)
+    def lease(self, repository: str, *digests: str) -> None:
+        """Lease blobs and manifests, all at once."""
+        self._activity(repository).leases.update(digests)
         for guard in self._guards:
             if guard.covers(repository):
-                guard.add(digest)
-
-    def lease_manifest(self, repository: str, digest: str) -> None:
-        """Lease a stored manifest and everything it names."""
-        self.lease(repository, digest)
-        self._lease_named(repository, self._read(digest))
-
-    def lease_body(self, repository: str, body: bytes) -> None:
-        """Lease a manifest that is about to be put, and everything it names."""
-        self.lease(repository, f"sha256:{sha256(body).hexdigest()}")
-        self._lease_named(repository, body)
+                guard.add(*digests)
 
     def tagged(self, event: TagPushed) -> None:
         """Tell everyone that a tag was pushed."""
@@ -114,19 +100,12 @@ class Pushes:
         guard = Guard(workspace)
         for repository, activity in self._repositories.items():
             if guard.covers(repository):
-                for digest in activity.leases:
-                    guard.add(digest)
+                guard.add(*activity.leases)
         self._guards.append(guard)
         try:
             yield guard
         finally:
             self._guards.remove(guard)
-
-    def _lease_named(self, repository: str, body: bytes) -> None:
-        for digest in named_digests(body):
-            self.lease(repository, digest)
-        for digest in child_manifests(body):
-            self._lease_named(repository, self._read(digest))
 
     def _activity(self, repository: str) -> _Activity:
         now = self._clock()

@@ -50,9 +50,16 @@ class Relay:
 
     @contextlib.asynccontextmanager
     async def ask(
-        self, target: str, body: RequestBody | bytes | None = None, method: str | None = None
+        self,
+        target: str,
+        body: RequestBody | bytes | None = None,
+        *,
+        method: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send the request on to path and query `target` and give the answer, not yet read.
+
+        `method` and `headers` replace those that the client sent.
 
         Raises:
             Struck: a fault ended the request while its body went through.
@@ -64,11 +71,13 @@ class Relay:
             content = body
         elif body is not None and self._request.can_read_body:
             content = body.chunks()
-        headers = CIMultiDict(
+        sent = CIMultiDict(
             (name, value) for name, value in self._request.headers.items() if name.lower() not in _NOT_FORWARDED
         )
+        for name, value in (headers or {}).items():
+            sent[name] = value
         try:
-            async with self._backend.request(method or self._request.method, target, headers, content) as answer:
+            async with self._backend.request(method or self._request.method, target, sent, content) as answer:
                 yield answer
         except aiohttp.ClientError:
             if isinstance(body, RequestBody) and body.struck:

@@ -6,10 +6,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from registry.gateway.context import CONTEXT
+from registry.gateway.sessions import SESSIONS
 from registry.gateway.world import Role
 
 if TYPE_CHECKING:
@@ -79,5 +82,12 @@ def page(
     **values: object,
 ) -> web.Response:
     """Return the page that `template` makes of `values`."""
-    text = _TEMPLATES.get_template(template).render(session=session, host=request.host, **values)
+    host = urlsplit(request.app[CONTEXT].options.url).netloc or request.host
+    text = _TEMPLATES.get_template(template).render(session=session, host=host, **values)
     return web.Response(text=text, status=status, content_type="text/html", headers=_HEADERS)
+
+
+def failure_page(request: web.Request, status: int, message: str) -> web.Response:
+    """Return the page that says that a page cannot be had."""
+    session = request.app[SESSIONS].find(request)
+    return page(request, "refused.html", session, status, message=message)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 _KEPT = 10_000
+_LONGEST = 200
 # What requests can be selected by, each as a glob.
 CONDITIONS = frozenset({"method", "path", "user_agent", "account", "status", "state", "content_range"})
 
@@ -36,6 +37,11 @@ class Entry:
     seconds: float = 0.0
     state: str = "open"
     fault: int | None = None
+
+    def shorten(self) -> None:
+        """Keep of each value what a log needs."""
+        for name in ("method", "path", "user_agent", "content_range"):
+            setattr(self, name, getattr(self, name)[:_LONGEST])
 
 
 @dataclass(slots=True)

@@ -69,7 +69,8 @@ SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions", Sessions)
 def from_own_page(request: web.Request) -> bool:
     """Tell whether a form was sent from a page of this host, as far as the browser says."""
     origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc == request.host
+    hosts = (request.host, urlsplit(request.app[CONTEXT].options.url).netloc)
+    return origin is None or (urlsplit(origin).netloc or None) in hosts
 
 
 async def checked_form(request: web.Request, session: Session) -> dict[str, str] | None:

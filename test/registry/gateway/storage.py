@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from registry.gateway import layout
-from registry.gateway.manifests import DIGEST, NOTHING, Manifest, parse_manifest
+from registry.gateway.documents import LARGEST
+from registry.gateway.manifests import DIGEST, NOTHING, Closure, Manifest, closure_of, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,13 +56,25 @@ class Storage:
         tags = (self._tag(repository, folder.name, pushed_before) for folder in folders)
         return sorted(filter(None, tags), key=lambda tag: tag.pushed, reverse=True)
 
-    def revisions(self, repository: str) -> list[str]:
-        """Digests of the manifests, tagged or not."""
-        return _digests(layout.manifest_links_folder(self._root, repository))
+    def revisions(self, repository: str, before: datetime | None = None) -> list[str]:
+        """Digests of the manifests, tagged or not, or of those that were there at an earlier moment."""
+        return _digests(layout.manifest_links_folder(self._root, repository), before)
 
-    def layers(self, repository: str) -> list[str]:
+    def layers(self, repository: str, before: datetime | None = None) -> list[str]:
         """Digests of the blobs that are linked to a repository: layers and configurations."""
-        return _digests(layout.layer_links_folder(self._root, repository))
+        return _digests(layout.layer_links_folder(self._root, repository), before)
+
+    def layer_changed(self, repository: str, digest: str) -> datetime | None:
+        """When a blob was last pushed to a repository."""
+        return _changed(layout.layer_link_folder(self._root, repository, digest) / "link")
+
+    def revision_changed(self, repository: str, digest: str) -> datetime | None:
+        """When a manifest was last pushed to a repository."""
+        return _changed(layout.manifest_link_folder(self._root, repository, digest) / "link")
+
+    def blob_changed(self, digest: str) -> datetime | None:
+        """When the bytes of a blob were stored."""
+        return _changed(layout.blob_data(self._root, digest))
 
     def aliased(self, repository: str) -> set[str]:
         """Digests of the blobs that were pushed under another one, by SHA-512."""
@@ -81,11 +94,13 @@ class Storage:
             return 0
 
     def content(self, digest: str) -> bytes | None:
-        """Bytes of a blob; only for what is small: manifests and configurations."""
+        """Bytes of a manifest or a configuration; nothing where a blob is larger than those are."""
         try:
-            return layout.blob_data(self._root, digest).read_bytes()
+            with layout.blob_data(self._root, digest).open("rb") as data:
+                content = data.read(LARGEST + 1)
         except FileNotFoundError:
             return None
+        return content if len(content) <= LARGEST else b""
 
     def manifest(self, digest: str) -> Manifest:
         """Read a manifest; one that is not there names nothing."""
@@ -93,11 +108,20 @@ class Storage:
         return NOTHING if body is None else parse_manifest(body)
 
     def reachable(self, digest: str) -> Iterator[tuple[str, Manifest]]:
-        """Yield a manifest and, for a list, all that it leads to."""
-        manifest = self.manifest(digest)
-        yield digest, manifest
-        for child in manifest.manifests:
-            yield from self.reachable(child.digest)
+        """Yield a manifest and, for a list, all that it leads to, each once."""
+        seen, ahead = {digest}, [digest]
+        while ahead:
+            digest = ahead.pop()
+            manifest = self.manifest(digest)
+            yield digest, manifest
+            for child in manifest.manifests:
+                if child.digest not in seen:
+                    seen.add(child.digest)
+                    ahead.append(child.digest)
+
+    def closure(self, body: bytes) -> Closure:
+        """Return what a manifest leads to."""
+        return closure_of(body, lambda digest: self.content(digest) or b"")
 
     def remove_tag(self, repository: str, tag: str) -> bool:
         """Remove a reference; its manifest and every other tag of it stay."""
@@ -157,8 +181,13 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
-def _digests(folder: Path) -> list[str]:
-    return [f"{by.name}:{entry.name}" for by in _entries(folder) for entry in _entries(by)]
+def _digests(folder: Path, before: datetime | None = None) -> list[str]:
+    return [
+        f"{by.name}:{entry.name}"
+        for by in _entries(folder)
+        for entry in _entries(by)
+        if before is None or ((changed := _changed(entry / "link")) and changed <= before)
+    ]
 
 
 def _read_link(path: Path) -> str | None:

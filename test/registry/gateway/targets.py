@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from registry.gateway.manifests import DIGEST
+from registry.gateway.manifests import DIGEST, ONLY_SHA256
 from registry.gateway.world import valid_package_name
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ def _check_reference(kind: Kind, reference: str) -> None:
     if kind is Kind.UPLOAD and _UPLOAD.fullmatch(reference) is None:
         raise TargetError(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
     digest_expected = kind is Kind.BLOB or (kind is Kind.MANIFEST and ":" in reference)
+    if digest_expected and reference.startswith("sha512:"):
+        raise TargetError(400, "DIGEST_INVALID", ONLY_SHA256)
     if digest_expected and DIGEST.fullmatch(reference) is None:
         raise TargetError(400, "DIGEST_INVALID", "invalid digest")
     if kind is Kind.MANIFEST and not digest_expected and _TAG.fullmatch(reference) is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from hashlib import sha256
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -10,9 +12,11 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from registry.gateway.access import allowed_actions
+from registry.gateway.body import Ended
+from registry.gateway.documents import LARGEST
 from registry.gateway.errors import RefusedError, oci_error
 from registry.gateway.exchange import EXCHANGE
-from registry.gateway.manifests import DIGEST
+from registry.gateway.manifests import DIGEST, MOST_CHILDREN, MOST_LEVELS, ONLY_SHA256, problem_of
 from registry.gateway.pushes import TagPushed
 from registry.gateway.relay import Relay
 from registry.gateway.storage import Storage
@@ -24,9 +28,14 @@ if TYPE_CHECKING:
     from registry.gateway.context import Context
     from registry.gateway.uploads import Uploads
 
+# A manifest is small: whoever takes longer does not mean to send one.
+_MANIFEST_SECONDS = 60.0
 _VERSION = {"Docker-Distribution-Api-Version": "registry/2.0"}
-# Distribution takes no larger one (registry/handlers/manifests.go, maxManifestBodySize).
-MAX_MANIFEST = 4 << 20
+_MEDIA_TYPES = (
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, "
+    "application/vnd.docker.distribution.manifest.v2+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json"
+)
 
 
 class Registry:
@@ -38,6 +47,7 @@ class Registry:
         self._backend = backend
         self._gate = gate
         self._uploads = uploads
+        self._storage = Storage(context.storage)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
@@ -63,7 +73,7 @@ class Registry:
         if target.kind is Kind.BASE:
             return caller
         package = self._context.packages.find(target.workspace, target.package)
-        if package is None:
+        if package is None or not self._may_know(caller, target.workspace):
             message = f"package {target.package} does not exist in this workspace"
             detail = {"name": target.repository}
             raise RefusedError(oci_error(HTTPStatus.NOT_FOUND, "NAME_UNKNOWN", message, detail))
@@ -80,6 +90,10 @@ class Registry:
             raise RefusedError(self._gate.challenge(request, scope, "insufficient_scope"))
         return caller
 
+    def _may_know(self, caller: Caller, workspace: str) -> bool:
+        """Tell whether an account has some role in a workspace: to others nothing in it exists."""
+        return any(of == workspace for of, _ in caller.account.roles)
+
     async def _serve(self, request: web.Request, target: Target, caller: Caller, relay: Relay) -> web.StreamResponse:
         pushes = self._context.pushes
         match target.kind:
@@ -88,23 +102,32 @@ class Registry:
                 return await self._uploads.start(request, relay, target.repository, query)
             case Kind.UPLOAD:
                 digest = request.query.get("digest", "")
+                if digest.startswith("sha512:"):
+                    raise RefusedError(oci_error(400, "DIGEST_INVALID", ONLY_SHA256))
                 if DIGEST.fullmatch(digest):
                     pushes.lease(target.repository, digest)
                 return await self._uploads.go_on(request, relay, target)
             case Kind.MANIFEST if request.method == "PUT":
                 return await self._put_manifest(target, relay)
         if self._may_push(target, caller):
-            self._lease_looked_at(request.method, target)
-        async with relay.ask(target.path) as answer:
+            await self._lease_looked_at(request.method, target)
+        accepted = request.headers.get("Accept", "")
+        headers = {}
+        if target.kind is Kind.MANIFEST and (not accepted or "*/*" in accepted):
+            # To a client that names none of these, Distribution would give a manifest of another kind.
+            headers = {"Accept": f"{_MEDIA_TYPES}, */*"}
+        async with relay.ask(target.path, headers=headers) as answer:
             return await relay.answer(answer)
 
-    def _lease_looked_at(self, method: str, target: Target) -> None:
+    async def _lease_looked_at(self, method: str, target: Target) -> None:
         """Lease what a push may count on, once it was told that it is there."""
         pushes = self._context.pushes
         if target.kind is Kind.MANIFEST:
             digest = target.reference if target.by_digest else self._tagged(target)
             if digest is not None:
-                pushes.lease_manifest(target.repository, digest)
+                body = await asyncio.to_thread(self._storage.content, digest)
+                named = await asyncio.to_thread(self._storage.closure, body or b"")
+                pushes.lease(target.repository, digest, *named.digests)
         elif method == "HEAD":
             pushes.lease(target.repository, target.reference)
 
@@ -123,6 +146,7 @@ class Registry:
         package = self._context.packages.find(workspace, name)
         if (
             DIGEST.fullmatch(digest) is None
+            or digest.startswith("sha512:")
             or package is None
             or workspace != target.workspace
             or "pull" not in allowed_actions(caller.account, package)
@@ -133,13 +157,12 @@ class Registry:
         return "?" + urlencode({"mount": digest, "from": source})
 
     async def _put_manifest(self, target: Target, relay: Relay) -> web.StreamResponse:
-        content = relay.body(MAX_MANIFEST)
-        body = await content.read()
-        if content.ended is not None:
-            message = f"the manifest is larger than {MAX_MANIFEST} bytes"
-            raise RefusedError(oci_error(HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", message))
+        body = await self._manifest(relay)
         pushes = self._context.pushes
-        pushes.lease_body(target.repository, body)
+        named = await asyncio.to_thread(self._storage.closure, body)
+        if named.too_much:
+            raise _invalid(f"a list may lead to {MOST_CHILDREN} manifests in {MOST_LEVELS} levels, itself included")
+        pushes.lease(target.repository, f"sha256:{sha256(body).hexdigest()}", *named.digests)
         async with contextlib.AsyncExitStack() as answered:
             async with pushes.manifest_lock(target.repository):
                 previous = None if target.by_digest else self._tagged(target)
@@ -150,9 +173,28 @@ class Registry:
                 pushes.tagged(event)
             return await relay.answer(answer)
 
+    async def _manifest(self, relay: Relay) -> bytes:
+        """Return the manifest that was sent.
+
+        Raises:
+            RefusedError: it is not to be taken, or does not come.
+
+        """
+        deadline = asyncio.get_running_loop().time() + _MANIFEST_SECONDS
+        content = relay.body(LARGEST, deadline)
+        body = await content.read()
+        if content.ended is Ended.TOO_LATE:
+            message = f"the manifest did not come within {_MANIFEST_SECONDS:g} seconds"
+            raise RefusedError(oci_error(HTTPStatus.REQUEST_TIMEOUT, "MANIFEST_INVALID", message))
+        if content.ended is not None:
+            raise _invalid(f"the manifest is larger than {LARGEST} bytes")
+        if problem := await asyncio.to_thread(problem_of, body):
+            raise _invalid(problem)
+        return body
+
     def _tagged(self, target: Target) -> str | None:
         """Return the digest that a tag names now."""
-        return Storage(self._context.storage).tag_digest(target.repository, target.reference)
+        return self._storage.tag_digest(target.repository, target.reference)
 
 
 def _target(request: web.Request) -> Target:
@@ -182,8 +224,14 @@ def _scope(method: str, target: Target) -> str:
     """Return the scope a token needs for this request."""
     if target.kind is Kind.BASE:
         return ""
-    actions = "pull" if _action(method, target.kind) == "pull" else "pull,push"
+    # Whether a blob is there is what pushes ask first, and some clients keep the token they get for that.
+    only_pulls = _action(method, target.kind) == "pull" and (method, target.kind) != ("HEAD", Kind.BLOB)
+    actions = "pull" if only_pulls else "pull,push"
     return f"repository:{target.repository}:{actions}"
+
+
+def _invalid(message: str) -> RefusedError:
+    return RefusedError(oci_error(HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", message))
 
 
 def _unsupported(what: str) -> RefusedError:

@@ -75,6 +75,8 @@ class Account:
     token: str = field(repr=False)
     roles: Mapping[tuple[str, str], Role]
     scope: Role
+    operator: bool = False
+    """Whether it may set faults on, and see, everyone's requests."""
 
     def role_on(self, workspace: str, repository: str) -> Role:
         """Return what this account's token may do on a repository."""
@@ -159,7 +161,7 @@ class _Reader:
         return Package(workspace, name, repository)
 
     def _account(self, name: str, node: yaml.Node, workspaces: Mapping[str, Workspace]) -> Account:
-        parts = self._fields(node, f"account {name!r}", required=("token",), optional=("roles", "scope"))
+        parts = self._fields(node, f"account {name!r}", required=("token",), optional=("roles", "scope", "operator"))
         token = self._text(parts["token"], "a token")
         if not token:
             raise self._error(parts["token"], f"the token of account {name!r} is empty")
@@ -169,7 +171,9 @@ class _Reader:
             if workspace not in workspaces or repository not in workspaces[workspace].repositories:
                 raise self._error(key, f"there is no repository {key.value!r}")
             roles[workspace, repository] = Role[self._choice(value, "role", ("read", "write", "admin")).upper()]
-        return Account(name, token, roles, self._scope(parts.get("scope")))
+        operator = parts.get("operator")
+        operates = operator is not None and self._choice(operator, "operator", ("true", "false")) == "true"
+        return Account(name, token, roles, self._scope(parts.get("scope")), operates)
 
     def _scope(self, node: yaml.Node | None) -> Role:
         """Read the scope of an API token; credentials without one may all that their roles say."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,11 +70,20 @@ class Administrator:
 
 
 @contextmanager
-def administrator(port: int = 0, lease: str = f"{LEASE}s", visible_delay: str = "0") -> Iterator[Administrator]:
+def administrator(
+    port: int = 0, lease: str = f"{LEASE}s", visible_delay: str = "0", young: str = "0"
+) -> Iterator[Administrator]:
     """Run a registry of one's own."""
-    running = local_registry(world=WORLD, port=port, lease=lease, visible_delay=visible_delay)
+    running = local_registry(world=WORLD, port=port, lease=lease, visible_delay=visible_delay, young=young)
     with running as registry, registry.session("admin") as session:
         yield Administrator(registry, session)
+
+
+def free_port() -> int:
+    """Return a port that a restarted container can have again."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
 
 
 def layers(seed: int, count: int = 2) -> list[bytes]:

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
+MEDIA_TYPES = (
+    MANIFEST,
+    INDEX,
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
 _ACCEPT = {"Accept": f"{MANIFEST}, {INDEX}"}
 
 
@@ -52,8 +58,8 @@ def image(layers: Sequence[bytes], architecture: str = "amd64") -> Image:
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
-        "config": _descriptor(config, "application/vnd.oci.image.config.v1+json"),
-        "layers": [_descriptor(each, "application/vnd.oci.image.layer.v1.tar") for each in layers],
+        "config": descriptor(config, "application/vnd.oci.image.config.v1+json"),
+        "layers": [descriptor(each, "application/vnd.oci.image.layer.v1.tar") for each in layers],
     }
     return Image(json.dumps(manifest).encode(), MANIFEST, (*layers, config))
 
@@ -62,7 +68,7 @@ def image_list(**members: Image) -> Image:
     """Return a manifest list with a member for each architecture."""
     manifests = [
         {
-            **_descriptor(each.manifest, MANIFEST),
+            **descriptor(each.manifest, MANIFEST),
             "platform": {"os": "linux", "architecture": architecture},
         }
         for architecture, each in members.items()
@@ -145,5 +151,5 @@ def _absolute(url: str, location: str) -> str:
     return location if "://" in location else url + location
 
 
-def _descriptor(content: bytes, media_type: str) -> dict[str, Any]:
+def descriptor(content: bytes, media_type: str) -> dict[str, Any]:
     return {"mediaType": media_type, "digest": digest_of(content), "size": len(content)}

@@ -73,6 +73,16 @@ class TestLogin:
         output = docker.login(registry, user, token, fails=fails)
         assert ("unauthorized" if fails else "Login Succeeded") in output
 
+    def test_docker_without_one_is_told_to_log_in(self, registry: LocalRegistry, docker: Docker) -> None:
+        output = docker("pull", f"{registry.host}/{APP}:latest", fails=True)
+        assert "docker login" in output
+        assert "incorrect" not in output
+
+    def test_docker_search_is_told_that_there_is_none(self, registry: LocalRegistry, docker: Docker) -> None:
+        output = docker("search", f"{registry.host}/app", fails=True)
+        assert "<" not in output
+        assert registry.requests(path="/v1/search", status="404")
+
     @pytest.mark.usefixtures("skopeo")
     def test_skopeo_without_credentials(self, registry: LocalRegistry) -> None:
         name = f"docker://{registry.host}/{APP}:latest"
@@ -112,7 +122,7 @@ class TestRoles:
 
     def test_no_role_pulls_nothing(self, registry: LocalRegistry, docker: Docker) -> None:
         docker.login(registry, "stranger")
-        assert "stranger may not pull" in docker("pull", f"{registry.host}/{APP}:any", fails=True)
+        assert "does not exist in this workspace" in docker("pull", f"{registry.host}/{APP}:any", fails=True)
 
 
 class TestPackages:

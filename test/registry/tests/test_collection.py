@@ -37,7 +37,7 @@ PACKAGES = (
 
 @pytest.fixture
 def registry(registry_image: None) -> Iterator[LocalRegistry]:
-    with local_registry(world=WORLD, lease=f"{LEASE}s") as running:
+    with local_registry(world=WORLD, lease=f"{LEASE}s", young="0") as running:
         with running.session("admin") as session:
             for package in CREATED:
                 fields = {"workspace": "demo-workspace", "name": package, "repository": "demo-repository"}

@@ -109,6 +109,6 @@ class TestCollection:
             assert all(map(repository.has_blob, pushed.blobs))
             admin.ask("DELETE", f"packages/{repository.name}/tags/1.0", 204)
             collected = admin.ask("POST", "collections", 200)
-            assert collected == {"manifests": 0, "blobs": 0, "size": 0, "protected": 4}
+            assert collected == {"manifests": 0, "blobs": 0, "size": 0, "protected": 4, "young": 0}
             repository.put_manifest(pushed, "2.0")
             assert repository.problems(pushed, "2.0") == []

@@ -228,12 +228,13 @@ class TestDescriptions:
     @pytest.mark.parametrize(
         ("user", "status"),
         [
-            pytest.param("admin", 200, id="Admin"),
+            pytest.param("admin", 200, id="operator"),
             pytest.param("writer", 403, id="Write"),
+            pytest.param("other-admin", 403, id="Admin of a workspace"),
             pytest.param("", 401, id="nobody"),
         ],
     )
     @pytest.mark.parametrize("path", ["faults", "requests", "requests/quiet?seconds=0"])
-    def test_only_admins_control(self, registry: LocalRegistry, user: str, status: int, path: str) -> None:
+    def test_only_operators_control(self, registry: LocalRegistry, user: str, status: int, path: str) -> None:
         with registry.session(user) as session:
             assert session.get(f"{registry.url}/api/{path}").status_code == status

@@ -11,6 +11,17 @@ if TYPE_CHECKING:
     from registry.client import LocalRegistry
 
 
+ELSEWHERE = (
+    "//elsewhere.example",
+    "/\\elsewhere.example",
+    "https://elsewhere.example",
+    "/\t/elsewhere.example",
+    "/\n/elsewhere.example",
+    "/workspaces//elsewhere.example",
+    "\t//elsewhere.example",
+)
+
+
 class TestLogin:
     @pytest.mark.parametrize("path", ["/", DEMO, APP, TAG, f"{DEMO}/create", f"{TAG}/delete", "/nowhere"])
     def test_nothing_is_shown_without(self, visitor: Visitor, path: str) -> None:
@@ -28,7 +39,7 @@ class TestLogin:
         answer = visitor.post(f"/login?next={TAG}", fields)
         assert answer.url == visitor.url + TAG
 
-    @pytest.mark.parametrize("path", ["//elsewhere.example", "/\\elsewhere.example", "https://elsewhere.example", ""])
+    @pytest.mark.parametrize("path", [*ELSEWHERE, ""])
     def test_it_never_leads_to_another_host(self, visitor: Visitor, path: str) -> None:
         fields = {"user": "reader", "token": "reader-token"}
         answer = visitor.session.post(f"{visitor.url}/login", params={"next": path}, data=fields, allow_redirects=False)

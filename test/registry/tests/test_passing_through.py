@@ -67,6 +67,17 @@ class TestPassingThrough:
                 assert answer.headers["Content-Length"] == str(len(content.manifest))
                 assert answer.content == (content.manifest if method == "GET" else b"")
 
+    @pytest.mark.parametrize("accept", ["", "*/*"])
+    def test_who_asks_for_no_kind_gets_what_was_put(self, registry: LocalRegistry, accept: str) -> None:
+        for content in (SINGLE, LIST, as_docker(SINGLE), as_docker(LIST)):
+            pushed(registry, content, APP, "any-kind")
+            with registry.session("writer") as session:
+                session.headers["Accept"] = accept  # without one, this client would send */*
+                if not accept:
+                    del session.headers["Accept"]
+                answer = session.get(f"{registry.url}/v2/{APP}/manifests/any-kind")
+            assert (answer.content, answer.headers["Content-Type"]) == (content.manifest, content.media_type)
+
     @pytest.mark.parametrize("chunk", [pytest.param(7, id="7 bytes"), pytest.param(1000, id="one")])
     def test_an_upload_in_chunks(self, registry: LocalRegistry, chunk: int) -> None:
         blob = b"a blob in chunks of %d" % chunk * 3

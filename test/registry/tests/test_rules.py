@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +29,7 @@ class TestLogin:
         [
             pytest.param("GET", "manifests/latest", "pull", id="pull"),
             pytest.param("POST", "blobs/uploads/", "pull,push", id="push"),
+            pytest.param("HEAD", f"blobs/{MISSING}", "pull,push", id="what a push asks first"),
         ],
     )
     def test_a_challenge_names_the_scope(self, registry: LocalRegistry, method: str, path: str, actions: str) -> None:
@@ -84,7 +86,11 @@ class TestLogin:
         pull_only = registry.bearer("writer", f"{APP}:pull")
         answer = ask(registry, "POST", f"/v2/{APP}/blobs/uploads/", user="", headers=pull_only)
         assert error(answer) == (401, "UNAUTHORIZED")
-        assert 'error="insufficient_scope"' in answer.headers["WWW-Authenticate"]
+        challenge = answer.headers["WWW-Authenticate"]
+        assert 'error="insufficient_scope"' in challenge
+        [scope] = re.findall(r'scope="repository:([^"]+)"', challenge)
+        granted = registry.bearer("writer", scope)
+        assert ask(registry, "POST", f"/v2/{APP}/blobs/uploads/", user="", headers=granted).status_code == 202
 
 
 class TestRoles:
@@ -98,7 +104,7 @@ class TestRoles:
             pytest.param("pipeline", "second-app", 404, 202, id="step, second package"),
             pytest.param("pipeline", "other-app", 403, 403, id="step, another repository"),
             pytest.param("read-scope", "my-container-app", 404, 403, id="Write, read scope"),
-            pytest.param("stranger", "my-container-app", 403, 403, id="no role"),
+            pytest.param("stranger", "my-container-app", 404, 404, id="no role"),
         ],
     )
     def test_who_may_what(self, registry: LocalRegistry, user: str, package: str, pulls: int, pushes: int) -> None:

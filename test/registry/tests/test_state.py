@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
+from registry.gateway.manifests import MOST_CHILDREN, MOST_LEVELS, closure_of
 from registry.gateway.options import OptionError, read_options
 from registry.gateway.packages import PackageError, Packages
 from registry.gateway.pushes import Pushes
@@ -167,6 +168,51 @@ LIST = json.dumps({"manifests": [{"digest": digest(MANIFEST)}]}).encode()
 EVERYTHING = {LAYER, CONFIG, digest(MANIFEST), digest(LIST)}
 
 
+class TestClosures:
+    STORED: ClassVar = {digest(body): body for body in (MANIFEST, LIST)}
+
+    @pytest.mark.parametrize(
+        ("body", "expected"),
+        [
+            pytest.param(MANIFEST, {CONFIG, LAYER}, id="manifest"),
+            pytest.param(LIST, {digest(MANIFEST), CONFIG, LAYER}, id="list"),
+            pytest.param(b"no manifest", set(), id="neither"),
+        ],
+    )
+    def test_all_that_a_manifest_leads_to(self, body: bytes, expected: set[str]) -> None:
+        found = closure_of(body, lambda name: self.STORED.get(name, b""))
+        assert found.digests == expected
+        assert not found.too_much
+
+    def test_each_is_read_once(self) -> None:
+        stored = dict(self.STORED)
+        body, asked = LIST, []
+        for _ in range(4):
+            stored[digest(body)] = body
+            body = json.dumps({"manifests": [{"digest": digest(body)}] * 12}).encode()
+
+        def read(name: str) -> bytes:
+            asked.append(name)
+            return stored[name]
+
+        assert closure_of(body, read).too_much
+        assert len(asked) < MOST_LEVELS + 1
+
+    @pytest.mark.parametrize(
+        ("sizes", "too_much"),
+        [
+            pytest.param([MOST_CHILDREN], False, id="as many as may be"),
+            pytest.param([MOST_CHILDREN + 1], True, id="one more"),
+            pytest.param([9, 4_000_000], True, id="too many bytes"),
+        ],
+    )
+    def test_it_is_bounded(self, sizes: list[int], too_much: bool) -> None:
+        count, *size = sizes
+        body = json.dumps({"manifests": [{"digest": f"sha256:{number:064}"} for number in range(count)]}).encode()
+        found = closure_of(body, lambda name: name.encode() * ((size or [0])[0] // len(name)))
+        assert found.too_much == too_much
+
+
 class TestLeases:
     @pytest.fixture
     def clock(self) -> Clock:
@@ -174,8 +220,7 @@ class TestLeases:
 
     @pytest.fixture
     def pushes(self, clock: Clock) -> Pushes:
-        stored = {digest(body): body for body in (MANIFEST, LIST)}
-        return Pushes(60, clock, lambda name: stored.get(name, b""))
+        return Pushes(60, clock)
 
     def protected(self, pushes: Pushes, workspace: str | None = None) -> set[str]:
         with pushes.guard(workspace) as guard:
@@ -196,22 +241,6 @@ class TestLeases:
     def test_a_guard_covers_workspaces(self, pushes: Pushes, workspace: str | None, expected: set[str]) -> None:
         pushes.lease("ws/app", LAYER)
         assert self.protected(pushes, workspace) == expected
-
-    @pytest.mark.parametrize(
-        ("body", "expected"),
-        [
-            pytest.param(MANIFEST, {digest(MANIFEST), CONFIG, LAYER}, id="manifest"),
-            pytest.param(LIST, EVERYTHING, id="list"),
-            pytest.param(b"no manifest", set(), id="neither"),
-        ],
-    )
-    def test_a_manifest_leases_all_it_leads_to(self, pushes: Pushes, body: bytes, expected: set[str]) -> None:
-        pushes.lease_body("ws/app", body)
-        assert self.protected(pushes) == expected
-
-    def test_so_does_one_that_is_there(self, pushes: Pushes) -> None:
-        pushes.lease_manifest("ws/app", digest(LIST))
-        assert self.protected(pushes) == EVERYTHING
 
     def test_silence_ends_them(self, pushes: Pushes, clock: Clock) -> None:
         pushes.lease("ws/app", LAYER)

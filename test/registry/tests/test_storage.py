@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from registry.tests.administrator import DEMO, Administrator, administrator, layers, size, until
+from registry.tests.administrator import DEMO, Administrator, administrator, free_port, layers, size, until
 from registry.tests.images import PushError, digest_of, image, image_list
 
 if TYPE_CHECKING:
@@ -89,13 +88,6 @@ class TestUsage:
         assert tag["digest"] == pushed.digest
         assert [each["platform"] for each in tag["images"]] == ["linux/amd64", "linux/arm64"]
         assert [each["digest"] for each in tag["images"][0]["layers"]] == [*map(digest_of, shared)]
-
-
-def free_port() -> int:
-    """Return a port that a restarted container can have again."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 class TestKeeping:

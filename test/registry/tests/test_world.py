@@ -69,6 +69,12 @@ accounts:
 """
 
 
+@pytest.mark.parametrize(("said", "operator"), [("", False), (", operator: true", True), (", operator: false", False)])
+def test_only_who_is_called_so_operates(said: str, operator: bool) -> None:
+    world = read_world(VALID.replace("token: secret", f"token: secret{said}"))
+    assert world.accounts["one"].operator == operator
+
+
 def test_a_valid_world() -> None:
     world = read_world(VALID)
     assert [package.name for package in world.workspaces["ws"].packages] == ["app", "tool"]
@@ -90,6 +96,7 @@ def test_a_valid_world() -> None:
         pytest.param("admin}", "owner}", 9, "role 'owner' is none of", id="role"),
         pytest.param("token: secret", "token: a, scope: all", 9, "scope 'all' is none of", id="scope"),
         pytest.param("token: secret", "token: ''", 9, "is empty", id="empty token"),
+        pytest.param("token: secret", "token: a, operator: 1", 9, "operator '1' is none of", id="operator"),
         pytest.param("  one:", "  'o:ne':", 9, "colon", id="colon in a name"),
         pytest.param("name: app", "name: App", 6, "small letters", id="upper case"),
         pytest.param("name: app", "name: a/b", 6, "small letters", id="slash"),

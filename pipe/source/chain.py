@@ -32,12 +32,17 @@ def diff_id_of(directory: str, description: bytes, diff_ids: Sequence[str]) -> s
     members.pop("id", None)
     if parent:
         members["parent"] = f'"sha256:{parent}"'
-    for diff_id, chain_id in zip(diff_ids, _chain_ids(diff_ids), strict=True):
-        members["layer_id"] = f'"{chain_id}"'
-        text = ",".join(f'"{name}":{members[name]}' for name in sorted(members))
-        if hashlib.sha256(f"{{{text}}}".encode()).hexdigest() == directory:
-            return diff_id
+    # All but the last layer's get their `os` after the ID was made.
+    for named in (members, {name: value for name, value in members.items() if name != "os"}):
+        for diff_id, chain_id in zip(diff_ids, _chain_ids(diff_ids), strict=True):
+            if _v1_id(named | {"layer_id": f'"{chain_id}"'}) == directory:
+                return diff_id
     return None
+
+
+def _v1_id(members: dict[str, str]) -> str:
+    text = ",".join(f'"{name}":{members[name]}' for name in sorted(members))
+    return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()
 
 
 def _members(text: str) -> dict[str, str]:

@@ -1,11 +1,13 @@
 """Images with layers of real files that no registry and no Engine has seen."""
 
+import hashlib
 import io
 import itertools
+import json
 import random
 import secrets
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import docker
@@ -63,6 +65,29 @@ class Images:
         self._built.append(built)
         return built
 
+    def load(self, *layers: bytes) -> Built:
+        """Load an image of these layers, plain tar archives, from the base up."""
+        seed = next(self._seeds)
+        name = f"integration-{seed:x}/my-container-app:latest"
+        diff_ids = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
+        config = {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Labels": {"seed": str(seed)}},
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+            "history": [{"created_by": f"COPY {number} /"} for number in range(len(layers))],
+        }
+        names = [f"{number}.tar" for number in range(len(layers))]
+        manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": names}]
+        files = dict(zip(names, layers, strict=True))
+        archive = archive_of(
+            files | {"config.json": json.dumps(config).encode(), "manifest.json": json.dumps(manifest).encode()}
+        )
+        [image] = self._engine.images.load(archive)
+        built = Built(name, str(image.id))
+        self._built.append(built)
+        return built
+
     def remove(self) -> None:
         """Remove every image that was built, with all its names."""
         for built in reversed(self._built):
@@ -75,11 +100,15 @@ class Images:
 def _context(base: str, sizes: Sequence[int], source: random.Random) -> io.BytesIO:
     files = {f"layer-{number}": source.randbytes(size) for number, size in enumerate(sizes, start=1)}
     dockerfile = "\n".join([f"FROM {base}", *(f"COPY {name} /" for name in files), 'CMD ["/layer-1"]'])
+    return io.BytesIO(archive_of({"Dockerfile": dockerfile.encode(), **files}))
+
+
+def archive_of(files: Mapping[str, bytes]) -> bytes:
+    """Make a tar archive."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
-        for name, data in {"Dockerfile": dockerfile.encode(), **files}.items():
+        for name, data in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
-    content.seek(0)
-    return content
+    return content.getvalue()

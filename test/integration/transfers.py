@@ -44,6 +44,9 @@ class Observer:
         if time.monotonic() - self.began > self.seconds:
             raise TimeoutError(f"still under way: {parcels}")
 
+    def check(self, parcel: Parcel) -> None:
+        """Mind nothing."""
+
     def arrived(self, parcel: Parcel) -> None:
         """Keep it."""
         self.came.append(parcel)

@@ -98,6 +98,13 @@ class ImageNotFoundError(PipeError):
     exit_code = 3
 
 
+class ArchiveError(PipeError):
+    """The file or folder that IMAGE_ARCHIVE names is no image, or a damaged one."""
+
+    title = "The image archive cannot be used"
+    exit_code = 3
+
+
 class ContentMismatchError(PipeError):
     """The bytes of a layer, or of another blob, are not those that the image names."""
 

@@ -10,12 +10,14 @@ from pipe.config.settings import Settings
 from pipe.engine.client import Engine
 from pipe.oci.image import Image
 from pipe.output.log import Output
+from pipe.push.archive_uploader import ArchiveUploader
 from pipe.push.report import Timing
-from pipe.push.run import Push
+from pipe.push.run import Push, Source
 from pipe.push.uploader import EngineUploader
 from pipe.registry.client import Registry
 from pipe.registry.transport import Transport
 from pipe.source.daemon import DaemonStream
+from pipe.source.held import open_image
 
 
 class StreamingEngine(Engine):
@@ -43,5 +45,12 @@ def wired(settings: Settings, about: About, output: Output) -> Push:
     transport = Transport(target, f"{about.name}/{about.version}", output.debug)
     registry = Registry(target, settings.credentials, transport, output)
     timing = Timing(time.monotonic, time.sleep, random.random)
-    source = EngineUploader(settings, StreamingEngine(settings.docker), registry, output, timing)
+    archive = settings.image_archive
+    source: Source = (
+        EngineUploader(settings, StreamingEngine(settings.docker), registry, output, timing)
+        if archive is None
+        else ArchiveUploader(
+            settings, lambda: open_image(archive, settings.name, output.info), registry, output, timing
+        )
+    )
     return Push(settings, source, registry, output, timing)

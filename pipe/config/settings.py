@@ -83,6 +83,13 @@ class Settings:
     image_archive: Path | None = None
 
     @property
+    def name(self) -> Reference:
+        """The image's name, parsed; its ID is a digest without a path."""
+        if is_digest(self.image) or is_digest(f"sha256:{self.image}"):
+            return Reference("", "", digest=self.image)
+        return Reference.parse(self.image)
+
+    @property
     def targets(self) -> tuple[Reference, ...]:
         """What is pushed: one reference a tag."""
         return tuple(Reference(self.registry, self.repository, tag) for tag in self.tags)

@@ -90,6 +90,7 @@ class Image:
         layers: From the base up.
         manifests: Digests of the manifests that its index names, where the Engine tells them.
         platform: What it runs on, None where nobody says.
+        platforms: Of an index, each platform and how many of the layers are its own, in their order.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Image:
     layers: tuple[Layer, ...]
     manifests: frozenset[str] = frozenset()
     platform: Platform | None = None
+    platforms: tuple[tuple[str, int], ...] = ()
 
 
 def cut(instruction: str) -> str:

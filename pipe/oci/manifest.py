@@ -33,6 +33,7 @@ class Manifest:
         media_type: As the registry names it.
         body: The bytes, unchanged.
         config: Digest of the image's configuration, None in a list.
+        config_descriptor: How it is named.
         layers: From the base up, none in a list.
         manifests: What a list names, attestations included.
     """
@@ -42,6 +43,7 @@ class Manifest:
     config: str | None = None
     layers: tuple[Descriptor, ...] = ()
     manifests: tuple[Descriptor, ...] = ()
+    config_descriptor: Descriptor | None = None
 
     @classmethod
     def parse(cls, media_type: str, body: bytes) -> "Manifest":
@@ -67,6 +69,7 @@ class Manifest:
             config.digest if config else None,
             _descriptors(content, "layers"),
             _descriptors(content, "manifests"),
+            config,
         )
 
     @classmethod

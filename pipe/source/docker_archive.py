@@ -1,0 +1,114 @@
+"""A docker archive: what `docker save`, kaniko, jib, buildah, podman, nix and bazel write.
+
+Source: moby, `image/spec/spec.md`, "Combined Image JSON + Filesystem Changeset Format".
+"""
+
+import hashlib
+import json
+import zlib
+from typing import Any
+
+from isal import isal_zlib
+
+from pipe.oci.config import image_of
+from pipe.oci.descriptor import Descriptor
+from pipe.oci.manifest import DOCKER_LAYER
+from pipe.oci.reference import Reference
+from pipe.source.blob import Held, SourceBlob
+from pipe.source.documents import DOCUMENT, Documents
+from pipe.source.layout import full, several
+
+MANIFEST = "manifest.json"
+_GZIP = b"\x1f\x8b"
+_PIECE = 256 * 1024
+
+
+def read_docker_archive(documents: Documents, name: Reference) -> Held:
+    """Read the image that a docker archive holds.
+
+    Args:
+        documents: Of the archive.
+        name: Which image is meant, where there are several.
+
+    Returns:
+        The image; its manifest has to be made.
+
+    Raises:
+        ArchiveError: It holds none, several of which none is meant, or a damaged one.
+    """
+    config_name, layer_names = _chosen(documents, name)
+    config = documents.read(config_name)
+    try:
+        diff_ids = [layer.diff_id for layer in image_of("", config, [None] * len(layer_names)).layers]
+        blobs = [_layer(documents, *pair) for pair in zip(layer_names, diff_ids, strict=True)]
+        identifier = f"sha256:{hashlib.sha256(config).hexdigest()}"
+        image = image_of(identifier, config, [blob.descriptor for blob in blobs])
+    except ValueError as error:
+        raise documents.error(f"the configuration {config_name} {error}") from None
+    for layer, blob in zip(image.layers, blobs, strict=True):
+        layer.size = None if blob.descriptor else blob.size
+    return Held((), config, tuple(blobs), (image,))
+
+
+def _chosen(documents: Documents, name: Reference) -> tuple[str, list[str]]:
+    """Return the configuration's and the layers' names of the image that is meant."""
+    try:
+        images = json.loads(documents.read(MANIFEST))
+    except (ValueError, RecursionError):
+        images = None
+    if not isinstance(images, list) or not all(isinstance(each, dict) for each in images) or not images:
+        raise documents.error(f"{MANIFEST} lists no image")
+    wanted = str(name if name.tag else name.with_tag("latest"))
+    meant = [each for each in images if wanted in map(full, _texts(each.get("RepoTags")))] or images
+    distinct = {json.dumps([each.get("Config"), each.get("Layers")]): each for each in meant}
+    if len(distinct) > 1:
+        raise several(documents, name, [tag for each in images for tag in _texts(each.get("RepoTags"))])
+    [image] = distinct.values()
+    config, layers = image.get("Config"), image.get("Layers")
+    if not isinstance(config, str) or not isinstance(layers, list) or len(_texts(layers)) != len(layers):
+        raise documents.error(f"{MANIFEST} does not name a configuration and layers")
+    return config, layers
+
+
+def _texts(value: object) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def _layer(documents: Documents, name: str, diff_id: str) -> SourceBlob:
+    size = documents.files.size(name)
+    if size is None:
+        raise documents.error(f"the layer {name} is named, but not in it")
+    beginning = memoryview(bytearray(2))
+    documents.files.open(name).readinto(beginning)
+    descriptor = _checked(documents, name, diff_id) if bytes(beginning) == _GZIP else None
+    label = f"{documents.path}: {name}"
+    return SourceBlob(label, size, diff_id, descriptor, lambda: documents.files.open(name))
+
+
+def _checked(documents: Documents, name: str, diff_id: str) -> Descriptor:
+    """Read a gzipped layer once: it is sent as it is, its digest is not known yet, and it has to have its diffID."""
+    packed, plain, size = hashlib.sha256(), hashlib.sha256(), 0
+    unpack = isal_zlib.decompressobj(isal_zlib.MAX_WBITS | 16)
+    reader, buffer = documents.files.open(name), memoryview(bytearray(_PIECE))
+    try:
+        while length := reader.readinto(buffer):
+            packed.update(buffer[:length])
+            size += length
+            unpack = _unpack(unpack, buffer[:length], plain)
+    except (isal_zlib.IsalError, zlib.error) as error:  # type: ignore[misc] # its stubs call it an object
+        raise documents.error(f"the layer {name} is damaged: {error}") from None
+    found = f"sha256:{plain.hexdigest()}"
+    if not unpack.eof or found != diff_id:
+        raise documents.error(f"the layer {name} unpacks to {found}, and its image names {diff_id}")
+    return Descriptor(DOCKER_LAYER, f"sha256:{packed.hexdigest()}", size)
+
+
+def _unpack(unpack: Any, piece: memoryview, plain: Any) -> Any:  # noqa: ANN401
+    """Unpack a piece, also over the boundary of two gzip members; a bounded part of it is in memory."""
+    rest: bytes | memoryview = piece
+    while rest:
+        if unpack.eof:
+            unpack = isal_zlib.decompressobj(isal_zlib.MAX_WBITS | 16)
+        plain.update(unpack.decompress(rest, DOCUMENT))
+        rest = unpack.unused_data if unpack.eof else unpack.unconsumed_tail
+    return unpack

@@ -1,8 +1,8 @@
 """Files of an archive or a layout, found by their names and read in place, by several threads at once."""
 
-import io
 import os
 import tempfile
+import weakref
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -33,12 +33,12 @@ class Files(Protocol):
 class Part:
     """A part of a file, from its beginning to its end."""
 
-    def __init__(self, path: Path, file: int, start: int, size: int) -> None:
+    def __init__(self, path: Path, file: "_File", start: int, size: int) -> None:
         """Read from the beginning on.
 
         Args:
             path: For messages.
-            file: The open file's descriptor, which may be shared: its position is not used.
+            file: The open file, which may be shared: its position is not used.
             start: Where the part begins.
             size: Its bytes.
         """
@@ -49,12 +49,20 @@ class Part:
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the buffer as far as there are bytes."""
-        length = os.preadv(self._file, [buffer[: self._left]], self._position) if self._left else 0
+        length = os.preadv(self._file.number, [buffer[: self._left]], self._position) if self._left else 0
         if self._left and not length:
             raise ArchiveError(f"{self._path} ends before its last entry: it is not complete.", fix=AGAIN)
         self._position += length
         self._left -= length
         return length
+
+
+class _File:
+    """An open file, closed when nobody reads it any more."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        weakref.finalize(self, os.close, number)
 
 
 class Folder:
@@ -73,32 +81,16 @@ class Folder:
         """Open a file."""
         path = self._path / name
         try:
-            file = path.open("rb", buffering=0)
+            file = _File(os.open(path, os.O_RDONLY))
         except OSError as error:
             raise ArchiveError(f"{path} cannot be read: {error.strerror}.", fix=AGAIN) from error
-        return _Whole(file)
-
-
-class _Whole:
-    """A file of its own, which is closed with its last byte."""
-
-    def __init__(self, file: io.FileIO) -> None:
-        self._file = file
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill the buffer as far as there are bytes."""
-        if self._file.closed:
-            return 0
-        length = self._file.readinto(buffer)
-        if not length:
-            self._file.close()
-        return length or 0
+        return Part(path, file, 0, os.fstat(file.number).st_size)
 
 
 class Archive:
     """The files of a tar archive."""
 
-    def __init__(self, path: Path, file: io.FileIO) -> None:
+    def __init__(self, path: Path, file: _File) -> None:
         """Find every entry.
 
         Args:
@@ -112,7 +104,7 @@ class Archive:
         self._file = file
         self._parts: dict[str, tuple[int, int]] = {}
         self._links: dict[str, str] = {}
-        self._length = os.fstat(file.fileno()).st_size
+        self._length = os.fstat(file.number).st_size
         try:
             self._index()
         except TarError as error:
@@ -123,7 +115,7 @@ class Archive:
 
         def read(size: int) -> bytes:
             nonlocal position
-            data = os.pread(self._file.fileno(), size, position)
+            data = os.pread(self._file.number, size, position)
             position += len(data)
             return data
 
@@ -162,7 +154,7 @@ class Archive:
         part = self._part(name)
         if part is None:
             raise ArchiveError(f"{self._path} has no entry {name}.", fix=AGAIN)
-        return Part(self._path, self._file.fileno(), *part)
+        return Part(self._path, self._file, *part)
 
 
 AGAIN = "Make it again, or name another file in IMAGE_ARCHIVE."
@@ -184,8 +176,8 @@ def open_files(path: Path, tell: Callable[[str], None]) -> Files:
     try:
         if path.is_dir():
             return Folder(path)
-        file = path.open("rb", buffering=0)
-        beginning = os.pread(file.fileno(), 4, 0)
+        file = _File(os.open(path, os.O_RDONLY))
+        beginning = os.pread(file.number, 4, 0)
         if not beginning:
             raise ArchiveError(f"{path} is empty.", fix=AGAIN)
         if beginning.startswith(_ZSTD):
@@ -197,15 +189,17 @@ def open_files(path: Path, tell: Callable[[str], None]) -> Files:
     return Archive(path, file)
 
 
-def _unpacked(path: Path, tell: Callable[[str], None]) -> io.FileIO:
+def _unpacked(path: Path, tell: Callable[[str], None]) -> _File:
     """Unpack a gzipped archive into a file that nobody else sees, since its entries are read in any order."""
     tell(f"Unpacking {path} to {tempfile.gettempdir()}, since it is gzipped as a whole.")
-    # It lives as long as the archive is read.
-    spool = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
     try:
-        with igzip.IGzipFile(path, "rb") as packed:  # type: ignore[no-untyped-call]
+        with (
+            tempfile.TemporaryFile(buffering=0) as spool,
+            igzip.IGzipFile(path, "rb") as packed,  # type: ignore[no-untyped-call]
+        ):
             while piece := packed.read(_COPY):
                 spool.write(piece)
+            return _File(os.dup(spool.fileno()))
     except (EOFError, zlib.error, igzip.BadGzipFile, ValueError) as error:
         raise ArchiveError(f"{path} is not complete, or damaged: {error}.", fix=AGAIN) from error
     except OSError as error:
@@ -213,7 +207,6 @@ def _unpacked(path: Path, tell: Callable[[str], None]) -> io.FileIO:
             f"{path} cannot be unpacked to {tempfile.gettempdir()}: {error.strerror or error}.",
             fix="Set TMPDIR to a folder with room for the unpacked archive, or unpack it before.",
         ) from error
-    return spool
 
 
 def _inside(name: str) -> str:

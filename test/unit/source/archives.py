@@ -1,0 +1,93 @@
+"""Archives and layouts made by hand, whole and damaged."""
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+def digest(data: bytes) -> str:
+    """Return the digest of bytes."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def as_json(content: object) -> bytes:
+    """Return the JSON of a value."""
+    return json.dumps(content).encode()
+
+
+def tar(files: Mapping[str, bytes | str]) -> bytes:
+    """Make a tar archive; a text is what an entry links to."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            if isinstance(data, str):
+                member.type, member.linkname = tarfile.SYMTYPE, data
+                archive.addfile(member)
+            else:
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    return content.getvalue()
+
+
+LAYERS = tuple(tar({name: name.encode() * 500}) for name in ("base", "top"))
+CONFIG = {
+    "architecture": "amd64",
+    "os": "linux",
+    "rootfs": {"type": "layers", "diff_ids": [digest(layer) for layer in LAYERS]},
+    "history": [
+        {"created_by": "ADD base /"},
+        {"created_by": "ENV A=b", "empty_layer": True},
+        {"created_by": "COPY top /"},
+    ],
+}
+IMAGE_ID = digest(as_json(CONFIG))
+
+
+def docker_archive(
+    *, gzipped: bool = False, tags: tuple[str, ...] = ("app:1.0",), **changed: object
+) -> dict[str, bytes | str]:
+    """Make the files of a docker archive."""
+    layers = [gzip.compress(layer) if gzipped else layer for layer in LAYERS]
+    config = as_json(changed.get("config", CONFIG))
+    manifest = [{"Config": "config.json", "RepoTags": ["app:1.0"], "Layers": ["base.tar", "top.tar"]}]
+    return {
+        "base.tar": layers[0],
+        "top.tar": layers[1],
+        "config.json": config,
+        "manifest.json": as_json(changed.get("manifest", manifest)),
+    }
+
+
+def layout(
+    platforms: tuple[str, ...] = ("amd64",), *, name: str = "docker.io/library/app:1.0"
+) -> dict[str, bytes | str]:
+    """Make the files of an OCI layout: an index where there are several platforms."""
+    blobs: dict[str, bytes | str] = {}
+
+    def put(data: bytes) -> dict[str, object]:
+        blobs[f"blobs/sha256/{digest(data)[7:]}"] = data
+        return {"digest": digest(data), "size": len(data)}
+
+    manifests = []
+    for architecture in platforms:
+        config = put(as_json(CONFIG | {"architecture": architecture})) | {"mediaType": OCI_CONFIG}
+        layers = [put(gzip.compress(layer, mtime=0)) | {"mediaType": OCI_LAYER} for layer in LAYERS]
+        body = as_json({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": layers})
+        platform = {"os": "linux", "architecture": architecture}
+        manifests.append(put(body) | {"mediaType": OCI_MANIFEST, "platform": platform})
+    root = manifests[0]
+    if len(manifests) > 1:
+        root = put(as_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})) | {
+            "mediaType": OCI_INDEX
+        }
+    root = root | {"annotations": {"io.containerd.image.name": name}}
+    return blobs | {"index.json": as_json({"schemaVersion": 2, "manifests": [root]}), "oci-layout": b"{}"}

@@ -109,6 +109,11 @@ class Browser:
     def button(self, text: str) -> WebElement:
         return self.driver.find_element(By.XPATH, f"//button[normalize-space()='{text}']")
 
+    def menu(self, label: str) -> None:
+        """Open what a summary opens."""
+        condition = f"normalize-space()='{label}' or @aria-label='{label}'"
+        self.driver.find_element(By.XPATH, f"//summary[{condition}]").click()
+
     def field(self, label: str) -> WebElement:
         """Find a field as people do, by its label."""
         named = self.driver.find_element(By.XPATH, f"//label[normalize-space()='{label}']")

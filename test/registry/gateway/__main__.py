@@ -19,6 +19,7 @@ from registry.gateway.context import Context
 from registry.gateway.options import OptionError, Options, read_options
 from registry.gateway.packages import Packages
 from registry.gateway.pushes import Pushes
+from registry.gateway.repair import repair
 from registry.gateway.world import WorldError, read_world
 
 _LOGGER = logging.getLogger("registry")
@@ -45,6 +46,7 @@ def main() -> int:
 def _context(options: Options) -> Context:
     world = read_world(options.world.read_text(encoding="utf-8"), str(options.world))
     options.storage.mkdir(parents=True, exist_ok=True)
+    repair(options.storage)
     return Context(
         world=world,
         packages=Packages(world, options.data / "packages.json"),

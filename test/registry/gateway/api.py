@@ -165,6 +165,7 @@ def _tag(details: TagDetails) -> dict[str, Any]:
         "name": details.tag.name,
         "digest": details.tag.digest,
         "media_type": details.media_type,
+        "artifact_type": details.artifact_type,
         "size": details.size,
         "pushed": details.tag.pushed.isoformat(),
         "same": list(details.same),

@@ -42,8 +42,10 @@ class Listed:
     role: Role
     tags: tuple[Tag, ...]
     """Newest first."""
+    contents: frozenset[str]
+    """Digests of all its manifests and blobs, those of deleted tags too until they are collected."""
     size: int
-    """What all its blobs take, those of deleted tags too until they are collected."""
+    """What all those take."""
 
     @property
     def pushed(self) -> datetime | None:
@@ -67,6 +69,8 @@ class TagDetails:
 
     tag: Tag
     media_type: str
+    artifact_type: str
+    """What it holds, if that is no image."""
     size: int
     """Bytes of all blobs and manifests, each once."""
     images: tuple[Image, ...]
@@ -75,8 +79,13 @@ class TagDetails:
 
     @property
     def platforms(self) -> tuple[str, ...]:
-        """The platforms that the tag has an image for."""
-        return tuple(image.platform for image in self.images)
+        """The platforms that the tag has an image for, each once."""
+        return tuple(dict.fromkeys(image.platform for image in self.images))
+
+    @property
+    def pull(self) -> str:
+        """How the command begins that pulls it."""
+        return "oras pull " if self.artifact_type else "docker pull "
 
 
 class Catalogue:
@@ -95,6 +104,10 @@ class Catalogue:
     def workspaces(self) -> list[Workspace]:
         """All workspaces in which the account can read something."""
         return [each for each in self._world.workspaces.values() if self._readable(each)]
+
+    def linkable(self) -> list[Repository]:
+        """Return the repositories of all workspaces to which the account may link a package."""
+        return [each for workspace in self.workspaces() for each in self.repositories(workspace, Role.ADMIN)]
 
     def workspace(self, slug: str) -> Workspace:
         """Return one workspace, or refuse with 404."""
@@ -147,8 +160,9 @@ class Catalogue:
         return TagDetails(
             tag=tag,
             media_type=manifest.media_type,
+            artifact_type=manifest.artifact_type,
             # What a manifest names and the repository does not have is not its own to show.
-            size=self._size({*self._everything(tag.digest)}.intersection(self._contents(listed.package.path))),
+            size=self._size({*self._everything(tag.digest)}.intersection(listed.contents)),
             images=tuple(self._images(tag.digest, None)),
             same=tuple(each for each in same if each != name),
         )
@@ -205,12 +219,14 @@ class Catalogue:
 
     def _listed(self, package: Package) -> Listed:
         visible = self._visible()
+        contents = frozenset(self._contents(package.path))
         return Listed(
             package=package,
             repository=self._world.workspaces[package.workspace].repositories[package.repository],
             role=role_on(self.account, package),
             tags=tuple(self._storage.tags(package.path, visible)),
-            size=self._size(self._contents(package.path)),
+            contents=contents,
+            size=self._size(contents),
         )
 
     def _visible(self) -> datetime | None:

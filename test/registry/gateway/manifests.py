@@ -15,6 +15,10 @@ MOST_CHILDREN = 1000
 """How many manifests a list may lead to, and how many blobs an image may name; our choice."""
 MOST_LEVELS = 4
 """How deep manifests may lie, an image being one level; our choice. What Docker makes has two."""
+_IMAGE_CONFIGS = (
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+)
 ONLY_SHA256 = "this registry knows digests by sha256 only"
 _LARGEST_CLOSURE = 32 << 20
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
@@ -41,6 +45,8 @@ class Manifest:
     config: Descriptor | None
     layers: tuple[Descriptor, ...]
     manifests: tuple[Descriptor, ...]
+    artifact_type: str = ""
+    """What it holds if that is no image."""
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
@@ -72,7 +78,7 @@ def parse_manifest(body: bytes) -> Manifest:
         # The OCI specification leaves the field optional.
         kind = "index" if manifests else "manifest"
         media_type = f"application/vnd.oci.image.{kind}.v1+json"
-    return Manifest(media_type, configs[0] if configs else None, layers, manifests)
+    return Manifest(media_type, configs[0] if configs else None, layers, manifests, _artifact_type(document))
 
 
 @dataclass(slots=True)
@@ -137,6 +143,16 @@ def platform_name(fields: object) -> str | None:
         return None
     parts = [fields.get(key) for key in ("os", "architecture", "variant")]
     return "/".join(part for part in parts if isinstance(part, str) and part) or None
+
+
+def _artifact_type(document: dict[str, Any]) -> str:
+    """Return what an artifact says it is, by OCI's image specification 1.1, or as its predecessors said it."""
+    config = document.get("config")
+    of_config = config.get("mediaType") if isinstance(config, dict) else None
+    stated = document.get("artifactType")
+    if isinstance(stated, str) and stated:
+        return stated
+    return of_config if isinstance(of_config, str) and of_config not in _IMAGE_CONFIGS else ""
 
 
 def _entries(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -3,81 +3,27 @@
 from __future__ import annotations
 
 import re
-from functools import wraps
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from registry.gateway.catalogue import Catalogue, Refused
+from registry.gateway.catalogue import Refused
 from registry.gateway.context import CONTEXT
 from registry.gateway.login import check
 from registry.gateway.render import page
-from registry.gateway.sessions import SESSIONS, Session, Sessions, checked_form, from_own_page
+from registry.gateway.sessions import SESSIONS, Sessions, from_own_page
+from registry.gateway.tag_views import tag_view
 from registry.gateway.threads import in_thread
+from registry.gateway.visits import Visit, see, visited
 from registry.gateway.world import Role
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from aiohttp.typedefs import Handler
-
-_NOTICES = {
-    "created": "The package is there. Push an image to it with the commands below.",
-    "tag-deleted": "The tag is deleted. Its space is freed in the background.",
-    "image-deleted": "The image is deleted. Its space is freed in the background.",
-}
 _NAME = r"[a-z0-9][a-z0-9._-]*"
 # What a browser might read as an address elsewhere is left out: `//`, backslashes, control characters.
 _OWN_PATH = re.compile(r"(?:/[\w.~%-]+)+/?(?:\?[\w.~%=&+-]*)?", re.ASCII)
 _WORKSPACE = rf"/workspaces/{{workspace:{_NAME}}}"
 _PACKAGE = rf"{_WORKSPACE}/packages/{{package:{_NAME}}}"
 _TAG = rf"{_PACKAGE}/tags/{{tag:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}}}"
-
-
-class Visit:
-    """One request of a visitor who has logged in."""
-
-    def __init__(self, request: web.Request, session: Session) -> None:
-        self.request = request
-        self.session = session
-        self.catalogue = Catalogue(request.app, session.account)
-
-    def __getitem__(self, name: str) -> str:
-        """Return a part of the address."""
-        return self.request.match_info[name]
-
-    async def form(self) -> dict[str, str]:
-        """Return the fields of the form that was sent; refuse a forged one."""
-        fields = await checked_form(self.request, self.session)
-        if fields is None:
-            raise Refused(403, "This form was not sent from a page of yours. Go back and try again.")
-        return fields
-
-    def page(self, template: str, status: int = HTTPStatus.OK, **values: object) -> web.Response:
-        """Return the page that `template` makes of `values`."""
-        notice = _NOTICES.get(self.request.query.get("notice", ""))
-        return page(self.request, template, self.session, status, notice=notice, **values)
-
-
-def visited(handler: Callable[[Visit], Awaitable[web.Response]]) -> Handler:
-    """Let only visitors in who have logged in, and show them why something is refused."""
-
-    @wraps(handler)
-    async def answer(request: web.Request) -> web.StreamResponse:
-        session = request.app[SESSIONS].find(request)
-        if session is None:
-            # What a form asked for is not done after the login: its page has to be seen first.
-            query = {"next": request.path_qs} if request.method == "GET" else {}
-            raise web.HTTPSeeOther(request.app.router["login"].url_for().with_query(query))
-        visit = Visit(request, session)
-        try:
-            return await handler(visit)
-        except Refused as refusal:
-            return visit.page("refused.html", refusal.status, message=str(refusal))
-
-    return answer
 
 
 async def show_login(request: web.Request) -> web.Response:
@@ -130,10 +76,10 @@ def show_packages(visit: Visit) -> web.Response:
         workspace=workspace,
         project=project,
         repository=repository,
-        repositories=catalogue.repositories(workspace),
+        side=visit.place(workspace.slug, project, repository, listed=True),
+        linked=f"{workspace.slug}/{repository}" if repository else "",
         packages=catalogue.packages(workspace.slug, project, repository),
         usage=catalogue.usage(workspace),
-        may_create=bool(catalogue.repositories(workspace, Role.ADMIN)),
     )
 
 
@@ -142,8 +88,15 @@ def show_packages(visit: Visit) -> web.Response:
 def show_package(visit: Visit) -> web.Response:
     """Show an image and its tags."""
     listed = visit.catalogue.package(visit["workspace"], visit["package"])
-    tags = [visit.catalogue.tag(listed, tag.name) for tag in listed.tags]
-    return visit.page("package.html", listed=listed, package=listed.package, tags=tags)
+    view = tag_view(listed.tags, visit.request.query)
+    return visit.page(
+        "package.html",
+        listed=listed,
+        view=view,
+        newest=visit.catalogue.tag(listed, view.newest) if view.newest else None,
+        tags=[visit.catalogue.tag(listed, tag.name) for tag in view.tags],
+        **visit.place_of(listed.package),
+    )
 
 
 @visited
@@ -152,14 +105,16 @@ def show_tag(visit: Visit) -> web.Response:
     """Show all there is to know of a tag."""
     listed = visit.catalogue.package(visit["workspace"], visit["package"])
     details = visit.catalogue.tag(listed, visit["tag"])
-    return visit.page("tag.html", listed=listed, package=listed.package, details=details)
+    return visit.page("tag.html", listed=listed, details=details, **visit.place_of(listed.package))
 
 
 @visited
 @in_thread
 def ask_for_package(visit: Visit) -> web.Response:
     """Ask for a new package's name and repository."""
-    return _creation(visit, name="", repository=visit.request.query.get("repository", ""))
+    workspace = visit.request.match_info.get("workspace")
+    repository = visit.request.query.get("repository", "")
+    return _creation(visit, name="", repository=f"{workspace}/{repository}" if workspace else repository)
 
 
 @visited
@@ -168,10 +123,11 @@ async def create_package(visit: Visit) -> web.Response:
     form = await visit.form()
     name, repository = form.get("name", "").strip(), form.get("repository", "")
     try:
-        package = visit.catalogue.create(visit["workspace"], name, repository)
+        workspace, _, slug = repository.partition("/")
+        package = visit.catalogue.create(workspace, name, slug)
     except Refused as refusal:
         return _creation(visit, name, repository, refusal)
-    raise web.HTTPSeeOther(f"/workspaces/{package.workspace}/packages/{package.name}?notice=created")
+    raise see(visit, f"/workspaces/{package.workspace}/packages/{package.name}", "created")
 
 
 @visited
@@ -180,7 +136,7 @@ def confirm_tag_deletion(visit: Visit) -> web.Response:
     """Ask whether a tag is really to be deleted."""
     listed = visit.catalogue.package(visit["workspace"], visit["package"], Role.WRITE)
     details = visit.catalogue.tag(listed, visit["tag"])
-    return visit.page("delete_tag.html", package=listed.package, details=details)
+    return visit.page("delete_tag.html", details=details, **visit.place_of(listed.package))
 
 
 @visited
@@ -188,7 +144,7 @@ async def delete_tag(visit: Visit) -> web.Response:
     """Delete a tag."""
     await visit.form()
     await visit.catalogue.delete_tag(visit["workspace"], visit["package"], visit["tag"])
-    raise web.HTTPSeeOther(f"{_package_path(visit)}?notice=tag-deleted")
+    raise see(visit, f"/workspaces/{visit['workspace']}/packages/{visit['package']}", "tag-deleted")
 
 
 @visited
@@ -196,7 +152,7 @@ async def delete_tag(visit: Visit) -> web.Response:
 def confirm_image_deletion(visit: Visit) -> web.Response:
     """Ask whether an image is really to be deleted."""
     listed = visit.catalogue.package(visit["workspace"], visit["package"], Role.ADMIN)
-    return visit.page("delete_image.html", package=listed.package, listed=listed)
+    return visit.page("delete_image.html", listed=listed, **visit.place_of(listed.package))
 
 
 @visited
@@ -204,7 +160,7 @@ async def delete_image(visit: Visit) -> web.Response:
     """Delete an image with all its tags."""
     await visit.form()
     await visit.catalogue.delete_package(visit["workspace"], visit["package"])
-    raise web.HTTPSeeOther(f"/workspaces/{visit['workspace']}?notice=image-deleted")
+    raise see(visit, f"/workspaces/{visit['workspace']}", "image-deleted")
 
 
 @visited
@@ -227,8 +183,9 @@ def add_routes(app: web.Application) -> None:
             web.get(_WORKSPACE, show_packages),
             web.get(rf"{_WORKSPACE}/projects/{{project}}", show_packages),
             web.get(rf"{_WORKSPACE}/repositories/{{repository}}", show_packages),
+            web.get("/create", ask_for_package),
+            web.post("/create", create_package),
             web.get(rf"{_WORKSPACE}/create", ask_for_package),
-            web.post(rf"{_WORKSPACE}/create", create_package),
             web.get(_PACKAGE, show_package),
             web.get(rf"{_PACKAGE}/delete", confirm_image_deletion),
             web.post(rf"{_PACKAGE}/delete", delete_image),
@@ -241,23 +198,18 @@ def add_routes(app: web.Application) -> None:
 
 
 def _creation(visit: Visit, name: str, repository: str, refusal: Refused | None = None) -> web.Response:
-    workspace = visit.catalogue.workspace(visit["workspace"])
-    repositories = visit.catalogue.repositories(workspace, Role.ADMIN)
+    repositories = visit.catalogue.linkable()
     if not repositories:
         raise Refused(403, "Creating a package needs the role Admin on a repository.")
     return visit.page(
         "create.html",
         refusal.status if refusal else HTTPStatus.OK,
-        workspace=workspace,
         repositories=repositories,
+        linked=repository,
         name=name,
         repository=repository,
         problem=str(refusal) if refusal else None,
     )
-
-
-def _package_path(visit: Visit) -> str:
-    return f"/workspaces/{visit['workspace']}/packages/{visit['package']}"
 
 
 def _next(request: web.Request) -> str:

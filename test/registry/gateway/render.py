@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     # Not `no-referrer`: browsers would then hide a form's origin from us too.
     "Referrer-Policy": "same-origin",
@@ -66,7 +66,7 @@ def _templates() -> Environment:
     environment.filters["size"] = size_text
     environment.filters["age"] = lambda moment: age_text(moment, datetime.now(UTC))
     environment.filters["short"] = _short
-    environment.filters["clock"] = lambda moment: f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    environment.filters["clock"] = lambda moment: f"{moment:%Y-%m-%d %H:%M} UTC"
     environment.globals["Role"] = Role
     return environment
 
@@ -90,4 +90,4 @@ def page(
 def failure_page(request: web.Request, status: int, message: str) -> web.Response:
     """Return the page that says that a page cannot be had."""
     session = request.app[SESSIONS].find(request)
-    return page(request, "refused.html", session, status, message=message)
+    return page(request, "refused.html", session, status, message=message, crumbs=())

@@ -78,6 +78,11 @@ class Account:
     operator: bool = False
     """Whether it may set faults on, and see, everyone's requests."""
 
+    @property
+    def may_create(self) -> bool:
+        """Whether the account may link a package to some repository."""
+        return any(min(self.scope, role) >= Role.ADMIN for role in self.roles.values())
+
     def role_on(self, workspace: str, repository: str) -> Role:
         """Return what this account's token may do on a repository."""
         return min(self.scope, self.roles.get((workspace, repository), Role.NONE))

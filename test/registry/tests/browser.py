@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, TimeoutException
+from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -94,7 +94,7 @@ class Browser:
 
     def _awaits(self, what: str, condition: Callable[[], bool]) -> None:
         # A click returns before the next page is there, and the last one goes away meanwhile.
-        ignored = [NoSuchElementException, StaleElementReferenceException]
+        ignored = [WebDriverException]
         try:
             WebDriverWait(self.driver, 10, 0.05, ignored).until(lambda _: condition())
         except TimeoutException:
@@ -108,6 +108,11 @@ class Browser:
 
     def button(self, text: str) -> WebElement:
         return self.driver.find_element(By.XPATH, f"//button[normalize-space()='{text}']")
+
+    def menu(self, label: str) -> None:
+        """Open what a summary opens."""
+        condition = f"normalize-space()='{label}' or @aria-label='{label}'"
+        self.driver.find_element(By.XPATH, f"//summary[{condition}]").click()
 
     def field(self, label: str) -> WebElement:
         """Find a field as people do, by its label."""

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import re
 import subprocess
 import tarfile
 import time
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from registry.client import Registry
+    from registry.client import LocalRegistry, Registry
 
 _SECONDS = 100
 """Longest run of a client."""
@@ -48,6 +49,13 @@ def run(
         shown = " ".join(map(str, command))
         raise ClientError(f"{shown}\nended with {done.returncode} and printed:\n{output}")
     return output
+
+
+def peak_memory(registry: LocalRegistry) -> int:
+    """Return the bytes of memory that a gateway has held at most."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", registry.run("cat", "/proc/1/status"))
+    assert found
+    return int(found[1]) * 1024
 
 
 def random_bytes(size: int, seed: int) -> bytes:

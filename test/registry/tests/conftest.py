@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from registry.client import LocalRegistry, build_image, local_registry
-from registry.tests.clients import Docker, Skopeo
+from registry.tests.clients import Docker, Skopeo, peak_memory
 from registry.tests.images import Repository, image
 from registry.tests.visitor import Visitor
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     import requests
 
+LARGEST_MEMORY = 150_000_000
+"""Bytes that the gateway may have held at most, after all that the tests did to it."""
 HERE = Path(__file__).parent
 SETUP = HERE.parents[1] / "setup"
 WORLD = (HERE / "world.yaml").read_text(encoding="utf-8")
@@ -32,6 +34,7 @@ def shared_registry(registry_image: None) -> Iterator[LocalRegistry]:
     with local_registry(world=WORLD) as running:
         yield running
         assert "Traceback" not in running.output()
+        assert peak_memory(running) < LARGEST_MEMORY
 
 
 @pytest.fixture

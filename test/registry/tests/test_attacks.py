@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import pytest
 from registry.client import LocalRegistry, local_registry
 from registry.tests.administrator import DEMO, administrator, free_port, layers
 from registry.tests.asking import APP, ask, error, pushed
+from registry.tests.clients import peak_memory
 from registry.tests.conftest import WORLD
 from registry.tests.images import INDEX, MANIFEST, Image, Repository, descriptor, digest_of, image
 
@@ -326,9 +326,3 @@ def slowest(registry: LocalRegistry, while_: Callable[[], bool]) -> float:
         while while_():
             longest = max(longest, session.get(f"{registry.url}/v2/", timeout=60).elapsed.total_seconds())
     return longest
-
-
-def peak_memory(registry: LocalRegistry) -> int:
-    found = re.search(r"VmHWM:\s+(\d+) kB", registry.run("cat", "/proc/1/status"))
-    assert found
-    return int(found[1]) * 1024

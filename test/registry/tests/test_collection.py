@@ -1,7 +1,11 @@
-"""Garbage collection beside pushes: what a client may count on is never taken away."""
+"""Garbage collection beside pushes: what a client may count on is never taken away.
+
+REGISTRY_LOAD_SECONDS makes it longer than it is in CI.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
     from registry.client import LocalRegistry
 
-SECONDS = 60
+SECONDS = float(os.environ.get("REGISTRY_LOAD_SECONDS", "30"))
 LEASE = 1.5
 """Seconds: short, so that leases run out all the time while others are made."""
 SEED = 20
@@ -135,7 +139,7 @@ def image_pool(chance: random.Random) -> list[Image]:
 
 
 @pytest.mark.timeout(SECONDS + 120)
-def test_a_minute_of_pushes_deletions_and_collections_leaves_every_tag_whole(registry: LocalRegistry) -> None:
+def test_pushes_deletions_and_collections_leave_every_tag_whole(registry: LocalRegistry) -> None:
     pool = image_pool(random.Random(SEED))
     clients = [Client(registry, number, pool, random.Random(SEED + number)) for number in range(CLIENTS)]
     collected: dict[str, int] = {}

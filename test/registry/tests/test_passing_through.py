@@ -67,6 +67,16 @@ class TestPassingThrough:
                 assert answer.headers["Content-Length"] == str(len(content.manifest))
                 assert answer.content == (content.manifest if method == "GET" else b"")
 
+    def test_what_refers_to_a_manifest_is_stored_without_a_list_of_referrers(self, registry: LocalRegistry) -> None:
+        pushed(registry, SINGLE, APP, "subject")
+        document = json.loads(SINGLE.manifest)
+        document["subject"] = {"mediaType": MANIFEST, "digest": SINGLE.digest, "size": len(SINGLE.manifest)}
+        headers = {"Content-Type": MANIFEST}
+        path = f"/v2/{APP}/manifests/sha256-{SINGLE.digest[7:]}"
+        answer = ask(registry, "PUT", path, headers=headers, body=json.dumps(document).encode())
+        assert answer.status_code == 201
+        assert "OCI-Subject" not in answer.headers
+
     @pytest.mark.parametrize("accept", ["", "*/*"])
     def test_who_asks_for_no_kind_gets_what_was_put(self, registry: LocalRegistry, accept: str) -> None:
         for content in (SINGLE, LIST, as_docker(SINGLE), as_docker(LIST)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import uuid
@@ -64,6 +65,8 @@ def installation() -> Iterator[Installation]:
 def test_what_was_pushed_is_kept(installation: Installation) -> None:
     output = installation("start")
     assert f"docker login 127.0.0.1:{installation.port}" in output
+    for user in ("admin", "writer", "reader", "pipeline"):
+        assert re.search(rf"^  {user} +{user}-token ", output, re.MULTILINE)
     with installation.registry.session("writer") as session:
         repository = Repository(session, installation.registry.url, APP)
         repository.push(CONTENT, "kept")

@@ -21,6 +21,7 @@ class ArchiveUploader:
 
     Attributes:
         used: Who pushes: always the pipe.
+        engine_may_push: Never: no Engine has the image.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class ArchiveUploader:
         self._report = report
         self._transfer = Transfer(registry.blobs, timing.clock, settings.upload_timeout)
         self.used: str | None = PIPE
+        self.engine_may_push = False
 
     @property
     def _content(self) -> Held:
@@ -79,9 +81,10 @@ class ArchiveUploader:
             diff_id for diff_id, each in named.items() if self._registry.blobs.size(each.digest) is not None
         )
 
-    def upload(self, target: Reference, _image: Image, watch: Watch) -> str:
+    def upload(self, target: Reference, _image: Image, watch: Watch, *, reachable: bool) -> str:  # noqa: ARG002
         """Bring the image under one tag; return the digest of its manifest."""
-        self._transfer.reusable = self._reusable()
+        if self._transfer.reusable is None:
+            self._transfer.reusable = self._reusable()
         push = DirectPush(self._registry, self._transfer, watch, self._settings.max_layer_size)
         return push.from_held(target, self._content).digest
 

@@ -162,7 +162,7 @@ class _Observer:
 
     def arrived(self, parcel: Parcel) -> None:
         """Take note of what the registry has."""
-        watch, reusable = self._push.watch, self._push.transfer.reusable
+        watch, reusable = self._push.watch, self._push.transfer.reusable or {}
         for layer in self._of(parcel):
             if parcel.began is not None:
                 layer.started, layer.total = parcel.began, parcel.stored

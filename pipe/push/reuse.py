@@ -3,16 +3,19 @@
 A manifest lists the digests of its layers, its config their diffIDs, in the same order. It is safe to
 believe that: every client that pulls compares the unpacked layer with the diffID in the config of the
 image that it pulls, so a wrong pair, by mistake or by malice, fails the pull and cannot change the image.
+A pair that is wrong by mistake does not come that far: the end of the blob does not fit the layer.
 """
 
 import json
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from pipe.errors import PipeError
+from pipe.errors import PipeError, UploadForgottenError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.manifest import DOCKER_LAYER, OCI_LAYER, Manifest
 from pipe.oci.reference import is_digest
+from pipe.source.blob import SourceBlob
+from pipe.source.trailer import TRAILER, is_made_from, may_be
 
 MANIFESTS = 10
 """Manifests that are read at most: each costs two requests."""
@@ -29,6 +32,48 @@ class Registry(Protocol):
 
     def read_blob(self, digest: str, maximum: int) -> bytes | None:
         """Read a small blob, None where it is not to be had."""
+
+
+class Stored(Protocol):
+    """What the registry says of a blob; see `pipe.registry.blobs`."""
+
+    def size(self, digest: str) -> int | None:
+        """Ask whether the registry has a blob."""
+
+    def read_end(self, digest: str, size: int, length: int) -> bytes | None:
+        """Read the last bytes of a blob, None where the registry gives no part of one."""
+
+
+def is_layer(blobs: Stored, named: Descriptor, layer: SourceBlob, go_on: Callable[[], None]) -> bool:
+    """Make sure that a blob of the registry's is a layer, gzipped.
+
+    Args:
+        blobs: The registry's.
+        named: What its manifests say that the layer is.
+        layer: The layer; its bytes are read where the registry gives the end of the blob.
+        go_on: Called now and then; raises what ends the reading.
+
+    Returns:
+        Whether it is, as far as can be told.
+
+    Raises:
+        UploadForgottenError: It is not, and that showed only when the layer's bytes had been read.
+        PipeError: The registry does not answer.
+    """
+    # A registry that keeps its blobs elsewhere does not tell their size.
+    if named.size < TRAILER or blobs.size(named.digest) not in {0, named.size}:
+        return False
+    trailer = blobs.read_end(named.digest, named.size, TRAILER)
+    if trailer is None:
+        return True
+    if not may_be(layer, trailer):
+        return False
+    if not is_made_from(layer, trailer, go_on):
+        raise UploadForgottenError(
+            f"the registry's own manifests say that {layer.name} is the blob {named.digest}, and it is not.",
+            fix="Run the step again.",
+        )
+    return True
 
 
 def known_layers(

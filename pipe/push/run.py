@@ -19,9 +19,17 @@ from pipe.units import format_size
 
 
 class Source(Protocol):
-    """What a run pushes, and how that gets to the registry."""
+    """What a run pushes, and how that gets to the registry.
+
+    Attributes:
+        used: Who pushed last: "engine", "pipe", None before.
+    """
 
     used: str | None
+
+    @property
+    def engine_may_push(self) -> bool:
+        """Whether an Engine may push it, which may reach a registry that the pipe does not."""
 
     def image(self) -> Image:
         """Find the image."""
@@ -35,8 +43,15 @@ class Source(Protocol):
     def present(self, image: Image) -> frozenset[str]:
         """Tell which layers the registry has, by diffID."""
 
-    def upload(self, target: Reference, image: Image, watch: Watch) -> str:
-        """Bring the image under one tag; return the digest of its manifest."""
+    def upload(self, target: Reference, image: Image, watch: Watch, *, reachable: bool) -> str:
+        """Bring the image under one tag; return the digest of its manifest.
+
+        Args:
+            target: The tag.
+            image: The image.
+            watch: Keeps the clocks.
+            reachable: Whether the pipe itself reaches the registry.
+        """
 
 
 class Registry(Protocol):
@@ -183,7 +198,7 @@ class Push:
             return TagResult(target, TagStatus.WOULD_PUSH)
         digest = self._put(target)
         if digest is None:
-            digest = self._source.upload(target, image, watch)
+            digest = self._source.upload(target, image, watch, reachable=state.reachable)
         state.uploaded.add(target.tag)
         return self._verified(target, image, digest)
 
@@ -192,7 +207,7 @@ class Push:
         try:
             self._registry.check_push()
         except RegistryUnreachableError as error:
-            if self._settings.dry_run or self._source.used == "pipe":
+            if self._settings.dry_run or not self._source.engine_may_push:
                 raise
             self._report.warning(f"{error.summary}\nDocker Engine may reach it nevertheless, and tries.")
             return

@@ -21,6 +21,11 @@ WORTH = 1.5
 """Times as fast as the Engine that the pipe has to promise before its push is ended."""
 WORTH_SECONDS = 3.0
 """Seconds that ending the Engine's push has to save."""
+BEGIN_WORTH_SECONDS = 0.2
+"""Seconds that not beginning with the Engine has to save: about what else varies between two runs."""
+BEGIN_WITHIN = 1.0
+"""Seconds that the pipe may need where it begins: so much is lost at most where the Engine alone knew that the
+registry has the layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,22 @@ def pipe_seconds(layers: Sequence[Outstanding], image_size: int) -> float:
     return image_size / STAGING + sum(layer.size for layer in layers if not layer.known) / COMPRESSING
 
 
+def reason_to_begin(layers: Sequence[Outstanding], image_size: int, kind: EngineKind) -> str | None:
+    """Decide whether the pipe uploads a small image itself, before the Engine has begun to tell what it sends.
+
+    Args:
+        layers: Those that the registry is not known to have.
+        image_size: Unpacked bytes of all the image.
+        kind: What the Engine is.
+
+    Returns:
+        Why, for people; None where the Engine is to begin.
+    """
+    if kind.containerd or pipe_seconds(layers, image_size) > BEGIN_WITHIN:
+        return None
+    return _gain(layers, image_size, kind, BEGIN_WORTH_SECONDS)
+
+
 def reason_to_take_over(layers: Sequence[Outstanding], image_size: int, kind: EngineKind, timeout: float) -> str | None:
     """Decide whether the pipe takes over from the Engine.
 
@@ -103,10 +124,15 @@ def reason_to_take_over(layers: Sequence[Outstanding], image_size: int, kind: En
             f"Docker Engine would need about {format_duration(alone)} to compress {largest.label}, and the registry"
             f" ends an upload after {format_duration(timeout)}; the pipe uploads it itself."
         )
+    return _gain(layers, image_size, kind, WORTH_SECONDS)
+
+
+def _gain(layers: Sequence[Outstanding], image_size: int, kind: EngineKind, at_least: float) -> str | None:
     engine, pipe = engine_seconds(layers, kind), pipe_seconds(layers, image_size)
-    if engine < WORTH * pipe or engine - pipe < WORTH_SECONDS:
+    if engine < WORTH * pipe or engine - pipe < at_least:
         return None
     if any(layer.known for layer in layers):
         return "Docker Engine would send layers that the registry has; the pipe uploads only what is missing."
-    what = largest.label if alone >= engine else f"{len(layers)} layers"
+    largest = max(layers, key=lambda layer: layer.size)
+    what = largest.label if largest.size / kind.rate >= engine else f"{len(layers)} layers"
     return f"Docker Engine would need about {format_duration(engine)} to compress {what}; the pipe uploads it itself."

@@ -9,6 +9,7 @@ from pipe.errors import ContentMismatchError, UploadForgottenError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.manifest import DOCKER_LAYER
 from pipe.push.parcel import Parcel, TransferEndedError
+from pipe.push.reuse import Stored, is_layer
 from pipe.source.blob import SourceBlob, in_memory
 from pipe.source.layer import Chunks
 
@@ -43,11 +44,8 @@ class Chunking(Protocol):
         """Bytes of a chunk; 0 where it takes no chunks, but one stream."""
 
 
-class Blobs(Protocol):
+class Blobs(Stored, Protocol):
     """The registry's blobs; see `pipe.registry.blobs`."""
-
-    def size(self, digest: str) -> int | None:
-        """Ask whether the registry has a blob."""
 
     def find_chunking(self, watch: Parcel) -> Chunking:
         """Find out how the registry takes a blob."""
@@ -75,7 +73,9 @@ class Transfer:
     Attributes:
         known: Descriptors of what the registry has, by diffID for what is compressed on its way, else
             by digest; what arrives is added, so that another attempt does not send it again.
-        reusable: Descriptors by diffID of what the registry is said to have; it is asked before they count.
+        reusable: Descriptors by diffID of what the registry is said to have, None where nobody looked yet;
+            it is asked before they count.
+        trusting: Whether the registry is believed that it has a blob.
     """
 
     def __init__(self, blobs: Blobs, clock: Callable[[], float], timeout: float) -> None:
@@ -90,13 +90,15 @@ class Transfer:
         self.clock = clock
         self.timeout = timeout
         self.known: dict[str, Descriptor] = {}
-        self.reusable: Mapping[str, Descriptor] = {}
+        self.reusable: Mapping[str, Descriptor] | None = None
+        self.trusting = True
         self._chunk_size: int | None = None
 
     def forget(self) -> None:
-        """Take nothing for present any more: the registry lost something of it."""
+        """Take nothing for present any more: what the registry said it had, it has not."""
         self.known.clear()
         self.reusable = {}
+        self.trusting = False
 
     def run(self, source: Callable[[], Iterable[SourceBlob]], observer: Observer, *, one_by_one: bool) -> None:
         """Bring every blob of a source to the registry.
@@ -207,8 +209,18 @@ class _Crew:
         transfer, key = self._transfer, parcel.key
         if key in transfer.known:
             return transfer.known[key]
-        named = parcel.blob.descriptor or transfer.reusable.get(key)
-        return named if named is not None and transfer.blobs.size(named.digest) is not None else None
+        named = parcel.blob.descriptor
+        if named is not None:
+            return named if transfer.trusting and transfer.blobs.size(named.digest) is not None else None
+        named = (transfer.reusable or {}).get(key)
+        try:
+            return named if named is not None and is_layer(transfer.blobs, named, parcel.blob, parcel.check) else None
+        except UploadForgottenError:
+            transfer.forget()
+            if self._one_by_one:
+                # Its bytes have gone by, and come again with the next attempt only.
+                raise
+            return None
 
     def _uploaded(self, parcel: Parcel) -> Descriptor:
         """Send the blob, once more from its first byte where the registry forgot it and the source can."""
@@ -246,7 +258,8 @@ class _Crew:
     def _upload_small(self, parcel: Parcel, chunks: Chunks, whole: memoryview) -> Descriptor:
         """Send a blob that fits one chunk: its digest is known before, so the registry can be asked."""
         _check(parcel, chunks)
-        if parcel.blob.descriptor is None and self._transfer.blobs.size(chunks.digest) is not None:
+        asked = parcel.blob.descriptor is None and self._transfer.trusting
+        if asked and self._transfer.blobs.size(chunks.digest) is not None:
             return _described(parcel, chunks)
         parcel.begin()
         upload = self._transfer.blobs.upload(parcel)

@@ -17,7 +17,14 @@ from pipe.push.engine_progress import EngineProgress
 from pipe.push.engine_push import EnginePush, TakeOver
 from pipe.push.progress import Progress
 from pipe.push.report import Report, Timing
-from pipe.push.strategy import WORTH_SECONDS, Outstanding, is_compressing, reason_to_take_over
+from pipe.push.strategy import (
+    BEGIN_WORTH_SECONDS,
+    WORTH_SECONDS,
+    Outstanding,
+    is_compressing,
+    reason_to_begin,
+    reason_to_take_over,
+)
 from pipe.push.transfer import Blobs, Transfer
 from pipe.push.watch import Watch
 
@@ -55,6 +62,7 @@ class EngineUploader:
 
     Attributes:
         used: Who pushed last: "engine", "pipe", None before.
+        engine_may_push: Whether the user leaves it to the Engine, at least in part.
     """
 
     def __init__(self, settings: Settings, engine: Engine, registry: Registry, report: Report, timing: Timing) -> None:
@@ -79,6 +87,7 @@ class EngineUploader:
         self._reusable: dict[str, Descriptor] | None = None
         self._kind: EngineKind | None = None
         self.used: str | None = None
+        self.engine_may_push = settings.uploader != PIPE
 
     def image(self) -> Image:
         """Find the image in the Engine."""
@@ -122,13 +131,14 @@ class EngineUploader:
             reason = reason_to_take_over(layers, image.size, self._engine_kind(), self._settings.upload_timeout)
         return reason or "Docker Engine would push it."
 
-    def upload(self, target: Reference, image: Image, watch: Watch) -> str:
+    def upload(self, target: Reference, image: Image, watch: Watch, *, reachable: bool) -> str:
         """Bring an image under one tag.
 
         Args:
             target: Where to push.
             image: The image.
             watch: Keeps the clocks.
+            reachable: Whether the pipe itself reaches the registry; else only the Engine can push.
 
         Returns:
             The digest of the manifest that was put there.
@@ -136,7 +146,7 @@ class EngineUploader:
         Raises:
             PipeError: It did not arrive.
         """
-        if self._settings.uploader == ENGINE or self._unable:
+        if self._settings.uploader == ENGINE or self._unable or not reachable:
             return self._by_engine(target, image, watch)
         if not self._took_over:
             reason = self._early_reason(image)
@@ -155,7 +165,11 @@ class EngineUploader:
         """Tell why the Engine need not even begin."""
         layer = limits.above(image, self._settings.max_layer_size)
         if layer is None:
-            return None
+            if image.size / GO_GZIP < BEGIN_WORTH_SECONDS or any(layer.size is None for layer in image.layers):
+                return None
+            known = self._known(image)
+            missing = [Outstanding(each.label, each.size or 0) for each in image.layers if each.diff_id not in known]
+            return reason_to_begin(missing, image.size, self._engine_kind())
         return f"Only the pipe can tell whether {layer.label} fits once it is compressed; it uploads the image itself."
 
     def _by_engine(
@@ -170,7 +184,8 @@ class EngineUploader:
 
     def _by_pipe(self, target: Reference, image: Image, watch: Watch) -> str:
         self.used = PIPE
-        self._transfer.reusable = self._known(image)
+        if self._transfer.reusable is None:
+            self._transfer.reusable = self._known(image)
         push = DirectPush(self._registry, self._transfer, watch, self._settings.max_layer_size)
         try:
             return push.from_engine(target, image, self._engine.streamed(image)).digest

@@ -83,6 +83,27 @@ class Blobs:
         whole = answer.status == HTTPStatus.OK and len(answer.body) <= maximum
         return answer.body if whole and digest_of(answer.body) == digest else None
 
+    def read_end(self, digest: str, size: int, length: int) -> bytes | None:
+        """Read the last bytes of a blob.
+
+        Args:
+            digest: The blob's.
+            size: Bytes of all of it.
+            length: Bytes wanted, at most `size`.
+
+        Returns:
+            The bytes; None where the registry gives no part of a blob.
+
+        Raises:
+            PipeError: There is no answer.
+        """
+        headers = OCTETS | {"Range": f"bytes={size - length}-{size - 1}"}
+        answer = self._connection.call("GET", f"blobs/{digest}", headers, maximum=length)
+        if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
+            request = Request("GET", self._connection.location(answer).geturl(), headers, {}, maximum=length)
+            answer = self._connection.follow(request)
+        return answer.body if answer.status == HTTPStatus.PARTIAL_CONTENT and len(answer.body) == length else None
+
     def find_chunking(self, watch: Watch) -> Chunking:
         """Find out, by four small requests, whether the registry takes a blob in several chunks.
 

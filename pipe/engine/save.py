@@ -9,6 +9,7 @@ from docker import APIClient
 from docker.errors import DockerException
 from urllib3.exceptions import HTTPError
 
+from pipe.engine.stream import end
 from pipe.errors import EngineSaveError
 from pipe.text import clean, root_cause
 
@@ -29,6 +30,7 @@ class SaveStream:
         self._name = name
         self._response: requests.Response | None = None
         self._body: Any = None
+        self._closed = False
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the buffer as far as there are bytes.
@@ -56,6 +58,9 @@ class SaveStream:
     def _open(self) -> Any:  # noqa: ANN401
         url = f"{self._api.base_url}/v{self._api.api_version}/images/{quote(self._name, safe='')}/get"
         response = self._response = self._api.get(url, stream=True)
+        if self._closed:
+            # Nobody waits any more, and the Engine need not go on.
+            response.close()
         if response.status_code != requests.codes.ok:
             message = clean(_message(response))
             room = any(words in message for words in _NO_ROOM)
@@ -71,8 +76,9 @@ class SaveStream:
 
     def close(self) -> None:
         """End the connection, upon which the Engine ends the stream."""
+        self._closed = True
         if self._response is not None:
-            self._response.close()
+            end(self._response)
         self._api.close()
 
 

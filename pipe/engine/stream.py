@@ -70,10 +70,17 @@ class PushStream:
     def close(self) -> None:
         """End the connection, upon which the Engine ends the push."""
         self._closed = True
-        if self._response is None:
-            return
-        try:
-            # Wakes the reading thread, which then closes the response; closing it from here would wait for the thread.
-            self._response.raw.shutdown()
-        except (OSError, ValueError, RuntimeError):
-            self._response.close()
+        if self._response is not None:
+            end(self._response)
+
+
+def end(response: requests.Response) -> None:
+    """End an answer that another thread may be reading.
+
+    Args:
+        response: The answer. The other thread finds its end; closing it from here would wait for that thread.
+    """
+    try:
+        response.raw.shutdown()
+    except (OSError, ValueError, RuntimeError):
+        response.close()

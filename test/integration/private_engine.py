@@ -33,6 +33,7 @@ START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 LOOK_AGAIN = 0.05
 
+_STAGING = "/mnt"
 _OWN_NETWORK = f"ip link set lo up && ip address add {ADDRESS}/32 dev lo"
 _OWN_ETC = 'mkdir "$1" && mount -t tmpfs -o mode=0755 etc "$1" && cp -a /etc/. "$1" && mount --bind "$1" /etc'
 
@@ -71,6 +72,10 @@ class PrivateEngine:
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(self.docker_host.removeprefix("unix://")) == 0
 
+    def fill_staging(self) -> None:
+        """Leave no room where the Engine stages the images that it streams."""
+        subprocess.run([*self.inside, "dd", "if=/dev/zero", f"of={_STAGING}/full"], capture_output=True, check=False)
+
     def kill(self) -> None:
         """End the Engine as a crash would, without a chance to end a push."""
         self._process.kill()
@@ -92,6 +97,7 @@ def private_engine(
     hosts: Mapping[str, str] | None = None,
     certificates: Mapping[str, Path] | None = None,
     network_of: int | None = None,
+    staging: int | None = None,
 ) -> Iterator[PrivateEngine]:
     """Run an Engine of one's own, gone afterwards with all that it stored.
 
@@ -104,6 +110,8 @@ def private_engine(
         network_of: A process whose network the Engine joins, such as that of a registry's container; it
             then makes no bridge. None for a network of its own with nothing but loopback, `ADDRESS` and
             the Engine's bridge.
+        staging: Bytes of the room in which the Engine stages the images that it streams; None for all
+            that the machine has.
 
     Yields:
         The Engine, which answers.
@@ -111,7 +119,7 @@ def private_engine(
     command = [] if network_of is None else ["nsenter", f"--target={network_of}", "--net", "--"]
     command += ["unshare", "--mount", *([] if network_of else ["--net"]), "--", "bash", "-euc"]
     command += [
-        _script(folder, hosts or {}, certificates or {}, own_network=network_of is None),
+        _script(folder, hosts or {}, certificates or {}, staging, own_network=network_of is None),
         "bash",
         f"{folder}/etc",
     ]
@@ -127,13 +135,22 @@ def private_engine(
         subprocess.run(["rm", "-rf", "--one-file-system", "--", *map(str, folder.iterdir())], check=True)
 
 
-def _script(folder: Path, hosts: Mapping[str, str], certificates: Mapping[str, Path], *, own_network: bool) -> str:
+def _script(
+    folder: Path,
+    hosts: Mapping[str, str],
+    certificates: Mapping[str, Path],
+    staging: int | None,
+    *,
+    own_network: bool,
+) -> str:
     """Write the shell script that makes the surroundings and becomes the Engine."""
     lines = [_OWN_ETC, *([_OWN_NETWORK] if own_network else [])]
     lines += [f"echo {shlex.quote(f'{address} {name}')} >>/etc/hosts" for name, address in hosts.items()]
     for name, authority in certificates.items():
         place = shlex.quote(f"/etc/docker/certs.d/{name}")
         lines.append(f"mkdir -p {place} && cp {shlex.quote(str(authority))} {place}/ca.crt")
+    if staging is not None:
+        lines.append(f"mount -t tmpfs -o size={staging} staging {_STAGING} && export DOCKER_TMPDIR={_STAGING}")
     dockerd = ["dockerd", "--host", f"unix://{folder}/docker.sock", "--pidfile", f"{folder}/docker.pid"]
     dockerd += ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
     if not own_network:

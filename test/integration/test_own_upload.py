@@ -10,7 +10,7 @@ import pytest
 from integration.images import MB, Images, archive_of
 from integration.registries import BY_ENGINE, REPOSITORY, StartRegistry, digest_in
 from integration.running import Run, Start
-from integration.transfers import stored
+from integration.transfers import config_of, stored
 from registry.client import LocalRegistry
 
 CHUNK = 8 * 2**20
@@ -21,23 +21,6 @@ UPLOADS = "*/blobs/uploads/*"
 def files(count: int, size: int = 1, first: int = 0) -> bytes:
     """Make a layer of so many files."""
     return archive_of({f"files/{number:05d}": bytes(size) for number in range(first, first + count)})
-
-
-def manifest_of(registry: LocalRegistry, tag: str) -> dict[str, object]:
-    """Read a manifest past the pipe."""
-    headers = registry.bearer("reader", f"{REPOSITORY}:pull")
-    accept = "application/vnd.docker.distribution.manifest.v2+json"
-    with registry.session() as session:
-        url = f"{registry.url}/v2/{REPOSITORY}/manifests/{tag}"
-        answer: dict[str, object] = session.get(url, headers=headers | {"Accept": accept}, timeout=10).json()
-    return answer
-
-
-def config_of(registry: LocalRegistry, tag: str) -> str:
-    """Tell which image a tag holds."""
-    config = manifest_of(registry, tag)["config"]
-    assert isinstance(config, dict)
-    return str(config["digest"])
 
 
 def sent(registry: LocalRegistry) -> list[int]:

@@ -79,3 +79,20 @@ def stored(registry: LocalRegistry, digest: str) -> bytes | None:
         headers = registry.bearer("reader", f"{REPOSITORY}:pull")
         answer = session.get(f"{registry.url}/v2/{REPOSITORY}/blobs/{digest}", headers=headers, timeout=30)
     return answer.content if answer.status_code == 200 else None
+
+
+def manifest_of(registry: LocalRegistry, tag: str) -> dict[str, object]:
+    """Read a manifest past the pipe."""
+    headers = registry.bearer("reader", f"{REPOSITORY}:pull")
+    accept = "application/vnd.docker.distribution.manifest.v2+json"
+    with registry.session() as session:
+        url = f"{registry.url}/v2/{REPOSITORY}/manifests/{tag}"
+        answer: dict[str, object] = session.get(url, headers=headers | {"Accept": accept}, timeout=10).json()
+    return answer
+
+
+def config_of(registry: LocalRegistry, tag: str) -> str:
+    """Tell which image a tag holds."""
+    config = manifest_of(registry, tag)["config"]
+    assert isinstance(config, dict)
+    return str(config["digest"])

@@ -1,21 +1,24 @@
 """The pipe's own upload, from a real Engine to a real registry: what arrives is the image, or nothing."""
 
+import gzip
 import hashlib
 import json
-import re
+import random
+import secrets
 import signal
+from typing import Any
 
 import docker
 import pytest
 from integration.images import MB, Images, archive_of
 from integration.registries import BY_ENGINE, REPOSITORY, StartRegistry, digest_in
 from integration.running import Run, Start
-from integration.transfers import config_of, stored
+from integration.transfers import config_of, manifest_of, put_manifest, stored
 from registry.client import LocalRegistry
 
 CHUNK = 8 * 2**20
 EMPTY = bytes(1024)
-UPLOADS = "*/blobs/uploads/*"
+UPLOADS, MANIFESTS = "*/blobs/uploads/*", "*/manifests/*"
 
 
 def files(count: int, size: int = 1, first: int = 0) -> bytes:
@@ -140,38 +143,111 @@ def test_a_reused_layer_that_the_registry_lost_is_sent_after_all(
 
 
 MISLEADING = {
-    "no-json": "{",
-    "more-layers-than-diff-ids": '{"rootfs":{"diff_ids":[]}}',
-    "brackets": "[" * 50_000,
+    "no-json": {"body": "{"},
+    "more-layers-than-diff-ids": {"body": '{"rootfs":{"diff_ids":[]}}'},
+    "brackets": {"body": "[" * 50_000},
+    "five-megabytes": {"body": "{", "body_bytes": 5 * MB},
 }
 
 
 @pytest.mark.parametrize("config", MISLEADING.values(), ids=MISLEADING.keys())
-def test_what_makes_no_sense_is_not_reused(registry: LocalRegistry, images: Images, run: Run, config: str) -> None:
+def test_what_makes_no_sense_is_not_reused(
+    registry: LocalRegistry, images: Images, run: Run, config: dict[str, object]
+) -> None:
     first = images.build(MB)
     run(registry, IMAGE_NAME=first.name, UPLOADER="engine", TAGS="base").expect(0)
-    registry.fault(method="GET", path=f"*/blobs/{first.id}", answer={"status": 200, "body": config})
+    registry.fault(method="GET", path=f"*/blobs/{first.id}", answer={"status": 200, **config})
     second = images.build(MB, base=first.name)
     finished = run(registry, IMAGE_NAME=second.name, UPLOADER="pipe", REUSE_FROM="base", TAGS="new")
     finished.expect(0)
     assert config_of(registry, "new") == second.id
 
 
-@pytest.mark.parametrize("where", ["upload", "manifest"])
-def test_a_signal_ends_it_at_once(registry: LocalRegistry, images: Images, start: Start, where: str) -> None:
+@pytest.mark.parametrize(
+    ("sizes", "attempts"),
+    [
+        pytest.param((2 * MB, MB), 0, id="of-other-sizes"),
+        pytest.param((MB, MB), 1, id="of-the-same-size"),
+    ],
+)
+def test_layers_that_a_manifest_mixes_up_are_not_reused(
+    registry: LocalRegistry, images: Images, run: Run, sizes: tuple[int, int], attempts: int
+) -> None:
+    first = images.build(*sizes)
+    second = images.build(MB, base=first.name)
+    run(registry, IMAGE_NAME=first.name, UPLOADER="engine", TAGS="base").expect(0)
+    manifest: Any = manifest_of(registry, "base")
+    manifest["layers"].reverse()
+    put_manifest(registry, "mixed-up", manifest)
+    finished = run(registry, IMAGE_NAME=second.name, UPLOADER="pipe", REUSE_FROM="mixed-up", TAGS="new")
+    finished.expect(0, *["and it is not"] * attempts)
+    assert unpacked(registry, "new") == diff_ids(registry, "new")
+
+
+def unpacked(registry: LocalRegistry, tag: str) -> list[str]:
+    """List the digests of a tag's layers, unpacked as a client that pulls does."""
+    manifest: Any = manifest_of(registry, tag)
+    layers = [gzip.decompress(stored(registry, layer["digest"]) or b"") for layer in manifest["layers"]]
+    return [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
+
+
+def diff_ids(registry: LocalRegistry, tag: str) -> list[str]:
+    """List the diffIDs of a tag's image."""
+    config = json.loads(stored(registry, config_of(registry, tag)) or b"{}")
+    return list(config["rootfs"]["diff_ids"])
+
+
+PHASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "the-check": ({"method": "POST", "hang": True}, {"method": "POST", "state": "open"}),
+    "a-chunk": (
+        {"method": "PATCH", "content_range": "?????*", "bytes_per_second": MB},
+        {"method": "PATCH", "content_range": "?????*", "state": "open"},
+    ),
+    "the-end-of-an-upload": (
+        {"method": "PUT", "path": UPLOADS, "patches": 3, "hang": True},
+        {"method": "PUT", "path": UPLOADS, "state": "open"},
+    ),
+    "the-manifest": (
+        {"method": "PUT", "path": MANIFESTS, "hang": True},
+        {"method": "PUT", "path": MANIFESTS, "state": "open"},
+    ),
+    "the-proof": (
+        {"method": "GET", "path": "*/manifests/stopped-the-proof", "skip": 2, "hang": True},
+        {"method": "GET", "path": "*/manifests/stopped-the-proof", "state": "open"},
+    ),
+}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_signal_ends_it_at_once(registry: LocalRegistry, images: Images, start: Start, phase: str) -> None:
     image = images.build(20 * MB)
-    if where == "upload":
-        registry.fault(method="PATCH", bytes_per_second=MB)
-    else:
-        registry.fault(method="PUT", path="*/manifests/*", hang=True)
-    running = start(registry, IMAGE_NAME=image.name, UPLOADER="pipe", TAGS=f"stopped-{where}")
-    if where == "upload":
-        registry.wait_for(method="PATCH", received=MB, state="open")
-    else:
-        registry.wait_for(method="PUT", path="*/manifests/*", state="open")
+    fault, reached = PHASES[phase]
+    registry.fault(**fault)
+    running = start(registry, IMAGE_NAME=image.name, UPLOADER="pipe", TAGS=f"stopped-{phase}")
+    registry.wait_for(**reached)
     running.signal(signal.SIGTERM)
     running.finish().expect(143, "The push was stopped: by signal SIGTERM", within=2)
-    assert digest_in(registry, f"stopped-{where}") is None
+    assert (digest_in(registry, f"stopped-{phase}") is None) == (phase != "the-proof")
+
+
+def test_a_chunk_that_is_always_cut_ends_the_push(registry: LocalRegistry, images: Images, run: Run) -> None:
+    image = images.build(20 * MB)
+    registry.fault(method="PATCH", content_range="?????*", cut="reset")
+    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="pipe", MAX_ATTEMPTS="1", TAGS="cut")
+    finished.expect(6, "The registry failed", "the connection broke")
+    assert digest_in(registry, "cut") is None
+
+
+def test_chunks_that_are_cut_wherever_arrive(registry: LocalRegistry, images: Images, run: Run) -> None:
+    image = images.build(20 * MB)
+    source = random.Random(seed := secrets.randbits(48))
+    print(f"cuts from seed {seed}")
+    for skip in (1, 3, 5):
+        registry.fault(
+            method="PATCH", content_range="?????*", skip=skip, times=1, cut="reset", after=source.randrange(5 * MB)
+        )
+    run(registry, IMAGE_NAME=image.name, UPLOADER="pipe").expect(0)
+    assert unpacked(registry, "latest") == diff_ids(registry, "latest")
 
 
 UNKNOWN = {"status": 404, "body": '{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"blob upload unknown"}]}'}
@@ -201,18 +277,3 @@ def test_a_registry_that_knows_no_patch_is_left_to_the_engine(
     finished = run(registry, IMAGE_NAME=image.name)
     finished.expect(0, "The pipe cannot upload this image itself; Docker Engine pushes it.")
     assert finished.result["uploader"] == "engine"
-
-
-def test_two_pipes_at_once_never_take_one_image_for_the_other(
-    registry: LocalRegistry, images: Images, engine: docker.DockerClient, start: Start
-) -> None:
-    for uploader in ("engine", "engine", "engine", "pipe"):
-        ours = [images.build(MB), images.build(MB)]
-        pipes = [start(registry, IMAGE_NAME=image.name, UPLOADER=uploader, TAGS="shared") for image in ours]
-        for finished, image in zip([pipe.finish() for pipe in pipes], ours, strict=True):
-            assert finished.exit_code in {0, 6}, finished.shown("an end in order")
-            for reference in finished.references:
-                digest = reference.partition("@")[2]
-                assert config_of(registry, digest) == image.id, finished.shown(f"the image {image.id}")
-            assert engine.images.get(image.id).tags == [image.name], finished.shown("the Engine's tags as found")
-        assert re.fullmatch("sha256:.*", digest_in(registry, "shared") or ""), "one of the two arrived"

@@ -1,5 +1,6 @@
 """The pipe's transfer of blobs to the local registry, without an Engine and without a process of its own."""
 
+import json
 import random
 import secrets
 import time
@@ -96,3 +97,11 @@ def config_of(registry: LocalRegistry, tag: str) -> str:
     config = manifest_of(registry, tag)["config"]
     assert isinstance(config, dict)
     return str(config["digest"])
+
+
+def put_manifest(registry: LocalRegistry, tag: str, manifest: dict[str, object]) -> None:
+    """Put a manifest past the pipe."""
+    headers = registry.bearer("pipeline", f"{REPOSITORY}:pull,push") | {"Content-Type": str(manifest["mediaType"])}
+    with registry.session() as session:
+        url = f"{registry.url}/v2/{REPOSITORY}/manifests/{tag}"
+        session.put(url, data=json.dumps(manifest), headers=headers, timeout=10).raise_for_status()

@@ -213,7 +213,7 @@ PHASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "the-proof": (
         {"method": "GET", "path": "*/manifests/stopped-the-proof", "skip": 2, "hang": True},
-        {"method": "GET", "path": "*/manifests/stopped-the-proof", "state": "open"},
+        {"method": "PUT", "path": MANIFESTS, "status": "201"},
     ),
 }
 

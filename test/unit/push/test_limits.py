@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipe.config.variables import MAX_LAYER_SIZE, UPLOAD_TIMEOUT
+from pipe.config.variables import default
 from pipe.oci.image import Image, Layer
 from pipe.push import limits
 from pipe.units import parse_duration, parse_size
@@ -17,8 +17,8 @@ def image(*sizes: int | None) -> Image:
 
 
 def test_the_defaults_are_what_atlassian_says() -> None:
-    assert parse_size(MAX_LAYER_SIZE) == LIMIT
-    assert parse_duration(UPLOAD_TIMEOUT) == 7 * 60
+    assert parse_size(default("MAX_LAYER_SIZE")) == LIMIT
+    assert parse_duration(default("UPLOAD_TIMEOUT")) == 7 * 60
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from pipe.errors import (
 )
 from pipe.oci.image import Image, Layer, LayerStatus
 from pipe.oci.manifest import Manifest
+from pipe.oci.reference import Reference
 from pipe.push.report import Timing
 from pipe.push.result import Result, TagStatus
 from pipe.push.run import Push
@@ -60,6 +61,7 @@ SUCCESS: list[Line] = [
 ]
 SETTINGS = Settings(
     image="app",
+    name=Reference("", "app"),
     registry="crg.apkg.io",
     repository="acme/app",
     tags=("1.0",),
@@ -73,6 +75,8 @@ SETTINGS = Settings(
     debug=False,
     docker={},
     uploader="engine",
+    reuse_from=(),
+    image_archive=None,
 )
 FAILED = RegistryFailedError("HTTP 500.")
 

@@ -10,7 +10,8 @@ from pipe.about import About
 from pipe.config.settings import Settings
 from pipe.config.variables import secrets
 from pipe.errors import ConfigurationError, PipeError, StoppedError
-from pipe.output.log import Output, check_result_file
+from pipe.output.files import check_result_file
+from pipe.output.log import Output
 
 if TYPE_CHECKING:
     from pipe.push.run import Push

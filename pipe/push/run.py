@@ -115,6 +115,7 @@ class Push:
         self._timing = timing
         self._attempts = Attempts(settings.max_attempts, timing.random)
         self._state = _State({target.tag: TagResult(target) for target in settings.targets})
+        self._began: float | None = None
 
     def run(self) -> None:
         """Push every tag.
@@ -122,6 +123,7 @@ class Push:
         Raises:
             PipeError: A tag did not arrive; `result` says what became of each.
         """
+        self._began = self._timing.clock()
         for target in self._settings.targets:
             if not self._state.tags[target.tag].arrived:
                 # What a signal leaves behind.
@@ -152,6 +154,7 @@ class Push:
             layers=settled_layers(state.watch.progress if state.watch else None, state.single, tags),
             exit_code=exit_code,
             uploader=self._source.used,
+            seconds=None if self._began is None else self._timing.clock() - self._began,
         )
 
     def _push(self, target: Reference) -> TagResult:

@@ -63,7 +63,7 @@ def test_an_unexpected_error_ends_with_1_and_its_traceback(
     monkeypatch.setattr(About, "read", read)
     assert main([], STEP) == 1
     err = capsys.readouterr().err
-    assert "✖ An unexpected error; please report it with this traceback.\nTraceback" in err
+    assert "✖ An unexpected error. Please report it with this traceback.\nTraceback" in err
     assert err.endswith("LookupError: ***\n")
 
 

@@ -140,6 +140,10 @@ class ImageRefusedError(PipeError):
     exit_code = 4
 
 
+class StatusLostError(ImageRefusedError):
+    """Docker Engine says that the registry refuses, and not with which status: whether it may pass is to be asked."""
+
+
 class UntrustedHostError(PipeError):
     """The registry names a host that must not receive the step's credentials."""
 

@@ -25,7 +25,7 @@ _READ = 16 * 1024
 _TOKEN = re.compile(r"[^\s\"'<>]+")
 _HOST_LOOKED_UP = re.compile(r"\blookup \S+")
 _REF = re.compile(r"\bref \"[^\"]*\"")
-_FILE = r"(?<!\S)/[^\s:]*: (?:\w+: )?"
+FILE = r"(?<!\S)/[^\s:]*: (?:\w+: )?"
 _AGAIN = "Pushing it again will not help: build the image again, and check that REGISTRY is the one you mean."
 
 STATUSES = (
@@ -69,7 +69,7 @@ class Rule:
 
 RULES = (
     # Of a file or a socket of the Engine's own machine, whose paths begin with a slash.
-    Rule(_engine_error, (rf"{_FILE}permission denied", rf"{_FILE}no space left on device")),
+    Rule(_engine_error, (rf"{FILE}permission denied", rf"{FILE}no space left on device")),
     Rule(_engine_error, (r"tag does not exist", r"does not exist locally", r"no such image")),
     Rule(
         package_not_found,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipe.config.settings import Settings
-from pipe.errors import PipeError, RegistryUnreachableError
+from pipe.errors import PipeError, RegistryUnreachableError, StatusLostError
 from pipe.oci.image import Image, LayerStatus
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
@@ -201,9 +201,18 @@ class Push:
             return TagResult(target, TagStatus.WOULD_PUSH)
         digest = self._put(target)
         if digest is None:
-            digest = self._source.upload(target, image, watch, reachable=state.reachable)
+            digest = self._upload(target, image, watch)
         state.uploaded.add(target.tag)
         return self._verified(target, image, digest)
+
+    def _upload(self, target: Reference, image: Image, watch: Watch) -> str:
+        """Have the image uploaded; where the Engine lost a refusal's status, the registry's own answer decides."""
+        try:
+            return self._source.upload(target, image, watch, reachable=self._state.reachable)
+        except StatusLostError:
+            if self._state.reachable:
+                self._registry.check_push()
+            raise
 
     def _check_push(self) -> None:
         """Ask whether a push is allowed; only a registry out of reach from here leaves it to the Engine."""

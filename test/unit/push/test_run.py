@@ -196,6 +196,35 @@ def test_an_image_that_is_there_is_not_pushed(image_id: str) -> None:
     assert "crg.apkg.io/acme/app:1.0 already points to this image." in b.told.of("INFO")
 
 
+LOST: list[Line] = [(0.0, events.Failed("unknown: its words"))]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        pytest.param(None, 4, id="it-takes-pushes"),
+        pytest.param(PushDeniedError("no."), 4, id="it-refuses"),
+        pytest.param(RegistryFailedError("HTTP 429.", temporary=False), 6, id="it-fails"),
+    ],
+)
+def test_a_refusal_whose_status_the_engine_lost_is_asked_for(answer: PipeError | None, code: int) -> None:
+    b = bench(LOST)
+    b.registry.check = [None, answer]
+    error, result = b.fail()
+    assert error.exit_code == code
+    assert error is answer or (answer is None and "unknown: its words" in error.cause)
+    assert b.registry.asked == ["check", "GET 1.0", "check"]
+    assert b.clock.slept == []
+    assert statuses(result) == ["failed"]
+
+
+def test_a_refusal_whose_status_the_engine_lost_is_tried_again_where_the_registry_says_so() -> None:
+    b = bench(LOST, SUCCESS)
+    b.registry.check = [None, FAILED]
+    assert statuses(b.run()) == ["pushed"]
+    assert len(pushes(b.engine)) == 2
+
+
 def test_a_tag_of_another_image_is_pushed_over() -> None:
     b = bench(SUCCESS)
     b.registry.keep("1.0", OTHER)

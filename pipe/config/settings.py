@@ -128,7 +128,7 @@ class _Reader(Values):
             debug=self.parsed("DEBUG", parse_boolean),
             docker=self._docker(),
             uploader=self.parsed("UPLOADER", parse_choice(*UPLOADERS)),
-            reuse_from=self._tag_list("REUSE_FROM", "look at the pushed tags only") or (),
+            reuse_from=self._tag_list("REUSE_FROM") or (),
             image_archive=self.path("IMAGE_ARCHIVE"),
         )
         if settings.image_archive is not None and settings.uploader == "engine":
@@ -206,7 +206,7 @@ class _Reader(Values):
         usual = (image.tag if image else "") or DEFAULT_TAG
         return self._tag_list("TAGS", f"push `{usual}`") or (usual,)
 
-    def _tag_list(self, name: str, without: str) -> tuple[str, ...] | None:
+    def _tag_list(self, name: str, without: str | None = None) -> tuple[str, ...] | None:
         tags = self.items(name, without)
         for tag in tags or ():
             self.checked(name, tag, is_tag, f"made of tags of {TAG_RULE}{suggestion(tag)}")

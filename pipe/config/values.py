@@ -76,12 +76,12 @@ class Values:
             self.wrong(name, text, "a path")
         return Path(text)
 
-    def items(self, name: str, without: str) -> tuple[str, ...] | None:
+    def items(self, name: str, without: str | None = None) -> tuple[str, ...] | None:
         """Read a list: a string with white space or commas between its items, or the array that Pipelines makes of one.
 
         Args:
             name: The variable; an array is NAME_COUNT, NAME_0, NAME_1 …
-            without: What happens where it is left out, to say so where it is empty.
+            without: What happens where it is left out, to say so where it is empty; None where it may be empty.
 
         Returns:
             The items, none twice; None where the variable is not set.
@@ -90,7 +90,7 @@ class Values:
         if texts is None:
             return None
         for part, text in texts.items():
-            if not _split(text):
+            if without is not None and not _split(text):
                 self.problems.append(f"{part} is empty: leave it out to {without}.")
         found = tuple(dict.fromkeys(item for text in texts.values() for item in _split(text)))
         if len(found) > COUNT_MAXIMUM:

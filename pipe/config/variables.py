@@ -20,6 +20,7 @@ class Variable:
 
     Attributes:
         name: Its name in the environment.
+        usage: What it is for; README begins with these words, and says more.
         default: What applies where it is not set: a value, or words for what is worked out; None where nothing does.
         context: Whether it is usually taken from the step's own environment.
         secret: Whether its value must never be shown.
@@ -28,6 +29,7 @@ class Variable:
     """
 
     name: str
+    usage: str
     default: str | None = None
     context: bool = False
     secret: bool = False
@@ -36,28 +38,36 @@ class Variable:
 
 
 VARIABLES = (
-    Variable("IMAGE_NAME", required=True),
-    Variable("TAGS", f"the tag of `IMAGE_NAME`, else `{DEFAULT_TAG}`", array=True),
-    Variable("PACKAGE_NAME", "what follows `<REGISTRY>/<WORKSPACE>/` in `IMAGE_NAME`, else its last path component"),
-    Variable("WORKSPACE", "$BITBUCKET_WORKSPACE", context=True),
+    Variable("IMAGE_NAME", "The image, by any name that Docker Engine knows it by", required=True),
+    Variable("TAGS", "The tags to push", f"the tag of `IMAGE_NAME`, else `{DEFAULT_TAG}`", array=True),
+    Variable(
+        "PACKAGE_NAME",
+        "The package to push to",
+        "what follows `<REGISTRY>/<WORKSPACE>/` in `IMAGE_NAME`, else its last path component",
+    ),
+    Variable("WORKSPACE", "The workspace's slug", "$BITBUCKET_WORKSPACE", context=True),
     # Source: Atlassian, "Working with the container registry".
-    Variable("REGISTRY", "crg.apkg.io"),
-    Variable("BITBUCKET_PACKAGES_USERNAME", "$BITBUCKET_PACKAGES_USERNAME", context=True),
-    Variable("BITBUCKET_PACKAGES_TOKEN", "$BITBUCKET_PACKAGES_TOKEN", context=True, secret=True),
-    Variable("ATLASSIAN_ACCOUNT_EMAIL"),
-    Variable("ATLASSIAN_API_TOKEN", secret=True),
+    Variable("REGISTRY", "The registry's host, with an optional port", "crg.apkg.io"),
+    Variable(
+        "BITBUCKET_PACKAGES_USERNAME", "The user name for the registry", "$BITBUCKET_PACKAGES_USERNAME", context=True
+    ),
+    Variable(
+        "BITBUCKET_PACKAGES_TOKEN", "The token for the registry", "$BITBUCKET_PACKAGES_TOKEN", context=True, secret=True
+    ),
+    Variable("ATLASSIAN_ACCOUNT_EMAIL", "The e-mail address of an Atlassian account"),
+    Variable("ATLASSIAN_API_TOKEN", "That account's API token", secret=True),
     # Of a layer as the registry stores it; source: the same page. Decimal, the smaller reading of what it says.
-    Variable("MAX_LAYER_SIZE", "32GB"),
+    Variable("MAX_LAYER_SIZE", "The largest layer to push", "32GB"),
     # Of one layer's upload; source: the same page. A registry has no notion of a whole push, only of a blob's upload.
-    Variable("UPLOAD_TIMEOUT", "7m"),
+    Variable("UPLOAD_TIMEOUT", "How long the upload of one layer may take", "7m"),
     # A hiccup of the registry does not fail a step, but a breakdown ends soon.
-    Variable("MAX_ATTEMPTS", "3"),
-    Variable("UPLOADER", "auto"),
-    Variable("REUSE_FROM", array=True),
-    Variable("IMAGE_ARCHIVE"),
-    Variable("DRY_RUN", "false"),
-    Variable("RESULT_FILE"),
-    Variable("DEBUG", "false"),
+    Variable("MAX_ATTEMPTS", "How often the push is tried", "3"),
+    Variable("UPLOADER", "Who uploads: `engine` (Docker Engine), `pipe` (the pipe itself), or `auto`", "auto"),
+    Variable("REUSE_FROM", "Further tags of the package whose layers need not be sent again", array=True),
+    Variable("IMAGE_ARCHIVE", "A file or directory to push instead of an image in Docker Engine"),
+    Variable("DRY_RUN", "Check everything, upload nothing", "false"),
+    Variable("RESULT_FILE", "A file to write the result to, as JSON"),
+    Variable("DEBUG", "Turn on extra debug information", "false"),
 )
 """Every variable that users may set, in the order of README."""
 

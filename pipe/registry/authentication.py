@@ -193,6 +193,6 @@ def _token(answer: Answer) -> tuple[str, float]:
         return "", 0.0
     token, lifetime = content.get("token") or content.get("access_token"), content.get("expires_in")
     usable = isinstance(token, str) and token.isascii() and token.isprintable() and len(token) <= TOKEN_SIZE
-    if not isinstance(lifetime, int | float) or lifetime <= 0:
+    if not isinstance(lifetime, int | float) or not lifetime > 0:
         lifetime = TOKEN_LIFETIME
     return (str(token) if usable else ""), float(min(lifetime, TOKEN_LIFETIME_MAXIMUM))

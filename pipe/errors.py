@@ -232,5 +232,5 @@ class StoppedError(BaseException):
         Args:
             number: The signal's number; the exit code is 128 more, as shells have it.
         """
-        super().__init__(f"{self.title}: by signal {signal.Signals(number).name}.")
+        super().__init__(f"{self.title} by signal {signal.Signals(number).name}.")
         self.exit_code = 128 + number

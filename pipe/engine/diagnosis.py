@@ -39,7 +39,7 @@ STATUSES = (
 
 
 def _engine_error(_target: Reference, words: str) -> EngineError:
-    return EngineError(clean(words), fix="Run the step again. If it happens again, look at the Engine's own log.")
+    return EngineError(clean(words), fix="Run the step again. If it fails again, look at the Engine's own log.")
 
 
 def _too_large(target: Reference, words: str) -> PipeError:
@@ -47,11 +47,11 @@ def _too_large(target: Reference, words: str) -> PipeError:
 
 
 def _refused(target: Reference, words: str) -> ImageRefusedError:
-    return ImageRefusedError(f"{target.domain} says of {target.path}: {clean(words)}", fix=_AGAIN)
+    return ImageRefusedError(f"{target.domain} says about {target.path}: {clean(words)}", fix=_AGAIN)
 
 
 def _status_lost(target: Reference, words: str) -> StatusLostError:
-    return StatusLostError(f"{target.domain} says of {target.path}: {clean(words)}", fix=_AGAIN)
+    return StatusLostError(f"{target.domain} says about {target.path}: {clean(words)}", fix=_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)

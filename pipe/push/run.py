@@ -168,7 +168,7 @@ class Push:
                     raise
                 self._report.warning(
                     f"Attempt {self._attempts.made} of {self._attempts.maximum} failed. {error.summary}"
-                    f"\nThe next one begins in {delay:.0f} s; layers that arrived are not sent again."
+                    f"\nNext attempt in {delay:.0f} s; layers that have arrived are not sent again."
                 )
                 self._timing.sleep(delay)
 
@@ -221,7 +221,7 @@ class Push:
         except RegistryUnreachableError as error:
             if self._settings.dry_run or not self._source.engine_may_push:
                 raise
-            self._report.warning(f"{error.summary}\nDocker Engine may reach it nevertheless, and tries.")
+            self._report.warning(f"{error.summary}\nDocker Engine may still reach it, so the push goes on.")
             return
         self._state.reachable = self._attempts.allowed = True
         self._report.info("Push access confirmed.")

@@ -112,7 +112,7 @@ def test_a_signal_ends_with_its_code_whatever_a_library_catches(
 
     monkeypatch.setattr(About, "read", read)
     assert main([], STEP) == 128 + number
-    assert capsys.readouterr().err.endswith(f"✖ The push was stopped: by signal {number.name}.\n")
+    assert capsys.readouterr().err.endswith(f"✖ The push was stopped by signal {number.name}.\n")
     assert signal.getsignal(number) is signal.SIG_IGN, "a second signal leaves the way out undisturbed"
 
 

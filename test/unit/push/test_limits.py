@@ -39,9 +39,9 @@ def test_what_does_not_fit() -> None:
     assert layer is not None
     error = limits.too_large(layer.label, LIMIT + 1, LIMIT, unpacked=True)
     assert str(error) == (
-        "A layer is too large for the registry: layer 3 (COPY big /) has 32.0 GB unpacked (32000000001 bytes);"
-        " the limit is 32.0 GB (MAX_LAYER_SIZE). Nothing of it was sent.\n"
-        "Split what this instruction adds over several instructions, or add less."
+        "A layer is too large for the registry: layer 3 (COPY big /): 32.0 GB unpacked (32000000001 bytes);"
+        " the limit is 32.0 GB (MAX_LAYER_SIZE). None of it was sent.\n"
+        "Split what this instruction adds across several instructions, or add less."
         " If it compresses below the registry's 32 GB, raise MAX_LAYER_SIZE."
     )
     assert error.exit_code == 5

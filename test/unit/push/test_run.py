@@ -339,7 +339,7 @@ def test_a_registry_out_of_reach_is_left_to_the_engine() -> None:
     ]
     assert b.registry.asked == ["check", "check"]
     assert b.told.of("WARNING")[0] == (
-        "The registry cannot be reached: no such host.\nDocker Engine may reach it nevertheless, and tries."
+        "The registry cannot be reached: no such host.\nDocker Engine may still reach it, so the push goes on."
     )
 
 
@@ -386,7 +386,7 @@ def test_a_tag_that_moved_meanwhile_is_told_with_both_digests() -> None:
     raised, result = b.fail()
     assert isinstance(raised, DigestMismatchError)
     assert raised.cause == (
-        f"crg.apkg.io/acme/app:1.0 names {OTHER.digest}, and {MANIFEST.digest} was pushed: another push has moved the"
+        f"crg.apkg.io/acme/app:1.0 names {OTHER.digest}, but {MANIFEST.digest} was pushed: another push has moved the"
         f" tag meanwhile; {MANIFEST.digest} is in the registry, too."
     )
     assert raised.exit_code == 6
@@ -452,7 +452,7 @@ def test_each_attempt_is_told_with_its_reason() -> None:
     (warning,) = b.told.of("WARNING")
     assert warning == (
         "Attempt 1 of 3 failed. The registry failed: crg.apkg.io: EOF"
-        "\nThe next one begins in 2 s; layers that arrived are not sent again."
+        "\nNext attempt in 2 s; layers that have arrived are not sent again."
     )
     assert b.clock.slept == [2]
 

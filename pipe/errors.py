@@ -140,6 +140,10 @@ class ImageRefusedError(PipeError):
     exit_code = 4
 
 
+class StatusLostError(ImageRefusedError):
+    """Docker Engine says that the registry refuses, and not with which status: whether it may pass is to be asked."""
+
+
 class UntrustedHostError(PipeError):
     """The registry names a host that must not receive the step's credentials."""
 
@@ -228,5 +232,5 @@ class StoppedError(BaseException):
         Args:
             number: The signal's number; the exit code is 128 more, as shells have it.
         """
-        super().__init__(f"{self.title}: by signal {signal.Signals(number).name}.")
+        super().__init__(f"{self.title} by signal {signal.Signals(number).name}.")
         self.exit_code = 128 + number

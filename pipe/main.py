@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from pipe.about import About
 from pipe.config.settings import Settings
+from pipe.config.usage import usage
 from pipe.config.variables import secrets
 from pipe.errors import ConfigurationError, PipeError, StoppedError
-from pipe.output.log import Output, check_result_file
+from pipe.output.files import check_result_file
+from pipe.output.log import Output
 
 if TYPE_CHECKING:
     from pipe.push.run import Push
@@ -23,7 +25,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run the pipe.
 
     Args:
-        arguments: Of the command line; all that is understood is `--version`.
+        arguments: Of the command line; all that is understood is `--help` and `--version`.
         environment: Such as `os.environ`.
 
     Returns:
@@ -33,12 +35,15 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     _on_signals(_stop)
     run = _Run(output, environment)
     try:
-        if list(arguments) == ["--version"]:
-            output.line(str(About.read(environment)))
-            return 0
-        if arguments:
-            run.refuse(arguments)
-        run.push()
+        match list(arguments):
+            case []:
+                run.push()
+            case ["--version"]:
+                output.line(str(About.read(environment)))
+            case ["--help" | "-h"]:
+                output.line(usage(About.read(environment).image))
+            case _:
+                run.refuse(arguments)
     except PipeError as error:
         outcome: tuple[int, Callable[[], None]] = error.exit_code, partial(output.failure, error)
     except StoppedError as error:
@@ -75,12 +80,12 @@ class _Run:
     @staticmethod
     def refuse(arguments: Sequence[str]) -> None:
         """Say that the pipe takes variables, not arguments."""
-        raise ConfigurationError([f"the pipe takes no arguments but --version, not {' '.join(arguments)!r}."])
+        raise ConfigurationError([f"{' '.join(arguments)!r}: the only arguments are --help and --version."])
 
     def push(self) -> None:
         """Go from the environment to the verified result."""
         about = About.read(self._environment)
-        self._output.info(f"{about}.")
+        self._output.info(str(about))
         self._settings = settings = Settings.from_environment(self._environment)
         self._output.set_debug(debug=settings.debug)
         check_result_file(settings.result_file)

@@ -1,6 +1,7 @@
 """Text from outside, made fit to be shown in a log (pure)."""
 
 import re
+from collections.abc import Sequence
 
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _TERMINAL_SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
@@ -50,3 +51,17 @@ def causes(error: BaseException) -> list[BaseException]:
         wrapped = [getattr(current, "reason", None), *reversed(current.args), current.__cause__]
         current = next((inner for inner in wrapped if isinstance(inner, BaseException)), None)
     return found
+
+
+def listed(names: Sequence[str], maximum: int = 5) -> str:
+    """Write names one after the other, as many as a line has room for.
+
+    Args:
+        names: At least one.
+        maximum: The number of names to write.
+
+    Returns:
+        Such as `1.0, 1, latest` or `a, b, c, d, e and 7 more`.
+    """
+    more = len(names) - maximum
+    return ", ".join(names[:maximum]) + (f" and {more} more" if more > 0 else "")

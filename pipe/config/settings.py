@@ -1,11 +1,12 @@
 """The environment, read once, into a frozen value; every problem is reported together."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
-from pipe.config.variables import CREDENTIALS, MAX_ATTEMPTS, MAX_LAYER_SIZE, REGISTRY, UPLOAD_TIMEOUT
+from pipe.config.near_misses import near_misses
+from pipe.config.values import Values, parse_boolean, parse_choice, parse_count
+from pipe.config.variables import CREDENTIALS, DEFAULT_TAG, default
 from pipe.errors import ConfigurationError
 from pipe.oci.reference import (
     COMPONENT_RULE,
@@ -13,20 +14,17 @@ from pipe.oci.reference import (
     REPOSITORY_MAXIMUM,
     TAG_RULE,
     Reference,
+    is_address,
     is_component,
     is_digest,
-    is_domain,
     is_path,
     is_tag,
     suggestion,
 )
+from pipe.text import clean
 from pipe.units import parse_duration, parse_size
 
-_BOOLEANS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
-COUNT_MAXIMUM = 1000
-"""Of attempts and of tags: more is a slip of the pen."""
-_SHOWN_MAXIMUM = 80
-Value = TypeVar("Value")
+UPLOADERS = ("auto", "engine", "pipe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,7 @@ class Settings:
 
     Attributes:
         image: The image's name in the Engine, as the user wrote it.
+        name: The same, parsed; of an image's ID, a digest without a path.
         registry: Host of the registry, with an optional port.
         repository: `<workspace>/<package>`, the path in the registry.
         tags: At least one tag, none twice.
@@ -66,6 +65,7 @@ class Settings:
     """
 
     image: str
+    name: Reference
     registry: str
     repository: str
     tags: tuple[str, ...]
@@ -78,16 +78,9 @@ class Settings:
     variables_file: Path | None
     debug: bool
     docker: Mapping[str, str]
-    uploader: str = "auto"
-    reuse_from: tuple[str, ...] = ()
-    image_archive: Path | None = None
-
-    @property
-    def name(self) -> Reference:
-        """The image's name, parsed; its ID is a digest without a path."""
-        if is_digest(self.image) or is_digest(f"sha256:{self.image}"):
-            return Reference("", "", digest=self.image)
-        return Reference.parse(self.image)
+    uploader: str
+    reuse_from: tuple[str, ...]
+    image_archive: Path | None
 
     @property
     def targets(self) -> tuple[Reference, ...]:
@@ -99,7 +92,7 @@ class Settings:
         """Read the variables.
 
         Args:
-            environment: Such as `os.environ`; an empty value counts as absent.
+            environment: Such as `os.environ`; an empty value is as good as none.
 
         Returns:
             The settings.
@@ -110,61 +103,62 @@ class Settings:
         return _Reader(environment).settings()
 
 
-class _Reader:
-    """Collects problems, so that they are told all at once."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self.values = {name: value for name, value in environment.items() if value}
-        self.problems: list[str] = []
+class _Reader(Values):
+    """Reads everything, then complains of everything."""
 
     def settings(self) -> Settings:
-        """Read everything, then complain of everything."""
-        registry = self._checked("REGISTRY", self.values.get("REGISTRY", REGISTRY), is_domain, REGISTRY_RULE)
+        """Return the settings."""
+        registry = self.values.get("REGISTRY", default("REGISTRY"))
+        self.checked("REGISTRY", registry, is_address, REGISTRY_RULE)
         workspace = self._workspace()
         image = self._image()
         settings = Settings(
             image=self.values.get("IMAGE_NAME", ""),
+            name=image or Reference("", ""),
             registry=registry,
             repository=f"{workspace}/{self._package(image, registry, workspace)}",
             tags=self._tags(image),
             credentials=self._credentials(),
-            max_layer_size=self._parsed("MAX_LAYER_SIZE", parse_size, MAX_LAYER_SIZE),
-            upload_timeout=self._parsed("UPLOAD_TIMEOUT", parse_duration, UPLOAD_TIMEOUT),
-            max_attempts=self._parsed("MAX_ATTEMPTS", _parse_count, MAX_ATTEMPTS),
-            dry_run=self._parsed("DRY_RUN", _parse_boolean, "false"),
-            result_file=self._path("RESULT_FILE"),
-            variables_file=self._path("BITBUCKET_PIPELINES_VARIABLES_PATH"),
-            debug=self._parsed("DEBUG", _parse_boolean, "false"),
-            docker={name: value for name, value in self.values.items() if name.startswith("DOCKER_")},
-            uploader=self.values.get("UPLOADER", "auto"),
-            reuse_from=tuple(self.values.get("REUSE_FROM", "").replace(",", " ").split()),
-            image_archive=self._path("IMAGE_ARCHIVE"),
+            max_layer_size=self.parsed("MAX_LAYER_SIZE", parse_size),
+            upload_timeout=self.parsed("UPLOAD_TIMEOUT", parse_duration),
+            max_attempts=self.parsed("MAX_ATTEMPTS", parse_count),
+            dry_run=self.parsed("DRY_RUN", parse_boolean),
+            result_file=self.path("RESULT_FILE"),
+            variables_file=self.path("BITBUCKET_PIPELINES_VARIABLES_PATH"),
+            debug=self.parsed("DEBUG", parse_boolean),
+            docker=self._docker(),
+            uploader=self.parsed("UPLOADER", parse_choice(*UPLOADERS)),
+            reuse_from=self._tag_list("REUSE_FROM") or (),
+            image_archive=self.path("IMAGE_ARCHIVE"),
         )
+        if settings.image_archive is not None and settings.uploader == "engine":
+            self.problems.append(
+                "UPLOADER is 'engine': the Engine does not have the image in IMAGE_ARCHIVE. Leave UPLOADER out."
+            )
         if not self.problems and not is_path(settings.repository):
-            self._problem("PACKAGE_NAME", settings.repository, f"shorter: at most {REPOSITORY_MAXIMUM} characters")
+            self.wrong("PACKAGE_NAME", settings.repository, f"shorter: at most {REPOSITORY_MAXIMUM} characters")
+        self._check_names()
         if self.problems:
             raise ConfigurationError(self.problems)
         return settings
 
-    def _problem(self, name: str, value: str, rule: str) -> None:
-        shown = value if len(value) <= _SHOWN_MAXIMUM else f"{value[:_SHOWN_MAXIMUM]}…"
-        self.problems.append(f"{name} is {shown!r}: it has to be {rule}.")
+    def _check_names(self) -> None:
+        for name, right in near_misses(self.environment):
+            self.problems.append(
+                f"{name} has to be a string, not an array."
+                if name == right
+                else f"{name} is not a variable of this pipe. Did you mean {right}?"
+            )
 
-    def _checked(self, name: str, value: str, allowed: Callable[[str], bool], rule: str) -> str:
-        if not allowed(value):
-            self._problem(name, value, rule)
-        return value
-
-    def _parsed(self, name: str, parse: Callable[[str], Value], default: str) -> Value:
-        text = self.values.get(name, default)
-        try:
-            return parse(text.strip())
-        except ValueError as error:
-            self._problem(name, text, str(error))
-            return parse(default)
-
-    def _path(self, name: str) -> Path | None:
-        return Path(self.values[name]) if name in self.values else None
+    def _docker(self) -> dict[str, str]:
+        host = self.values.get("DOCKER_HOST", "")
+        if host.startswith("ssh:"):
+            self.problems.append(
+                f"DOCKER_HOST is '{clean(host, lines=1)}': the pipe reaches Docker Engine by a socket (unix://…) or TCP"
+                " (tcp://…), not by SSH. Forward the socket (`ssh -L /tmp/docker.sock:/var/run/docker.sock HOST`), and"
+                " set DOCKER_HOST to it."
+            )
+        return {name: value for name, value in self.values.items() if name.startswith("DOCKER_")}
 
     def _workspace(self) -> str:
         name = "WORKSPACE" if "WORKSPACE" in self.values else "BITBUCKET_WORKSPACE"
@@ -174,7 +168,7 @@ class _Reader:
                 "WORKSPACE is missing: set it to the workspace's slug (in a pipeline it is $BITBUCKET_WORKSPACE)."
             )
             return ""
-        return self._checked(name, workspace, is_component, f"a workspace's slug: {COMPONENT_RULE}")
+        return self.checked(name, workspace, is_component, f"a workspace's slug: {COMPONENT_RULE}")
 
     def _image(self) -> Reference | None:
         name = self.values.get("IMAGE_NAME")
@@ -186,7 +180,7 @@ class _Reader:
         try:
             return Reference.parse(name)
         except ValueError as error:
-            self._problem("IMAGE_NAME", name, f"the name of an image; {error}")
+            self.wrong("IMAGE_NAME", name, f"the name of an image; {error}")
             return None
 
     def _package(self, image: Reference | None, registry: str, workspace: str) -> str:
@@ -203,69 +197,41 @@ class _Reader:
             else:
                 given = given or package
         if given is not None:
-            return self._checked("PACKAGE_NAME", given, is_path, f"a package's name: {COMPONENT_RULE}")
+            return self.checked("PACKAGE_NAME", given, is_path, f"a package's name: {COMPONENT_RULE}")
         if image is not None and not image.path:
-            self.problems.append("PACKAGE_NAME is missing: an IMAGE_NAME that is an ID says no package.")
+            self.problems.append("PACKAGE_NAME is missing: it is required where IMAGE_NAME is an ID.")
         return image.path.rpartition("/")[2] if image is not None else ""
 
     def _tags(self, image: Reference | None) -> tuple[str, ...]:
-        entries = tuple(self._tag_entries())
-        if not entries:
-            return (image.tag if image and image.tag else "latest",)
-        tags = tuple(dict.fromkeys(tag for _, text in entries for tag in text.replace(",", " ").split()))
-        if not tags:
-            self._problem(entries[0][0], entries[0][1], "at least one tag, separated by white space or commas")
-        for tag in tags:
-            self._checked("TAGS", tag, is_tag, f"made of tags of {TAG_RULE}{suggestion(tag)}")
+        usual = (image.tag if image else "") or DEFAULT_TAG
+        return self._tag_list("TAGS", f"push `{usual}`") or (usual,)
+
+    def _tag_list(self, name: str, without: str | None = None) -> tuple[str, ...] | None:
+        tags = self.items(name, without)
+        for tag in tags or ():
+            self.checked(name, tag, is_tag, f"made of tags of {TAG_RULE}{suggestion(tag)}")
         return tags
-
-    def _tag_entries(self) -> Iterator[tuple[str, str]]:
-        """Find the string `TAGS` or the array `TAGS_COUNT`, `TAGS_0`, … that Pipelines makes of a list."""
-        if "TAGS" in self.values:
-            yield "TAGS", self.values["TAGS"]
-            return
-        count = self.values.get("TAGS_COUNT")
-        if count is None:
-            return
-        try:
-            length = _parse_count(count)
-        except ValueError as error:
-            self._problem("TAGS_COUNT", count, str(error))
-            return
-        for index in range(length):
-            yield f"TAGS_{index}", self.values.get(f"TAGS_{index}", "")
-
-    def _text(self, name: str) -> str:
-        """Read a part of credentials; its value is never shown."""
-        text = self.values.get(name, "").strip()
-        if not text.isprintable():
-            self.problems.append(f"{name} holds characters that cannot be printed: copy it again.")
-        return text
 
     def _credentials(self) -> Credentials:
         for username, token in CREDENTIALS:
-            pair = self._text(username), self._text(token)
+            pair = self.credential(username), self.credential(token)
             if any(pair) and not all(pair):
                 missing, there = (token, username) if pair[0] else (username, token)
                 self.problems.append(f"{missing} is missing: {there} is set, and one needs the other.")
             if any(pair):
                 return Credentials(*pair)
-        self.problems.append(
-            "BITBUCKET_PACKAGES_USERNAME and BITBUCKET_PACKAGES_TOKEN are missing: in a pipeline the step has them;"
-            " elsewhere set ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN (scope write:package:bitbucket)."
-        )
+        self.problems.append(self._missing_credentials())
         return Credentials("", "")
 
-
-def _parse_boolean(text: str) -> bool:
-    try:
-        return _BOOLEANS[text.lower()]
-    except KeyError:
-        raise ValueError("true or false") from None
-
-
-def _parse_count(text: str) -> int:
-    digits = text.lstrip("0") if text.isascii() and text.isdecimal() else ""
-    if not digits or len(digits) > len(str(COUNT_MAXIMUM)) or int(digits) > COUNT_MAXIMUM:
-        raise ValueError(f"a whole number from 1 to {COUNT_MAXIMUM}")
-    return int(digits)
+    def _missing_credentials(self) -> str:
+        (username, token), (email, api_token) = CREDENTIALS
+        account = f"{email} and {api_token} (scope write:package:bitbucket)"
+        if "BITBUCKET_BUILD_NUMBER" not in self.values:
+            return f"{username} and {token} are missing. Outside Bitbucket Pipelines, set {account} instead."
+        missing = (
+            f"{username} and {token} are missing. Add these two lines to the pipe's `variables`:"
+            f"\n      {username}: ${username}\n      {token}: ${token}"
+        )
+        if username in self.environment or token in self.environment:
+            missing += f"\n    If they are there already, the step does not have the values: set {account}."
+        return missing

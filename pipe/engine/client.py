@@ -49,7 +49,7 @@ class Engine:
         try:
             return self._connect(str(answer["ApiVersion"]), TIMEOUT)
         except (KeyError, TypeError):
-            raise DockerException("what answers there is no Docker Engine") from None
+            raise DockerException("whatever answers there is not Docker Engine") from None
 
     def _connect(self, version: str, timeout: int | None) -> APIClient:
         arguments: Any = kwargs_from_env(environment=self._environment)
@@ -64,7 +64,9 @@ class Engine:
             yield
         except APIError as error:
             explanation = clean(str(error.explanation or error))
-            raise EngineError(explanation, fix="Run the step again; if it lasts, look at the Engine's log.") from error
+            raise EngineError(
+                explanation, fix="Run the step again. If it fails again, look at the Engine's log."
+            ) from error
         except TLSParameterError as error:
             raise EngineUnreachableError(
                 clean(str(error)), fix="Check DOCKER_TLS_VERIFY and DOCKER_CERT_PATH."
@@ -113,7 +115,7 @@ class Engine:
         close = difflib.get_close_matches(wanted, there, n=3, cutoff=0.5)
         same = [tag for tag in there if tag.rpartition(":")[0] == wanted.rpartition(":")[0]]
         names = list(dict.fromkeys([*same, *close]))[:5]
-        known = f" The closest that are: {', '.join(names)}." if names else " It has no image with a similar name."
+        known = f" The closest names are: {', '.join(names)}." if names else " It has no image with a similar name."
         return ImageNotFoundError(
             f"no image '{name}' in {clean(self._host)}.{known if there else ' It has no images.'}",
             fix="Build it in this step before the pipe: images do not pass from step to step.",

@@ -50,7 +50,7 @@ class SaveStream:
         except (DockerException, requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
             raise EngineSaveError(
                 f"Docker Engine broke off streaming the image ({root_cause(error)}).",
-                fix="Run the step again; if it lasts, look at the Engine's own log.",
+                fix="Run the step again. If it fails again, look at the Engine's own log.",
                 temporary=True,
             ) from error
         return length

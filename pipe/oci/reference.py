@@ -3,6 +3,7 @@
 Source of the grammar: distribution/reference, `reference.go` and `regexp.go`.
 """
 
+import ipaddress
 import re
 from dataclasses import dataclass, replace
 from typing import Self
@@ -15,11 +16,14 @@ TAG_MAXIMUM = 128
 COMPONENT_RULE = "lower-case letters and digits, with single '.', one or two '_' or any number of '-' only between them"
 TAG_RULE = f"at most {TAG_MAXIMUM} letters, digits, '_', '.' and '-', not beginning with '.' or '-'"
 REGISTRY_RULE = "a host with a dot or a port, such as crg.apkg.io or 127.0.0.1:5000, without a scheme or a path"
+PORT_MAXIMUM = 65535
+"""The largest port; source: RFC 9293, section 3.1."""
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _DOMAIN_COMPONENT = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _DOMAIN = re.compile(rf"(?:{_DOMAIN_COMPONENT}(?:\.{_DOMAIN_COMPONENT})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
+_HOST_AND_PORT = re.compile(r"(?:\[(?P<address>[^\]]*)\]|[^\[\]:]+)(?::(?P<port>[0-9]+))?")
 _TAG = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{TAG_MAXIMUM - 1}}}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -105,6 +109,19 @@ def _has_tag(text: str) -> bool:
 def is_domain(text: str) -> bool:
     """Tell whether `text` is a registry's host; Docker takes one with neither dot nor port for a part of the path."""
     return _names_host(text) and _DOMAIN.fullmatch(text) is not None
+
+
+def is_address(text: str) -> bool:
+    """Tell whether `text` is a registry's host that can be connected to: Docker's grammar allows others, too."""
+    match = _HOST_AND_PORT.fullmatch(text)
+    if match is None or not is_domain(text):
+        return False
+    try:
+        ipaddress.IPv6Address(match["address"] or "::")
+    except ValueError:
+        return False
+    port = match["port"]
+    return port is None or (len(port) <= len(str(PORT_MAXIMUM)) and 0 < int(port) <= PORT_MAXIMUM)
 
 
 def is_component(text: str) -> bool:

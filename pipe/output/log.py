@@ -1,24 +1,32 @@
 """The only writer: log on stderr, references on stdout, result file, the step's variables."""
 
+import contextlib
 import json
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
 from colorlog import ColoredFormatter
 
-from pipe.errors import ConfigurationError, PipeError, StoppedError
+from pipe.errors import PipeError, StoppedError
+from pipe.output.files import append_variables, write_result
 from pipe.output.redaction import Redaction
+from pipe.output.summary import Level, summary
 from pipe.output.table import table
-from pipe.push.result import Result, TagResult, TagStatus
+from pipe.push.result import Result
 
 _SUCCESS = 25
 _FAILURE = 45
 _COLOURS = {"DEBUG": "white", "INFO": "blue", "SUCCESS": "green", "WARNING": "yellow", "ERROR": "red", "FAILURE": "red"}
+_LEVELS = {
+    Level.INFO: logging.INFO,
+    Level.SUCCESS: _SUCCESS,
+    Level.WARNING: logging.WARNING,
+    Level.FAILURE: _FAILURE,
+}
 _MARKS = {"SUCCESS": "✔ ", "FAILURE": "✖ "}
 
 
@@ -59,7 +67,8 @@ class Output:
             out: Where references go, by default standard output.
         """
         self._redaction = Redaction(secrets)
-        self._out = out or sys.stdout
+        # None where the process was started without one.
+        self._out: TextIO | None = out or sys.stdout
         for level, name in ((_SUCCESS, "SUCCESS"), (_FAILURE, "FAILURE")):
             logging.addLevelName(level, name)
         handler = logging.StreamHandler(log or sys.stderr)
@@ -97,15 +106,28 @@ class Output:
 
     def unexpected(self, error: Exception) -> None:
         """Tell of an exception that nobody foresaw, with its traceback."""
-        self._log.log(_FAILURE, "An unexpected error; please report it with this traceback.", exc_info=error)
+        self._log.log(_FAILURE, "An unexpected error. Please report it with this traceback.", exc_info=error)
 
     def line(self, text: str) -> None:
-        """Write a line for programs to read."""
-        self._out.write(f"{self._redaction(text)}\n")
-        self._out.flush()
+        """Write a line for programs to read; where they no longer do, that is no failure of the push."""
+        if self._out is None:
+            return
+        try:
+            self._out.write(f"{self._redaction(text)}\n")
+            self._out.flush()
+        except OSError as error:
+            self.warning(f"Nothing can be written to standard output: {error.strerror}.")
+            self._discard_output()
+
+    def _discard_output(self) -> None:
+        """Let go of what was not written: Python would try again at its end, and fail."""
+        with contextlib.suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._out.fileno() if self._out else null)
+        self._out = None
 
     def finish(self, result: Result, result_file: Path | None, variables_file: Path | None) -> None:
-        """Tell and write what came out of it, also of a run that failed.
+        """Write and tell what came out of it, also of a run that failed: files first, people last.
 
         Args:
             result: What was pushed.
@@ -114,35 +136,21 @@ class Output:
         """
         for text in table(result.layers):
             self.info(text)
-        for tag in result.tags:
-            if tag.reference is None:
-                self._tell_missing(tag, alone=len(result.tags) == 1)
-                continue
-            self.line(tag.reference)
-            if tag.verified:
-                self._log.log(_SUCCESS, f"{tag.status.capitalize()}: {tag.reference}")
-            else:
-                self.warning(f"Pushed by the Engine, but not verified: {tag.reference}")
         self.debug(json.dumps(result.as_json()))
         if result_file is not None:
             self._write_result(result, result_file)
         if variables_file is not None and result.digest is not None:
             self._write_variables(result, variables_file)
-
-    def _tell_missing(self, tag: TagResult, *, alone: bool) -> None:
-        if tag.status is TagStatus.WOULD_PUSH:
-            self.info(f"Would push: {tag.target}")
-        elif not alone:
-            self._log.log(_FAILURE, f"{tag.status.capitalize()}: {tag.target}")
+        for tag in result.tags:
+            if tag.reference is not None:
+                self.line(tag.reference)
+        for level, text in summary(result):
+            self._log.log(_LEVELS[level], text)
 
     def _write_result(self, result: Result, path: Path) -> None:
-        """Write all of the file or nothing of it."""
         text = json.dumps(self._redacted(result.as_json()), indent=2, ensure_ascii=False)
         try:
-            with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as folder:
-                file = Path(folder, "result")
-                file.write_text(f"{text}\n", "utf-8")
-                file.replace(path)
+            write_result(path, f"{text}\n")
         except OSError as error:
             self.warning(f"RESULT_FILE {path} could not be written: {error.strerror}.")
             return
@@ -159,37 +167,12 @@ class Output:
         """Hand the digest to the step's later commands; no push fails for it."""
         first = next(tag for tag in result.tags if tag.arrived)
         reference = first.target.with_tag("").with_digest(first.digest or "")
+        variables = {"IMAGE_REFERENCE": str(reference), "IMAGE_DIGEST": first.digest or ""}
         try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(f"IMAGE_REFERENCE={reference}\nIMAGE_DIGEST={first.digest}\n")
+            append_variables(path, variables)
+        except FileNotFoundError:
+            self.debug(f"No step variables were set: there is no file {path}.")
         except OSError as error:
-            self.warning(f"The step's output variables could not be written to {path}: {error.strerror}.")
-            return
-        self.info("Set the step's output variables IMAGE_REFERENCE and IMAGE_DIGEST.")
-
-
-def check_result_file(path: Path | None) -> None:
-    """Make sure that the result can be written, before anything is uploaded.
-
-    Args:
-        path: The file, None for none.
-
-    Raises:
-        ConfigurationError: It cannot.
-    """
-    if path is None:
-        return
-    problem = ""
-    try:
-        if path.exists() and not path.is_file():
-            problem = "it is not a file"
-        elif not path.parent.is_dir():
-            problem = f"there is no folder {path.parent}"
-        elif path.exists() and not os.access(path, os.W_OK):
-            problem = "it may not be written"
+            self.warning(f"The step variables could not be written to {path}: {error.strerror}.")
         else:
-            tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        problem = f"nothing can be written there: {error.strerror}"
-    if problem:
-        raise ConfigurationError([f"RESULT_FILE is '{path}': {problem}."])
+            self.info(f"Set the step variables {' and '.join(variables)}.")

@@ -11,6 +11,10 @@ CUT = "…"
 _ALIGNMENTS = 3
 _CORE_MINIMUM = 6
 """Characters of base64, or of a secret that was cut, below which hiding them would hide innocent text."""
+_HEAD = 256
+"""Characters by which a long secret is known: what follows them, as long as the secret is, is hidden with them."""
+_UNIT = r"(?:%[0-9A-Fa-f]{2}|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\.|[\s\S])"
+"""A character as it is or escaped; of one outside ASCII no more are needed than it has octets in UTF-8."""
 
 
 class Redaction:
@@ -33,9 +37,10 @@ class Redaction:
     def _work_out(self) -> None:
         known = sorted(self._secrets, key=len, reverse=True)
         # Base64 first: its forms may hold others, never the other way round.
-        forms = [*(re.escape(form) for secret in known for form in _encoded_forms(secret)), *map(_spelled, known)]
+        encoded = {form: None for secret in known for form in _encoded_forms(secret)}
+        forms = [*map(_begun, encoded), *map(_spelled, known)]
         self._pattern = re.compile("|".join(forms)) if forms else None
-        self._forms = [form for secret in known for form in (secret, *_encoded_forms(secret))]
+        self._forms = [*known, *encoded]
 
     def __call__(self, text: str) -> str:
         """Return the text with every form of every secret replaced."""
@@ -49,15 +54,26 @@ class Redaction:
     def _without_beginning(self, text: str) -> str:
         """Replace the beginning of a secret that ends a text."""
         for form in self._forms:
-            for length in range(len(form) - 1, _CORE_MINIMUM - 1, -1):
-                if text.endswith(form[:length]):
-                    return text[:-length] + MASK
+            head = form[:_CORE_MINIMUM]
+            begin = text.find(head, max(0, len(text) - len(form)))
+            while begin >= 0:
+                if form.startswith(text[begin:]):
+                    return text[:begin] + MASK
+                begin = text.find(head, begin + 1)
         return text
+
+
+def _begun(form: str) -> str:
+    """Make a pattern for base64, of whose characters only the first are looked at."""
+    rest = len(form) - _HEAD
+    return re.escape(form[:_HEAD]) + (f"[A-Za-z0-9+/_-]{{0,{rest}}}" if rest > 0 else "")
 
 
 def _spelled(secret: str) -> str:
     """Make a pattern for a secret, each of whose characters may be escaped as in a URL, in JSON or in Python."""
-    return "".join(f"(?:{'|'.join(map(re.escape, _spellings(character)))})" for character in secret)
+    head = "".join(f"(?:{'|'.join(map(re.escape, _spellings(character)))})" for character in secret[:_HEAD])
+    rest = len(secret[_HEAD:].encode("utf-8", "surrogateescape"))
+    return head + (f"{_UNIT}{{0,{rest}}}" if rest else "")
 
 
 def _spellings(character: str) -> list[str]:

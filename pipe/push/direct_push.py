@@ -105,7 +105,7 @@ class DirectPush:
         descriptor = blob.descriptor
         if descriptor is None or descriptor.digest != image.id:
             raise ContentMismatchError(
-                f"its configuration has the digest {descriptor and descriptor.digest}, and its ID is {image.id}.",
+                f"its configuration has the digest {descriptor and descriptor.digest}, but its ID is {image.id}.",
                 fix="Build the image again.",
             )
         self.transfer.run(lambda: [blob], _Observer(self, ()), one_by_one=False)

@@ -196,7 +196,7 @@ class _Attempt:
     def _check_silence(self, silent: float) -> None:
         if self._watch.progress.complete and silent >= SILENCE:
             raise PushInterruptedError(
-                f"every layer has arrived, and the registry did not take the manifest within"
+                f"every layer has arrived, but the registry did not accept the manifest within"
                 f" {format_duration(silent)}.",
                 fix=_AGAIN,
             )
@@ -207,7 +207,11 @@ class _Attempt:
         if self._failure is not None:
             raise self._failure
         if not self._digest:
-            cause = f"Docker Engine's stream broke off ({reason})." if reason else "no digest, no error."
+            cause = (
+                f"Docker Engine's stream broke off ({reason})."
+                if reason
+                else "Docker Engine reported neither a digest nor an error."
+            )
             raise PushInterruptedError(cause, fix=_AGAIN)
         return self._digest
 

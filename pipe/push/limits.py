@@ -47,12 +47,12 @@ def too_large(label: str, size: int, limit: int, *, unpacked: bool, sent: bool =
     """
     kind = "unpacked" if unpacked else "stored"
     raised = " If it compresses below the registry's 32 GB, raise MAX_LAYER_SIZE." if unpacked else ""
-    has = "more than " if sent else ""
-    nothing = "The upload was stopped." if sent else "Nothing of it was sent."
+    over = "more than " if sent else ""
+    nothing = "The upload was stopped." if sent else "None of it was sent."
     return LayerTooLargeError(
-        f"{label} has {has}{format_size(size)} {kind} ({size} bytes); the limit is {format_size(limit)}"
+        f"{label}: {over}{format_size(size)} {kind} ({size} bytes); the limit is {format_size(limit)}"
         f" (MAX_LAYER_SIZE). {nothing}",
-        fix=f"Split what this instruction adds over several instructions, or add less.{raised}",
+        fix=f"Split what this instruction adds across several instructions, or add less.{raised}",
     )
 
 
@@ -78,7 +78,7 @@ def too_slow(label: str, sizes: tuple[int, int], seconds: float, limit: float) -
     return UploadTooSlowError(
         f"{label}: {format_size(sent)}{of} sent in {format_duration(seconds)}, {format_size(rate)}/s{needed}."
         f" The registry ends an upload after {format_duration(limit)} (UPLOAD_TIMEOUT).",
-        fix="Make the layer smaller: split what its instruction adds over several instructions, leave out"
+        fix="Make the layer smaller: split what its instruction adds across several instructions, leave out"
         " what the image does not need (.dockerignore, a multi-stage build), or push from a machine"
         " with a faster link.",
     )
@@ -88,7 +88,7 @@ def refused_as_too_large(error: LayerTooLargeError, labels: list[str]) -> LayerT
     """Make the error for a layer that the registry refused, naming those that it may have meant."""
     if not labels:
         return error
-    return LayerTooLargeError(f"{error.cause} (while {', '.join(labels)} went up)", fix=error.fix)
+    return LayerTooLargeError(f"{error.cause} (during the upload of {', '.join(labels)})", fix=error.fix)
 
 
 def given_up(error: PipeError, layer: Layer, *, sent: bool) -> EngineGaveUpError:

@@ -58,6 +58,7 @@ class Result:
         layers: From the base up.
         exit_code: What the process ends with.
         uploader: Who pushed, "engine" or "pipe"; None where nobody had to.
+        seconds: How long the run lasted, None where it did not begin.
     """
 
     image: str
@@ -67,6 +68,7 @@ class Result:
     layers: tuple[Layer, ...]
     exit_code: int
     uploader: str | None = None
+    seconds: float | None = None
 
     @property
     def digest(self) -> str | None:

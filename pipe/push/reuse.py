@@ -70,7 +70,7 @@ def is_layer(blobs: Stored, named: Descriptor, layer: SourceBlob, go_on: Callabl
         return False
     if not is_made_from(layer, trailer, go_on):
         raise UploadForgottenError(
-            f"the registry's own manifests say that {layer.name} is the blob {named.digest}, and it is not.",
+            f"the registry's own manifests say that {layer.name} is the blob {named.digest}, but it is not.",
             fix="Run the step again.",
         )
     return True

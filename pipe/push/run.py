@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipe.config.settings import Settings
-from pipe.errors import PipeError, RegistryUnreachableError
+from pipe.errors import PipeError, RegistryUnreachableError, StatusLostError
 from pipe.oci.image import Image, LayerStatus
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
@@ -115,6 +115,7 @@ class Push:
         self._timing = timing
         self._attempts = Attempts(settings.max_attempts, timing.random)
         self._state = _State({target.tag: TagResult(target) for target in settings.targets})
+        self._began: float | None = None
 
     def run(self) -> None:
         """Push every tag.
@@ -122,6 +123,7 @@ class Push:
         Raises:
             PipeError: A tag did not arrive; `result` says what became of each.
         """
+        self._began = self._timing.clock()
         for target in self._settings.targets:
             if not self._state.tags[target.tag].arrived:
                 # What a signal leaves behind.
@@ -152,6 +154,7 @@ class Push:
             layers=settled_layers(state.watch.progress if state.watch else None, state.single, tags),
             exit_code=exit_code,
             uploader=self._source.used,
+            seconds=None if self._began is None else self._timing.clock() - self._began,
         )
 
     def _push(self, target: Reference) -> TagResult:
@@ -165,7 +168,7 @@ class Push:
                     raise
                 self._report.warning(
                     f"Attempt {self._attempts.made} of {self._attempts.maximum} failed. {error.summary}"
-                    f"\nThe next one begins in {delay:.0f} s; layers that arrived are not sent again."
+                    f"\nNext attempt in {delay:.0f} s; layers that have arrived are not sent again."
                 )
                 self._timing.sleep(delay)
 
@@ -198,9 +201,18 @@ class Push:
             return TagResult(target, TagStatus.WOULD_PUSH)
         digest = self._put(target)
         if digest is None:
-            digest = self._source.upload(target, image, watch, reachable=state.reachable)
+            digest = self._upload(target, image, watch)
         state.uploaded.add(target.tag)
         return self._verified(target, image, digest)
+
+    def _upload(self, target: Reference, image: Image, watch: Watch) -> str:
+        """Have the image uploaded; where the Engine lost a refusal's status, the registry's own answer decides."""
+        try:
+            return self._source.upload(target, image, watch, reachable=self._state.reachable)
+        except StatusLostError:
+            if self._state.reachable:
+                self._registry.check_push()
+            raise
 
     def _check_push(self) -> None:
         """Ask whether a push is allowed; only a registry out of reach from here leaves it to the Engine."""
@@ -209,7 +221,7 @@ class Push:
         except RegistryUnreachableError as error:
             if self._settings.dry_run or not self._source.engine_may_push:
                 raise
-            self._report.warning(f"{error.summary}\nDocker Engine may reach it nevertheless, and tries.")
+            self._report.warning(f"{error.summary}\nDocker Engine may still reach it, so the push goes on.")
             return
         self._state.reachable = self._attempts.allowed = True
         self._report.info("Push access confirmed.")

@@ -285,7 +285,7 @@ def _check(parcel: Parcel, chunks: Chunks) -> None:
     )
     if named != found:
         raise ContentMismatchError(
-            f"{blob.name} has the digest {found}, and the image names {named}.",
+            f"{blob.name} has the digest {found}, but the image names {named}.",
             fix="The image was damaged on its way or where it is stored: build it again.",
         )
 

@@ -170,7 +170,9 @@ class EngineUploader:
             known = self._known(image)
             missing = [Outstanding(each.label, each.size or 0) for each in image.layers if each.diff_id not in known]
             return reason_to_begin(missing, image.size, self._engine_kind())
-        return f"Only the pipe can tell whether {layer.label} fits once it is compressed; it uploads the image itself."
+        return (
+            f"Only the pipe can tell whether {layer.label} fits once it is compressed, so it uploads the image itself."
+        )
 
     def _by_engine(
         self,
@@ -231,7 +233,7 @@ class EngineUploader:
                 return None
             slow = next((layer for layer in progress.uploading if watch.needed(layer, now) > timeout), None)
             if slow is not None and is_compressing(slow.sent, slow.elapsed(now), kind):
-                return f"{slow.label} would not be compressed in time by Docker Engine; the pipe uploads it itself."
+                return f"Docker Engine would not compress {slow.label} in time; the pipe uploads it itself."
             return reason_to_take_over(_outstanding(progress, known), image.size, kind, timeout)
 
         return decide

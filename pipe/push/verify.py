@@ -55,7 +55,7 @@ def proven(registry: Registry, target: Reference, image: Image, pushed: str) -> 
     if manifest is None:
         raise NotInRegistryError(
             f"{target} does not exist, though {pushed} was pushed.",
-            fix="Run the step again; if it lasts, look at Bitbucket's status page.",
+            fix="Run the step again. If it fails again, check Bitbucket's status page.",
         )
     if holds(manifest, image):
         return manifest
@@ -72,4 +72,4 @@ def proven(registry: Registry, target: Reference, image: Image, pushed: str) -> 
         if there
         else f"the registry does not have {pushed}."
     )
-    raise DigestMismatchError(f"{target} names {manifest.digest}, and {pushed} was pushed: {why}", fix=_ONE_AT_A_TIME)
+    raise DigestMismatchError(f"{target} names {manifest.digest}, but {pushed} was pushed: {why}", fix=_ONE_AT_A_TIME)

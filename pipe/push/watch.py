@@ -68,6 +68,6 @@ class Watch:
         if needed > self.timeout and not layer.warned:
             layer.warned = True
             self._report.warning(
-                f"{layer.label}: at this rate its upload takes {format_duration(needed)}, and the registry"
+                f"{layer.label}: at this rate the upload will take {format_duration(needed)}, but the registry"
                 f" ends an upload after {format_duration(self.timeout)}."
             )

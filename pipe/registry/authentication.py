@@ -118,13 +118,13 @@ class Authentication:
             answer = self._transport.send(Request("GET", realm.geturl(), {}, query), Basic(self._credentials))
         except CertificateError as error:
             if foreign:
-                raise untrusted(self._target, realm, "for a token, and its certificate is not trusted") from error
+                raise untrusted(self._target, realm, "for a token, but its certificate is not trusted") from error
             raise
         if answer.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED}:
             raise errors.credentials_refused(self._target, answer.message, self._credentials.token)
         token, lifetime = _token(answer)
         if answer.status != HTTPStatus.OK or not token:
-            message = f"no token from {host(realm)}: HTTP {answer.status}"
+            message = f"{host(realm)} returned no token: HTTP {answer.status}"
             raise errors.registry_failed(self._target, message, retry_after=asked_to_wait(answer))
         self._listener.hide(token)
         self._challenge, self.shown = challenge, Bearer(token)
@@ -138,7 +138,7 @@ class Authentication:
         if is_loopback(realm.hostname or "") and is_loopback(base.hostname or ""):
             return True
         if realm.scheme != "https" or base.scheme != "https":
-            raise untrusted(self._target, realm, "for a token, not all of it over TLS")
+            raise untrusted(self._target, realm, "for a token, but not over TLS all the way")
         if host(realm) not in self._told:
             self._told.add(host(realm))
             self._listener.info(f"Sending the credentials to {host(realm)}, the token server of {self._target.domain}.")
@@ -172,8 +172,8 @@ def host(url: SplitResult) -> str:
 def untrusted(target: Reference, named: SplitResult, why: str) -> UntrustedHostError:
     """Make the error for a host that must not receive what the registry wants it to."""
     return UntrustedHostError(
-        f"{target.domain} names {named.scheme}://{host(named)} {why}. Nothing was sent to it.",
-        fix="Check REGISTRY and the proxy in front of it: credentials go to the registry's own host, and to"
+        f"{target.domain} refers to {named.scheme}://{host(named)} {why}. Nothing was sent to it.",
+        fix="Check REGISTRY and any proxy in front of it: credentials go to the registry's own host, and to"
         " another one only over verified TLS.",
     )
 
@@ -193,6 +193,6 @@ def _token(answer: Answer) -> tuple[str, float]:
         return "", 0.0
     token, lifetime = content.get("token") or content.get("access_token"), content.get("expires_in")
     usable = isinstance(token, str) and token.isascii() and token.isprintable() and len(token) <= TOKEN_SIZE
-    if not isinstance(lifetime, int | float) or lifetime <= 0:
+    if not isinstance(lifetime, int | float) or not lifetime > 0:
         lifetime = TOKEN_LIFETIME
     return (str(token) if usable else ""), float(min(lifetime, TOKEN_LIFETIME_MAXIMUM))

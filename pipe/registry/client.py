@@ -67,7 +67,7 @@ class Registry:
             raise self._connection.error(answer)
         location = self._connection.location(answer)
         if origin(location) != origin(urlsplit(self._connection.base)):
-            raise untrusted(self._connection.target, location, "to send the layers there")
+            raise untrusted(self._connection.target, location, "for the upload")
 
     def digest(self, reference: str) -> str | None:
         """Ask what a tag or digest names.

@@ -113,7 +113,7 @@ class Connection:
             self._authentication.answer(answer, self.base, self._authentication.shown)
         elif answer.status == HTTPStatus.NOT_FOUND:
             raise ImageRefusedError(
-                f"{self.target.domain} answers 404 for /v2/: it is no container registry.", fix="Check REGISTRY."
+                f"{self.target.domain} answered 404 for /v2/: it is not a container registry.", fix="Check REGISTRY."
             )
         elif answer.status != HTTPStatus.OK:
             raise self.error(answer)

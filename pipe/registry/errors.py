@@ -38,13 +38,13 @@ def credentials_refused(target: Reference, words: str, token: str = "") -> Crede
     if token.startswith(_ACCESS_TOKEN):
         fix = (
             "The token is a repository or workspace access token (it begins with ATCTT), which the registry does not"
-            " take. Use the step's own BITBUCKET_PACKAGES_TOKEN, or an API token with scope write:package:bitbucket."
+            " accept. Use the step's own BITBUCKET_PACKAGES_TOKEN, or an API token with scope write:package:bitbucket."
         )
     else:
         fix = (
-            "In a pipeline, do not set BITBUCKET_PACKAGES_USERNAME and BITBUCKET_PACKAGES_TOKEN yourself: the step has"
-            " them. Elsewhere use your Atlassian account's e-mail address and an API token with scope"
-            " write:package:bitbucket that has not expired."
+            "In a pipeline, pass on the step's own values (BITBUCKET_PACKAGES_USERNAME: $BITBUCKET_PACKAGES_USERNAME,"
+            " and likewise the token). Elsewhere, use your Atlassian account's e-mail address and an API token with the"
+            " scope write:package:bitbucket that has not expired."
         )
     return CredentialsRefusedError(f"{target.domain} says: {clean(words)}", fix=fix)
 
@@ -52,9 +52,9 @@ def credentials_refused(target: Reference, words: str, token: str = "") -> Crede
 def push_denied(target: Reference, words: str) -> PushDeniedError:
     """Make the error for credentials that may not push to the package."""
     return PushDeniedError(
-        f"{target.domain} says of {target.path}: {clean(words)}",
-        fix="Pushing needs Write on the repository that the package is linked to. A step's own credentials reach only"
-        " packages linked to the repository whose pipeline runs: link the package to it, or use credentials"
+        f"{target.domain} says about {target.path}: {clean(words)}",
+        fix="Pushing requires write access to the repository that the package is linked to. A step's own credentials"
+        " reach only packages linked to the repository whose pipeline runs: link the package to it, or use credentials"
         " that may write there.",
     )
 
@@ -63,7 +63,7 @@ def package_not_found(target: Reference, words: str) -> PackageNotFoundError:
     """Make the error for a package that was never created."""
     workspace, _, package = target.path.partition("/")
     return PackageNotFoundError(
-        f"{target.domain} says of {target.path}: {clean(words)}",
+        f"{target.domain} says about {target.path}: {clean(words)}",
         fix=f"Create it once, in Bitbucket: workspace '{workspace}', Create → Package, name '{package}', and link it to"
         " the repository whose pipeline pushes. If it exists under another name, set PACKAGE_NAME.",
     )
@@ -118,12 +118,12 @@ def _of_status(target: Reference, refusal: Refusal, token: str) -> PipeError:
     if status == HTTPStatus.NOT_FOUND and not lost:
         return package_not_found(target, said)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return too_large(target, f"answers 413: {said}")
+        return too_large(target, f"answered 413: {said}")
     if lost or status in _TEMPORARY_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         numbered = said if said.startswith(f"HTTP {status}") else f"HTTP {status}: {said}"
         return registry_failed(target, numbered, retry_after=refusal.retry_after)
     return ImageRefusedError(
-        f"{target.domain} answers {status} for {target.path}: {said}",
+        f"{target.domain} answered {status} for {target.path}: {said}",
         fix="Pushing it again will not help. Check that REGISTRY is Bitbucket's container registry.",
     )
 
@@ -132,7 +132,7 @@ def registry_failed(target: Reference, words: str, *, retry_after: float | None 
     """Make the error for a failure that may pass."""
     return RegistryFailedError(
         f"{target.domain}: {clean(words)}",
-        fix="Run the step again later; if it lasts, look at Bitbucket's status page.",
+        fix="Run the step again later. If it fails again, check Bitbucket's status page.",
         retry_after=retry_after,
     )
 
@@ -141,7 +141,7 @@ def unreachable(target: Reference, words: str) -> RegistryUnreachableError:
     """Make the error for a registry that no connection can be made to."""
     return RegistryUnreachableError(
         f"{target.domain}: {clean(words)}",
-        fix="Check REGISTRY for a slip of the pen, and the network's DNS, firewall and proxy.",
+        fix="Check REGISTRY for a typo, and the network's DNS, firewall and proxy.",
     )
 
 
@@ -157,5 +157,5 @@ def certificate(target: Reference, words: str) -> CertificateError:
 def too_large(target: Reference, words: str) -> LayerTooLargeError:
     """Make the error for a layer that the registry calls too large."""
     return LayerTooLargeError(
-        f"{target.domain} {clean(words)}", fix="Split the largest layer over several instructions, or add less."
+        f"{target.domain} {clean(words)}", fix="Split the largest layer across several instructions, or add less."
     )

@@ -192,7 +192,7 @@ class Transport:
                 break
             body += piece
             if self._clock() > deadline:
-                raise errors.registry_failed(self._target, "no whole answer in time")
+                raise errors.registry_failed(self._target, "the answer was not complete in time")
         return body
 
 

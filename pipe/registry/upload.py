@@ -161,8 +161,8 @@ class Upload:
         if is_digest(named) and named != digest:
             domain = self._connection.target.domain
             raise DigestMismatchError(
-                f"{domain} stored a blob as {named}, and {digest} was sent.",
-                fix="Something between the pipe and the registry changes what passes: look at the proxy.",
+                f"{domain} stored a blob as {named}, but {digest} was sent.",
+                fix="Something between the pipe and the registry changes the data: check the proxy.",
             )
 
     def _patch(self, body: "Slices", length: int, *, ranged: bool) -> PipeError | None:

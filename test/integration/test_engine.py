@@ -45,7 +45,7 @@ def test_image_without_a_name_is_pushed_by_its_id_and_not_deleted(
 ) -> None:
     image = images.build(MB, named=False)
     finished = run(registry, IMAGE_NAME=image.id, TAGS="by-id", PACKAGE_NAME="my-container-app")
-    finished.expect(0, "✔ Pushed:")
+    finished.expect(0, "✔ Pushed ")
     assert finished.result["image_id"] == image.id
     assert engine.images.get(image.id).id == image.id
     assert digest_in(registry, "by-id") == finished.result["digest"]

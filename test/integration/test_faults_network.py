@@ -75,7 +75,7 @@ def test_private_authority_is_trusted_by_its_bundle(
     registry = start_registry(tls)
     image = images.build(MB)
     finished = run(registry, IMAGE_NAME=image.name, REQUESTS_CA_BUNDLE=str(tls.authority))
-    finished.expect(0, "✔ Pushed:")
+    finished.expect(0, "✔ Pushed ")
     assert digest_in(registry, "latest") == finished.result["digest"]
 
 

@@ -16,7 +16,7 @@ AWKWARD = {
     "BITBUCKET_PACKAGES_USERNAME": "awkward@example.com",
     "BITBUCKET_PACKAGES_TOKEN": "a$HOME\"quo'te%20\\é+/=&<z>\n",
 }
-LOGIN = "In a pipeline, do not set BITBUCKET_PACKAGES_USERNAME"
+LOGIN = "BITBUCKET_PACKAGES_USERNAME: $BITBUCKET_PACKAGES_USERNAME"
 
 
 def expect_nothing_sent(registry: Registry) -> None:
@@ -44,7 +44,7 @@ def expect_nothing_sent(registry: Registry) -> None:
         ),
         pytest.param(
             {"BITBUCKET_PACKAGES_USERNAME": "reader", "BITBUCKET_PACKAGES_TOKEN": "reader-token"},
-            ("The registry does not allow this push", "reader may not push", "needs Write on the repository"),
+            ("The registry does not allow this push", "reader may not push", "requires write access to the repository"),
             id="role that may only read",
         ),
         pytest.param(
@@ -131,7 +131,7 @@ def test_registry_that_repeats_the_token_does_not_give_it_away(
     [
         pytest.param("missing/result.json", "there is no folder", id="no such folder"),
         pytest.param("/proc/result.json", "nothing can be written", id="not writable"),
-        pytest.param(".", "it is not a file", id="a folder"),
+        pytest.param(".", "it is a folder", id="a folder"),
     ],
 )
 def test_result_file_that_cannot_be_written_is_known_before(

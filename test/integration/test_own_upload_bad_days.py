@@ -141,7 +141,7 @@ def test_a_signal_while_the_engine_streams_ends_it_at_once(
     running.signal(signal.SIGTERM)
     finished = running.finish()
     go_on.set()
-    finished.expect(143, "The push was stopped: by signal SIGTERM", within=2)
+    finished.expect(143, "The push was stopped by signal SIGTERM", within=2)
     assert digest_in(registry, "stopped") is None
 
 

@@ -1,13 +1,17 @@
 """What a push is for: the image is in the registry, and it is the right one."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import docker
 import pytest
 from integration.images import MB, Images
 from integration.registries import BY_ENGINE, BY_PIPE, REPOSITORY, digest_in
-from integration.running import ENGINE_BUSY, Run
+from integration.running import ENGINE_BUSY, Run, environment_of
 from registry.client import LocalRegistry
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -20,7 +24,15 @@ def test_fresh_push_needs_only_the_image_and_the_steps_own_variables(
     finished = run(registry, IMAGE_NAME=image.name.removesuffix(":latest"))
     digest = digest_in(registry, "latest")
     reference = f"{registry.host}/{REPOSITORY}:latest@{digest}"
-    finished.expect(0, f"✔ Pushed: {reference}", "2 layers", "COPY", "uploaded", within=20 + ENGINE_BUSY)
+    finished.expect(
+        0,
+        f"✔ Pushed latest: {registry.host}/{REPOSITORY}@{digest}",
+        "Sent ",
+        "2 layers",
+        "COPY",
+        "uploaded",
+        within=20 + ENGINE_BUSY,
+    )
     assert finished.references == [reference]
 
 
@@ -76,7 +88,7 @@ def test_second_push_is_known_to_be_there_without_the_engine(registry: LocalRegi
     run(registry, IMAGE_NAME=image.name, TAGS="twice").expect(0)
     registry.clear()
     again = run(registry, IMAGE_NAME=image.name, TAGS="twice")
-    again.expect(0, "already points to this image", "✔ Already there:", within=5)
+    again.expect(0, "already points to this image", "✔ Already pushed ", within=5)
     assert registry.requests(user_agent=BY_ENGINE) == []
     assert again.references == [f"{registry.host}/{REPOSITORY}:twice@{digest_in(registry, 'twice')}"]
 
@@ -87,7 +99,7 @@ def test_changed_image_sends_only_what_is_new(registry: LocalRegistry, images: I
     registry.clear()
     second = images.build(2 * MB, base=first.name)
     finished = run(registry, IMAGE_NAME=second.name, TAGS="changing")
-    finished.expect(0, "already there", "uploaded", "✔ Pushed:")
+    finished.expect(0, "already there", "uploaded", "✔ Pushed ")
     assert digest_in(registry, "changing") == finished.result["digest"]
     assert [entry.received > MB for entry in registry.requests(method="PATCH")] == [True, False], "one layer, config"
 
@@ -153,7 +165,7 @@ def test_package_may_have_another_name_than_the_image(registry: LocalRegistry, i
 def test_dry_run_checks_everything_and_uploads_nothing(registry: LocalRegistry, images: Images, run: Run) -> None:
     image = images.build(MB)
     finished = run(registry, IMAGE_NAME=image.name, TAGS="dry run", DRY_RUN="true")
-    finished.expect(0, "Would push:", "would upload", "COPY", within=5)
+    finished.expect(0, "Would push dry, run: ", "would upload", "COPY", "✔ Dry run: nothing was sent.", within=5)
     assert finished.references == []
     assert [entry.method for entry in registry.requests(path="*/blobs/uploads/*")] == ["POST"]
     assert registry.requests(method="P[AU]T*") == []
@@ -180,3 +192,56 @@ def test_step_variables_hand_the_digest_to_later_commands(
         f"IMAGE_REFERENCE={registry.host}/{REPOSITORY}@{digest}",
         f"IMAGE_DIGEST={digest}",
     ]
+
+
+def test_result_file_that_is_a_device_or_a_link_stays_one(
+    registry: LocalRegistry, images: Images, run: Run, tmp_path: Path
+) -> None:
+    image = images.build(MB)
+    finished = run(registry, IMAGE_NAME=image.name, TAGS="device", RESULT_FILE="/dev/stdout")
+    finished.expect(0)
+    written, _, reference = finished.out.rstrip().rpartition("\n")
+    assert json.loads(written)["tags"][0]["reference"] == reference
+    (tmp_path / "link.json").symlink_to("real.json")
+    run(registry, IMAGE_NAME=image.name, TAGS="device", RESULT_FILE=str(tmp_path / "link.json")).expect(0)
+    assert json.loads((tmp_path / "real.json").read_text("utf-8"))["digest"] == digest_in(registry, "device")
+
+
+@pytest.mark.parametrize("output", ["closed", "full"])
+def test_output_that_nobody_takes_is_no_failure_of_the_push(
+    registry: LocalRegistry, images: Images, tmp_path: Path, output: str
+) -> None:
+    image = images.build(MB)
+    result = tmp_path / "result.json"
+    environment = environment_of(
+        REGISTRY=registry.host, IMAGE_NAME=image.name, TAGS=f"no-output {output}", RESULT_FILE=str(result)
+    )
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as pipe, open("/dev/full", "w", encoding="ascii") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "pipe"],
+            cwd=tmp_path,
+            env=environment,
+            stdout=pipe if output == "closed" else full,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            check=False,
+        )
+    assert process.returncode == 0, process.stderr
+    assert process.stderr.count("WARNING: Nothing can be written to standard output: ") == 1, process.stderr
+    assert f"✔ Pushed no-output, {output}: " in process.stderr, process.stderr
+    assert json.loads(result.read_text("utf-8"))["digest"] == digest_in(registry, "no-output")
+
+
+def test_dry_run_knows_layers_that_the_registry_has_under_another_tag(
+    registry: LocalRegistry, images: Images, run: Run
+) -> None:
+    base = images.build(MB)
+    run(registry, IMAGE_NAME=base.name, TAGS="known").expect(0)
+    changed = images.build(2 * MB, base=base.name)
+    registry.clear()
+    finished = run(registry, IMAGE_NAME=changed.name, TAGS="unknown", REUSE_FROM="known", DRY_RUN="true")
+    finished.expect(0, "already there", "would upload", "at most ", "✔ Dry run: nothing was sent.")
+    assert registry.requests(method="HEAD", path="*/blobs/*") != []
+    assert registry.requests(method="P[AU]T*") == []

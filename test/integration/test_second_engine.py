@@ -12,7 +12,7 @@ TWO = {"linux/amd64": [MB, MB], "linux/arm64": [MB]}
 def test_fresh_image_arrives(second: Second, run_second: RunSecond) -> None:
     image = second.images.build(MB, MB)
     finished = run_second(second, IMAGE_NAME=image.name, TAGS="fresh another")
-    finished.expect(0, "✔ Pushed:", "2 layers", "uploaded")
+    finished.expect(0, "✔ Pushed ", "2 layers", "uploaded")
     digest = digest_in(second.registry, "fresh")
     assert finished.references == [f"{INSIDE}/{REPOSITORY}:{tag}@{digest}" for tag in ("fresh", "another")]
     assert digest_in(second.registry, "another") == digest == finished.result["digest"]
@@ -23,7 +23,7 @@ def test_unchanged_image_is_known_to_be_there(second: Second, run_second: RunSec
     run_second(second, IMAGE_NAME=image.name, TAGS="twice").expect(0)
     second.registry.clear()
     again = run_second(second, IMAGE_NAME=image.name, TAGS="twice")
-    again.expect(0, "✔ Already there:")
+    again.expect(0, "✔ Already pushed ")
     assert again.result["digest"] == digest_in(second.registry, "twice")
     assert second.registry.requests(user_agent=BY_ENGINE) == []
 
@@ -51,7 +51,7 @@ def test_tags_of_the_user_are_left_as_found(second: Second, run_second: RunSecon
 def test_image_without_a_name_is_pushed_by_its_id(second: Second, run_second: RunSecond) -> None:
     image = second.images.build(MB, named=False)
     finished = run_second(second, IMAGE_NAME=image.id, TAGS="by-id", PACKAGE_NAME="my-container-app")
-    finished.expect(0, "✔ Pushed:")
+    finished.expect(0, "✔ Pushed ")
     assert second.client.images.get(image.id).id == image.id
     assert digest_in(second.registry, "by-id") == finished.result["digest"]
 
@@ -81,7 +81,7 @@ def test_every_platform_and_attestation_of_an_index_arrives(
 ) -> None:
     index = containerd.layouts.load(TWO, attested=not docker_types, docker_types=docker_types)
     finished = run_second(containerd, IMAGE_NAME=index.name, TAGS="index another")
-    finished.expect(0, "✔ Pushed:")
+    finished.expect(0, "✔ Pushed ")
     assert finished.result["digest"] == index.digest
     assert digest_in(containerd.registry, "index") == digest_in(containerd.registry, "another") == index.digest
     assert [digest_in(containerd.registry, manifest) for manifest in index.manifests] == index.manifests
@@ -93,7 +93,7 @@ def test_unchanged_index_is_known_to_be_there(containerd: Second, run_second: Ru
     run_second(containerd, IMAGE_NAME=index.name, TAGS="index-twice").expect(0)
     containerd.registry.clear()
     again = run_second(containerd, IMAGE_NAME=index.name, TAGS="index-twice")
-    again.expect(0, "✔ Already there:")
+    again.expect(0, "✔ Already pushed ")
     assert again.result["digest"] == index.digest
     assert containerd.registry.requests(user_agent=BY_ENGINE) == []
 
@@ -143,7 +143,7 @@ def test_failure_that_passes_is_survived(second: Second, run_second: RunSecond, 
     image = second.images.build(MB)
     second.registry.fault(user_agent=BY_ENGINE, times=1, **fault)
     finished = run_second(second, IMAGE_NAME=image.name, TAGS="passed")
-    finished.expect(0, "✔ Pushed:")
+    finished.expect(0, "✔ Pushed ")
     assert digest_in(second.registry, "passed") == finished.result["digest"]
 
 

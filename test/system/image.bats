@@ -27,7 +27,7 @@ stated() {
 
 @test "--version prints name, version and revision, also where nothing can be written" {
     run_container 0 --read-only --network none "$PIPE_IMAGE" --version
-    expect_equal stdout "$(stated | tr : ' ') (revision $(label revision))" "$output"
+    expect_equal stdout "$(stated | tr : ' ') ($(label revision | cut -c1-7))" "$output"
     expect_equal stderr "" "$stderr"
 }
 

@@ -20,7 +20,7 @@ row "IMAGE_NAME: a newline" IMAGE_NAME $'my\napp' "'my\\napp'" "it has to be"
 row "IMAGE_NAME: a leading -" IMAGE_NAME -app "'-app'" "it has to be"
 row "IMAGE_NAME: an unknown character" IMAGE_NAME 'my!app' "'my!app'" "it has to be"
 row "IMAGE_NAME: a tag of 129 characters" IMAGE_NAME "app:$(printf '%0129d' 0)" "app:000" "128"
-row "TAGS: nothing but separators" TAGS " , " "' , '" "at least one tag"
+row "TAGS: nothing but separators" TAGS " , " "empty" "leave it out to push"
 row "TAGS: a tag that is not allowed" TAGS "1.0 feature/x" "'feature/x'" "feature-x"
 row "TAGS: a tag of 129 characters" TAGS "$(printf '%0129d' 0)" "000" "128"
 row "PACKAGE_NAME: upper case" PACKAGE_NAME My-App "'My-App'" "lower-case"
@@ -69,7 +69,32 @@ row "DEBUG: maybe" DEBUG maybe "'maybe'" "true or false"
     expect_equal "requests to the registry" "" "$(controls requests)"
 }
 
-@test "an argument: only --version is understood" {
-    run_container 2 "$PIPE_IMAGE" --help
-    expect --version
+row "TAGS: a variable that is not set" TAGS '$BITBUCKET_TAG' "'\$BITBUCKET_TAG'" "the variable is not set"
+
+@test "TAGS set and empty: refused, not pushed as latest" {
+    run_pipe 2 --env TAGS=
+    expect "TAGS is empty: leave it out to push \`latest\`"
+}
+
+@test "a near miss of a name: the right one is named" {
+    run_pipe 2 --env TAG=1.0
+    expect "TAG is not a variable of this pipe. Did you mean TAGS?"
+}
+
+@test "in a pipeline without credentials: the lines to paste" {
+    run_container 2 --network host --env IMAGE_NAME=app --env BITBUCKET_WORKSPACE=demo-workspace \
+        --env BITBUCKET_BUILD_NUMBER=1 "$PIPE_IMAGE"
+    expect '      BITBUCKET_PACKAGES_USERNAME: $BITBUCKET_PACKAGES_USERNAME' \
+        '      BITBUCKET_PACKAGES_TOKEN: $BITBUCKET_PACKAGES_TOKEN'
+}
+
+@test "an argument: only --help and --version are understood" {
+    run_container 2 "$PIPE_IMAGE" push
+    expect "the only arguments are --help and --version"
+}
+
+@test "--help: every variable, and an example" {
+    run_container 0 --network none --read-only "$PIPE_IMAGE" --help
+    [[ $output == *"IMAGE_NAME (required)"*"DEBUG"*"- pipe: docker://"* ]] || differs stdout usage "$output"
+    expect_equal stderr "" "$stderr"
 }

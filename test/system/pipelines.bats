@@ -31,7 +31,7 @@ run_step() {
     # The pipe must not count on it.
     printf '#!/bin/false\n' >"$agent/docker"
     chmod +x "$agent/docker"
-    for variable in TAGS PACKAGE_NAME WORKSPACE ATLASSIAN_ACCOUNT_EMAIL ATLASSIAN_API_TOKEN MAX_LAYER_SIZE \
+    for variable in PACKAGE_NAME WORKSPACE ATLASSIAN_ACCOUNT_EMAIL ATLASSIAN_API_TOKEN MAX_LAYER_SIZE \
         UPLOAD_TIMEOUT MAX_ATTEMPTS DRY_RUN RESULT_FILE DEBUG BITBUCKET_PIPELINES_VARIABLES_PATH; do
         absent+=(--env "$variable=")
     done
@@ -46,14 +46,14 @@ run_step() {
 
 @test "with nothing but IMAGE_NAME, the image arrives and is verified" {
     run_step 0 --network=host
-    expect "✔ " "$TARGET:latest@sha256:"
+    expect "✔ " "latest: $TARGET@sha256:"
     expect_equal "image in the registry" "$(image_id "$SAMPLE")" \
         "$(controls manifest my-container-app latest | json 'it["config"]["digest"]')"
 }
 
 @test "where only the Engine reaches the registry, the push is not called verified" {
     run_step 0 --network="$NETWORK" --env=TAGS=unverified --env=RESULT_FILE=result.json
-    expect "The registry cannot be reached" "not verified: $TARGET:unverified@sha256:"
+    expect "The registry cannot be reached" "unverified, but that could not be verified: $TARGET@sha256:"
     expect_not ✔
     expect_equal "verified, in the result" False \
         "$(json 'it["tags"][0]["verified"]' <"$CLONE_TMPDIR/agent-$BATS_TEST_NUMBER/build/empty/result.json")"

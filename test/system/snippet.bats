@@ -111,7 +111,7 @@ expect_arrived() {
 @test "with nothing but IMAGE_NAME, the image arrives at crg.apkg.io" {
     run_snippet 0 --add-host="crg.apkg.io:$ADDRESS" "${TRUSTING[@]}"
     expect_arrived
-    expect "✔ Pushed: $output"
+    expect "✔ Pushed latest: ${output/:latest@/@}"
 }
 
 @test "without REQUESTS_CA_BUNDLE the registry's certificate is not trusted: 6, and what to set" {

@@ -12,7 +12,7 @@ from pipe.about import PIPE_YML, About
     [
         pytest.param("my-pipe:1.2.3", {}, "my-pipe 1.2.3", id="no-revision"),
         pytest.param("my-pipe:1.2.3", {"PIPE_REVISION": ""}, "my-pipe 1.2.3", id="empty-revision"),
-        pytest.param("my-pipe:1.2.3", {"PIPE_REVISION": "abc"}, "my-pipe 1.2.3 (revision abc)", id="revision"),
+        pytest.param("my-pipe:1.2.3", {"PIPE_REVISION": "abc"}, "my-pipe 1.2.3 (abc)", id="revision"),
         pytest.param("acme/my-pipe:1.2.3", {}, "my-pipe 1.2.3", id="account"),
         pytest.param("h:5000/acme/my-pipe:1.2.3", {}, "my-pipe 1.2.3", id="registry-with-port"),
     ],

@@ -81,6 +81,14 @@ def test_the_table_has_every_variable_with_its_default() -> None:
     assert list(documented.items()) == list(expected.items())
 
 
+def test_readme_begins_as_the_help_does() -> None:
+    """`--help` has the first words, README has all of them."""
+    usages = [usage for (usage,) in table("## Variables").values()]
+    assert [usage[: len(each.usage)] for usage, each in zip(usages, VARIABLES, strict=True)] == [
+        each.usage for each in VARIABLES
+    ]
+
+
 def test_the_snippet_offers_every_variable() -> None:
     """Users copy the snippet and uncomment what they need."""
     offered = re.findall(r"^ +(?:# )?([A-Z_]+): '<", section("## YAML Definition"), re.MULTILINE)

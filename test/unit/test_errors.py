@@ -108,7 +108,7 @@ def test_a_kind_may_be_overruled() -> None:
 def test_a_signal_has_its_code(number: signal.Signals, code: int) -> None:
     error = StoppedError(number)
     assert error.exit_code == code
-    assert str(error) == f"The push was stopped: by signal {number.name}."
+    assert str(error) == f"The push was stopped by signal {number.name}."
 
 
 def test_every_kind_has_a_code_and_a_title() -> None:

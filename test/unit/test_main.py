@@ -31,6 +31,21 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == (f"{About.read({'PIPE_REVISION': 'abc'})}\n", "")
 
 
+@pytest.mark.parametrize("argument", ["--help", "-h"])
+def test_help(capsys: pytest.CaptureFixture[str], argument: str) -> None:
+    assert main([argument], {}) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith("Pushes the container image that a Bitbucket Pipelines step built")
+    assert out.endswith("BITBUCKET_PACKAGES_TOKEN: $BITBUCKET_PACKAGES_TOKEN\n")
+
+
+def test_the_log_begins_with_name_version_and_revision(capsys: pytest.CaptureFixture[str]) -> None:
+    about = About.read({})
+    assert main([], {"PIPE_REVISION": "f25b7a1" + "0" * 33, "NO_COLOR": "1"}) == 2
+    assert capsys.readouterr().err.startswith(f"INFO: {about.name} {about.version} (f25b7a1)\n✖ ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "words"),
     [
@@ -38,8 +53,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param([], STEP | {"DEBUG": "maybe"}, ["DEBUG is 'maybe'"], id="debug"),
         pytest.param([], STEP | {"IMAGE_NAME": "s3cr3t-t0ken!"}, ["IMAGE_NAME is '***!'"], id="token-as-image"),
         pytest.param([], STEP | {"RESULT_FILE": "/gone/r.json"}, ["there is no folder /gone"], id="result-file"),
-        pytest.param(["push"], STEP, ["takes no arguments but --version, not 'push'"], id="argument"),
-        pytest.param(["--version", "x"], STEP, ["not '--version x'"], id="arguments"),
+        pytest.param(["push"], STEP, ["'push': the only arguments are --help and --version."], id="argument"),
+        pytest.param(["--version", "x"], STEP, ["'--version x': the only arguments"], id="arguments"),
     ],
 )
 def test_variables_that_are_wrong_end_with_2(
@@ -63,7 +78,7 @@ def test_an_unexpected_error_ends_with_1_and_its_traceback(
     monkeypatch.setattr(About, "read", read)
     assert main([], STEP) == 1
     err = capsys.readouterr().err
-    assert "✖ An unexpected error; please report it with this traceback.\nTraceback" in err
+    assert "✖ An unexpected error. Please report it with this traceback.\nTraceback" in err
     assert err.endswith("LookupError: ***\n")
 
 
@@ -97,7 +112,7 @@ def test_a_signal_ends_with_its_code_whatever_a_library_catches(
 
     monkeypatch.setattr(About, "read", read)
     assert main([], STEP) == 128 + number
-    assert capsys.readouterr().err.endswith(f"✖ The push was stopped: by signal {number.name}.\n")
+    assert capsys.readouterr().err.endswith(f"✖ The push was stopped by signal {number.name}.\n")
     assert signal.getsignal(number) is signal.SIG_IGN, "a second signal leaves the way out undisturbed"
 
 

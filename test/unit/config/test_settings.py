@@ -38,6 +38,7 @@ def problems(**variables: str) -> list[str]:
 def test_the_snippet_with_nothing_but_the_image() -> None:
     assert read() == Settings(
         image="my-container-app",
+        name=Reference("", "my-container-app"),
         registry="crg.apkg.io",
         repository="acme/my-container-app",
         tags=("latest",),
@@ -50,12 +51,15 @@ def test_the_snippet_with_nothing_but_the_image() -> None:
         variables_file=None,
         debug=False,
         docker={},
+        uploader="auto",
+        reuse_from=(),
+        image_archive=None,
     )
     assert read().targets == (Reference("crg.apkg.io", "acme/my-container-app", "latest"),)
 
 
 def test_variables_that_arrive_empty_are_absent() -> None:
-    empty = dict.fromkeys((variable.name for variable in VARIABLES if variable.name not in STEP), "")
+    empty = {variable.name: "" for variable in VARIABLES if variable.name not in {*STEP, "TAGS"}}
     others = {"TAGS_COUNT": "", "TAGS_0": "", "DOCKER_HOST": "", "BITBUCKET_PIPELINES_VARIABLES_PATH": ""}
     assert read(**empty, **others) == read()
 
@@ -105,7 +109,33 @@ def test_variables_that_arrive_empty_are_absent() -> None:
         pytest.param(
             {"TAGS_COUNT": "2", "TAGS_0": "a,b", "TAGS_1": "b"}, {"tags": ("a", "b")}, id="tags-array-of-lists"
         ),
-        pytest.param({"TAGS_COUNT": "2", "TAGS_1": "b"}, {"tags": ("b",)}, id="tags-array-with-a-hole"),
+        pytest.param(
+            {"TAGS_COUNT": "1000"} | {f"TAGS_{index}": f"t{index}" for index in range(1000)},
+            {"tags": tuple(f"t{index}" for index in range(1000))},
+            id="tags-array-at-most",
+        ),
+        pytest.param(
+            {"TAGS": " ".join(f"t{index}" for index in range(1000)) + " t0 t1"},
+            {"tags": tuple(f"t{index}" for index in range(1000))},
+            id="tags-at-most",
+        ),
+        pytest.param({"IMAGE_NAME": "a.b/c:1"}, {"name": Reference("a.b", "c", "1")}, id="name"),
+        pytest.param(
+            {"IMAGE_NAME": IMAGE_ID, "PACKAGE_NAME": "app"},
+            {"name": Reference("", "", digest=IMAGE_ID)},
+            id="name-of-id",
+        ),
+        pytest.param({"UPLOADER": "engine"}, {"uploader": "engine"}, id="uploader"),
+        pytest.param({"UPLOADER": " Pipe\n"}, {"uploader": "pipe"}, id="uploader-in-capitals"),
+        pytest.param({"UPLOADER": "auto", "IMAGE_ARCHIVE": "a"}, {"image_archive": Path("a")}, id="archive"),
+        pytest.param({"REUSE_FROM": "a, b"}, {"reuse_from": ("a", "b")}, id="reuse"),
+        pytest.param({"REUSE_FROM": " "}, {"reuse_from": ()}, id="reuse-empty"),
+        pytest.param({"REUSE_FROM_COUNT": "0"}, {"reuse_from": ()}, id="reuse-of-an-empty-array"),
+        pytest.param(
+            {"REUSE_FROM_COUNT": "2", "REUSE_FROM_0": "a", "REUSE_FROM_1": "b"},
+            {"reuse_from": ("a", "b")},
+            id="reuse-array",
+        ),
         pytest.param({"TAGS": "x", "TAGS_COUNT": "1", "TAGS_0": "y"}, {"tags": ("x",)}, id="tags-string-and-array"),
         pytest.param({"TAGS_0": "y"}, {"tags": ("latest",)}, id="tags-array-without-count"),
         pytest.param({"MAX_LAYER_SIZE": "500MB"}, {"max_layer_size": 500_000_000}, id="size"),
@@ -152,6 +182,7 @@ def test_variables(variables: dict[str, str], expected: dict[str, Any]) -> None:
 
 
 COMPONENT = "lower-case letters and digits"
+UNSET = "the variable is not set, or quoted singly outside a pipeline."
 TAG = "at most 128 letters, digits, '_', '.' and '-', not beginning with '.' or '-'"
 
 
@@ -183,15 +214,80 @@ TAG = "at most 128 letters, digits, '_', '.' and '-', not beginning with '.' or 
             ["has to name a package after the workspace"],
             id="image-without-package",
         ),
-        pytest.param({"IMAGE_NAME": IMAGE_ID}, ["PACKAGE_NAME is missing", "ID says no package"], id="image-id"),
-        pytest.param({"TAGS": " , "}, ["TAGS is ' , '", "at least one tag"], id="no-tags"),
-        pytest.param({"TAGS_COUNT": "1", "TAGS_0": " "}, ["TAGS_0 is ' '", "at least one tag"], id="no-tags-in-array"),
+        pytest.param(
+            {"IMAGE_NAME": IMAGE_ID},
+            ["PACKAGE_NAME is missing: it is required where IMAGE_NAME is an ID."],
+            id="image-id",
+        ),
+        pytest.param({"TAGS": ""}, ["TAGS is empty: leave it out to push `latest`."], id="empty-tags"),
+        pytest.param(
+            {"TAGS": " , ", "IMAGE_NAME": "app:2"}, ["TAGS is empty: leave it out to push `2`."], id="no-tags"
+        ),
+        pytest.param(
+            {"TAGS_COUNT": "2", "TAGS_0": "", "TAGS_1": "b"}, ["TAGS_0 is empty: leave it out"], id="empty-item-of-tags"
+        ),
+        pytest.param(
+            {"TAGS_COUNT": "2", "TAGS_1": "b"}, ["TAGS_0 is empty: leave it out"], id="tags-array-with-a-hole"
+        ),
+        pytest.param({"TAGS_COUNT": "0"}, ["TAGS is empty: leave it out to push `latest`."], id="array-of-none"),
+        pytest.param(
+            {"TAGS": " ".join(f"t{index}" for index in range(1001))},
+            ["TAGS has 1001 items: at most 1000 are allowed."],
+            id="too-many-tags",
+        ),
+        pytest.param(
+            {"TAGS_COUNT": "1"} | {"TAGS_0": " ".join(f"t{index}" for index in range(1001))},
+            ["TAGS has 1001 items: at most 1000 are allowed."],
+            id="too-many-tags-in-array",
+        ),
+        pytest.param({"TAGS_COUNT": "1001"}, ["TAGS_COUNT is '1001'", "1 to 1000"], id="too-long-an-array"),
+        pytest.param({"TAGS": "$BITBUCKET_TAG"}, [f"TAGS is '$BITBUCKET_TAG': {UNSET}"], id="tags-not-expanded"),
+        pytest.param({"TAGS": "a ${B}"}, [f"TAGS is '${{B}}': {UNSET}"], id="tags-not-expanded-in-braces"),
+        pytest.param({"IMAGE_NAME": "app:$TAG"}, [f"IMAGE_NAME is 'app:$TAG': {UNSET}"], id="image-not-expanded"),
+        pytest.param({"WORKSPACE": "$W"}, [f"WORKSPACE is '$W': {UNSET}"], id="workspace-not-expanded"),
+        pytest.param({"MAX_ATTEMPTS": "$N"}, [f"MAX_ATTEMPTS is '$N': {UNSET}"], id="attempts-not-expanded"),
+        pytest.param({"RESULT_FILE": "$D/r"}, [f"RESULT_FILE is '$D/r': {UNSET}"], id="file-not-expanded"),
+        pytest.param(
+            {"BITBUCKET_PACKAGES_TOKEN": "${BITBUCKET_PACKAGES_TOKEN}"},
+            [f"BITBUCKET_PACKAGES_TOKEN is the name of a variable: {UNSET}"],
+            id="token-not-expanded",
+        ),
+        pytest.param(
+            {"BITBUCKET_PACKAGES_TOKEN": "x" * 8193},
+            ["BITBUCKET_PACKAGES_TOKEN has 8193 characters: at most 8192 are allowed."],
+            id="token-too-long",
+        ),
+        pytest.param({"UPLOADER": "docker"}, ["UPLOADER is 'docker'", "one of auto, engine, pipe"], id="uploader"),
+        pytest.param(
+            {"UPLOADER": "Engine", "IMAGE_ARCHIVE": "a.tar"},
+            ["UPLOADER is 'engine'", "IMAGE_ARCHIVE", "Leave UPLOADER out."],
+            id="archive-by-the-engine",
+        ),
+        pytest.param({"REUSE_FROM": "a/b"}, ["REUSE_FROM is 'a/b'", TAG], id="reuse"),
+        pytest.param({"TAG": "1.0"}, ["TAG is not a variable of this pipe. Did you mean TAGS?"], id="near-miss"),
+        pytest.param(
+            {"IMAGE_TAGS_COUNT": "1", "IMAGE_TAGS_0": "a"},
+            ["IMAGE_TAGS is not a variable of this pipe. Did you mean TAGS?"],
+            id="near-miss-of-an-array",
+        ),
+        pytest.param(
+            {"PACKAGE_NAME_COUNT": "1", "PACKAGE_NAME_0": "a"},
+            ["PACKAGE_NAME has to be a string, not an array."],
+            id="array-for-a-string",
+        ),
+        pytest.param(
+            {"DOCKER_HOST": "ssh://me:pass@host"},
+            ["DOCKER_HOST is 'ssh://***@host'", "unix://", "tcp://", "not by SSH", "ssh -L"],
+            id="engine-by-ssh",
+        ),
+        pytest.param({"REGISTRY": "[::::]:5000"}, ["REGISTRY is '[::::]:5000'"], id="registry-of-no-address"),
+        pytest.param({"REGISTRY": "127.0.0.1:99999"}, ["REGISTRY is '127.0.0.1:99999'"], id="registry-of-no-port"),
         pytest.param(
             {"TAGS": "ok feature/x"}, ["TAGS is 'feature/x'", TAG, "'feature-x' would do"], id="tag-of-a-branch"
         ),
         pytest.param({"TAGS": "x" * 129}, ["TAGS is 'xxx", "…'", TAG], id="tag-of-129"),
         pytest.param({"TAGS": "-x"}, ["TAGS is '-x'", TAG], id="tag-with-hyphen-first"),
-        pytest.param({"TAGS_COUNT": "0"}, ["TAGS_COUNT is '0'", "whole number from 1 to 1000"], id="array-of-none"),
+        pytest.param({"TAGS_COUNT": "00"}, ["TAGS_COUNT is '00'", "whole number from 1 to 1000"], id="array-of-zeros"),
         pytest.param({"TAGS_COUNT": "x"}, ["TAGS_COUNT is 'x'", "whole number"], id="array-of-words"),
         pytest.param({"TAGS_COUNT": "9" * 5000}, ["TAGS_COUNT is '999", "whole number"], id="array-of-too-many"),
         pytest.param({"PACKAGE_NAME": "App"}, ["PACKAGE_NAME is 'App'", COMPONENT], id="package-in-capitals"),
@@ -255,9 +351,40 @@ def test_all_that_is_missing_is_told_at_once() -> None:
         "The pipe's variables are not right:\n"
         "  - WORKSPACE is missing: set it to the workspace's slug (in a pipeline it is $BITBUCKET_WORKSPACE).\n"
         "  - IMAGE_NAME is missing: set it to the name of the image that the step built.\n"
-        "  - BITBUCKET_PACKAGES_USERNAME and BITBUCKET_PACKAGES_TOKEN are missing: in a pipeline the step has them;"
-        " elsewhere set ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN (scope write:package:bitbucket)."
+        "  - BITBUCKET_PACKAGES_USERNAME and BITBUCKET_PACKAGES_TOKEN are missing. Outside Bitbucket Pipelines, set"
+        " ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN (scope write:package:bitbucket) instead."
     )
+
+
+LINES = (
+    "BITBUCKET_PACKAGES_USERNAME and BITBUCKET_PACKAGES_TOKEN are missing. Add these two lines to the pipe's"
+    " `variables`:\n"
+    "      BITBUCKET_PACKAGES_USERNAME: $BITBUCKET_PACKAGES_USERNAME\n"
+    "      BITBUCKET_PACKAGES_TOKEN: $BITBUCKET_PACKAGES_TOKEN"
+)
+EMPTY = (
+    "\n    If they are there already, the step does not have the values: set ATLASSIAN_ACCOUNT_EMAIL and"
+    " ATLASSIAN_API_TOKEN (scope write:package:bitbucket)."
+)
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        pytest.param({}, LINES, id="not-named"),
+        pytest.param({"BITBUCKET_PACKAGES_USERNAME": "", "BITBUCKET_PACKAGES_TOKEN": ""}, LINES + EMPTY, id="empty"),
+        pytest.param({"BITBUCKET_PACKAGES_TOKEN": ""}, LINES + EMPTY, id="one-of-them-empty"),
+    ],
+)
+def test_a_pipeline_without_credentials_gets_the_lines_to_paste(variables: dict[str, str], problem: str) -> None:
+    step = {"IMAGE_NAME": "app", "BITBUCKET_WORKSPACE": "acme", "BITBUCKET_BUILD_NUMBER": "7"}
+    with pytest.raises(ConfigurationError) as raised:
+        Settings.from_environment(step | variables)
+    assert raised.value.problems == [problem]
+
+
+def test_the_longest_token_is_taken() -> None:
+    assert read(BITBUCKET_PACKAGES_TOKEN="x" * 8192).credentials.token == "x" * 8192
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:

@@ -1,9 +1,11 @@
 """What the Engine's and the registry's words mean; a table of every error that was recorded."""
 
+from dataclasses import replace
+
 import pytest
 from unit.recordings import RECORDINGS, TARGET, recording
 
-from pipe.engine.diagnosis import from_engine
+from pipe.engine.diagnosis import FILE, RULES, STATUSES, from_engine
 from pipe.engine.events import Failed
 from pipe.errors import (
     CertificateError,
@@ -16,6 +18,7 @@ from pipe.errors import (
     PushDeniedError,
     RegistryFailedError,
     RegistryUnreachableError,
+    StatusLostError,
 )
 from pipe.registry import errors
 
@@ -106,7 +109,38 @@ def test_no_recorded_scenario_is_left_out() -> None:
             "size invalid: provided length did not match content length", RegistryFailedError, id="size-invalid"
         ),
         pytest.param("digest invalid: provided digest did not match", ImageRefusedError, id="digest-invalid"),
-        pytest.param("manifest blob unknown: blob unknown to registry", ImageRefusedError, id="manifest-blob-unknown"),
+        pytest.param(
+            "manifest blob unknown: blob unknown to registry", RegistryFailedError, id="manifest-blob-unknown"
+        ),
+        pytest.param("unknown: its words", StatusLostError, id="graphdriver-with-a-code-that-is-none"),
+        pytest.param("unknown:", StatusLostError, id="graphdriver-26-without-words"),
+        pytest.param("error from registry: no writing today", StatusLostError, id="containerd-28-denied"),
+        pytest.param(
+            "error from registry: provided digest did not match uploaded content",
+            StatusLostError,
+            id="containerd-28-digest-invalid",
+        ),
+        pytest.param("error from registry: blob upload invalid", RegistryFailedError, id="containerd-28-504"),
+        pytest.param("unknown: the registry is unavailable", RegistryFailedError, id="words-that-pass"),
+        pytest.param(
+            "error parsing HTTP 400 response body: no error details found in HTTP response body: '{}'",
+            ImageRefusedError,
+            id="400-with-a-code-that-is-none",
+        ),
+        pytest.param(
+            "open /var/lib/docker/image/overlay2/layerdb/x: permission denied", EngineError, id="the-engines-own-disk"
+        ),
+        pytest.param(
+            "dial unix /var/run/docker.sock: connect: permission denied", EngineError, id="the-engines-own-socket"
+        ),
+        pytest.param(
+            "write /var/lib/docker/tmp/x: no space left on device", EngineError, id="the-engines-own-disk-is-full"
+        ),
+        pytest.param("denied: permission denied for acme/app", PushDeniedError, id="permission-denied-by-the-registry"),
+        pytest.param("acme/other: permission denied", PushDeniedError, id="permission-denied-for-a-repository"),
+        pytest.param(
+            "dial tcp 10.0.0.1:443: connect: permission denied", RegistryUnreachableError, id="denied-by-a-firewall"
+        ),
         pytest.param("tag does not exist: h/a:1", EngineError, id="tag-gone"),
         pytest.param("An image does not exist locally with the tag: h/a", EngineError, id="image-gone"),
         pytest.param("Get http://h:5000/v2/: EOF", RegistryFailedError, id="port-is-no-status"),
@@ -115,6 +149,139 @@ def test_no_recorded_scenario_is_left_out() -> None:
 )
 def test_the_engines_words(message: str, kind: Kind) -> None:
     assert type(from_engine(TARGET, message)) is kind
+
+
+NAMES = (
+    "certificate-service",
+    "denied-party-list",
+    "forbidden-planet",
+    "unauthorized-access",
+    "tls-proxy",
+    "too-large",
+    "name-unknown",
+    "manifest-invalid",
+    "toomanyrequests-1",
+    "no-such-host",
+    "http-403",
+    "team/access-denied",
+    "certificate",
+    "denied",
+)
+"""Packages that are called as a refusal is worded."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param('Get "https://crg.apkg.io/v2/{path}/blobs/uploads/?_state=x": EOF', id="quoted-url"),
+        pytest.param("Put https://storage.example/{path}/x: unexpected EOF", id="url-of-another-host"),
+        pytest.param("pushing crg.apkg.io/{path}:1.0: EOF", id="reference"),
+        pytest.param("pushing {path}@sha256:0: EOF", id="path"),
+        pytest.param('failed commit on ref "manifest-{name}@sha256:0": EOF', id="ref-of-a-tag"),
+        pytest.param("dial tcp: lookup {host} on 127.0.0.11:53: read: EOF", id="host"),
+    ],
+)
+def test_names_are_no_words(name: str, message: str) -> None:
+    text = message.format(name=name, path=f"acme/{name}", host=f"{name.replace('/', '.')}.example")
+    error = from_engine(replace(TARGET, path=f"acme/{name}"), text)
+    assert type(error) is RegistryFailedError, error
+    assert error.temporary
+    assert name in str(error) or "lookup" in text, "people still see it"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.isalpha()])
+@pytest.mark.parametrize("message", ["{name} broke off: EOF", "blob of {name}.", "(acme,{name}) EOF"])
+def test_a_bare_name_is_no_word(name: str, message: str) -> None:
+    for path in (f"acme/{name}", f"{name.rpartition('/')[2]}/app"):
+        error = from_engine(replace(TARGET, path=path), message.format(name=name))
+        assert type(error) is RegistryFailedError, error
+
+
+@pytest.mark.parametrize(
+    ("path", "message", "kind"),
+    [
+        pytest.param("acme/denied", "denied: no", PushDeniedError, id="a-plain-word-stays"),
+        pytest.param("unauthorized/x", "unauthorized: no", CredentialsRefusedError, id="a-plain-workspace-stays"),
+        pytest.param(
+            "acme/certificate-service",
+            "denied: reader may not push certificate-service",
+            PushDeniedError,
+            id="words-beside-a-name",
+        ),
+        pytest.param(
+            "acme/certificate-service",
+            "name unknown: package certificate-service does not exist in this workspace",
+            PackageNotFoundError,
+            id="words-around-a-name",
+        ),
+        pytest.param("acme/a-b", "x-a-b-denied denied", PushDeniedError, id="a-part-of-a-longer-word-stays"),
+    ],
+)
+def test_words_beside_names_are_read(path: str, message: str, kind: Kind) -> None:
+    assert type(from_engine(replace(TARGET, path=path), message)) is kind
+
+
+ALTERNATIVES = {
+    r"\bstatus(?: code)?:? ([45]\d\d)\b": "unexpected status code 403 of the registry",
+    r"\bstatus from \w+ request to \S+ ([45]\d\d)\b": (
+        "unexpected status from POST request to https://h/v2/: 400 Bad Request: what it says"
+    ),
+    r"\bHTTP ([45]\d\d)\b": "error parsing HTTP 401 response body",
+    r": ([45]\d\d) [A-Z][\w-]+(?: [A-Z][\w-]+)*$": "fetching a token: 401 Unknown",
+    r"<\w[^>]*>\s*([45]\d\d) [A-Z]": "<h1> 405 Method Not Allowed</h1>",
+    rf"{FILE}permission denied": "open /run/x: permission denied",
+    rf"{FILE}no space left on device": "write /run/x: no space left on device",
+    r"tag does not exist": "tag does not exist: x",
+    r"does not exist locally": "An image does not exist locally with the tag: x",
+    r"no such image": "No such image: x",
+    r"does not exist in this workspace": "error from registry: package x does not exist in this workspace",
+    r"\bname[ _]unknown\b": "NAME_UNKNOWN: x",
+    r"repository name not known": "repository name not known to registry",
+    r"too large": "request entity too large",
+    r"larger than the (?:\w+ )?limit": "the layer is larger than the limit",
+    r"exceeds the (?:\w+ )?limit": "the layer exceeds the size limit",
+    r"\bx509: ": "x509: signed by unknown authority",
+    r"\btls: ": "remote error: tls: handshake failure",
+    r"no such host": "dial tcp: lookup x: no such host",
+    r"connection refused": "connect: connection refused",
+    r"dial tcp.*i/o timeout": "dial tcp 10.0.0.1:443: i/o timeout",
+    r"dial tcp.*no route": "dial tcp 10.0.0.1:443: connect: no route to host",
+    r"dial tcp.*unreachable": "dial tcp 10.0.0.1:443: connect: network is unreachable",
+    r"dial tcp.*permission denied": "dial tcp 10.0.0.1:443: connect: permission denied",
+    r"too ?many ?requests": "unknown: Too Many Requests",
+    r"\bblob upload (?:unknown|invalid)\b": "unknown: blob upload invalid",
+    r"\bblob unknown\b": "unknown: blob unknown to registry",
+    r"\bsize invalid\b": "error from registry: size invalid",
+    r"\bmanifest[ _]invalid\b": "manifest invalid",
+    r"\bdigest invalid\b": "digest invalid: it did not match",
+    r"\bname invalid\b": "name invalid: x",
+    r"\btag invalid\b": "tag invalid: x",
+    r"\bunauthorized\b": "unauthorized",
+    r"authentication required": "authentication required",
+    r"no basic auth credentials": "no basic auth credentials",
+    r"\bdenied\b": "requested access to the resource is denied",
+    r"\bforbidden\b": "Forbidden",
+    r"\bunavailable\b": "unknown: the service is unavailable",
+    r"\btime(?:d )?out\b": "unknown: the backend timed out",
+    r"\btry again\b": "unknown: try again later",
+    r"\binternal (?:server )?error\b": "unknown: internal error",
+    r"^unknown:": "unknown: x",
+    r"\berror from registry:": "failed: error from registry: x",
+}
+"""Each alternative, with words that only it understands."""
+
+
+def test_no_alternative_is_left_out() -> None:
+    assert [*STATUSES, *(each for rule in RULES for each in rule.alternatives)] == list(ALTERNATIVES)
+
+
+@pytest.mark.parametrize(("alternative", "message"), ALTERNATIVES.items())
+def test_no_alternative_can_be_removed(alternative: str, message: str) -> None:
+    statuses = [each for each in STATUSES if each != alternative]
+    rules = [replace(rule, alternatives=tuple(set(rule.alternatives) - {alternative})) for rule in RULES]
+    without = from_engine(TARGET, message, statuses=statuses, rules=rules)
+    assert type(from_engine(TARGET, message)) is not type(without)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +333,7 @@ def test_an_access_token_is_known_by_its_beginning(token: str, told: bool) -> No
 def test_a_missing_package_is_explained_step_by_step() -> None:
     error = errors.package_not_found(TARGET, "name unknown")
     assert str(error) == (
-        "The package does not exist: crg.apkg.io says of acme/app: name unknown\n"
+        "The package does not exist: crg.apkg.io says about acme/app: name unknown\n"
         "Create it once, in Bitbucket: workspace 'acme', Create → Package, name 'app', and link it to the repository"
         " whose pipeline pushes. If it exists under another name, set PACKAGE_NAME."
     )

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipe.oci.reference import Reference, is_component, is_digest, is_domain, is_path, is_tag, suggestion
+from pipe.oci.reference import (
+    Reference,
+    is_address,
+    is_component,
+    is_digest,
+    is_domain,
+    is_path,
+    is_tag,
+    suggestion,
+)
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
@@ -134,6 +143,29 @@ def test_parts_can_be_exchanged() -> None:
 )
 def test_domains(text: str, domain: bool) -> None:
     assert is_domain(text) is domain
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        pytest.param("crg.apkg.io", True, id="name"),
+        pytest.param("localhost", True, id="localhost"),
+        pytest.param("127.0.0.1:5000", True, id="port"),
+        pytest.param("127.0.0.1:1", True, id="smallest-port"),
+        pytest.param("127.0.0.1:65535", True, id="largest-port"),
+        pytest.param("[::1]:5000", True, id="ipv6"),
+        pytest.param("[::1]", True, id="ipv6-without-port"),
+        pytest.param("127.0.0.1:0", False, id="port-0"),
+        pytest.param("127.0.0.1:65536", False, id="port-above"),
+        pytest.param("127.0.0.1:" + "9" * 5000, False, id="port-of-5000-digits"),
+        pytest.param("[::::]:5000", False, id="no-ipv6"),
+        pytest.param("[::1]:65536", False, id="ipv6-and-port-above"),
+        pytest.param("myhost", False, id="a-part-of-the-path-to-docker"),
+        pytest.param("", False, id="empty"),
+    ],
+)
+def test_addresses(text: str, address: bool) -> None:
+    assert is_address(text) is address
 
 
 def test_a_component_is_one_part() -> None:

@@ -157,3 +157,32 @@ def test_no_beginning_survives_a_cut(secret: str, length: int, before: str) -> N
 @given(st.text(alphabet="abc XYZ123=+/%\\", max_size=80))
 def test_text_without_the_secret_stays(text: str) -> None:
     assert Redaction(["q-secret-of-other-letters"])(text) == text
+
+
+LONG = (TOKEN * 60)[:1500]
+
+
+@each_encoding
+def test_a_long_secret_is_replaced_whole(encode: Callable[[str], str]) -> None:
+    shown = Redaction([LONG])(f"before {encode(LONG)}")
+    assert shown == "before ***"
+
+
+@each_base64
+def test_a_long_secret_is_replaced_in_base64(encode: Callable[[bytes], bytes]) -> None:
+    encoded = encode(b"user:" + LONG.encode()).decode()
+    assert len(Redaction([LONG])(encoded)) < 15
+
+
+def test_what_follows_a_long_secret_stays() -> None:
+    secret = "x1" * 700
+    assert Redaction([secret])(f"{secret} stays {secret}.") == "*** stays ***."
+
+
+@pytest.mark.timeout(5)
+def test_a_secret_of_a_hundred_kilobytes_is_replaced_at_once() -> None:
+    secret = "".join(f"{number:x}-" for number in range(20_000))
+    redact = Redaction([secret])
+    for text in (secret, f"{secret[:80]}…", "x" * 100_000, f"{'a' * 50_000}…" * 2):
+        redact.add(text[:3] + secret)
+        assert secret[:20] not in redact(text)

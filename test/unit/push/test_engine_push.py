@@ -66,8 +66,13 @@ def test_a_push_ends_with_the_engines_digest() -> None:
 @pytest.mark.parametrize(
     ("lines", "end", "cause"),
     [
-        pytest.param([], events.StreamEnded(), "no digest, no error.", id="empty"),
-        pytest.param(sending(BASE, 500, until=2), events.StreamEnded(), "no digest, no error.", id="in-the-middle"),
+        pytest.param([], events.StreamEnded(), "Docker Engine reported neither a digest nor an error.", id="empty"),
+        pytest.param(
+            sending(BASE, 500, until=2),
+            events.StreamEnded(),
+            "Docker Engine reported neither a digest nor an error.",
+            id="in-the-middle",
+        ),
         pytest.param(
             sending(BASE, 500, until=2),
             events.StreamEnded("reset"),
@@ -75,7 +80,10 @@ def test_a_push_ends_with_the_engines_digest() -> None:
             id="broken",
         ),
         pytest.param(
-            [(0.0, events.Note(f"1: digest: {DIGEST}"))], events.StreamEnded(), "no digest, no error.", id="note"
+            [(0.0, events.Note(f"1: digest: {DIGEST}"))],
+            events.StreamEnded(),
+            "Docker Engine reported neither a digest nor an error.",
+            id="note",
         ),
     ],
 )
@@ -217,8 +225,8 @@ def test_a_rate_that_would_miss_the_limit_is_told_once(rate: float, warned: bool
     warnings = watch([*sending(BASE, rate, until=80), (80.0, DONE)])[1].of("WARNING")
     assert len(warnings) == warned
     if warned:
-        assert warnings[0].startswith("layer 1 (ADD base /): at this rate its upload takes ")
-        assert warnings[0].endswith(", and the registry ends an upload after 1m 40s.")
+        assert warnings[0].startswith("layer 1 (ADD base /): at this rate the upload will take ")
+        assert warnings[0].endswith(", but the registry ends an upload after 1m 40s.")
 
 
 def test_a_warning_holds_for_all_attempts() -> None:
@@ -254,7 +262,7 @@ def test_the_manifest_is_given_a_minute() -> None:
     lines: list[Line] = [(0.0, events.Uploading(BASE, 1, 1)), (3.0, events.Uploaded(BASE))]
     outcome, _, seconds = watch(lines, end=None)
     assert isinstance(outcome, PushInterruptedError)
-    assert outcome.cause == "every layer has arrived, and the registry did not take the manifest within 1m 00s."
+    assert outcome.cause == "every layer has arrived, but the registry did not accept the manifest within 1m 00s."
     assert outcome.temporary
     assert seconds - 3 == pytest.approx(60, abs=0.25)
 
@@ -278,7 +286,7 @@ def test_a_blob_over_the_limit_stops_the_push_where_sizes_were_not_known() -> No
     lines: list[Line] = [(0.0, events.Uploading(TOP, 1, 100)), (1.0, events.Uploading("c" * 12, 1, 2001)), (9.0, DONE)]
     outcome, _, seconds = watch(lines, limit=2000)
     assert isinstance(outcome, LayerTooLargeError)
-    assert outcome.cause.startswith("layer cccccccccccc has 2.0 KB stored (2001 bytes); the limit is 2.0 KB")
+    assert outcome.cause.startswith("layer cccccccccccc: 2.0 KB stored (2001 bytes); the limit is 2.0 KB")
     assert seconds == 1.0
     assert watch(lines, limit=2001)[0] == DIGEST
 
@@ -295,7 +303,7 @@ def test_a_413_names_what_went_up() -> None:
     ]
     outcome, _, _ = watch(lines)
     assert isinstance(outcome, LayerTooLargeError)
-    assert outcome.cause.endswith("(while layer 1 (ADD base /), layer 2 (COPY . /app) went up)")
+    assert outcome.cause.endswith("(during the upload of layer 1 (ADD base /), layer 2 (COPY . /app))")
 
 
 def test_a_413_without_uploads_names_nothing() -> None:
@@ -307,7 +315,7 @@ def test_a_413_without_uploads_names_nothing() -> None:
 def test_a_413_that_names_its_layer_is_believed() -> None:
     outcome = played(recording("containerd", "too-large-413-html"))
     assert isinstance(outcome, LayerTooLargeError)
-    assert outcome.cause.endswith("(while layer f043d9343a27 went up)")
+    assert outcome.cause.endswith("(during the upload of layer f043d9343a27)")
 
 
 def played(each: Recording, change: Callable[[list[Line]], list[Line]] = list, **limits: float) -> str | PipeError:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipe.config.variables import MAX_LAYER_SIZE, UPLOAD_TIMEOUT
+from pipe.config.variables import default
 from pipe.oci.image import Image, Layer
 from pipe.push import limits
 from pipe.units import parse_duration, parse_size
@@ -17,8 +17,8 @@ def image(*sizes: int | None) -> Image:
 
 
 def test_the_defaults_are_what_atlassian_says() -> None:
-    assert parse_size(MAX_LAYER_SIZE) == LIMIT
-    assert parse_duration(UPLOAD_TIMEOUT) == 7 * 60
+    assert parse_size(default("MAX_LAYER_SIZE")) == LIMIT
+    assert parse_duration(default("UPLOAD_TIMEOUT")) == 7 * 60
 
 
 @pytest.mark.parametrize(
@@ -39,9 +39,9 @@ def test_what_does_not_fit() -> None:
     assert layer is not None
     error = limits.too_large(layer.label, LIMIT + 1, LIMIT, unpacked=True)
     assert str(error) == (
-        "A layer is too large for the registry: layer 3 (COPY big /) has 32.0 GB unpacked (32000000001 bytes);"
-        " the limit is 32.0 GB (MAX_LAYER_SIZE). Nothing of it was sent.\n"
-        "Split what this instruction adds over several instructions, or add less."
+        "A layer is too large for the registry: layer 3 (COPY big /): 32.0 GB unpacked (32000000001 bytes);"
+        " the limit is 32.0 GB (MAX_LAYER_SIZE). None of it was sent.\n"
+        "Split what this instruction adds across several instructions, or add less."
         " If it compresses below the registry's 32 GB, raise MAX_LAYER_SIZE."
     )
     assert error.exit_code == 5

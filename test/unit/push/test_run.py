@@ -28,6 +28,7 @@ from pipe.errors import (
 )
 from pipe.oci.image import Image, Layer, LayerStatus
 from pipe.oci.manifest import Manifest
+from pipe.oci.reference import Reference
 from pipe.push.report import Timing
 from pipe.push.result import Result, TagStatus
 from pipe.push.run import Push
@@ -60,6 +61,7 @@ SUCCESS: list[Line] = [
 ]
 SETTINGS = Settings(
     image="app",
+    name=Reference("", "app"),
     registry="crg.apkg.io",
     repository="acme/app",
     tags=("1.0",),
@@ -73,6 +75,8 @@ SETTINGS = Settings(
     debug=False,
     docker={},
     uploader="engine",
+    reuse_from=(),
+    image_archive=None,
 )
 FAILED = RegistryFailedError("HTTP 500.")
 
@@ -192,6 +196,35 @@ def test_an_image_that_is_there_is_not_pushed(image_id: str) -> None:
     assert "crg.apkg.io/acme/app:1.0 already points to this image." in b.told.of("INFO")
 
 
+LOST: list[Line] = [(0.0, events.Failed("unknown: its words"))]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        pytest.param(None, 4, id="it-takes-pushes"),
+        pytest.param(PushDeniedError("no."), 4, id="it-refuses"),
+        pytest.param(RegistryFailedError("HTTP 429.", temporary=False), 6, id="it-fails"),
+    ],
+)
+def test_a_refusal_whose_status_the_engine_lost_is_asked_for(answer: PipeError | None, code: int) -> None:
+    b = bench(LOST)
+    b.registry.check = [None, answer]
+    error, result = b.fail()
+    assert error.exit_code == code
+    assert error is answer or (answer is None and "unknown: its words" in error.cause)
+    assert b.registry.asked == ["check", "GET 1.0", "check"]
+    assert b.clock.slept == []
+    assert statuses(result) == ["failed"]
+
+
+def test_a_refusal_whose_status_the_engine_lost_is_tried_again_where_the_registry_says_so() -> None:
+    b = bench(LOST, SUCCESS)
+    b.registry.check = [None, FAILED]
+    assert statuses(b.run()) == ["pushed"]
+    assert len(pushes(b.engine)) == 2
+
+
 def test_a_tag_of_another_image_is_pushed_over() -> None:
     b = bench(SUCCESS)
     b.registry.keep("1.0", OTHER)
@@ -306,7 +339,7 @@ def test_a_registry_out_of_reach_is_left_to_the_engine() -> None:
     ]
     assert b.registry.asked == ["check", "check"]
     assert b.told.of("WARNING")[0] == (
-        "The registry cannot be reached: no such host.\nDocker Engine may reach it nevertheless, and tries."
+        "The registry cannot be reached: no such host.\nDocker Engine may still reach it, so the push goes on."
     )
 
 
@@ -353,7 +386,7 @@ def test_a_tag_that_moved_meanwhile_is_told_with_both_digests() -> None:
     raised, result = b.fail()
     assert isinstance(raised, DigestMismatchError)
     assert raised.cause == (
-        f"crg.apkg.io/acme/app:1.0 names {OTHER.digest}, and {MANIFEST.digest} was pushed: another push has moved the"
+        f"crg.apkg.io/acme/app:1.0 names {OTHER.digest}, but {MANIFEST.digest} was pushed: another push has moved the"
         f" tag meanwhile; {MANIFEST.digest} is in the registry, too."
     )
     assert raised.exit_code == 6
@@ -419,7 +452,7 @@ def test_each_attempt_is_told_with_its_reason() -> None:
     (warning,) = b.told.of("WARNING")
     assert warning == (
         "Attempt 1 of 3 failed. The registry failed: crg.apkg.io: EOF"
-        "\nThe next one begins in 2 s; layers that arrived are not sent again."
+        "\nNext attempt in 2 s; layers that have arrived are not sent again."
     )
     assert b.clock.slept == [2]
 

@@ -1,0 +1,135 @@
+"""The last lines of the log, read aloud."""
+
+import pytest
+
+from pipe.oci.descriptor import Descriptor
+from pipe.oci.image import Layer, LayerStatus
+from pipe.oci.reference import Reference
+from pipe.output.summary import Level, Line, summary
+from pipe.push.result import Result, TagResult, TagStatus
+
+DIGEST = "sha256:" + "d" * 64
+TARGET = Reference("crg.apkg.io", "acme/app")
+REFERENCE = f"crg.apkg.io/acme/app@{DIGEST}"
+
+
+def pushed(*tags: str, verified: bool = True, status: TagStatus = TagStatus.PUSHED) -> tuple[TagResult, ...]:
+    """Make tags that arrived."""
+    return tuple(TagResult(TARGET.with_tag(tag), status, DIGEST, verified=verified) for tag in tags)
+
+
+def missing(tag: str, status: TagStatus) -> TagResult:
+    """Make a tag that did not arrive."""
+    return TagResult(TARGET.with_tag(tag), status)
+
+
+def layer(number: int, status: LayerStatus, size: int | None = 1_000_000, blob: str = "") -> Layer:
+    """Make a layer."""
+    descriptor = None if size is None else Descriptor("", blob or f"sha256:{number}", size)
+    return Layer(number, f"sha256:{number}", descriptor=descriptor, status=status)
+
+
+def told(
+    *tags: TagResult,
+    layers: tuple[Layer, ...] = (),
+    seconds: float | None = None,
+    dry_run: bool = False,
+    exit_code: int = 0,
+) -> list[Line]:
+    """Tell what came out of a run."""
+    return summary(Result("app", None, dry_run, tags, layers, exit_code, seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    ("tags", "lines"),
+    [
+        pytest.param(
+            pushed("1.0", "1", "latest"), [(Level.SUCCESS, f"Pushed 1.0, 1, latest: {REFERENCE}")], id="pushed"
+        ),
+        pytest.param(
+            pushed(*"abcdefg"), [(Level.SUCCESS, f"Pushed a, b, c, d, e and 2 more: {REFERENCE}")], id="many-tags"
+        ),
+        pytest.param(
+            pushed("1.0", "1", status=TagStatus.ALREADY_THERE),
+            [(Level.SUCCESS, f"Already pushed 1.0, 1: {REFERENCE}")],
+            id="already-there",
+        ),
+        pytest.param(
+            (*pushed("1.0"), *pushed("1", status=TagStatus.ALREADY_THERE), *pushed("latest")),
+            [(Level.SUCCESS, f"Already pushed 1: {REFERENCE}"), (Level.SUCCESS, f"Pushed 1.0, latest: {REFERENCE}")],
+            id="what-was-pushed-comes-last",
+        ),
+        pytest.param(
+            pushed("1.0", "1", verified=False),
+            [(Level.WARNING, f"Docker Engine pushed 1.0, 1, but that could not be verified: {REFERENCE}")],
+            id="not-verified",
+        ),
+        pytest.param(
+            (
+                *pushed("1.0"),
+                missing("2", TagStatus.FAILED),
+                missing("3", TagStatus.NOT_TRIED),
+                missing("4", TagStatus.NOT_TRIED),
+            ),
+            [
+                (Level.FAILURE, "Failed: 2"),
+                (Level.FAILURE, "Not tried: 3, 4"),
+                (Level.SUCCESS, f"Pushed 1.0: {REFERENCE}"),
+            ],
+            id="second-of-four-failed",
+        ),
+        pytest.param((missing("1.0", TagStatus.FAILED),), [], id="only-tag-failed"),
+    ],
+)
+def test_tags(tags: tuple[TagResult, ...], lines: list[Line]) -> None:
+    assert told(*tags) == lines
+
+
+UPLOADED, THERE = LayerStatus.UPLOADED, LayerStatus.ALREADY_THERE
+
+
+@pytest.mark.parametrize(
+    ("layers", "line"),
+    [
+        pytest.param(
+            (layer(1, THERE), layer(2, UPLOADED, 30_000_000), layer(3, UPLOADED, 20_000_000)),
+            "Sent 50.0 MB (2 of 3 layers) in 4.1 s.",
+            id="some-of-them",
+        ),
+        pytest.param((layer(1, UPLOADED),), "Sent 1.0 MB (1 layer) in 4.1 s.", id="one"),
+        pytest.param(
+            (layer(1, UPLOADED, blob="sha256:x"), layer(2, UPLOADED, blob="sha256:x")),
+            "Sent 1.0 MB (2 of 2 layers) in 4.1 s.",
+            id="the-same-twice",
+        ),
+        pytest.param(
+            (layer(1, UPLOADED, None), layer(2, UPLOADED)), "Sent 2 of 2 layers in 4.1 s.", id="of-unknown-size"
+        ),
+        pytest.param(
+            (layer(1, THERE), layer(2, LayerStatus.MOUNTED)),
+            "Sent nothing: the registry had every layer. Took 4.1 s.",
+            id="nothing",
+        ),
+        pytest.param((layer(1, UPLOADED), layer(2, LayerStatus.WAITING)), "Took 4.1 s.", id="not-known-of-all"),
+        pytest.param((), "Took 4.1 s.", id="no-layers"),
+    ],
+)
+def test_what_was_sent_and_how_long_it_took(layers: tuple[Layer, ...], line: str) -> None:
+    assert told(*pushed("1"), layers=layers, seconds=4.12)[0] == (Level.INFO, line)
+
+
+def test_nothing_is_told_of_sending_where_nothing_arrived() -> None:
+    failed = missing("1", TagStatus.FAILED)
+    assert told(failed, layers=(layer(1, UPLOADED),), seconds=4.1, exit_code=6) == []
+
+
+def test_a_dry_run_ends_with_that() -> None:
+    would = [missing(tag, TagStatus.WOULD_PUSH) for tag in ("1.0", "1")]
+    assert told(*would, layers=(layer(1, LayerStatus.WOULD_UPLOAD),), seconds=1.0, dry_run=True) == [
+        (Level.INFO, "Would push 1.0, 1: crg.apkg.io/acme/app"),
+        (Level.SUCCESS, "Dry run: nothing was sent."),
+    ]
+
+
+def test_a_dry_run_that_failed_is_no_success() -> None:
+    assert told(missing("1", TagStatus.FAILED), dry_run=True, exit_code=4) == []

@@ -11,6 +11,7 @@ RUN apt-get update \
 
 # Below /image grows the root of the finished image. Of the standard library only that is left out
 # which needs a terminal, a display or pip, or serves databases and tests; every codec stays.
+# Nothing is linked with libgcc_s: glibc looks for it where a thread is ended together with the process.
 WORKDIR /image
 RUN library=$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))') \
  && mkdir -p etc root usr/bin usr/lib ".$library" \
@@ -22,8 +23,8 @@ RUN library=$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))'
         usr/lib/python3.*/{sitecustomize.py,turtle.py} \
         usr/lib/python3.*/lib-dynload/{_curses,_dbm,_sqlite3,_test,_xxtest,readline,xx}* \
  && find . -depth -name __pycache__ -exec rm -r {} + \
- && ldd usr/bin/python3 usr/lib/python3.*/lib-dynload/*.so \
-  | sed -nE 's|^\t(.* => )?(/[^ ]+) .*|\2|p' | sort -u \
+ && { ldd usr/bin/python3 usr/lib/python3.*/lib-dynload/*.so; ldconfig -p | grep -F libgcc_s.so.1; } \
+  | sed -nE 's|^\t(.* => )?(/[^ ]+)( .*)?$|\2|p' | sort -u \
   | while read -r file; do install -D "$file" "/image$(readlink -f "${file%/*}")/${file##*/}"; done
 
 # The files that every system has, and of each Debian package its licence and the record of its

@@ -5,10 +5,9 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import docker
 import pytest
@@ -43,11 +42,52 @@ class Pipeline:
             assert text in self.log, f"in the log: {text}\n{self.log}"
 
 
-class RunPipeline(Protocol):
-    """Runs a pipeline of two steps, the first of which builds an image and has the pipe push it."""
+Command = str | dict[str, object]
+"""Of a step's script: for a shell, or a pipe."""
+SHOW_DIGEST = 'python3 -c \'import json; print("the next step knows", json.load(open("result.json"))["digest"])\''
 
-    def __call__(self, later: str, **variables: object) -> Pipeline:
-        """Run it: with the second step's script, and the pipe's variables besides the usual ones."""
+
+@dataclass(frozen=True, slots=True)
+class RunPipeline:
+    """Runs a pipeline of two steps, the first of which builds an image.
+
+    Attributes:
+        name: The image's.
+        repository: The pipeline's folder.
+        registry: What the pipe pushes to.
+    """
+
+    name: str
+    repository: Path
+    registry: LocalRegistry
+
+    def pipe(self, **variables: object) -> Command:
+        """Return the pipe, with variables besides the usual ones."""
+        image = {"IMAGE_NAME": self.name, "REGISTRY": self.registry.host}
+        return {"pipe": f"docker://{PIPE}", "variables": image | VARIABLES | variables}
+
+    def __call__(self, push: Sequence[Command], later: Sequence[Command], artifact: str = "result.json") -> Pipeline:
+        """Run it: what the first step does after the build, the second step's script, and what that is handed."""
+        build = ["date +%N >content", "printf 'FROM scratch\\nCOPY content /\\n' >Dockerfile"]
+        build.append(f"docker build --tag {self.name} .")
+        steps = [
+            {"step": {"name": "Push", "services": ["docker"], "script": [*build, *push], "artifacts": [artifact]}},
+            {"step": {"name": "Later", "script": list(later)}},
+        ]
+        definition = {"image": TOOLS, "clone": {"enabled": False}, "pipelines": {"custom": {"push": steps}}}
+        (self.repository / "bitbucket-pipelines.yml").write_text(json.dumps(definition), "utf-8")
+        folder = self.repository.parent
+        folders = {f"XDG_{kind}_HOME": str(folder / kind) for kind in ("DATA", "CACHE")}
+        process = subprocess.run(
+            [sys.executable, "-m", "integration.foreign_runner", self.repository, "custom.push", folder / "secrets"],
+            cwd=folder,
+            env=os.environ | folders | {"PYTHONPATH": str(ROOT / "test"), "NO_COLOR": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            check=False,
+        )
+        return Pipeline(process.returncode, process.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -69,33 +109,7 @@ def run_pipeline(
     (tmp_path / "secrets").write_text(
         "BITBUCKET_PACKAGES_USERNAME=pipeline\nBITBUCKET_PACKAGES_TOKEN=pipeline-token\n", "ascii"
     )
-
-    def run_pipeline(later: str, **variables: object) -> Pipeline:
-        image = {"IMAGE_NAME": name, "REGISTRY": registry.host}
-        script = [
-            "date +%N >content",
-            "printf 'FROM scratch\\nCOPY content /\\n' >Dockerfile",
-            f"docker build --tag {name} .",
-            {"pipe": f"docker://{PIPE}", "variables": image | VARIABLES | variables},
-            "echo still in this step",
-        ]
-        steps = [{"step": {"name": "Push", "script": script, "artifacts": ["result.json"]}}]
-        steps.append({"step": {"name": "Later", "script": [later]}})
-        definition = {"image": TOOLS, "clone": {"enabled": False}, "pipelines": {"custom": {"push": steps}}}
-        (repository / "bitbucket-pipelines.yml").write_text(json.dumps(definition), "utf-8")
-        folders = {f"XDG_{kind}_HOME": str(tmp_path / kind) for kind in ("DATA", "CACHE")}
-        process = subprocess.run(
-            [sys.executable, "-m", "integration.foreign_runner", repository, "custom.push", tmp_path / "secrets"],
-            cwd=tmp_path,
-            env=os.environ | folders | {"PYTHONPATH": str(ROOT / "test"), "NO_COLOR": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            check=False,
-        )
-        return Pipeline(process.returncode, process.stdout)
-
-    yield run_pipeline
+    yield RunPipeline(name, repository, registry)
     for volume in engine.volumes.list(filters={"name": name}):
         volume.remove()
     try:
@@ -105,8 +119,8 @@ def run_pipeline(
 
 
 def test_step_pushes_and_hands_its_result_to_the_next(registry: LocalRegistry, run_pipeline: RunPipeline) -> None:
-    show = 'python3 -c \'import json; print("the next step knows", json.load(open("result.json"))["digest"])\''
-    pipeline = run_pipeline(show, TAGS=["by-step", "$BITBUCKET_BUILD_NUMBER"], RESULT_FILE="result.json")
+    pipe = run_pipeline.pipe(TAGS=["by-step", "$BITBUCKET_BUILD_NUMBER"], RESULT_FILE="result.json")
+    pipeline = run_pipeline([pipe, "echo still in this step"], [SHOW_DIGEST])
     digest = digest_in(registry, "by-step")
     pipeline.expect(
         0,
@@ -119,8 +133,17 @@ def test_step_pushes_and_hands_its_result_to_the_next(registry: LocalRegistry, r
     assert "pipeline-token" not in pipeline.log
 
 
+def test_image_saved_in_one_step_is_pushed_in_the_next(registry: LocalRegistry, run_pipeline: RunPipeline) -> None:
+    save = [f"docker save {run_pipeline.name} | gzip >image.tar.gz", f"docker image rm {run_pipeline.name}"]
+    pipe = run_pipeline.pipe(IMAGE_ARCHIVE="image.tar.gz", TAGS="saved", RESULT_FILE="result.json")
+    pipeline = run_pipeline(save, [pipe, SHOW_DIGEST], "image.tar.gz")
+    digest = digest_in(registry, "saved")
+    pipeline.expect(0, f"{REPOSITORY}:saved@{digest}", f"the next step knows {digest}")
+
+
 def test_failing_push_makes_the_step_red(registry: LocalRegistry, run_pipeline: RunPipeline) -> None:
-    pipeline = run_pipeline("echo in the next step", TAGS="red", BITBUCKET_PACKAGES_TOKEN="wrong-token")
+    pipe = run_pipeline.pipe(TAGS="red", BITBUCKET_PACKAGES_TOKEN="wrong-token")
+    pipeline = run_pipeline([pipe, "echo still in this step"], ["echo in the next step"])
     pipeline.expect(4, "✖ ", "The registry refuses the credentials", "Step 'Push': FAIL")
     assert not pipeline.log.count("\nstill in this step"), pipeline.log
     assert not pipeline.log.count("\nin the next step"), pipeline.log

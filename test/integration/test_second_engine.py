@@ -1,12 +1,22 @@
 """The pipe with Docker Engine 26.1, with the containerd image store and with a graphdriver."""
 
+import io
+import tarfile
+
 import pytest
-from integration.images import MB
-from integration.registries import BY_ENGINE, REPOSITORY, digest_in
+from integration.images import MB, archive_of
+from integration.registries import BY_ENGINE, BY_PIPE, REPOSITORY, digest_in
 from integration.second_engine import INSIDE, RunSecond, Second
 
 pytestmark = [pytest.mark.root]
 TWO = {"linux/amd64": [MB, MB], "linux/arm64": [MB]}
+LIMIT = {"MAX_LAYER_SIZE": "1.5MB"}
+
+
+def blob_sizes(second: Second) -> list[int]:
+    """List the bytes of each blob's requests that carried some, those that find out about chunks apart."""
+    entries = second.registry.requests(method="P*", path="*/blobs/uploads/*")
+    return sorted(entry.received for entry in entries if entry.received > 2)
 
 
 def test_fresh_image_arrives(second: Second, run_second: RunSecond) -> None:
@@ -153,3 +163,70 @@ def test_manifest_refused_for_ever_with_500(second: Second, run_second: RunSecon
     finished = run_second(second, IMAGE_NAME=image.name, MAX_ATTEMPTS="2", TAGS="never")
     finished.expect(6, "Attempt 1 of 2 failed", "The registry failed")
     assert len(second.registry.requests(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE)) >= 2
+
+
+def test_layers_saved_as_an_oci_layout_are_compressed_by_the_pipe(graphdriver: Second, run_second: RunSecond) -> None:
+    zeros = archive_of({"zeros": bytes(2 * MB)})
+    image = graphdriver.images.load(zeros, archive_of({"a file": b"content"}), zeros)
+    saved = io.BytesIO(b"".join(graphdriver.client.images.get(image.name).save()))
+    with tarfile.open(fileobj=saved) as archive:
+        assert {"oci-layout", "index.json", "manifest.json"} <= set(archive.getnames()), "the form that is meant"
+    finished = run_second(graphdriver, IMAGE_NAME=image.name, UPLOADER="pipe", TAGS="saved another", **LIMIT)
+    finished.expect(0, "✔ Pushed")
+    assert finished.result["uploader"] == "pipe"
+    assert graphdriver.registry.requests(user_agent=BY_ENGINE) == []
+    digest = digest_in(graphdriver.registry, "saved")
+    assert digest_in(graphdriver.registry, "another") == digest == finished.result["digest"]
+    graphdriver.images.remove()
+    repository = f"{INSIDE}/{REPOSITORY}"
+    auth = {"username": "reader", "password": "reader-token"}
+    pulled = graphdriver.client.images.pull(repository, tag="saved", auth_config=auth)
+    graphdriver.client.images.remove(f"{repository}:saved")
+    assert pulled.id == image.id, "the Engine unpacks what it once packed"
+
+
+@pytest.mark.parametrize("docker_types", [pytest.param(False, id="OCI"), pytest.param(True, id="Docker")])
+def test_stored_blobs_are_pushed_by_the_pipe_as_they_are(
+    containerd: Second, run_second: RunSecond, docker_types: bool
+) -> None:
+    index = containerd.layouts.load(TWO, attested=not docker_types, docker_types=docker_types)
+    finished = run_second(containerd, IMAGE_NAME=index.name, UPLOADER="pipe", TAGS="stored another")
+    finished.expect(0, "✔ Pushed")
+    assert finished.result["uploader"] == "pipe"
+    assert containerd.registry.requests(user_agent=BY_ENGINE) == []
+    assert digest_in(containerd.registry, "stored") == digest_in(containerd.registry, "another") == index.digest
+    assert [digest_in(containerd.registry, manifest) for manifest in index.manifests] == index.manifests
+    assert containerd.client.images.get(index.name).tags == [index.name]
+
+
+def test_stored_blobs_that_the_registry_has_are_asked_for_and_not_sent(
+    containerd: Second, run_second: RunSecond
+) -> None:
+    first = containerd.images.build(MB, MB)
+    run_second(containerd, IMAGE_NAME=first.name, UPLOADER="pipe", TAGS="asked").expect(0)
+    containerd.registry.clear()
+    changed = containerd.images.build(3 * MB, base=first.name)
+    finished = run_second(containerd, IMAGE_NAME=changed.name, UPLOADER="pipe", TAGS="asked")
+    finished.expect(0, "already there", "uploaded")
+    questions = containerd.registry.requests(method="HEAD", path="*/blobs/*", user_agent=BY_PIPE)
+    asked = {entry.path.rpartition("/")[2] for entry in questions}
+    layers = finished.result["layers"]
+    assert isinstance(layers, list)
+    assert asked >= {layer["digest"] for layer in layers}
+    assert [size > 3 * MB for size in blob_sizes(containerd) if size > MB // 2] == [True]
+
+
+def test_size_of_a_stored_blob_is_held_to_the_limit_by_the_pipe(containerd: Second, run_second: RunSecond) -> None:
+    image = containerd.images.build(MB, 2 * MB)
+    finished = run_second(containerd, IMAGE_NAME=image.name, UPLOADER="pipe", TAGS="too-large-stored", **LIMIT)
+    finished.expect(5, "MAX_LAYER_SIZE")
+    assert blob_sizes(containerd) == []
+    assert digest_in(containerd.registry, "too-large-stored") is None
+
+
+def test_unchanged_image_is_known_to_the_pipe(second: Second, run_second: RunSecond) -> None:
+    image = second.images.build(MB)
+    run_second(second, IMAGE_NAME=image.name, UPLOADER="pipe", TAGS="by-pipe-twice").expect(0)
+    second.registry.clear()
+    run_second(second, IMAGE_NAME=image.name, UPLOADER="pipe", TAGS="by-pipe-twice").expect(0)
+    assert second.registry.requests(method="P[AU]T*") == []

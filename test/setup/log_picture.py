@@ -1,47 +1,95 @@
-"""Draw the log of a real push as an SVG: `log_picture.py OUTPUT PIPE IMAGE`."""
+"""Draw the log of a real push as an SVG: `log_picture.py OUTPUT PIPE SAMPLE`.
 
+The registry has the sample application already. What is pushed adds a layer to it that Docker Engine would
+compress for a while, so that the pipe takes over.
+"""
+
+import contextlib
 import io
 import os
 import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from registry.client import local_registry
+from bench.images import real_layers
+from registry.client import Registry, local_registry
 from rich.console import Console
 from rich.text import Text
 
 REMOTE_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 """A picture in a README must not load anything; the reader's own monospace font serves."""
+IMAGE = "my-container-app:with-model"
+LAYER = 400_000_000
+"""Bytes of the large layer: 16 s of an Engine's time, a few of the pipe's."""
+TAKEN_OVER = "the pipe uploads"
+"""What the log says then."""
 
 
-def main(output: Path, pipe: str, image: str) -> None:
-    """Push an image to a registry that never saw it, and draw what the pipe writes, colours included.
+def main(output: Path, pipe: str, sample: str) -> None:
+    """Push an image that the registry knows in part, and draw what the pipe writes, colours included.
 
     Args:
         output: The SVG to write.
         pipe: The pipe's image.
-        image: The image to push.
+        sample: The sample application's image.
+
+    Raises:
+        CalledProcessError: A command failed.
+        RuntimeError: The pipe did not take over.
+    """
+    with local_registry() as registry, larger(sample) as image:
+        push(registry, pipe, sample, "latest")
+        log = push(registry, pipe, image, "1.0 1 latest")
+    sys.stdout.write(f"{log}\n")
+    if TAKEN_OVER not in log:
+        raise RuntimeError(f"not in the log: {TAKEN_OVER}")
+    text = Text.from_ansi(log)
+    console = Console(record=True, width=max(line.cell_len for line in text.split()), file=io.StringIO())
+    console.print(text)
+    picture = console.export_svg(title="bbc-packages-push-container-image", unique_id="log")
+    output.write_text(REMOTE_FONT.sub("", picture), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def larger(sample: str) -> Iterator[str]:
+    """Add a large layer of real files to an image, and remove what came of it at the end.
+
+    Yields:
+        The new image's name.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        [layer] = real_layers(LAYER, 1)
+        Path(folder, "model.tar").write_bytes(layer)
+        del layer
+        Path(folder, "Dockerfile").write_text(f"FROM {sample}\nADD model.tar /srv/model\n", "ascii")
+        subprocess.run(["docker", "build", "--quiet", "--tag", IMAGE, folder], check=True, capture_output=True)
+    try:
+        yield IMAGE
+    finally:
+        subprocess.run(["docker", "image", "rm", IMAGE], check=True, capture_output=True)
+
+
+def push(registry: Registry, pipe: str, image: str, tags: str) -> str:
+    """Push an image with the pipe, and return all that it writes.
 
     Raises:
         CalledProcessError: The push failed; its log has been printed.
     """
-    with local_registry() as registry:
-        run = subprocess.run(
-            [Path(__file__).with_name("push"), pipe, image, "--env=TAGS=1.0 latest"],
-            env=os.environ | {"REGISTRY": registry.host},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    shown = run.stderr + run.stdout.rstrip()
-    sys.stdout.write(f"{shown}\n")
+    run = subprocess.run(
+        [Path(__file__).with_name("push"), pipe, image, f"--env=TAGS={tags}"],
+        env=os.environ | {"REGISTRY": registry.host},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    log = run.stderr + run.stdout.rstrip()
+    if run.returncode:
+        sys.stdout.write(f"{log}\n")
     run.check_returncode()
-    log = Text.from_ansi(shown)
-    console = Console(record=True, width=max(line.cell_len for line in log.split()), file=io.StringIO())
-    console.print(log)
-    picture = console.export_svg(title="bbc-packages-push-container-image", unique_id="log")
-    output.write_text(REMOTE_FONT.sub("", picture), encoding="utf-8")
+    return log
 
 
 if __name__ == "__main__":

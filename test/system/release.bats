@@ -46,8 +46,9 @@ setup() {
     image=$(sed -n 's/^image: //p' pipe.yml)
     export DOCKER_CONFIG=$BATS_TEST_TMPDIR/login
     docker login --username pipeline --password-stdin "$REGISTRY" <<<"$TOKEN"
-    test/setup/publish "$account"
+    run --separate-stderr -0 test/setup/publish "$account"
     tag=${image##*:}
+    expect_equal "the pin" "docker://${image%:*}@$(docker image inspect --format '{{index .RepoDigests 0}}' "$image" | cut -d@ -f2)" "$output"
     expect_equal "image in the registry" "$(image_id "$image")" \
         "$(controls manifest bbc-packages-push-container-image "$tag" | json 'it["config"]["digest"]')"
     docker run --rm "$image" --version

@@ -112,7 +112,7 @@ class Output:
             result_file: Where to write it as JSON, None for nowhere.
             variables_file: Where the step reads its output variables, None for nowhere.
         """
-        for text in table(result.layers):
+        for text in table(result.shown_layers):
             self.info(text)
         for tag in result.tags:
             if tag.reference is None:

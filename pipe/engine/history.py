@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
+from pipe.oci.descriptor import Platform
 from pipe.oci.history import BUILDKIT, instruction
 from pipe.oci.image import Image, Layer
 
@@ -35,7 +36,8 @@ def image_from(inspected: Mapping[str, object], history: Sequence[Mapping[str, o
         Layer(number, diff_id, *(entry or (None, None)))
         for number, (diff_id, entry) in enumerate(zip_longest(diff_ids, matched), start=1)
     )
-    return Image(str(inspected.get("Id") or ""), size, layers)
+    platform = Platform.parse({name.lower(): value for name, value in inspected.items()})
+    return Image(str(inspected.get("Id") or ""), size, layers, platform=platform if str(platform) else None)
 
 
 def _match(diff_ids: list[str], entries: list[tuple[str, int]]) -> list[tuple[int, str | None]]:

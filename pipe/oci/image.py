@@ -47,6 +47,7 @@ class Layer:
         retries: How often the Engine began it again.
         warned: Whether people were told that it is too slow.
         reused: Whether the registry had it in another image, by which the pipe found it.
+        platform: What its image runs on, such as `linux/arm64`; "" where there is only one image.
     """
 
     number: int
@@ -62,6 +63,7 @@ class Layer:
     retries: int = 0
     warned: bool = False
     reused: bool = False
+    platform: str = ""
 
     @property
     def short_id(self) -> str:
@@ -71,9 +73,13 @@ class Layer:
     @property
     def label(self) -> str:
         """The layer as people know it, its instruction cut to fit a line."""
-        if not self.number:
-            return f"layer {self.short_id}"
-        return f"layer {self.number} ({cut(self.instruction)})" if self.instruction else f"layer {self.number}"
+        return f"{self.name} ({cut(self.instruction)})" if self.number and self.instruction else self.name
+
+    @property
+    def name(self) -> str:
+        """The layer by its number, or by the Engine's name of it where only that is known."""
+        platform = f"{self.platform} " if self.platform else ""
+        return f"{platform}layer {self.number or self.short_id}"
 
     def elapsed(self, now: float) -> float:
         """Return the seconds since the upload last began, 0 while it has not."""
@@ -90,7 +96,7 @@ class Image:
         layers: From the base up.
         manifests: Digests of the manifests that its index names, where the Engine tells them.
         platform: What it runs on, None where nobody says.
-        platforms: Of an index, each platform and how many of the layers are its own, in their order.
+        platforms: Of an index, the image of each platform; their layers, one after the other, are its `layers`.
     """
 
     id: str
@@ -98,7 +104,7 @@ class Image:
     layers: tuple[Layer, ...]
     manifests: frozenset[str] = frozenset()
     platform: Platform | None = None
-    platforms: tuple[tuple[str, int], ...] = ()
+    platforms: tuple["Image", ...] = ()
 
 
 def cut(instruction: str) -> str:

@@ -134,7 +134,7 @@ class Output:
             result_file: Where to write it as JSON, None for nowhere.
             variables_file: Where the step reads its output variables, None for nowhere.
         """
-        for text in table(result.layers):
+        for text in table(result.shown_layers):
             self.info(text)
         self.debug(json.dumps(result.as_json()))
         if result_file is not None:

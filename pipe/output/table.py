@@ -18,7 +18,8 @@ def table(layers: Sequence[Layer]) -> list[str]:
         layers: From the base up.
 
     Returns:
-        A line a layer, in columns; none where nothing is known. A size that is only known unpacked says so.
+        A line a layer, in columns, below its platform's where there are several; none where nothing is known.
+        A size that is only known unpacked says so.
     """
     if not any(layer.status in _SHOWN for layer in layers):
         return []
@@ -34,10 +35,13 @@ def table(layers: Sequence[Layer]) -> list[str]:
         for layer in layers
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = (
+    lines = [
         f"{number:>{widths[0]}}  {size:>{widths[1]}}  {time:>{widths[2]}}  {status:<{widths[3]}}  {what}".rstrip()
         for number, size, time, status, what in rows
-    )
+    ]
+    for index in reversed(range(len(layers))):
+        if layers[index].platform and (index == 0 or layers[index].platform != layers[index - 1].platform):
+            lines.insert(index + 1, layers[index].platform)
     return [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
 
 

@@ -1,7 +1,6 @@
 """Uploads an image that an archive or a layout holds: no Docker Engine has a part in it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from pipe.config.settings import Settings
 from pipe.oci.descriptor import Descriptor
@@ -9,6 +8,7 @@ from pipe.oci.image import Image
 from pipe.oci.reference import Reference
 from pipe.push import limits, reuse
 from pipe.push.direct_push import DirectPush
+from pipe.push.platforms import labelled
 from pipe.push.report import Report, Timing
 from pipe.push.transfer import Transfer
 from pipe.push.uploader import PIPE, Registry
@@ -54,20 +54,23 @@ class ArchiveUploader:
     def image(self) -> Image:
         """Read the image; the layers of all its platforms stand one after the other."""
         held = self._content
-        layers = [layer for image in held.images for layer in image.layers]
+        several = len(held.images) > 1
+        images = tuple(labelled(image) for image in held.images) if several else held.images
         return Image(
             held.manifests[-1].digest if held.manifests else held.images[0].id,
             sum(blob.size for blob in held.blobs),
-            tuple(replace(layer, number=number) for number, layer in enumerate(layers, start=1)),
-            platforms=tuple((str(image.platform or ""), len(image.layers)) for image in held.images),
+            tuple(layer for image in images for layer in image.layers),
+            platform=images[0].platform if len(images) == 1 else None,
+            platforms=images if several else (),
         )
 
     def check(self, image: Image) -> None:
         """Refuse at once what cannot fit: what is stored is sent as it is."""
         limit = self._settings.max_layer_size
-        for layer in image.layers:
-            if layer.descriptor is not None and layer.descriptor.size > limit:
-                raise limits.too_large(layer.label, layer.descriptor.size, limit, unpacked=False)
+        labels = {layer.descriptor.digest: layer.label for layer in image.layers if layer.descriptor is not None}
+        for blob in self._content.blobs:
+            if blob.descriptor is not None and blob.size > limit:
+                raise limits.too_large(labels.get(blob.descriptor.digest, blob.name), blob.size, limit, unpacked=False)
 
     def forecast(self, _image: Image) -> str:
         """Tell who would upload it."""

@@ -109,7 +109,11 @@ class DirectPush:
                 fix="Build the image again.",
             )
         self.transfer.run(lambda: [blob], _Observer(self, ()), one_by_one=False)
-        known = [self.transfer.known.get(layer.diff_id) for layer in image.layers]
+        # A layer that is gzipped already is known by its own digest.
+        known = [
+            self.transfer.known.get(layer.descriptor.digest if layer.descriptor else layer.diff_id)
+            for layer in image.layers
+        ]
         missing = [layer.label for layer, found in zip(image.layers, known, strict=True) if found is None]
         if missing:
             raise ContentMismatchError(f"{', '.join(missing)}: not in what was read.", fix="Build the image again.")

@@ -86,7 +86,6 @@ class Progress:
         slowest = max(self.uploading, key=lambda layer: layer.elapsed(now), default=None)
         clock = ""
         if slowest:
-            name = f"layer {slowest.number or slowest.short_id}"
-            clock = f"; {name} at {format_clock(slowest.elapsed(now))} of {format_clock(timeout)}"
+            clock = f"; {slowest.name} at {format_clock(slowest.elapsed(now))} of {format_clock(timeout)}"
         self._line_at, self._line_bytes = now, sent
         return ", ".join(parts) + clock

@@ -47,6 +47,21 @@ class TagResult:
 
 
 @dataclass(frozen=True, slots=True)
+class PlatformResult:
+    """The image of one platform.
+
+    Attributes:
+        platform: Such as `linux/arm64`, None where nobody says.
+        digest: Its manifest's, None where that is not known.
+        layers: From the base up.
+    """
+
+    platform: str | None
+    digest: str | None
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """Everything there is to say of a run.
 
@@ -59,6 +74,7 @@ class Result:
         exit_code: What the process ends with.
         uploader: Who pushed, "engine" or "pipe"; None where nobody had to.
         seconds: How long the run lasted, None where it did not begin.
+        platforms: The image of each platform; one where there is no index.
     """
 
     image: str
@@ -69,6 +85,12 @@ class Result:
     exit_code: int
     uploader: str | None = None
     seconds: float | None = None
+    platforms: tuple[PlatformResult, ...] = ()
+
+    @property
+    def shown_layers(self) -> tuple[Layer, ...]:
+        """The layers of all platforms, one platform after the other."""
+        return tuple(layer for each in self.platforms for layer in each.layers) or self.layers
 
     @property
     def digest(self) -> str | None:
@@ -95,6 +117,14 @@ class Result:
             ],
             "uploader": self.uploader,
             "layers": [_layer(layer) for layer in self.layers],
+            "platforms": [
+                {
+                    "platform": each.platform,
+                    "digest": each.digest,
+                    "layers": [_layer(layer) for layer in each.layers],
+                }
+                for each in self.platforms
+            ],
             "exit_code": self.exit_code,
         }
 

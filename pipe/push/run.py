@@ -5,13 +5,14 @@ from typing import Protocol
 
 from pipe.config.settings import Settings
 from pipe.errors import PipeError, RegistryUnreachableError, StatusLostError
-from pipe.oci.image import Image, LayerStatus
+from pipe.oci.image import Image, Layer, LayerStatus
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.push.layers import settled_layers
+from pipe.push.platforms import platform_images, platform_results
 from pipe.push.progress import Progress
 from pipe.push.report import Report, Timing
-from pipe.push.result import Result, TagResult, TagStatus
+from pipe.push.result import PlatformResult, Result, TagResult, TagStatus
 from pipe.push.verify import holds, proven
 from pipe.push.watch import Watch
 from pipe.retry import Attempts
@@ -66,6 +67,9 @@ class Registry(Protocol):
     def manifest(self, reference: str) -> Manifest | None:
         """Read a manifest."""
 
+    def read_blob(self, digest: str, maximum: int) -> bytes | None:
+        """Read a small blob, None where it is not to be had."""
+
     def put_manifest(self, tag: str, manifest: Manifest) -> bool:
         """Put a manifest under a tag."""
 
@@ -80,6 +84,7 @@ class _State:
         reachable: Whether the pipe itself reaches the registry.
         manifest: The image's manifest in the registry.
         single: The manifest of its one platform, where that is another.
+        platforms: The image of each of its platforms, where there are several and only the registry tells them.
         tags: What became of each tag.
         surveyed: Whether it was looked, before anything was sent, which tags hold the image.
         uploaded: Tags that were put in an attempt whose proof failed.
@@ -91,6 +96,7 @@ class _State:
     reachable: bool = False
     manifest: Manifest | None = None
     single: Manifest | None = None
+    platforms: tuple[Image, ...] = ()
     surveyed: bool = False
     uploaded: set[str] = field(default_factory=set)
 
@@ -146,16 +152,30 @@ class Push:
             The result so far.
         """
         state, tags = self._state, tuple(self._state.tags.values())
+        layers = settled_layers(state.watch.progress if state.watch else None, state.single, tags)
         return Result(
             image=self._settings.image,
             image_id=state.image.id if state.image else None,
             dry_run=self._settings.dry_run,
             tags=tags,
-            layers=settled_layers(state.watch.progress if state.watch else None, state.single, tags),
+            layers=layers,
             exit_code=exit_code,
             uploader=self._source.used,
             seconds=None if self._began is None else self._timing.clock() - self._began,
+            platforms=self._platforms(layers),
         )
+
+    def _platforms(self, layers: tuple[Layer, ...]) -> tuple[PlatformResult, ...]:
+        """Tell what became of the image of each platform."""
+        state = self._state
+        if state.image is None:
+            return ()
+        if state.image.platforms:
+            return platform_results(state.image.platforms, layers, None)
+        if state.platforms and state.watch is not None:
+            return platform_results(state.platforms, (), state.watch.progress)
+        platform = str(state.image.platform or "") or None
+        return (PlatformResult(platform, state.single.digest if state.single else None, layers),)
 
     def _push(self, target: Reference) -> TagResult:
         """Bring one tag to the registry, trying again what may pass."""
@@ -274,6 +294,8 @@ class Push:
                 self._state.single = self._registry.manifest(manifest.images[0])
             except PipeError as error:
                 self._report.debug(f"The manifest {manifest.images[0]} could not be read. {error.summary}")
+        elif manifest.images and self._state.image and not self._state.image.platforms:
+            self._state.platforms = platform_images(self._registry, manifest, self._report.debug)
 
     def _forecast(self) -> None:
         """Tell what a push would do."""

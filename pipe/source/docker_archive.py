@@ -5,7 +5,9 @@ Source: moby, `image/spec/spec.md`, "Combined Image JSON + Filesystem Changeset 
 
 import hashlib
 import json
+import re
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 from isal import isal_zlib
@@ -16,11 +18,13 @@ from pipe.oci.manifest import DOCKER_LAYER
 from pipe.oci.reference import Reference
 from pipe.source.blob import Held, SourceBlob
 from pipe.source.documents import DOCUMENT, Documents
-from pipe.source.layout import full, several
+from pipe.source.files import GZIP, PACKED
+from pipe.source.layout import is_meant, refuse_undistributable, several
 
 MANIFEST = "manifest.json"
-_GZIP = b"\x1f\x8b"
 _PIECE = 256 * 1024
+_DIGEST_IN_NAME = re.compile(r"(?:^|[/:])([0-9a-f]{64})(?:\.json)?$")
+"""Docker Engine, kaniko, podman and nix name a configuration by its digest, jib does not."""
 
 
 def read_docker_archive(documents: Documents, name: Reference) -> Held:
@@ -38,10 +42,16 @@ def read_docker_archive(documents: Documents, name: Reference) -> Held:
     """
     config_name, layer_names = _chosen(documents, name)
     config = documents.read(config_name)
+    identifier = f"sha256:{hashlib.sha256(config).hexdigest()}"
+    named = _DIGEST_IN_NAME.search(config_name)
+    if named is not None and not identifier.endswith(named[1]):
+        raise documents.error(f"the configuration {config_name} is damaged: its digest is {identifier}")
     try:
         diff_ids = [layer.diff_id for layer in image_of("", config, [None] * len(layer_names)).layers]
-        blobs = [_layer(documents, *pair) for pair in zip(layer_names, diff_ids, strict=True)]
-        identifier = f"sha256:{hashlib.sha256(config).hexdigest()}"
+        # The same layer is looked at once, however often it is named.
+        by_diff_id = {diff_id: layer_name for layer_name, diff_id in zip(layer_names, diff_ids, strict=True)}
+        read = {diff_id: _layer(documents, layer_name, diff_id) for diff_id, layer_name in by_diff_id.items()}
+        blobs = [read[diff_id] for diff_id in diff_ids]
         image = image_of(identifier, config, [blob.descriptor for blob in blobs])
     except ValueError as error:
         raise documents.error(f"the configuration {config_name} {error}") from None
@@ -58,16 +68,30 @@ def _chosen(documents: Documents, name: Reference) -> tuple[str, list[str]]:
         images = None
     if not isinstance(images, list) or not all(isinstance(each, dict) for each in images) or not images:
         raise documents.error(f"{MANIFEST} lists no image")
-    wanted = str(name if name.tag else name.with_tag("latest"))
-    meant = [each for each in images if wanted in map(full, _texts(each.get("RepoTags")))] or images
+    by_id = [each for each in images if name.digest and name.digest[-64:] in str(each.get("Config"))]
+    meant = by_id or [each for each in images if is_meant(name, _texts(each.get("RepoTags")))] or images
     distinct = {json.dumps([each.get("Config"), each.get("Layers")]): each for each in meant}
     if len(distinct) > 1:
-        raise several(documents, name, [tag for each in images for tag in _texts(each.get("RepoTags"))])
+        raise several(documents, name, [_title(each) for each in images])
     [image] = distinct.values()
     config, layers = image.get("Config"), image.get("Layers")
     if not isinstance(config, str) or not isinstance(layers, list) or len(_texts(layers)) != len(layers):
         raise documents.error(f"{MANIFEST} does not name a configuration and layers")
+    _refuse_elsewhere(documents, image.get("LayerSources"))
     return config, layers
+
+
+def _title(image: Mapping[str, object]) -> str:
+    return ", ".join(_texts(image.get("RepoTags"))) or f"{image.get('Config')} without a name"
+
+
+def _refuse_elsewhere(documents: Documents, sources: object) -> None:
+    """Refuse layers that Docker Engine took from elsewhere than a registry, as those of Windows are."""
+    for source in sources.values() if isinstance(sources, dict) else ():
+        try:
+            refuse_undistributable(documents, Descriptor.parse(source))
+        except ValueError:
+            continue
 
 
 def _texts(value: object) -> list[str]:
@@ -78,9 +102,12 @@ def _layer(documents: Documents, name: str, diff_id: str) -> SourceBlob:
     size = documents.files.size(name)
     if size is None:
         raise documents.error(f"the layer {name} is named, but not in it")
-    beginning = memoryview(bytearray(2))
+    beginning = memoryview(bytearray(max(map(len, PACKED))))
     documents.files.open(name).readinto(beginning)
-    descriptor = _checked(documents, name, diff_id) if bytes(beginning) == _GZIP else None
+    program = next((program for magic, program in PACKED.items() if bytes(beginning).startswith(magic)), None)
+    if program is not None:
+        raise documents.error(f"the layer {name} is compressed with {program}, and not plain or gzipped")
+    descriptor = _checked(documents, name, diff_id) if bytes(beginning).startswith(GZIP) else None
     label = f"{documents.path}: {name}"
     return SourceBlob(label, size, diff_id, descriptor, lambda: documents.files.open(name))
 

@@ -8,7 +8,7 @@ from pipe.errors import ArchiveError
 from pipe.oci.config import read_json
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
-from pipe.source.files import AGAIN, Files
+from pipe.source.files import Files, archive_error
 
 DOCUMENT = 4 * 1024 * 1024
 """Bytes of a document that are read; a registry takes no larger manifest."""
@@ -16,6 +16,8 @@ DEPTH = 4
 """Indexes in indexes; more is a mistake, or malice."""
 MANIFESTS = 200
 """Manifests of one image, all platforms and attestations together."""
+MANIFESTS_SIZE = 16 * 1024 * 1024
+"""Bytes of all these manifests, which are in memory together; those of a real image have some thousands each."""
 _MANIFESTS = frozenset((DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST))
 _INDEXES = frozenset((DOCKER_LIST, OCI_INDEX))
 
@@ -35,7 +37,7 @@ class Documents:
 
     def error(self, problem: str) -> ArchiveError:
         """Make the error for what is wrong with the archive."""
-        return ArchiveError(f"{self.path}: {problem}.", fix=AGAIN)
+        return archive_error(self.path, problem)
 
     def read(self, name: str) -> bytes:
         """Read a whole document.
@@ -72,6 +74,8 @@ class Documents:
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         if digest != descriptor.digest:
             raise self.error(f"the blob {descriptor.digest} is damaged: its digest is {digest}")
+        if len(content) != descriptor.size:
+            raise self.error(f"the blob {digest} has {len(content)} bytes, and {descriptor.size} are named")
         return content
 
     def manifests(self, root: Descriptor) -> list[Manifest]:
@@ -87,15 +91,17 @@ class Documents:
             ArchiveError: One is missing or damaged, or they are too many or too deep.
         """
         found: dict[str, Manifest] = {}
-        for descriptor, content in self._walk(root, frozenset(), found):
-            found[descriptor.digest] = content
+        size = 0
+        for manifest in self._walk(root, frozenset(), found):
+            found[manifest.digest] = manifest
+            size += len(manifest.body)
             if len(found) > MANIFESTS:
                 raise self.error(f"its index names more than {MANIFESTS} manifests")
+            if size > MANIFESTS_SIZE:
+                raise self.error(f"its manifests have more than {MANIFESTS_SIZE} bytes together")
         return list(found.values())
 
-    def _walk(
-        self, descriptor: Descriptor, above: frozenset[str], found: dict[str, Manifest]
-    ) -> Iterator[tuple[Descriptor, Manifest]]:
+    def _walk(self, descriptor: Descriptor, above: frozenset[str], found: dict[str, Manifest]) -> Iterator[Manifest]:
         if descriptor.digest in above:
             raise self.error(f"the index {descriptor.digest} names itself")
         if len(above) > DEPTH:
@@ -105,17 +111,24 @@ class Documents:
             raise self.error(f"the manifest{platform} ({descriptor.digest}) is named, but not in it")
         body = self.named(descriptor)
         manifest = Manifest.parse(self._media_type(descriptor, body), body)
-        if manifest.media_type in _INDEXES:
-            self._check_listed(manifest, descriptor)
+        self._check_complete(manifest, descriptor)
         for child in manifest.manifests:
             if child.digest not in found:
                 yield from self._walk(child, above | {descriptor.digest}, found)
-        yield descriptor, manifest
+        yield manifest
 
-    def _check_listed(self, manifest: Manifest, descriptor: Descriptor) -> None:
-        listed = read_json(manifest.body).get("manifests")
-        if not isinstance(listed, list) or len(listed) != len(manifest.manifests):
-            raise self.error(f"the index {descriptor.digest} names something that is no manifest")
+    def _check_complete(self, manifest: Manifest, descriptor: Descriptor) -> None:
+        """Refuse a manifest of which a registry, or whoever pulls, would read more than was read here."""
+        content = read_json(manifest.body)
+        is_index = manifest.media_type in _INDEXES
+        if is_index == ("layers" in content or "config" in content) or is_index != ("manifests" in content):
+            raise self.error(f"{descriptor.digest} is not clearly a manifest or an index")
+        key, read = ("manifests", manifest.manifests) if is_index else ("layers", manifest.layers)
+        listed = content.get(key, [])
+        if not isinstance(listed, list) or len(listed) != len(read):
+            raise self.error(f"the manifest {descriptor.digest} lists {key} that have no valid digest and size")
+        if not is_index and manifest.config_descriptor is None:
+            raise self.error(f"the manifest {descriptor.digest} names no configuration")
 
     def _media_type(self, descriptor: Descriptor, body: bytes) -> str:
         try:

@@ -1,6 +1,8 @@
 """Files of an archive or a layout, found by their names and read in place, by several threads at once."""
 
 import os
+import posixpath
+import stat
 import tempfile
 import weakref
 import zlib
@@ -8,16 +10,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from isal import igzip
+from isal import igzip, isal_zlib
 
 from pipe.errors import ArchiveError
 from pipe.source.blob import Reader
 from pipe.source.tar import TarError, entries, padding
+from pipe.text import clean
 
 ENTRIES = 100_000
 """Entries of an archive that are still looked at; an image has a few for each layer."""
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+LINKS = 40
+"""Links from one to the next that are followed, as many as Linux follows; more are a circle, or malice."""
+GZIP = b"\x1f\x8b"
+PACKED = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
+"""How files begin that are compressed otherwise, and the programs that unpack them (`-d`)."""
 _COPY = 1024 * 1024
+_PROBLEM = 500
+"""Characters of a problem that are shown; a name in it may have a million."""
 
 
 class Files(Protocol):
@@ -51,7 +60,7 @@ class Part:
         """Fill the buffer as far as there are bytes."""
         length = os.preadv(self._file.number, [buffer[: self._left]], self._position) if self._left else 0
         if self._left and not length:
-            raise ArchiveError(f"{self._path} ends before its last entry: it is not complete.", fix=AGAIN)
+            raise archive_error(self._path, "it ends before its last entry: it is not complete")
         self._position += length
         self._left -= length
         return length
@@ -74,16 +83,19 @@ class Folder:
 
     def size(self, name: str) -> int | None:
         """Return a file's bytes, None where there is none of that name."""
-        path = self._path / name
-        return path.stat().st_size if path.is_file() else None
+        try:
+            status = os.stat(self._path / _named(self._path, name))  # noqa: PTH116
+        except (OSError, ValueError):
+            return None
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def open(self, name: str) -> Reader:
         """Open a file."""
-        path = self._path / name
+        path = self._path / _named(self._path, name)
         try:
             file = _File(os.open(path, os.O_RDONLY))
         except OSError as error:
-            raise ArchiveError(f"{path} cannot be read: {error.strerror}.", fix=AGAIN) from error
+            raise archive_error(path, f"it cannot be read ({error.strerror})") from error
         return Part(path, file, 0, os.fstat(file.number).st_size)
 
 
@@ -108,7 +120,7 @@ class Archive:
         try:
             self._index()
         except TarError as error:
-            raise ArchiveError(f"{path}: {error}.", fix=AGAIN) from error
+            raise archive_error(path, str(error)) from error
 
     def _index(self) -> None:
         position = 0
@@ -123,26 +135,25 @@ class Archive:
             if number >= ENTRIES:
                 raise TarError(f"it has more than {ENTRIES} entries")
             name = _inside(entry.name)
-            if entry.is_file:
-                if name in self._parts:
-                    raise TarError(f"it has two entries named {name}")
+            if (entry.link or entry.is_file) and (name in self._parts or name in self._links):
+                raise TarError(f"it has two entries named {name}")
+            if entry.link:
+                self._links[name] = _inside(entry.link)
+            elif entry.is_file:
                 self._parts[name] = (position, entry.size)
-                position += entry.size + padding(entry.size)
-                if position > self._length:
-                    raise TarError(f"it ends in the middle of {name}: it is not complete")
-            elif entry.link:
-                # `docker save` writes them relative to the entry's folder.
-                target = os.path.normpath(os.path.join(os.path.dirname(name), entry.link))  # noqa: PTH118, PTH120
-                self._links[name] = _inside(target)
+            position += entry.size + padding(entry.size)
+            if position > self._length:
+                raise TarError(f"it ends in the middle of {name}: it is not complete")
 
     def _part(self, name: str) -> tuple[int, int] | None:
-        for _ in range(len(self._links) + 1):
+        name = _named(self._path, name)
+        for _ in range(LINKS):
             if name in self._parts:
                 return self._parts[name]
             if name not in self._links:
                 return None
             name = self._links[name]
-        raise ArchiveError(f"{self._path}: its links go in circles.", fix=AGAIN)
+        raise archive_error(self._path, "its links go in circles")
 
     def size(self, name: str) -> int | None:
         """Return a file's bytes, None where there is none of that name."""
@@ -153,11 +164,16 @@ class Archive:
         """Open a file."""
         part = self._part(name)
         if part is None:
-            raise ArchiveError(f"{self._path} has no entry {name}.", fix=AGAIN)
+            raise archive_error(self._path, f"it has no {name}")
         return Part(self._path, self._file, *part)
 
 
 AGAIN = "Make it again, or name another file in IMAGE_ARCHIVE."
+
+
+def archive_error(path: Path, problem: str) -> ArchiveError:
+    """Make the error for a damaged archive; the problem may hold names out of it, which may hold anything."""
+    return ArchiveError(f"{path}: {clean(' '.join(problem.split()), width=_PROBLEM)}.", fix=AGAIN)
 
 
 def open_files(path: Path, tell: Callable[[str], None]) -> Files:
@@ -174,44 +190,77 @@ def open_files(path: Path, tell: Callable[[str], None]) -> Files:
         ArchiveError: It cannot be read, or is neither.
     """
     try:
-        if path.is_dir():
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
             return Folder(path)
+        if not stat.S_ISREG(mode):
+            raise archive_error(path, "it is neither a file nor a folder")
         file = _File(os.open(path, os.O_RDONLY))
-        beginning = os.pread(file.number, 4, 0)
-        if not beginning:
-            raise ArchiveError(f"{path} is empty.", fix=AGAIN)
-        if beginning.startswith(_ZSTD):
-            raise ArchiveError(f"{path} is compressed with zstd.", fix=f"Unpack it first: zstd -d {path.name}")
-        if beginning.startswith(_GZIP):
-            file = _unpacked(path, tell)
+        beginning = os.pread(file.number, max(map(len, PACKED)), 0)
+    except FileNotFoundError as error:
+        folder = "" if path.is_absolute() else f" in {_working_directory()}"
+        raise ArchiveError(
+            f"{path}: there is no such file or folder{folder}.",
+            fix="In a pipeline, the path is relative to the clone directory, and what an earlier step made has to be"
+            " one of that step's artifacts.",
+        ) from error
     except OSError as error:
-        raise ArchiveError(f"{path} cannot be read: {error.strerror or error}.", fix=AGAIN) from error
-    return Archive(path, file)
+        raise archive_error(path, f"it cannot be read ({error.strerror or error})") from error
+    if not beginning:
+        raise archive_error(path, "it is empty")
+    for magic, program in PACKED.items():
+        if beginning.startswith(magic):
+            raise ArchiveError(
+                f"{path}: it is compressed with {program}, which the pipe does not read.",
+                fix=f"Unpack it in the step, before the pipe: {program} -d {path.name}",
+            )
+    return Archive(path, _unpacked(path, tell) if beginning.startswith(GZIP) else file)
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109
+    except OSError:
+        return "the working directory, which does not exist any more"
+
+
+_DAMAGED = (EOFError, zlib.error, isal_zlib.IsalError, igzip.BadGzipFile, ValueError)
 
 
 def _unpacked(path: Path, tell: Callable[[str], None]) -> _File:
     """Unpack a gzipped archive into a file that nobody else sees, since its entries are read in any order."""
-    tell(f"Unpacking {path} to {tempfile.gettempdir()}, since it is gzipped as a whole.")
+    folder = "a temporary folder"
     try:
+        folder = tempfile.gettempdir()
+        tell(f"Unpacking {path} to {folder}: it is gzipped as a whole.")
         with (
-            tempfile.TemporaryFile(buffering=0) as spool,
+            tempfile.TemporaryFile() as spool,
             igzip.IGzipFile(path, "rb") as packed,  # type: ignore[no-untyped-call]
         ):
             while piece := packed.read(_COPY):
                 spool.write(piece)
+            spool.flush()
             return _File(os.dup(spool.fileno()))
-    except (EOFError, zlib.error, igzip.BadGzipFile, ValueError) as error:
-        raise ArchiveError(f"{path} is not complete, or damaged: {error}.", fix=AGAIN) from error
+    except _DAMAGED as error:  # type: ignore[misc] # isal says that its error is an object
+        raise archive_error(path, f"it is not complete, or damaged: {error}") from error
     except OSError as error:
         raise ArchiveError(
-            f"{path} cannot be unpacked to {tempfile.gettempdir()}: {error.strerror or error}.",
-            fix="Set TMPDIR to a folder with room for the unpacked archive, or unpack it before.",
+            f"{path} cannot be unpacked to {folder}: {error.strerror or error}.",
+            fix="Set TMPDIR to a folder with room for the unpacked archive, or unpack it in the step, before the pipe.",
         ) from error
+
+
+def _named(path: Path, name: str) -> str:
+    """Return the name of what a document names, and refuse one outside."""
+    try:
+        return _inside(name)
+    except TarError as error:
+        raise archive_error(path, str(error)) from None
 
 
 def _inside(name: str) -> str:
     """Return an entry's name without its `./`, and refuse one that leads out of the archive."""
-    plain = os.path.normpath(name)
-    if name.startswith("/") or plain.startswith(".."):
+    plain = posixpath.normpath(name)
+    if plain.startswith("/") or plain.split("/", 1)[0] == "..":
         raise TarError(f"the entry {name} leads out of it")
     return plain

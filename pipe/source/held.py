@@ -26,26 +26,18 @@ def open_image(path: Path, name: Reference, tell: Callable[[str], None]) -> Held
         ArchiveError: There is none, or it is damaged.
     """
     documents = Documents(path, open_files(path, tell))
-    if documents.files.size(MANIFEST) is not None and not _is_stored(documents):
+    has_manifest, has_index = (documents.files.size(name) is not None for name in (MANIFEST, INDEX))
+    if has_index:
+        held = read_layout(documents, name)
+        if not has_manifest or not _is_plain(held):
+            return held
+    if has_manifest:
         return read_docker_archive(documents, name)
-    if documents.files.size(INDEX) is not None:
-        return read_layout(documents, name)
     kind = "directory is no OCI layout" if path.is_dir() else "archive holds no image"
     raise documents.error(f"the {kind}: it has neither {INDEX} nor {MANIFEST}")
 
 
-def _is_stored(documents: Documents) -> bool:
-    """Tell a layout of compressed blobs, which keep their digests, from an Engine's plain layers."""
-    if documents.files.size(INDEX) is None:
-        return False
-    held = read_layout(documents, Reference("", "")) if _single(documents) else None
-    return held is not None and all("tar+" in each or "tar.gzip" in each for each in _layer_types(held))
-
-
-def _single(documents: Documents) -> bool:
-    listed = documents.object(INDEX).get("manifests")
-    return isinstance(listed, list) and len(listed) == 1
-
-
-def _layer_types(held: Held) -> list[str]:
-    return [layer.media_type for manifest in held.manifests for layer in manifest.layers]
+def _is_plain(held: Held) -> bool:
+    """Tell an Engine's layers, which it would compress for a push, from blobs that are stored as they are pushed."""
+    types = [layer.descriptor.media_type for image in held.images for layer in image.layers if layer.descriptor]
+    return len(held.manifests) == 1 and any(each.endswith(".tar") for each in types)

@@ -4,15 +4,18 @@ from collections.abc import Iterator, Sequence
 
 from pipe.errors import ArchiveError
 from pipe.oci.config import image_of
-from pipe.oci.descriptor import Descriptor
+from pipe.oci.descriptor import Descriptor, Platform
 from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.source.blob import Held, SourceBlob
 from pipe.source.documents import Documents, blob_name
+from pipe.text import clean
 
 INDEX = "index.json"
-_NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+_LISTED = 20
+"""Names of images that are shown."""
+_FULL_NAME, _NAME = "io.containerd.image.name", "org.opencontainers.image.ref.name"
 """Annotations that name an image: containerd's and BuildKit's in full, the specification's often only by its tag."""
 
 
@@ -35,11 +38,13 @@ def read_layout(documents: Documents, name: Reference) -> Held:
     except ValueError as error:
         raise documents.error(f"{INDEX}: {error}") from None
     manifests = documents.manifests(_chosen(documents, roots, name))
+    platforms = {child.digest: child.platform for manifest in manifests for child in manifest.manifests}
     blobs: dict[str, SourceBlob] = {}
     images = []
     for manifest in manifests:
         for descriptor in _named(documents, manifest):
-            blobs.setdefault(descriptor.digest, _blob(documents, descriptor))
+            if descriptor.digest not in blobs:
+                blobs[descriptor.digest] = _blob(documents, descriptor, platforms.get(manifest.digest))
         image = _image(documents, manifest)
         if image is not None:
             images.append(image)
@@ -50,32 +55,44 @@ def read_layout(documents: Documents, name: Reference) -> Held:
 def _chosen(documents: Documents, roots: Sequence[Descriptor], name: Reference) -> Descriptor:
     if not roots:
         raise documents.error(f"{INDEX} names no image")
-    wanted = {str(name), name.tag or "latest", str(name if name.tag else name.with_tag("latest"))}
-    meant = [root for root in roots if wanted & {full(root.annotations.get(key, "")) for key in _NAMES}]
-    distinct = {root.digest: root for root in meant or roots}
-    if len(distinct) == 1:
-        return next(iter(distinct.values()))
-    there = sorted({root.annotations[key] for root in roots for key in _NAMES if key in root.annotations})
-    raise several(documents, name, there)
+    tag = name.tag or "latest"
+    by_digest = [root for root in roots if name.digest and root.digest.endswith(name.digest)]
+    by_name = [root for root in roots if is_meant(name, [root.annotations.get(key, "") for key in (_FULL_NAME, _NAME)])]
+    by_tag = [root for root in roots if root.annotations.get(_NAME) == tag and _FULL_NAME not in root.annotations]
+    meant = {root.digest: root for root in by_digest or by_name or by_tag or roots}
+    if len(meant) == 1:
+        return next(iter(meant.values()))
+    raise several(documents, name, [_title(root) for root in roots])
 
 
-def full(name: str) -> str:
-    """Return a name without what Docker adds to short ones."""
-    return name.removeprefix("docker.io/").removeprefix("library/")
+def _title(root: Descriptor) -> str:
+    """Return the name by which people may pick an image."""
+    name = root.annotations.get(_FULL_NAME) or root.annotations.get(_NAME)
+    return name or f"{root.digest} without a name{f', for {root.platform}' if root.platform else ''}"
+
+
+def is_meant(name: Reference, others: Sequence[str]) -> bool:
+    """Tell whether a name is one of those that an image has."""
+    return _short(str(name if name.tag else name.with_tag("latest"))) in map(_short, others)
+
+
+def _short(name: str) -> str:
+    """Return a name without what Docker, podman and buildah add to short ones."""
+    return name.removeprefix("docker.io/").removeprefix("library/").removeprefix("localhost/")
 
 
 def several(documents: Documents, name: Reference, there: Sequence[str]) -> ArchiveError:
     """Make the error for an archive of several images of which none is meant."""
+    listed = "".join(f"\n  - {clean(' '.join(each.split()))}" for each in list(dict.fromkeys(there))[:_LISTED])
+    more = f"\n  and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
     return ArchiveError(
-        f"{documents.path} holds several images, and none is named {name}: {', '.join(there) or 'they have no names'}.",
-        fix="Set IMAGE_NAME to one of them, and PACKAGE_NAME to the package.",
+        f"{documents.path} holds several images, and none of them is {name}:{listed}{more}",
+        fix="Set IMAGE_NAME to one of them, and PACKAGE_NAME to the package that it belongs in.",
     )
 
 
 def _named(documents: Documents, manifest: Manifest) -> Iterator[Descriptor]:
     """List the blobs that an image's manifest names."""
-    if manifest.manifests:
-        return
     if manifest.config_descriptor is not None:
         yield manifest.config_descriptor
     for layer in manifest.layers:
@@ -95,11 +112,12 @@ def refuse_undistributable(documents: Documents, layer: Descriptor) -> None:
         raise documents.error(f"the layer {layer.digest} may not be distributed, and cannot be pushed")
 
 
-def _blob(documents: Documents, descriptor: Descriptor) -> SourceBlob:
+def _blob(documents: Documents, descriptor: Descriptor, platform: Platform | None) -> SourceBlob:
     name = blob_name(descriptor.digest)
     size = documents.files.size(name)
     if size is None:
-        raise documents.error(f"the blob {descriptor.digest} is named, but not in it")
+        of_platform = f" for {platform}" if platform else ""
+        raise documents.error(f"the blob {descriptor.digest}{of_platform} is named, but not in it")
     if size != descriptor.size:
         raise documents.error(f"the blob {descriptor.digest} has {size} bytes, and {descriptor.size} are named")
     return SourceBlob(f"{documents.path}: {name}", size, None, descriptor, lambda: documents.files.open(name))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import machine, report
+from bench import archives, machine, report
 from bench.measure import (
     DOCKER,
     EMPTY,
@@ -16,6 +16,7 @@ from bench.measure import (
     MEDIUM,
     ONE_TAG,
     PIPE,
+    SKOPEO,
     SMALL,
     START,
     TEN_TAGS,
@@ -46,11 +47,12 @@ class Rounds:
     fresh: int
     tags: int
     engines: int
+    archives: int
     gateway: tuple[str, ...]
 
 
-FULL = Rounds(small=16, fresh=4, tags=4, engines=3, gateway=("--pairs=2",))
-QUICK = Rounds(1, 1, 1, 1, ("--pairs=1", "--size=80"))
+FULL = Rounds(small=16, fresh=4, tags=4, engines=3, archives=4, gateway=("--pairs=2",))
+QUICK = Rounds(1, 1, 1, 1, 1, ("--pairs=1", "--size=80"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ def measured(bench: Bench, rounds: Rounds) -> Iterator[Section]:
     yield fresh(bench, rounds.fresh)
     yield ten_tags(bench, rounds.tags)
     yield no_memory(bench, rounds.engines)
+    yield image_archives(bench, rounds.archives)
     yield gateway(rounds.gateway)
 
 
@@ -183,6 +186,25 @@ def no_memory(bench: Bench, rounds: int) -> Section:
         f" and sends every layer to find out.\n\n{report.runs_table(runs, DOCKER)}"
     )
     return Section(title, text, (Target("Unchanged image, Engine without memory, slowest", 1, slowest, " s"),))
+
+
+def image_archives(bench: Bench, rounds: int) -> Section:
+    """Measure images that no Engine holds."""
+    measured = archives.pushed(bench, rounds)
+    memory = max(run.memory for runs in measured.values() for run in runs[PIPE]) / MEGABYTE
+    tables = "\n\n".join(f"{kind}:\n\n{report.runs_table(runs, SKOPEO)}" for kind, runs in measured.items())
+    text = (
+        f"{_megabytes(archives.LARGE)} of real files in an archive, pushed without an Engine to a new registry each"
+        f" time; {rounds} rounds. What {SKOPEO} remembers of blobs is removed before each run.\n\n{tables}\n\n"
+        f"The pipe's process held at most {memory:.1f} MB of memory (peak resident set, the largest of all rounds)."
+    )
+    targets = [
+        Target(f"{kind}, times {SKOPEO}", limit, report.ratio(runs, PIPE, SKOPEO), "")
+        for limit, (kind, runs) in zip((0.6, 1.1), measured.items(), strict=True)
+    ]
+    return Section(
+        "An image in an archive", text, (*targets, Target("Peak memory, from an archive", 120, memory, " MB"))
+    )
 
 
 def gateway(options: tuple[str, ...]) -> Section:

@@ -35,6 +35,26 @@ def test_the_table_has_a_line_a_layer() -> None:
     ]
 
 
+def test_each_platform_has_a_part() -> None:
+    layers = []
+    for platform, statuses in {
+        "linux/amd64": (LayerStatus.ALREADY_THERE, LayerStatus.UPLOADED),
+        "linux/arm/v7": (LayerStatus.UPLOADED,),
+    }.items():
+        for number, status in enumerate(statuses, start=1):
+            made = layer(number, number * 1000, status, f"COPY {number} /")
+            made.platform = platform
+            layers.append(made)
+    assert table(layers) == [
+        "   stored  time  status         layer",
+        "linux/amd64",
+        "1  1.0 KB        already there  COPY 1 /",
+        "2  2.0 KB        uploaded       COPY 2 /",
+        "linux/arm/v7",
+        "1  1.0 KB        uploaded       COPY 1 /",
+    ]
+
+
 def test_no_line_is_longer_than_a_hundred_columns() -> None:
     widest = layer(1000, None, LayerStatus.ALREADY_THERE, "RUN " + "x" * 100, seconds=5999.0)
     assert max(len(f"INFO: {line}") for line in table((widest,))) == 100

@@ -7,7 +7,7 @@ import pytest
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Layer, LayerStatus
 from pipe.oci.reference import Reference
-from pipe.push.result import Result, TagResult, TagStatus
+from pipe.push.result import PlatformResult, Result, TagResult, TagStatus
 
 DIGEST = "sha256:" + "d" * 64
 TARGET = Reference("crg.apkg.io", "acme/app", "1.0")
@@ -27,11 +27,21 @@ FAILED = TagResult(TARGET.with_tag("2.0"), TagStatus.FAILED, error="denied")
 
 def result(*tags: TagResult, layers: tuple[Layer, ...] = (), exit_code: int = 0) -> Result:
     """Make a result."""
-    return Result("my-container-app:latest", "sha256:" + "c" * 64, False, tags, layers, exit_code, "engine")
+    platforms = (PlatformResult("linux/arm64", DIGEST, layers),)
+    return Result("my-container-app:latest", "sha256:" + "c" * 64, False, tags, layers, exit_code, "engine", platforms)
 
 
 def test_the_object_has_the_promised_shape() -> None:
     not_tried = TagResult(TARGET.with_tag("3.0"))
+    layer = {
+        "digest": "sha256:" + "1" * 64,
+        "size": 123,
+        "unpacked_size": 456,
+        "instruction": "COPY . /app",
+        "seconds": 1.235,
+        "status": "uploaded",
+        "reused": False,
+    }
     assert json.loads(json.dumps(result(PUSHED, FAILED, not_tried, layers=(LAYER,), exit_code=4).as_json())) == {
         "image": "my-container-app:latest",
         "image_id": "sha256:" + "c" * 64,
@@ -50,17 +60,8 @@ def test_the_object_has_the_promised_shape() -> None:
             {"tag": "3.0", "reference": None, "digest": None, "verified": False, "status": "not tried", "error": None},
         ],
         "uploader": "engine",
-        "layers": [
-            {
-                "digest": "sha256:" + "1" * 64,
-                "size": 123,
-                "unpacked_size": 456,
-                "instruction": "COPY . /app",
-                "seconds": 1.235,
-                "status": "uploaded",
-                "reused": False,
-            }
-        ],
+        "layers": [layer],
+        "platforms": [{"platform": "linux/arm64", "digest": DIGEST, "layers": [layer]}],
         "exit_code": 4,
     }
 

@@ -6,6 +6,14 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping
+from pathlib import Path
+
+from pipe.oci.reference import Reference
+from pipe.source.blob import Held, SourceBlob
+from pipe.source.held import open_image
+
+NAME = Reference("", "app", "1.0")
+Files = dict[str, bytes | str]
 
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -52,9 +60,7 @@ CONFIG = {
 IMAGE_ID = digest(as_json(CONFIG))
 
 
-def docker_archive(
-    *, gzipped: bool = False, tags: tuple[str, ...] = ("app:1.0",), **changed: object
-) -> dict[str, bytes | str]:
+def docker_archive(*, gzipped: bool = False, tags: tuple[str, ...] = ("app:1.0",), **changed: object) -> Files:
     """Make the files of a docker archive."""
     layers = [gzip.compress(layer) if gzipped else layer for layer in LAYERS]
     config = as_json(changed.get("config", CONFIG))
@@ -68,9 +74,14 @@ def docker_archive(
 
 
 def layout(
-    platforms: tuple[str, ...] = ("amd64",), *, name: str = "docker.io/library/app:1.0"
-) -> dict[str, bytes | str]:
-    """Make the files of an OCI layout: an index where there are several platforms."""
+    platforms: tuple[str, ...] = ("amd64",),
+    *,
+    name: str = "docker.io/library/app:1.0",
+    attested: bool = False,
+    layer_type: str = OCI_LAYER,
+    own_layers: bool = False,
+) -> Files:
+    """Make the files of an OCI layout: an index where there are several platforms, or an attestation."""
     blobs: dict[str, bytes | str] = {}
 
     def put(data: bytes) -> dict[str, object]:
@@ -79,11 +90,19 @@ def layout(
 
     manifests = []
     for architecture in platforms:
-        config = put(as_json(CONFIG | {"architecture": architecture})) | {"mediaType": OCI_CONFIG}
-        layers = [put(gzip.compress(layer, mtime=0)) | {"mediaType": OCI_LAYER} for layer in LAYERS]
+        plain = (LAYERS[0], tar({"own": architecture.encode()})) if own_layers else LAYERS
+        rootfs = {"type": "layers", "diff_ids": [digest(layer) for layer in plain]}
+        config = put(as_json(CONFIG | {"architecture": architecture, "rootfs": rootfs})) | {"mediaType": OCI_CONFIG}
+        layers = [put(gzip.compress(layer, mtime=0)) | {"mediaType": layer_type} for layer in plain]
         body = as_json({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": layers})
         platform = {"os": "linux", "architecture": architecture}
         manifests.append(put(body) | {"mediaType": OCI_MANIFEST, "platform": platform})
+    if attested:
+        statement = put(b"{}") | {"mediaType": "application/vnd.in-toto+json"}
+        config = put(as_json({"rootfs": {"diff_ids": [digest(b"{}")]}})) | {"mediaType": OCI_CONFIG}
+        body = as_json({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": [statement]})
+        unknown = {"os": "unknown", "architecture": "unknown"}
+        manifests.append(put(body) | {"mediaType": OCI_MANIFEST, "platform": unknown})
     root = manifests[0]
     if len(manifests) > 1:
         root = put(as_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})) | {
@@ -91,3 +110,23 @@ def layout(
         }
     root = root | {"annotations": {"io.containerd.image.name": name}}
     return blobs | {"index.json": as_json({"schemaVersion": 2, "manifests": [root]}), "oci-layout": b"{}"}
+
+
+def opened(folder: Path, data: bytes | Files, name: Reference = NAME) -> Held:
+    """Open an archive, or a layout in a directory."""
+    path = folder / "image"
+    if isinstance(data, bytes):
+        path.write_bytes(data)
+    else:
+        for file, content in data.items():
+            (path / file).parent.mkdir(parents=True, exist_ok=True)
+            (path / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return open_image(path, name, lambda _: None)
+
+
+def read(blob: SourceBlob) -> bytes:
+    """Read all of a blob."""
+    buffer, content, reader = memoryview(bytearray(100)), b"", blob.open()
+    while length := reader.readinto(buffer):
+        content += bytes(buffer[:length])
+    return content

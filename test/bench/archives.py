@@ -1,0 +1,105 @@
+"""The same archive, pushed by the pipe and by skopeo, which needs no Engine either."""
+
+import contextlib
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.images import real_layers, write_archive
+from bench.measure import PIPE, SKOPEO, Bench, Runs, turns
+from bench.pushes import REPOSITORY, TOKEN, USER, Place, Run, run
+from registry.client import local_registry
+
+LARGE = (1_050_000_000, 5)
+"""Bytes and layers of the image."""
+NAME = "bbc-packages-push-bench:archive"
+NOWHERE = "tcp://127.0.0.1:9"
+"""No Docker Engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An image in a file.
+
+    Attributes:
+        path: The file.
+        transport: What skopeo calls its form.
+    """
+
+    path: Path
+    transport: str
+
+
+@contextlib.contextmanager
+def made(size: int, layers: int) -> Iterator[Mapping[str, Archive]]:
+    """Make an archive of plain layers, and of the same image one of gzipped layers, as skopeo makes it.
+
+    Args:
+        size: Bytes of files in all, at least, and at most a tenth more.
+        layers: How many layers share them.
+
+    Yields:
+        The archives, by what their layers are.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Archive(Path(folder, f"{uuid.uuid4().hex}.tar"), "docker-archive")
+        gzipped = Archive(plain.path.with_suffix(".oci.tar"), "oci-archive")
+        with plain.path.open("wb") as file:
+            write_archive(file, NAME, real_layers(size, layers))
+        source, target = (f"{each.transport}:{each.path}" for each in (plain, gzipped))
+        run("skopeo", "--insecure-policy", "copy", source, f"{target}:{NAME}")
+        yield {"plain layers, docker archive": plain, "gzipped layers, OCI archive": gzipped}
+
+
+def pushed(bench: Bench, rounds: int, size: tuple[int, int] = LARGE) -> Mapping[str, Runs]:
+    """Push each archive with each contender, to a new registry each time.
+
+    Args:
+        bench: The pipe's image and the Engine that runs it.
+        rounds: How often.
+        size: Bytes and layers of the image.
+
+    Returns:
+        The runs by what the archive's layers are.
+    """
+    with made(*size) as archives:
+        return {kind: _each(bench, rounds, archive) for kind, archive in archives.items()}
+
+
+def _each(bench: Bench, rounds: int, archive: Archive) -> Runs:
+    runs: dict[str, list[Run]] = {PIPE: [], SKOPEO: []}
+    for _, name in turns(runs, rounds):
+        with local_registry() as registry:
+            _forget()
+            os.sync()  # what was written before is not this push's to wait for
+            push = _by_pipe if name == PIPE else _by_skopeo
+            runs[name].append(push(bench, archive, registry.host))
+    return runs
+
+
+def _by_pipe(bench: Bench, archive: Archive, registry: str) -> Run:
+    place = Place(bench.engine, registry)
+    variables = {"IMAGE_ARCHIVE": str(archive.path), "DOCKER_HOST": NOWHERE}
+    return place.pipe(bench.pipe, NAME, "pipe", mounts=[str(archive.path.parent)], **variables)
+
+
+def _by_skopeo(_: Bench, archive: Archive, registry: str) -> Run:
+    began = time.monotonic()
+    run(
+        *("skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", f"--dest-creds={USER}:{TOKEN}"),
+        *(f"{archive.transport}:{archive.path}", f"docker://{registry}/{REPOSITORY}:skopeo"),
+    )
+    seconds = time.monotonic() - began
+    return Run(seconds, seconds)
+
+
+def _forget() -> None:
+    """Remove what skopeo remembers of blobs; source: containers/image, `pkg/blobinfocache/default.go`."""
+    share = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"
+    folder = Path("/var/lib/containers/cache") if os.geteuid() == 0 else Path(share, "containers/cache")
+    for cache in folder.glob("blob-info-cache-v1.*"):
+        cache.unlink()

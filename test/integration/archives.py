@@ -1,0 +1,259 @@
+"""Images in archives and layouts, made by the programs that people make them with, or as those are documented to."""
+
+import gzip
+import hashlib
+import io
+import json
+import secrets
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import oras.client
+import oras.layout.layout
+from integration.images import archive_of
+from integration.registries import REPOSITORY
+from registry.client import LocalRegistry
+
+NOWHERE = {"DOCKER_HOST": "tcp://127.0.0.1:9"}
+"""No Docker Engine: nothing listens at the port that discards."""
+SAYS = "ldconfig"
+"""What the images print when they are run."""
+_SETUP = Path(__file__).parents[1] / "setup"
+_PROGRAM = next(path for path in (Path("/sbin/ldconfig.real"), Path("/sbin/ldconfig")) if path.is_file())
+"""A program that needs no other file, which Debian and Ubuntu always have."""
+
+
+def run(*command: str | Path, folder: Path | None = None) -> bytes:
+    """Run a program that has to succeed, and return its output."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=100, check=False)
+    if done.returncode:
+        shown = " ".join(map(str, command))
+        raise AssertionError(f"{shown} ended with {done.returncode}:\n{(done.stdout + done.stderr).decode()}")
+    return done.stdout
+
+
+def digest_of(content: bytes) -> str:
+    """Return a digest."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+@dataclass
+class Workshop:
+    """A folder in which programs make images, with a store of its own for podman and buildah.
+
+    Attributes:
+        folder: The archives and layouts.
+        name: Of the image that is made.
+    """
+
+    folder: Path
+    name: str = field(default_factory=lambda: f"archive-{secrets.token_hex(6)}:1.0")
+
+    def __post_init__(self) -> None:
+        """Make what is built from: layers that no registry has seen, and a program to run."""
+        # Podman takes no path of more than 50 characters.
+        self._store = TemporaryDirectory(prefix="store-")
+        self.files = {
+            "ldconfig": _PROGRAM.read_bytes(),
+            "first": secrets.token_bytes(300_000),
+            "second": secrets.token_bytes(50_000),
+        }
+        self.context = self.folder / "context"
+        self.context.mkdir()
+        for name, content in self.files.items():
+            (self.context / name).write_bytes(content)
+            (self.context / name).chmod(0o755)
+        lines = ["FROM scratch", "COPY ldconfig first /", "COPY second /", 'CMD ["/ldconfig", "--version"]']
+        (self.context / "Dockerfile").write_text("\n".join(lines), "utf-8")
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._store.cleanup()
+
+    def installed(self, program: str) -> str:
+        """Make sure that a program of Debian's is there."""
+        run(_SETUP / "apt-install", program)
+        return program
+
+    def build(self, *platforms: str) -> str:
+        """Build with buildah, for this machine or for several platforms; return the image's name in its store."""
+        options = [f"--platform={','.join(platforms)}", f"--manifest={self.name}"] if platforms else ["--layers"]
+        tag = [] if platforms else [f"--tag={self.name}"]
+        self.buildah("build", "--isolation=chroot", *options, *tag, str(self.context))
+        return self.name
+
+    def buildah(self, *command: str) -> bytes:
+        """Run buildah."""
+        return run(self.installed("buildah"), *self._options, *command)
+
+    def podman(self, *command: str) -> bytes:
+        """Run podman, without systemd."""
+        options = ("--cgroup-manager=cgroupfs", "--events-backend=file")
+        return run(self.installed("podman"), *self._options, *options, *command)
+
+    def skopeo(self, *command: str) -> bytes:
+        """Run skopeo."""
+        return run(self.installed("skopeo"), "--insecure-policy", *command)
+
+    @property
+    def _options(self) -> tuple[str, ...]:
+        folders = (f"--root={self._store.name}/root", f"--runroot={self._store.name}/run")
+        return (*folders, "--storage-driver=vfs")
+
+    def docker(self, host: str, save: str = "image.tar") -> Path:
+        """Build with an Engine, and save the image with the docker command."""
+        docker = ("docker", "--host", host)
+        # BuildKit is not everywhere, and not what is tested.
+        run("env", "DOCKER_BUILDKIT=0", *docker, "build", "--no-cache", "--tag", self.name, self.context)
+        run(*docker, "save", "--output", self.folder / save, self.name)
+        run(*docker, "image", "rm", "--force", self.name)
+        return self.folder / save
+
+
+def by_podman(kind: str) -> Callable[[Workshop], Path]:
+    """Save with podman."""
+
+    def make(shop: Workshop) -> Path:
+        path = shop.folder / "image"
+        shop.podman("save", f"--format={kind}", f"--output={path}", shop.build())
+        return path
+
+    return make
+
+
+def by_buildah(transport: str) -> Callable[[Workshop], Path]:
+    """Push to a file or folder with buildah."""
+
+    def make(shop: Workshop) -> Path:
+        shop.buildah("push", shop.build(), f"{transport}:{shop.folder}/image")
+        return shop.folder / "image"
+
+    return make
+
+
+def by_skopeo(transport: str) -> Callable[[Workshop], Path]:
+    """Copy to a file or folder with skopeo."""
+
+    def make(shop: Workshop) -> Path:
+        source = by_buildah("oci")(shop)
+        shop.skopeo("copy", f"oci:{source}", f"{transport}:{shop.folder}/copy:{shop.name}")
+        return shop.folder / "copy"
+
+    return make
+
+
+def by_umoci(shop: Workshop) -> Path:
+    """Put together with umoci."""
+    path = shop.folder / "image"
+    umoci = shop.installed("umoci")
+    tag = f"--image={path}:1.0"
+    run(umoci, "init", f"--layout={path}")
+    run(umoci, "new", tag)
+    for name in shop.files:
+        run(umoci, "insert", tag, shop.context / name, f"/{name}")
+    run(umoci, "config", tag, "--config.cmd=/ldconfig", "--config.cmd=--version")
+    return path
+
+
+def gzipped(make: Callable[[Workshop], Path]) -> Callable[[Workshop], Path]:
+    """Gzip an archive as a whole, as nix does."""
+
+    def make_gzipped(shop: Workshop) -> Path:
+        path = make(shop)
+        with path.open("rb") as plain, gzip.open(f"{path}.gz", "wb", 1) as packed:
+            shutil.copyfileobj(plain, packed)
+        return Path(f"{path}.gz")
+
+    return make_gzipped
+
+
+def unpacked(make: Callable[[Workshop], Path]) -> Callable[[Workshop], Path]:
+    """Unpack an archive into a folder."""
+
+    def make_unpacked(shop: Workshop) -> Path:
+        path = make(shop)
+        with tarfile.open(path) as archive:
+            archive.extractall(f"{path}.folder", filter="data")
+        return Path(f"{path}.folder")
+
+    return make_unpacked
+
+
+def as_documented(config_name: str, layer_name: str) -> Callable[[Workshop], Path]:
+    """Write a docker archive of gzipped layers as a program is documented to.
+
+    Args:
+        config_name: Of the configuration, with its digest's digits as `{}`.
+        layer_name: Of each layer, likewise.
+    """
+
+    def make(shop: Workshop) -> Path:
+        path = shop.folder / "image.tar"
+        path.write_bytes(documented(shop, config_name, layer_name))
+        return path
+
+    return make
+
+
+def documented(shop: Workshop, config_name: str, layer_name: str) -> bytes:
+    """Return the bytes of such an archive."""
+    first, second = {name: shop.files[name] for name in ("ldconfig", "first")}, {"second": shop.files["second"]}
+    layers = [_executable(first), _executable(second)]
+    packed = {layer_name.format(digest_of(data)[7:]): data for data in (gzip.compress(each, 6) for each in layers)}
+    config = _json(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Cmd": ["/ldconfig", "--version"]},
+            "rootfs": {"type": "layers", "diff_ids": [digest_of(layer) for layer in layers]},
+            "history": [{"created_by": "COPY ldconfig first /"}, {"created_by": "COPY second /"}],
+        }
+    )
+    name = config_name.format(digest_of(config)[7:])
+    manifest = _json([{"Config": name, "RepoTags": [shop.name], "Layers": [*packed]}])
+    return archive_of({name: config, **packed, "manifest.json": manifest})
+
+
+def by_oras(shop: Workshop, registry: LocalRegistry, tag: str) -> Path:
+    """Pull a layout with oras-py, of PyPI."""
+    client = oras.client.OrasClient(hostname=registry.host, insecure=True, auth_backend="token")
+    client.auth.set_basic_auth("reader", "reader-token")
+    path = shop.folder / "layout"
+    oras.layout.layout.NewLayoutFromRegistry(str(path), client, f"{registry.host}/{REPOSITORY}:{tag}")
+    return path
+
+
+def raw(shop: Workshop, registry: LocalRegistry, tag: str) -> bytes:
+    """Read what a tag names with skopeo."""
+    access = ("--tls-verify=false", "--creds=reader:reader-token")
+    return shop.skopeo("inspect", "--raw", *access, f"docker://{registry.host}/{REPOSITORY}:{tag}")
+
+
+def config_of(path: Path) -> bytes:
+    """Read the configuration in a docker archive."""
+    with tarfile.open(path) as archive:
+        manifest = archive.extractfile("manifest.json")
+        assert manifest
+        config = archive.extractfile(json.loads(manifest.read())[0]["Config"])
+        assert config
+        return config.read()
+
+
+def _executable(files: Mapping[str, bytes]) -> bytes:
+    """Make a layer whose files may be run."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(data), 0o755
+            archive.addfile(member, io.BytesIO(data))
+    return content.getvalue()
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()

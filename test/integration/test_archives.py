@@ -1,0 +1,279 @@
+"""Images that no Engine holds: what programs write, pushed without an Engine, read back, and run by one."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from docker.errors import ImageNotFound
+from integration import archives
+from integration.archives import (
+    NOWHERE,
+    SAYS,
+    Workshop,
+    as_documented,
+    by_buildah,
+    by_oras,
+    by_podman,
+    by_skopeo,
+    by_umoci,
+    config_of,
+    digest_of,
+    gzipped,
+    raw,
+    unpacked,
+)
+from integration.layouts import Layout
+from integration.registries import BY_ENGINE, REPOSITORY, digest_in
+from integration.running import Finished, Run
+from integration.second_engine import INSIDE, Second
+from integration.transfers import stored
+from registry.client import LocalRegistry
+
+Make = Callable[[Workshop], Path]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Workshop]:
+    with contextlib.closing(Workshop(tmp_path)) as made:
+        yield made
+
+
+@pytest.fixture
+def push(run: Run, registry: LocalRegistry, shop: Workshop) -> Callable[..., Finished]:
+    """Push an archive, with no Engine to be reached."""
+
+    def push(path: Path, tag: str, **variables: str) -> Finished:
+        usual = {"IMAGE_NAME": shop.name, "PACKAGE_NAME": "my-container-app", "TAGS": tag}
+        finished = run(registry, **(usual | NOWHERE | {"IMAGE_ARCHIVE": str(path)} | variables))
+        assert registry.requests(user_agent=BY_ENGINE) == []
+        return finished
+
+    return push
+
+
+def printed(engine: docker.DockerClient, reference: str) -> str:
+    """Pull an image with an Engine, run it, and return what it prints."""
+    auth = {"username": "reader", "password": "reader-token"}
+    engine.api.pull(reference, auth_config=auth)
+    try:
+        return bytes(engine.containers.run(reference, network_mode="none", remove=True)).decode()
+    finally:
+        with contextlib.suppress(ImageNotFound):
+            engine.images.remove(reference, force=True)
+
+
+DOCKER_ARCHIVES: dict[str, Make] = {
+    "podman": by_podman("docker-archive"),
+    "buildah": by_buildah("docker-archive"),
+    "skopeo": by_skopeo("docker-archive"),
+    "podman-gzipped-as-a-whole": gzipped(by_podman("docker-archive")),
+    # go-containerregistry, `pkg/v1/tarball/README.md`, which kaniko's --tar-path is written with.
+    "kaniko": as_documented("sha256:{}", "{}.tar.gz"),
+    # jib-core, `docker/json/DockerLoadManifestEntryTemplate`, and `image/ImageTarball`.
+    "jib": as_documented("config.json", "{}.tar.gz"),
+    # rules_oci, `oci/private/tarball.sh.tpl`.
+    "bazel": as_documented("blobs/sha256/{}", "blobs/sha256/{}.tar.gz"),
+}
+
+
+@pytest.mark.parametrize("make", DOCKER_ARCHIVES.values(), ids=DOCKER_ARCHIVES.keys())
+def test_a_docker_archive_arrives_as_the_image_that_it_holds(
+    registry: LocalRegistry, engine: docker.DockerClient, shop: Workshop, push: Callable[..., Finished], make: Make
+) -> None:
+    path = make(shop)
+    config = config_of(path)
+    finished = push(path, "docker-archive")
+    finished.expect(0, "✔ Pushed", "uploaded")
+    manifest = json.loads(raw(shop, registry, "docker-archive"))
+    assert manifest["config"]["digest"] == digest_of(config), finished.shown("the image's own ID")
+    assert stored(registry, digest_of(config)) == config
+    assert [layer["mediaType"].rpartition(".")[2] for layer in manifest["layers"]] == ["gzip"] * len(manifest["layers"])
+    assert SAYS in printed(engine, f"{registry.host}/{REPOSITORY}:docker-archive")
+
+    registry.clear()
+    push(path, "docker-archive").expect(0, "✔ Already there")
+    assert registry.requests(method="P[AU]T*") == []
+
+
+@pytest.mark.parametrize("name", ["kaniko", "jib", "bazel"])
+def test_gzipped_layers_are_sent_as_they_are(
+    registry: LocalRegistry, shop: Workshop, push: Callable[..., Finished], name: str
+) -> None:
+    path = DOCKER_ARCHIVES[name](shop)
+    push(path, "as-it-is").expect(0)
+    content = path.read_bytes()
+    for layer in json.loads(raw(shop, registry, "as-it-is"))["layers"]:
+        blob = stored(registry, layer["digest"])
+        assert blob
+        assert blob in content
+
+
+LAYOUTS: dict[str, tuple[str, Make]] = {
+    "podman-archive": ("oci-archive", by_podman("oci-archive")),
+    "podman-folder": ("oci", by_podman("oci-dir")),
+    "buildah-archive": ("oci-archive", by_buildah("oci-archive")),
+    "buildah-folder": ("oci", by_buildah("oci")),
+    "skopeo-archive": ("oci-archive", by_skopeo("oci-archive")),
+    "skopeo-folder": ("oci", by_skopeo("oci")),
+    "umoci": ("oci", by_umoci),
+}
+
+
+@pytest.mark.parametrize(("transport", "make"), LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_a_layout_arrives_byte_for_byte(
+    registry: LocalRegistry,
+    engine: docker.DockerClient,
+    shop: Workshop,
+    push: Callable[..., Finished],
+    transport: str,
+    make: Make,
+) -> None:
+    path = make(shop)
+    before = shop.skopeo("inspect", "--raw", f"{transport}:{path}")
+    finished = push(path, "layout")
+    finished.expect(0, "✔ Pushed")
+    assert raw(shop, registry, "layout") == before
+    assert finished.result["digest"] == digest_of(before)
+    assert SAYS in printed(engine, f"{registry.host}/{REPOSITORY}:layout")
+
+
+def test_a_gzipped_archive_is_unpacked_aside(
+    registry: LocalRegistry, shop: Workshop, push: Callable[..., Finished], tmp_path: Path
+) -> None:
+    path = gzipped(by_buildah("oci-archive"))(shop)
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    push(path, "gzipped", TMPDIR=str(aside)).expect(0, f"Unpacking {path} to {aside}: it is gzipped as a whole.")
+    assert [*aside.iterdir()] == []
+
+
+def test_an_unpacked_archive_is_a_layout(
+    registry: LocalRegistry, shop: Workshop, push: Callable[..., Finished]
+) -> None:
+    path = unpacked(by_buildah("oci-archive"))(shop)
+    push(path, "unpacked").expect(0, "✔ Pushed")
+    assert raw(shop, registry, "unpacked") == shop.skopeo("inspect", "--raw", f"oci:{path}")
+
+
+def test_oras_pulls_a_layout_that_is_pushed_again(
+    registry: LocalRegistry, shop: Workshop, push: Callable[..., Finished]
+) -> None:
+    push(by_buildah("oci")(shop), "first").expect(0)
+    path = by_oras(shop, registry, "first")
+    finished = push(path, "second")
+    finished.expect(0, "✔ Pushed")
+    assert finished.result["digest"] == digest_in(registry, "first") == digest_in(registry, "second")
+
+
+def test_an_engine_of_layers_in_folders_saves_what_is_pushed(
+    registry: LocalRegistry, engine: docker.DockerClient, shop: Workshop, push: Callable[..., Finished]
+) -> None:
+    """The Engine in use: on Debian 12 one of those that link equal layers, later ones also write a layout."""
+    path = shop.docker(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
+    push(path, "saved").expect(0, "✔ Pushed", "COPY … in /")
+    assert SAYS in printed(engine, f"{registry.host}/{REPOSITORY}:saved")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("kind", ["containerd", "graphdriver"])
+def test_what_a_newer_engine_saves_is_pushed_without_it(
+    request: pytest.FixtureRequest, run: Run, shop: Workshop, kind: str
+) -> None:
+    second: Second = request.getfixturevalue(kind)
+    path = shop.docker(second.engine.docker_host)
+    variables = {"IMAGE_NAME": shop.name, "PACKAGE_NAME": "my-container-app", "TAGS": kind, "IMAGE_ARCHIVE": str(path)}
+    finished = run(second.registry, **NOWHERE, **variables)
+    finished.expect(0, "✔ Pushed", "COPY … in /")
+    manifest = json.loads(raw(shop, second.registry, kind))
+    types = {layer["mediaType"].rpartition("tar")[2] for layer in manifest["layers"]}
+    assert types <= {"+gzip", ".gzip"}, "compressed for the registry, whatever the Engine keeps"
+    if kind == "containerd":
+        assert finished.result["digest"] == digest_of(shop.skopeo("inspect", "--raw", f"oci-archive:{path}"))
+    else:
+        assert manifest["config"]["digest"] == digest_of(config_of(path))
+    second.client.api.pull(
+        f"{INSIDE}/{REPOSITORY}:{kind}", auth_config={"username": "reader", "password": "reader-token"}
+    )
+    pulled = second.client.images.get(f"{INSIDE}/{REPOSITORY}:{kind}")
+    assert pulled.attrs["RootFS"]["Layers"] == json.loads(config_of(path))["rootfs"]["diff_ids"]
+    second.client.images.remove(str(pulled.id), force=True)
+
+
+def test_every_platform_of_an_index_arrives(
+    registry: LocalRegistry, shop: Workshop, push: Callable[..., Finished]
+) -> None:
+    path = shop.folder / "index.tar"
+    shop.buildah("manifest", "push", "--all", shop.build("linux/amd64", "linux/arm64"), f"oci-archive:{path}")
+    before = shop.skopeo("inspect", "--raw", f"oci-archive:{path}")
+    finished = push(path, "index")
+    finished.expect(0, "✔ Pushed", "INFO: linux/amd64\n", "INFO: linux/arm64\n")
+    assert raw(shop, registry, "index") == before
+    children = [each["digest"] for each in json.loads(before)["manifests"]]
+    assert [digest_in(registry, each) for each in children] == children
+    puts = [entry.path.rpartition("/")[2] for entry in registry.requests(method="PUT", path="*/manifests/*")]
+    assert puts == [*children, "index"], "children before parents"
+    platforms = finished.result["platforms"]
+    assert isinstance(platforms, list)
+    assert [(each["platform"], each["digest"]) for each in platforms] == [
+        ("linux/amd64", children[0]),
+        ("linux/arm64", children[1]),
+    ]
+    for child, platform in zip(children, platforms, strict=True):
+        layers = json.loads(stored_manifest(shop, registry, child))["layers"]
+        told = [(layer["digest"], layer["size"], layer["status"]) for layer in platform["layers"]]
+        assert told == [(layer["digest"], layer["size"], "uploaded") for layer in layers]
+
+
+def stored_manifest(shop: Workshop, registry: LocalRegistry, digest: str) -> bytes:
+    """Read a manifest by its digest."""
+    access = ("--tls-verify=false", "--creds=reader:reader-token")
+    return shop.skopeo("inspect", "--raw", *access, f"docker://{registry.host}/{REPOSITORY}@{digest}")
+
+
+@pytest.mark.root
+def test_an_index_that_a_containerd_store_pushes_is_told_by_platforms(
+    containerd: Second, run_second: Callable[..., Finished]
+) -> None:
+    platforms = {"linux/amd64": [1_000_000, 2_000], "linux/arm64": [3_000]}
+    index = containerd.layouts.load(platforms, attested=True)
+    for expected in ("✔ Pushed", "✔ Already there"):
+        finished = run_second(containerd, IMAGE_NAME=index.name, TAGS="by-platform")
+        finished.expect(0, expected, "INFO: linux/amd64\n", "INFO: linux/arm64\n", "COPY layer-2 /")
+        told = finished.result["platforms"]
+        assert isinstance(told, list)
+        assert [(each["platform"], each["digest"], [layer["digest"] for layer in each["layers"]]) for each in told] == [
+            (name, digest, index.layers_of(digest)) for name, digest in zip(platforms, index.manifests, strict=False)
+        ]
+
+
+@pytest.mark.root
+def test_attestations_that_a_containerd_store_saves_go_along(containerd: Second, run: Run, tmp_path: Path) -> None:
+    index = containerd.layouts.load({"linux/amd64": [1000], "linux/arm64": [1000]}, attested=True)
+    path = saved(containerd, index, tmp_path)
+    variables = {"IMAGE_NAME": index.name, "TAGS": "attested", "IMAGE_ARCHIVE": str(path)}
+    finished = run(containerd.registry, **NOWHERE, **variables)
+    finished.expect(0, "✔ Pushed")
+    assert finished.result["digest"] == index.digest
+    assert [digest_in(containerd.registry, each) for each in index.manifests] == index.manifests
+
+
+@pytest.mark.root
+def test_a_platform_that_was_not_saved_is_named(containerd: Second, run: Run, tmp_path: Path) -> None:
+    index = containerd.layouts.load({"linux/amd64": [1000], "linux/arm64": [1000]}, without=["linux/arm64"])
+    path = saved(containerd, index, tmp_path)
+    containerd.registry.clear()
+    variables = {"IMAGE_NAME": index.name, "TAGS": "sparse", "IMAGE_ARCHIVE": str(path)}
+    finished = run(containerd.registry, **NOWHERE, **variables)
+    finished.expect(3, f"{path}: the manifest for linux/arm64 ({index.manifests[1]}) is named, but not in it")
+    assert containerd.registry.requests() == []
+
+
+def saved(second: Second, index: Layout, folder: Path) -> Path:
+    """Save an image with the docker command."""
+    path = folder / "saved.tar"
+    archives.run("docker", "--host", second.engine.docker_host, "save", "--output", path, index.name)
+    return path

@@ -1,0 +1,136 @@
+"""Documents and entries that no honest program writes."""
+
+import gzip
+import json
+import tarfile
+from collections.abc import Callable
+
+from unit.source.archives import LAYERS, OCI_INDEX, Files, as_json, digest, docker_archive, layout, tar
+
+
+def header(**fields: object) -> bytes:
+    """Make a header with fields that no archive should have."""
+    member = tarfile.TarInfo("x")
+    for name, value in fields.items():
+        setattr(member, name, value)
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def nested(levels: int) -> Files:
+    """Make indexes in indexes."""
+    files = dict(layout())
+    for _ in range(levels):
+        root = json.loads(files["index.json"])["manifests"][0]
+        body = as_json({"mediaType": OCI_INDEX, "manifests": [root]})
+        files[f"blobs/sha256/{digest(body)[7:]}"] = body
+        files["index.json"] = as_json(
+            {"manifests": [{"digest": digest(body), "size": len(body), "mediaType": OCI_INDEX}]}
+        )
+    return files
+
+
+def wide() -> Files:
+    """Make an index of twelve indexes of twelve indexes of twelve."""
+    files = dict(layout())
+    [image] = json.loads(files["index.json"])["manifests"]
+
+    def branch(*path: int) -> dict[str, object]:
+        named = [branch(*path, number) for number in range(12)] if len(path) < 3 else [image]
+        return index_of(files, named, at=path)
+
+    return files | {"index.json": as_json({"manifests": [branch()]})}
+
+
+def changed_layer(**fields: object) -> Files:
+    """Make a layout whose manifest says something else of its first layer."""
+    files = dict(layout())
+    root = json.loads(files["index.json"])["manifests"][0]
+    manifest = json.loads(files.pop(f"blobs/sha256/{root['digest'][7:]}"))
+    manifest["layers"][0] |= fields
+    body = as_json(manifest)
+    files[f"blobs/sha256/{digest(body)[7:]}"] = body
+    files["index.json"] = as_json({"manifests": [{"digest": digest(body), "size": len(body)}]})
+    return files
+
+
+def index_of(files: Files, named: object, **more: object) -> dict[str, object]:
+    """Add an index, and return its descriptor."""
+    body = as_json({"mediaType": OCI_INDEX, "manifests": named, **more})
+    files[f"blobs/sha256/{digest(body)[7:]}"] = body
+    return {"digest": digest(body), "size": len(body), "mediaType": OCI_INDEX}
+
+
+def size_of_manifest() -> Files:
+    """Make a layout whose index says another size of its manifest."""
+    files = dict(layout())
+    [root] = json.loads(files["index.json"])["manifests"]
+    return files | {"index.json": as_json({"manifests": [root | {"size": root["size"] + 1}]})}
+
+
+def ambiguous() -> Files:
+    """Make a document that one reader takes for a manifest, and another for an index (CVE-2021-41190)."""
+    files = dict(layout())
+    [root] = json.loads(files["index.json"])["manifests"]
+    manifest = json.loads(files[f"blobs/sha256/{root['digest'][7:]}"])
+    body = as_json(manifest | {"manifests": [root]})
+    files[f"blobs/sha256/{digest(body)[7:]}"] = body
+    return files | {"index.json": as_json({"manifests": [{"digest": digest(body), "size": len(body)}]})}
+
+
+def words(records: dict[str, str]) -> bytes:
+    """Make an archive with an extended header."""
+    member = tarfile.TarInfo("x")
+    member.pax_headers = records
+    return member.tobuf(tarfile.PAX_FORMAT) + bytes(1024)
+
+
+def without(files: Files, part: Callable[[str], bool]) -> Files:
+    """Leave files out."""
+    return {name: content for name, content in files.items() if not part(name)}
+
+
+SELF = as_json({"mediaType": OCI_INDEX, "manifests": [{"digest": "sha256:" + "0" * 64, "size": 1}]})
+TWO = ("amd64", "arm64")
+
+
+def second_manifest(files: Files) -> str:
+    """Find the file of an index's second manifest."""
+    root = json.loads(files["index.json"])["manifests"][0]["digest"]
+    index = json.loads(files[f"blobs/sha256/{root[7:]}"])
+    return f"blobs/sha256/{index['manifests'][1]['digest'][7:]}"
+
+
+MISSING = second_manifest(layout(TWO))
+WINDOWS = {
+    "Config": "config.json",
+    "Layers": ["base.tar", "top.tar"],
+    "LayerSources": {
+        digest(LAYERS[0]): {
+            "mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+            "digest": digest(LAYERS[0]),
+            "size": 1,
+            "urls": ["https://example.com/layer"],
+        }
+    },
+}
+
+
+def layer_missing() -> Files:
+    """Make a layout that lacks a layer which only its second platform has."""
+    files = layout(TWO, own_layers=True)
+    own = f"blobs/sha256/{digest(gzip.compress(tar({'own': b'arm64'}), mtime=0))[7:]}"
+    assert own in files
+    return without(files, own.__eq__)
+
+
+def chain(length: int) -> bytes:
+    """Make a docker archive whose upper layer is at the end of a chain of links."""
+    links = {f"{number}": f"{number + 1}" for number in range(length)} | {f"{length}": "base.tar"}
+    return tar(without(docker_archive(), "top.tar".__eq__) | links | {"top.tar": "0"})
+
+
+def million_records() -> bytes:
+    """Make an archive whose extended header says a lot of nothing."""
+    records = b"6 a=b\n" * (2**20 // 6 - 1)
+    head = header(type=tarfile.XHDTYPE, size=len(records))
+    return head + records + bytes(-len(records) % 512) + tar(docker_archive())

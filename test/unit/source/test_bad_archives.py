@@ -1,0 +1,245 @@
+"""What an enemy, or a broken disk, would make of archives and layouts: all of it bounded, none of it believed."""
+
+import gzip
+import os
+import resource
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from unit.source.archives import (
+    CONFIG,
+    IMAGE_ID,
+    LAYERS,
+    NAME,
+    Files,
+    as_json,
+    digest,
+    docker_archive,
+    layout,
+    opened,
+    read,
+    tar,
+)
+from unit.source.enemies import (
+    MISSING,
+    SELF,
+    TWO,
+    WINDOWS,
+    ambiguous,
+    chain,
+    changed_layer,
+    header,
+    layer_missing,
+    million_records,
+    nested,
+    size_of_manifest,
+    wide,
+    without,
+    words,
+)
+
+from pipe.errors import ArchiveError
+from pipe.source.held import open_image
+
+OTHER_NAME = as_json([{"Config": f"{'0' * 64}.json", "Layers": ["base.tar", "top.tar"]}])
+BAD: dict[str, tuple[bytes | Files, str]] = {
+    "empty": (b"", "is empty"),
+    "text": (b"to be or not to be " * 100, "is no tar archive"),
+    "tar-without-an-image": (tar({"readme": b"x"}), "the archive holds no image"),
+    "directory-without-an-image": ({"readme": b"x"}, "the directory is no OCI layout"),
+    "zstd": (b"\x28\xb5\x2f\xfd" + bytes(100), "is compressed with zstd"),
+    "xz": (b"\xfd7zXZ\x00" + bytes(100), "is compressed with xz"),
+    "bzip2": (b"BZh9" + bytes(100), "is compressed with bzip2"),
+    "gzip-of-text": (gzip.compress(b"to be or not to be " * 100), "is no tar archive"),
+    "gzip-cut": (gzip.compress(tar(docker_archive()))[:-20], "is not complete, or damaged"),
+    "manifest-is-no-json": (tar(docker_archive() | {"manifest.json": b"{"}), "lists no image"),
+    "manifest-of-brackets": (tar(docker_archive() | {"manifest.json": b"[" * 100_000}), "lists no image"),
+    "manifest-too-large": (tar(docker_archive() | {"manifest.json": bytes(5_000_000)}), "more than any image's"),
+    "config-of-brackets": (tar(docker_archive() | {"config.json": b"[" * 100_000}), "is not a JSON object"),
+    "config-of-another-digest": (
+        tar(docker_archive() | {f"{'0' * 64}.json": as_json(CONFIG), "manifest.json": OTHER_NAME}),
+        f"the configuration {'0' * 64}.json is damaged: its digest is {IMAGE_ID}",
+    ),
+    "config-missing": (tar(without(docker_archive(), "config.json".__eq__)), "it has no config.json"),
+    "manifest-names-no-layers": (tar(docker_archive(manifest=[{"Config": "config.json"}])), "does not name"),
+    "manifest-names-a-folder": (
+        docker_archive(manifest=[{"Config": "../config.json", "Layers": []}]),
+        "the entry ../config.json leads out of it",
+    ),
+    "layer-of-a-folder-leads-out": (
+        docker_archive(manifest=[{"Config": "config.json", "Layers": ["base.tar", "/etc/hostname"]}]),
+        "the entry /etc/hostname leads out of it",
+    ),
+    "layer-compressed-with-zstd": (
+        tar(docker_archive() | {"top.tar": b"\x28\xb5\x2f\xfd" + bytes(100)}),
+        "the layer top.tar is compressed with zstd",
+    ),
+    "layer-of-windows": (
+        tar(docker_archive(manifest=[WINDOWS])),
+        f"the layer {digest(LAYERS[0])} may not be distributed",
+    ),
+    "fewer-diff-ids": (tar(docker_archive(config={"rootfs": {"diff_ids": []}})), "has 0 diffIDs for 2 layers"),
+    "layer-missing": (tar(without(docker_archive(), "top.tar".__eq__)), "the layer top.tar is named, but not in it"),
+    "other-gzipped-layer": (
+        tar(docker_archive(gzipped=True) | {"top.tar": gzip.compress(b"x")}),
+        "the layer top.tar unpacks to sha256:",
+    ),
+    "gzipped-layer-cut": (
+        tar(docker_archive(gzipped=True) | {"top.tar": gzip.compress(LAYERS[1])[:-9]}),
+        "the layer top.tar unpacks to",
+    ),
+    "leads-out": (tar(docker_archive() | {"../../etc/passwd": b"x"}), "leads out of it"),
+    "absolute": (tar(docker_archive() | {"/etc/passwd": b"x"}), "leads out of it"),
+    "link-leads-out": (tar(docker_archive() | {"a/b": "../../x"}), "leads out of it"),
+    "links-in-circles": (
+        tar(without(docker_archive(), "top.tar".__eq__) | {"top.tar": "other.tar", "other.tar": "top.tar"}),
+        "its links go in circles",
+    ),
+    "links-without-an-end": (chain(1000), "its links go in circles"),
+    "file-and-link": (tar({"base.tar": "other"})[:512] + tar(docker_archive()), "two entries named base.tar"),
+    "negative": (header(size=-1) + bytes(1024), "has a size of -1 bytes"),
+    "sparse-in-words": (words({"GNU.sparse.major": "1"}), "sparse"),
+    "size-in-words": (words({"size": "-5"}), "size is no number of bytes"),
+    "extended-header-of-nonsense": (header(type=tarfile.XHDTYPE, size=512) + b"x" * 512, "header is malformed"),
+    "extended-header-too-large": (header(type=tarfile.XHDTYPE, size=2**30) + bytes(1024), "header is too large"),
+    "two-entries": (tar({"base.tar": b"x"})[:1024] + tar(docker_archive()), "two entries named base.tar"),
+    "sparse": (header(type=tarfile.GNUTYPE_SPARSE) + bytes(1024), "sparse"),
+    "huge": (header(size=2**60) + bytes(1024), "ends in the middle of x"),
+    "cut": (tar(docker_archive())[:3000], "ends"),
+    "index-is-no-json": (dict(layout()) | {"index.json": b"["}, "index.json is not a JSON object"),
+    "index-of-nothing": (dict(layout()) | {"index.json": b"{}"}, "names no image"),
+    "index-of-nonsense": (dict(layout()) | {"index.json": b'{"manifests":[1]}'}, "a descriptor has to be an object"),
+    "index-names-itself": (
+        {
+            "index.json": as_json({"manifests": [{"digest": "sha256:" + "0" * 64, "size": 1}]}),
+            "blobs/sha256/" + "0" * 64: SELF,
+        },
+        "is damaged",
+    ),
+    "manifest-of-another-size": (size_of_manifest(), "are named"),
+    "manifest-and-index": (ambiguous(), "is not clearly a manifest or an index"),
+    "layer-without-a-digest": (changed_layer(digest="sha512:" + "0" * 128), "no valid digest and size"),
+    "layer-of-a-platform-missing": (layer_missing(), " for linux/arm64 is named, but not in it"),
+    "too-deep": (nested(6), "nested deeper than 4"),
+    "too-wide": (wide(), "names more than 200 manifests"),
+    "platform-missing": (without(layout(TWO), MISSING.__eq__), "the manifest for linux/arm64 (sha256:"),
+    "layer-of-another-size": (changed_layer(size=1), "are named"),
+    "layer-elsewhere": (changed_layer(urls=["https://example.com/layer"]), "may not be distributed"),
+    "foreign-layer": (
+        changed_layer(mediaType="application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"),
+        "may not be distributed",
+    ),
+    "encrypted-layer": (
+        changed_layer(mediaType="application/vnd.oci.image.layer.v1.tar+gzip+encrypted"),
+        "is encrypted",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "words"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_told_with_its_name(tmp_path: Path, data: bytes | Files, words: str) -> None:
+    with pytest.raises(ArchiveError) as raised:
+        opened(tmp_path, data)
+    assert words in str(raised.value)
+    assert str(tmp_path / "image") in str(raised.value)
+    assert raised.value.exit_code == 3
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ArchiveError, match=f"gone.tar: there is no such file or folder in {tmp_path}."):
+        open_image(Path("gone.tar"), NAME, lambda _: None)
+
+
+def test_a_pipe_is_no_archive(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "image")
+    with pytest.raises(ArchiveError, match="neither a file nor a folder"):
+        open_image(tmp_path / "image", NAME, lambda _: None)
+
+
+def test_names_cannot_write_to_the_log(tmp_path: Path) -> None:
+    name = "x\n\x1b[32m✔ Pushed: y" + "z" * 1000
+    with pytest.raises(ArchiveError) as raised:
+        opened(tmp_path, tar(docker_archive(manifest=[{"Config": name, "Layers": []}])))
+    assert "\x1b" not in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 2, "what happened, and what to do"
+    assert len(str(raised.value)) < 1000
+
+
+def test_a_million_records_take_no_time(tmp_path: Path) -> None:
+    data = million_records()
+    began = time.process_time()
+    assert opened(tmp_path, data).config == as_json(CONFIG)
+    assert time.process_time() - began < 5, "seconds"
+
+
+def test_open_files_are_closed(tmp_path: Path) -> None:
+    """Each blob of a folder is a file of its own."""
+    files = layout(TWO)
+    for _ in range(20):
+        opened(tmp_path, files)
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for _ in range(20):
+        for blob in opened(tmp_path, files).blobs:
+            read(blob)
+    assert len([*Path("/proc/self/fd").iterdir()]) <= before
+
+
+def test_a_disk_that_ends_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "image"
+    path.write_bytes(gzip.compress(tar(docker_archive() | {"much": bytes(4_000_000)})))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        with pytest.raises(ArchiveError, match=r"cannot be unpacked to .*: File too large") as raised:
+            open_image(path, NAME, lambda _: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "Set TMPDIR" in raised.value.fix
+
+
+WHOLE = {
+    "docker": tar(docker_archive(gzipped=True)),
+    "docker-plain": tar(docker_archive()),
+    "docker-gzipped-as-a-whole": gzip.compress(tar(docker_archive())),
+    "layout": tar(layout(TWO)),
+}
+
+
+@pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE.keys())
+@given(st.floats(0, 1, exclude_max=True))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_archive_cut_anywhere_is_refused_or_whole(tmp_path: Path, data: bytes, share: float) -> None:
+    cut = int(share * len(data))
+    try:
+        held = opened(tmp_path, data[:cut])
+    except ArchiveError:
+        return
+    assert not data.startswith(b"\x1f\x8b"), "gzip has a length and a checksum at its end"
+    assert cut > len(data) - 10240, "only the filling at the end may be missing"
+    assert held.blobs
+
+
+@pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE.keys())
+@given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_byte_flipped_anywhere_never_passes_for_the_image(
+    tmp_path: Path, data: bytes, share: float, change: int
+) -> None:
+    """What is opened is only pushed where its bytes have the digests that it names: `pipe.push.transfer` looks."""
+    position = int(share * len(data))
+    flipped = data[:position] + bytes([data[position] ^ change]) + data[position + 1 :]
+    try:
+        held = opened(tmp_path, flipped)
+    except ArchiveError:
+        return
+    for blob in held.blobs:
+        named = blob.descriptor.digest if blob.descriptor else blob.diff_id
+        if digest(read(blob)) != named:
+            assert held.manifests or blob.descriptor is None, "a gzipped layer was looked at before"
+        if blob.descriptor is None or held.manifests == ():
+            assert blob.diff_id, "a layer of a docker archive is known by its diffID"

@@ -13,10 +13,10 @@ from aiohttp import web
 
 from registry.gateway.catalogue import Catalogue, Refused
 from registry.gateway.render import page
-from registry.gateway.sessions import SESSIONS, Session, checked_form
+from registry.gateway.sessions import SESSIONS, Session, checked_form, over_tls
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from aiohttp.typedefs import Handler
 
@@ -55,7 +55,7 @@ class Visit:
         """Return a part of the address."""
         return self.request.match_info[name]
 
-    async def form(self) -> dict[str, str]:
+    async def form(self) -> Mapping[str, str]:
         """Return the fields of the form that was sent; refuse a forged one."""
         fields = await checked_form(self.request, self.session)
         if fields is None:
@@ -121,6 +121,6 @@ def see(visit: Visit, path: str, notice: str) -> web.HTTPSeeOther:
     """Lead to a page that shows a notice once."""
     response = web.HTTPSeeOther(path)
     response.set_cookie(
-        _NOTICE, notice, max_age=_NOTICE_SECONDS, httponly=True, samesite="Lax", secure=visit.request.secure
+        _NOTICE, notice, max_age=_NOTICE_SECONDS, httponly=True, samesite="Lax", secure=over_tls(visit.request)
     )
     return response

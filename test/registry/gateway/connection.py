@@ -102,7 +102,8 @@ class Connection(web.RequestHandler):
         if self._waits_for_head():
             self.transport.write(_TOO_LONG)
             self.transport.close()
-        self.force_close()
+        else:
+            self.transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget the time."""

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from registry.gateway.world import Package, Repository
 
 _NOTICES = {
-    "created": "The package is there. Push an image to it with the commands below.",
-    "tag-deleted": "The tag is deleted. A garbage collection in the background frees what nothing else refers to.",
-    "image-deleted": "The image is deleted. A garbage collection in the background frees what nothing else refers to.",
+    "created": "The package has been created. Push an image to it with the commands below.",
+    "tag-deleted": "The tag has been deleted. A background garbage collection frees what nothing else refers to.",
+    "image-deleted": "The image has been deleted. A background garbage collection frees what nothing else refers to.",
 }
 _NOTICE = "registry_notice"
 _NOTICE_SECONDS = 60

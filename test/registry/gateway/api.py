@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from functools import wraps
 from http import HTTPStatus
@@ -13,6 +12,8 @@ from aiohttp import web
 from registry.gateway.catalogue import Catalogue, Refused
 from registry.gateway.collector import COLLECTOR
 from registry.gateway.context import CONTEXT
+from registry.gateway.forms import read_json
+from registry.gateway.layout import TAG
 from registry.gateway.login import authenticate
 from registry.gateway.sessions import from_own_page
 from registry.gateway.threads import in_thread
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from registry.gateway.catalogue import Listed, TagDetails
 
 _PACKAGE = "/api/packages/{workspace}/{package}"
-_TAG = _PACKAGE + "/tags/{tag}"
+_TAG = _PACKAGE + f"/tags/{{tag:{TAG.pattern}}}"
 _FIELDS = ("workspace", "name", "repository")
 
 
@@ -83,13 +84,10 @@ async def create_package(request: web.Request, catalogue: Catalogue) -> web.Resp
     if request.content_type != "application/json":
         # No form of another site can send this type, whoever is logged in to this one.
         raise Refused(415, "Send application/json.")
-    try:
-        fields = json.loads(await request.read())
-        values = [fields[name] for name in _FIELDS]
-    except (ValueError, TypeError, KeyError) as error:
-        raise Refused(400, f"Send an object with {', '.join(_FIELDS)}.") from error
-    if not all(isinstance(value, str) for value in values):
-        raise Refused(400, f"{', '.join(_FIELDS)} are texts.")
+    fields = await read_json(request) or {}
+    values = [value for name in _FIELDS if isinstance(value := fields.get(name), str)]
+    if len(values) < len(_FIELDS):
+        raise Refused(400, f"Send an object with the texts {', '.join(_FIELDS)}.")
     return web.json_response(asdict(catalogue.create(*values)), status=HTTPStatus.CREATED)
 
 
@@ -98,7 +96,7 @@ async def create_package(request: web.Request, catalogue: Catalogue) -> web.Resp
 def show_package(request: web.Request, catalogue: Catalogue) -> web.Response:
     """Answer with an image and its tags, newest first."""
     listed = catalogue.package(request.match_info["workspace"], request.match_info["package"])
-    tags = [_tag(catalogue.tag(listed, tag.name)) for tag in listed.tags]
+    tags = [{"name": tag.name, "digest": tag.digest, "pushed": tag.pushed.isoformat()} for tag in listed.tags]
     return web.json_response({**_package(listed), "tags": tags})
 
 
@@ -133,6 +131,11 @@ async def collect(request: web.Request, catalogue: Catalogue) -> web.Response:
     return web.json_response(asdict(await request.app[COLLECTOR].collect()))
 
 
+async def show_missing(request: web.Request) -> web.Response:
+    """Answer for what nothing else answers for."""
+    return web.json_response({"error": f"there is no {request.method} of {request.path}"}, status=404)
+
+
 def add_routes(app: web.Application) -> None:
     """Add everything under `/api/` that the pages know."""
     app.add_routes(
@@ -145,6 +148,7 @@ def add_routes(app: web.Application) -> None:
             web.get(_TAG, show_tag),
             web.delete(_TAG, delete_tag),
             web.post("/api/collections", collect),
+            web.route("*", "/api/{rest:.*}", show_missing),
         ]
     )
 

@@ -13,6 +13,7 @@ from registry.gateway.context import CONTEXT
 from registry.gateway.controls import Controls
 from registry.gateway.errors import oci_error
 from registry.gateway.faults import Faults
+from registry.gateway.forms import LARGEST_FORM
 from registry.gateway.middlewares import finish_headers, no_traceback, one_host, recorder
 from registry.gateway.request_log import RequestLog
 from registry.gateway.tokens import Tokens
@@ -35,7 +36,10 @@ def create_app(context: Context, backend: Backend) -> web.Application:
     gate = Gate(context, Tokens(context.options.token_lifetime, time.time))
     uploads = Uploads(context)
     registry = Registry(context, backend, gate, uploads)
-    app = web.Application(middlewares=[no_traceback, one_host, recorder(log, faults, gate, uploads)])
+    app = web.Application(
+        client_max_size=LARGEST_FORM,
+        middlewares=[no_traceback, one_host, recorder(log, faults, gate, uploads)],
+    )
     app[CONTEXT] = context
     app.on_response_prepare.append(finish_headers)
     app.router.add_get(TOKEN_PATH, gate.issue)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from registry.gateway.manifests import Descriptor
+    from registry.gateway.manifests import Descriptor, Manifest
     from registry.gateway.storage import Tag
     from registry.gateway.world import Account, Package, Repository, Workspace
 
@@ -64,8 +64,8 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class TagDetails:
-    """All there is to know of a tag."""
+class TagSummary:
+    """What a list shows of a tag."""
 
     tag: Tag
     media_type: str
@@ -73,19 +73,22 @@ class TagDetails:
     """What it holds, if that is no image."""
     size: int
     """Bytes of all blobs and manifests, each once."""
-    images: tuple[Image, ...]
-    same: tuple[str, ...]
-    """Other tags of the same manifest."""
-
-    @property
-    def platforms(self) -> tuple[str, ...]:
-        """The platforms that the tag has an image for, each once."""
-        return tuple(dict.fromkeys(image.platform for image in self.images))
+    platforms: tuple[str, ...]
+    """The platforms that the tag has an image for, each once."""
 
     @property
     def pull(self) -> str:
         """How the command begins that pulls it."""
         return "oras pull " if self.artifact_type else "docker pull "
+
+
+@dataclass(frozen=True, slots=True)
+class TagDetails(TagSummary):
+    """All there is to know of a tag."""
+
+    images: tuple[Image, ...]
+    same: tuple[str, ...]
+    """Other tags of the same manifest."""
 
 
 class Catalogue:
@@ -155,16 +158,28 @@ class Catalogue:
         tag = next((each for each in listed.tags if each.name == name), None)
         if tag is None:
             raise Refused(404, f"There is no tag {name!r} in package {listed.package.path!r}.")
-        manifest = self._storage.manifest(tag.digest)
+        summary = self.summary(listed, tag)
         same = (each.name for each in listed.tags if each.digest == tag.digest)
         return TagDetails(
+            tag=tag,
+            media_type=summary.media_type,
+            artifact_type=summary.artifact_type,
+            size=summary.size,
+            platforms=summary.platforms,
+            images=tuple(self._images(tag.digest)),
+            same=tuple(each for each in same if each != name),
+        )
+
+    def summary(self, listed: Listed, tag: Tag) -> TagSummary:
+        """Return what a list shows of one of a package's tags."""
+        manifest = self._storage.manifest(tag.digest)
+        return TagSummary(
             tag=tag,
             media_type=manifest.media_type,
             artifact_type=manifest.artifact_type,
             # What a manifest names and the repository does not have is not its own to show.
             size=self._size({*self._everything(tag.digest)}.intersection(listed.contents)),
-            images=tuple(self._images(tag.digest, None)),
-            same=tuple(each for each in same if each != name),
+            platforms=tuple(dict.fromkeys(image.platform for image in self._images(tag.digest))),
         )
 
     def usage(self, workspace: Workspace) -> int:
@@ -242,18 +257,26 @@ class Catalogue:
             yield each
             yield from manifest.named
 
-    def _images(self, digest: str, platform: str | None) -> Iterator[Image]:
-        manifest = self._storage.manifest(digest)
-        for member in manifest.manifests:
-            if not member.attestation:
-                yield from self._images(member.digest, member.platform)
-        if manifest.config:
-            yield Image(
-                digest=digest,
-                platform=platform or self._platform(manifest.config.digest),
-                layers=manifest.layers,
-                size=sum(blob.size for blob in manifest.blobs),
-            )
+    def _images(self, digest: str) -> Iterator[Image]:
+        """Yield all images that a manifest leads to, each once."""
+        manifests: dict[str, Manifest] = {}
+        platforms: dict[str, dict[str, None]] = {digest: {}}
+        ahead = [digest]
+        while ahead:
+            digest = ahead.pop()
+            manifests[digest] = self._storage.manifest(digest)
+            members = [each for each in manifests[digest].manifests if not each.attestation]
+            ahead += reversed(dict.fromkeys(each.digest for each in members if each.digest not in platforms))
+            for each in members:
+                platforms.setdefault(each.digest, {}).update({each.platform: None} if each.platform else {})
+        for digest, manifest in manifests.items():
+            if manifest.config:
+                yield Image(
+                    digest=digest,
+                    platform=", ".join(platforms[digest]) or self._platform(manifest.config.digest),
+                    layers=manifest.layers,
+                    size=sum(blob.size for blob in manifest.blobs),
+                )
 
     def _platform(self, config: str) -> str:
         fields = read_object(self._storage.content(config) or b"")

@@ -1,25 +1,42 @@
-"""A client's connection: what is no HTTP is answered like any other malformed request."""
+"""A client's connection: what is no HTTP is answered like any other malformed request.
+
+aiohttp bounds each line of a request's head, but neither their number, nor the trailers after a body, nor how
+many requests a client sends without waiting for the answers; it would keep all of that in memory.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Self
 
-from aiohttp import web
+from aiohttp import EMPTY_PAYLOAD, StreamReader, web
 
 from registry.gateway.errors import oci_error
 
 # So long a client that was refused may go on sending before it is cut off.
 _LINGER_SECONDS = 2.0
+# What a client may send that neither ends a request's head nor belongs to a body: bytes, and lines.
+_LONGEST_HEAD = 64 << 10
+_MOST_LINES = 300
+# How many requests may wait for the answers to those before them.
+_MOST_AHEAD = 20
+# What is read is handed on in pieces, so that a bound is noticed before much more has been parsed.
+_PIECE = 16 << 10
+_PIECE_OF_BODY = 64 << 10
+_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class Connection(web.RequestHandler):
     """Reads requests and hands them to the application."""
 
-    __slots__ = ("_head_seconds", "_head_timer")
+    __slots__ = ("_body", "_head_seconds", "_head_timer", "_idle_bytes", "_idle_lines")
 
     _head_seconds: float
     _head_timer: asyncio.TimerHandle | None
+    _body: StreamReader
+    """The body of the newest request."""
+    _idle_bytes: int
+    _idle_lines: int
 
     @classmethod
     def of(cls, runner: web.AppRunner, header_timeout: float) -> Self:
@@ -36,9 +53,13 @@ class Connection(web.RequestHandler):
             loop=asyncio.get_running_loop(),
             access_log=None,  # type: ignore[arg-type] # as its documentation says
             lingering_time=_LINGER_SECONDS,
+            # What is pushed is stored as it came; and nobody's small body becomes a large one.
+            auto_decompress=False,
         )
         connection._head_seconds = header_timeout
         connection._head_timer = None
+        connection._body = EMPTY_PAYLOAD
+        connection._idle_bytes = connection._idle_lines = 0
         return connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -48,12 +69,41 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Read on; where no request is whole yet, its time runs."""
-        super().data_received(data)
+        start = 0
+        while start < len(data) and self.transport is not None and not self.transport.is_closing():
+            size = _PIECE if self._body.is_eof() else _PIECE_OF_BODY
+            self._read(data[start : start + size])
+            start += size
         if self._waits_for_head():
             self._await_head()
         elif self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _read(self, piece: bytes) -> None:
+        """Parse what came; cut the connection off where that leads nowhere."""
+        waiting, read = len(self._messages), self._body.total_bytes
+        super().data_received(piece)
+        if len(self._messages) > waiting:
+            self._body = self._messages[-1][1]
+        elif self._body.total_bytes == read:
+            self._idle_bytes += len(piece)
+            self._idle_lines += piece.count(b"\n")
+            if self._idle_bytes > _LONGEST_HEAD or self._idle_lines > _MOST_LINES:
+                self._refuse()
+            return
+        self._idle_bytes = self._idle_lines = 0
+        if len(self._messages) > _MOST_AHEAD:
+            self._refuse()
+
+    def _refuse(self) -> None:
+        if self.transport is None:
+            return
+        if self._waits_for_head():
+            self.transport.write(_TOO_LONG)
+            self.transport.close()
+        else:
+            self.transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget the time."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from registry.gateway.faults import FaultError, Faults
+from registry.gateway.forms import read_json
 from registry.gateway.login import authenticate
-from registry.gateway.request_log import CONDITIONS, RequestLog, select
+from registry.gateway.request_log import CONDITIONS, RequestLog
 from registry.gateway.sessions import from_own_page
 
 if TYPE_CHECKING:
@@ -66,11 +67,7 @@ class Controls:
         # A page of another site can send this type only after asking, and is told no.
         if request.content_type != "application/json":
             raise FaultError("a fault is sent as application/json")
-        try:
-            description: Any = await request.json()
-        except json.JSONDecodeError as error:
-            raise FaultError(f"not JSON: {error}") from error
-        return web.json_response(asdict(self._faults.add(description)), status=201)
+        return web.json_response(asdict(self._faults.add(await read_json(request))), status=201)
 
     async def _clear_faults(self, _: web.Request) -> web.Response:
         self._faults.clear()
@@ -83,12 +80,10 @@ class Controls:
         timeout = _seconds(query.pop("timeout", "30"))
         if unknown := query.keys() - CONDITIONS:
             raise ValueError(f"unknown condition {', '.join(sorted(unknown))}")
-
-        def found() -> list[Any]:
-            return select(self._log.entries, query, received)
-
-        met = await self._log.until(lambda: len(found()) >= count, timeout)
-        return web.json_response({"met": met, "requests": [asdict(entry) for entry in found()]})
+        met, found = await self._log.select(query, received, count, timeout)
+        return await asyncio.to_thread(
+            lambda: web.json_response({"met": met, "requests": [asdict(entry) for entry in found]})
+        )
 
     async def _clear_requests(self, _: web.Request) -> web.Response:
         self._log.clear()

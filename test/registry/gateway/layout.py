@@ -5,8 +5,11 @@ Source: distribution/distribution, registry/storage/paths.go.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+"""What a tag may be; so none leads to another folder."""
 _TREE = Path("docker/registry/v2")
 
 
@@ -47,7 +50,14 @@ def tags_folder(root: Path, name: str) -> Path:
 
 
 def tag_folder(root: Path, name: str, tag: str) -> Path:
-    """Return the folder of one tag."""
+    """Return the folder of one tag.
+
+    Raises:
+        ValueError: nothing can be tagged so.
+
+    """
+    if TAG.fullmatch(tag) is None:
+        raise ValueError(f"{tag!r} is no tag")
     return tags_folder(root, name) / tag
 
 

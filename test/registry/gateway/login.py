@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,6 @@ def authenticate(request: web.Request, world: World) -> Account | None:
         return None
     try:
         name, separator, token = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return None
     return check(world, name, token) if separator else None

@@ -11,8 +11,12 @@ from registry.gateway.documents import read_object
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MOST_CHILDREN = 1000
-"""How many manifests a list may lead to, and how many blobs an image may name; our choice."""
+MOST_ENTRIES = 1000
+"""How many blobs or manifests a manifest may name; our choice. Docker's images have at most 127 layers."""
+MOST_CHILDREN = 250
+"""How many manifests a list may lead to; our choice. An image for 20 platforms with provenance has 40."""
+MOST_BELOW = 5000
+"""How many blobs and manifests all that a list leads to may name, repetitions included; our choice."""
 MOST_LEVELS = 4
 """How deep manifests may lie, an image being one level; our choice. What Docker makes has two."""
 _IMAGE_CONFIGS = (
@@ -20,7 +24,13 @@ _IMAGE_CONFIGS = (
     "application/vnd.docker.container.image.v1+json",
 )
 ONLY_SHA256 = "this registry knows digests by sha256 only"
-_LARGEST_CLOSURE = 32 << 20
+_SCHEMA = 2
+_LARGEST_CLOSURE = 8 << 20
+# What a type, or a part of a platform's name, may have of letters: RFC 6838 has 127 for either half of a type.
+_LONGEST_TYPE = 255
+_LONGEST_PART = 32
+# Distribution itself takes negative sizes.
+_LARGEST_SIZE = (1 << 63) - 1
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
@@ -74,7 +84,7 @@ def parse_manifest(body: bytes) -> Manifest:
     layers = _descriptors(document.get("layers"))
     manifests = _descriptors(document.get("manifests"))
     media_type = document.get("mediaType")
-    if not isinstance(media_type, str):
+    if not isinstance(media_type, str) or len(media_type) > _LONGEST_TYPE:
         # The OCI specification leaves the field optional.
         kind = "index" if manifests else "manifest"
         media_type = f"application/vnd.oci.image.{kind}.v1+json"
@@ -88,6 +98,8 @@ class Closure:
     digests: set[str] = field(default_factory=set)
     """Manifests, configurations and layers."""
     manifests: int = 0
+    entries: int = 0
+    """Blobs and manifests that all of them name, repetitions included."""
     levels: int = 0
     size: int = 0
     """Bytes of the manifests that were read."""
@@ -95,7 +107,12 @@ class Closure:
     @property
     def too_much(self) -> bool:
         """Whether it is more than a manifest may lead to; the rest of it is then not looked at."""
-        return self.levels > MOST_LEVELS or self.manifests > MOST_CHILDREN or self.size > _LARGEST_CLOSURE
+        return (
+            self.levels > MOST_LEVELS
+            or self.manifests > MOST_CHILDREN
+            or self.entries > MOST_BELOW
+            or self.size > _LARGEST_CLOSURE
+        )
 
 
 def closure_of(body: bytes, read: Callable[[str], bytes]) -> Closure:
@@ -118,6 +135,7 @@ def _look_at(body: bytes, found: Closure) -> set[str]:
     """Add what one manifest names; return its children."""
     manifest = parse_manifest(body)
     found.digests |= manifest.named
+    found.entries += len(manifest.blobs) + len(manifest.manifests)
     return {child.digest for child in manifest.manifests}
 
 
@@ -126,14 +144,16 @@ def problem_of(body: bytes) -> str:
     document = read_object(body)
     if document is None:
         return "the manifest is no JSON object, or too deep, or made of too many parts"
+    if document.get("schemaVersion") != _SCHEMA:
+        return f"this registry takes manifests of schemaVersion {_SCHEMA} only"
     for entry in _entries(document):
         digest, media_type = str(entry.get("digest", "")), str(entry.get("mediaType", ""))
         if digest.startswith("sha512:"):
             return ONLY_SHA256
         if "nondistributable" in media_type or ".foreign." in media_type:
             return "this registry takes no layers that are stored elsewhere (non-distributable, foreign)"
-    if len(_entries(document)) > MOST_CHILDREN:
-        return f"a manifest may name {MOST_CHILDREN} others at most"
+    if len(_entries(document)) > MOST_ENTRIES:
+        return f"a manifest may name {MOST_ENTRIES} others at most"
     return ""
 
 
@@ -142,7 +162,7 @@ def platform_name(fields: object) -> str | None:
     if not isinstance(fields, dict):
         return None
     parts = [fields.get(key) for key in ("os", "architecture", "variant")]
-    return "/".join(part for part in parts if isinstance(part, str) and part) or None
+    return "/".join(part[:_LONGEST_PART] for part in parts if isinstance(part, str) and part) or None
 
 
 def _artifact_type(document: dict[str, Any]) -> str:
@@ -151,8 +171,8 @@ def _artifact_type(document: dict[str, Any]) -> str:
     of_config = config.get("mediaType") if isinstance(config, dict) else None
     stated = document.get("artifactType")
     if isinstance(stated, str) and stated:
-        return stated
-    return of_config if isinstance(of_config, str) and of_config not in _IMAGE_CONFIGS else ""
+        return stated[:_LONGEST_TYPE]
+    return of_config[:_LONGEST_TYPE] if isinstance(of_config, str) and of_config not in _IMAGE_CONFIGS else ""
 
 
 def _entries(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -176,7 +196,7 @@ def _descriptor(entry: dict[str, Any]) -> Descriptor:
     kind = annotations.get("vnd.docker.reference.type") if isinstance(annotations, dict) else None
     return Descriptor(
         digest=entry["digest"],
-        size=size if isinstance(size, int) else 0,
+        size=size if isinstance(size, int) and 0 <= size <= _LARGEST_SIZE else 0,
         platform=platform_name(entry.get("platform")),
         attestation=kind == "attestation-manifest",
     )

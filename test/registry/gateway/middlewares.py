@@ -79,14 +79,16 @@ async def no_traceback(request: web.Request, handler: Handler) -> web.StreamResp
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
-        return _failure(request, error.status, "UNSUPPORTED", error.reason)
+        return await _failure(request, error.status, "UNSUPPORTED", error.reason)
     except Exception:
         if not is_gone(request):
             _LOGGER.exception("%s %s", request.method, request.path)
         if request.writer.output_size:
             # The answer has begun: only a cut can say that its end will not come.
             cut(request, reset=True)
-        return _failure(request, HTTPStatus.INTERNAL_SERVER_ERROR, "UNKNOWN", "the registry failed; its log says why")
+        return await _failure(
+            request, HTTPStatus.INTERNAL_SERVER_ERROR, "UNKNOWN", "the registry failed; its log says why"
+        )
 
 
 @web.middleware
@@ -98,13 +100,13 @@ async def one_host(request: web.Request, handler: Handler) -> web.StreamResponse
     return await handler(request)
 
 
-def _failure(request: web.Request, status: int, code: str, message: str) -> web.Response:
+async def _failure(request: web.Request, status: int, code: str, message: str) -> web.Response:
     """Say in the caller's language that something failed: JSON to clients, a page to people."""
     if request.path.startswith("/api/"):
         return web.json_response({"error": message}, status=status)
     if request.path.startswith(("/v1/", "/v2/", "/token")) or request.path in ("/v1", "/v2"):
         return oci_error(status, code, message)
-    return failure_page(request, status, f"{message[:1].upper()}{message[1:]}.")
+    return await asyncio.to_thread(failure_page, request, status, f"{message[:1].upper()}{message[1:]}.")
 
 
 async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -40,6 +40,8 @@ class Options:
     visible_delay: float
     lease: float
     young: float
+    most_uploads: int
+    """How many uploads to one package may be open."""
     collect_every: float
     header_timeout: float
     url: str
@@ -73,6 +75,12 @@ def read_options(environment: Mapping[str, str]) -> Options:
     def duration(name: str, default: str) -> float:
         return _duration(name, value(name, default))
 
+    def count(name: str, default: str) -> int:
+        text = value(name, default)
+        if not text.isascii() or not text.isdecimal():
+            raise OptionError(f"{name} takes a number, not {text!r}")
+        return int(text)
+
     def choice(name: str, *choices: str) -> str:
         text = value(name, choices[0])
         if text not in choices:
@@ -101,6 +109,7 @@ def read_options(environment: Mapping[str, str]) -> Options:
         token_lifetime=duration("REGISTRY_TOKEN_LIFETIME", "5m"),
         visible_delay=duration("REGISTRY_VISIBLE_DELAY", "0"),
         lease=duration("REGISTRY_LEASE", "2m"),
+        most_uploads=count("REGISTRY_MOST_UPLOADS", "5000"),
         young=duration("REGISTRY_YOUNG", "1h"),
         collect_every=duration("REGISTRY_COLLECT_EVERY", "1h"),
         header_timeout=duration("REGISTRY_HEADER_TIMEOUT", "10s"),

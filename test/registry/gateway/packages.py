@@ -47,7 +47,7 @@ class Packages:
         """
         if not valid_package_name(name):
             raise PackageError(
-                f"{name!r} cannot be a package's name: small letters and digits, "
+                f"{name!r} cannot be a package's name: lowercase letters and digits, "
                 "separated by '.', '_' or '-', at most 128"
             )
         if self.find(workspace, name):

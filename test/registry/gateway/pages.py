@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from http import HTTPStatus
 from pathlib import Path
@@ -10,6 +11,8 @@ from aiohttp import web
 
 from registry.gateway.catalogue import Refused
 from registry.gateway.context import CONTEXT
+from registry.gateway.forms import read_form
+from registry.gateway.layout import TAG
 from registry.gateway.login import check
 from registry.gateway.render import page
 from registry.gateway.sessions import SESSIONS, Sessions, from_own_page
@@ -23,22 +26,23 @@ _NAME = r"[a-z0-9][a-z0-9._-]*"
 _OWN_PATH = re.compile(r"(?:/[\w.~%-]+)+/?(?:\?[\w.~%=&+-]*)?", re.ASCII)
 _WORKSPACE = rf"/workspaces/{{workspace:{_NAME}}}"
 _PACKAGE = rf"{_WORKSPACE}/packages/{{package:{_NAME}}}"
-_TAG = rf"{_PACKAGE}/tags/{{tag:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}}}"
+_TAG = rf"{_PACKAGE}/tags/{{tag:{TAG.pattern}}}"
 
 
-async def show_login(request: web.Request) -> web.Response:
+@in_thread
+def show_login(request: web.Request) -> web.Response:
     """Ask for user name and token."""
     return page(request, "login.html", None, failed=False, user="", next=_next(request))
 
 
 async def log_in(request: web.Request) -> web.Response:
     """Start a session, and go on to the page that was asked for."""
-    form = await request.post()
-    user, token = str(form.get("user", "")), str(form.get("token", ""))
+    form = await read_form(request)
+    user, token = form.get("user", ""), form.get("token", "")
     account = check(request.app[CONTEXT].world, user, token)
     if account is None or not from_own_page(request):
         values = {"failed": True, "user": user, "next": _next(request)}
-        return page(request, "login.html", None, HTTPStatus.UNAUTHORIZED, **values)
+        return await asyncio.to_thread(page, request, "login.html", None, HTTPStatus.UNAUTHORIZED, **values)
     response = web.HTTPSeeOther(_next(request))
     request.app[SESSIONS].start(request, response, account)
     raise response
@@ -93,8 +97,8 @@ def show_package(visit: Visit) -> web.Response:
         "package.html",
         listed=listed,
         view=view,
-        newest=visit.catalogue.tag(listed, view.newest) if view.newest else None,
-        tags=[visit.catalogue.tag(listed, tag.name) for tag in view.tags],
+        newest=visit.catalogue.summary(listed, view.newest) if view.newest else None,
+        tags=[visit.catalogue.summary(listed, tag) for tag in view.tags],
         **visit.place_of(listed.package),
     )
 
@@ -126,7 +130,7 @@ async def create_package(visit: Visit) -> web.Response:
         workspace, _, slug = repository.partition("/")
         package = visit.catalogue.create(workspace, name, slug)
     except Refused as refusal:
-        return _creation(visit, name, repository, refusal)
+        return await asyncio.to_thread(_creation, visit, name, repository, refusal)
     raise see(visit, f"/workspaces/{package.workspace}/packages/{package.name}", "created")
 
 

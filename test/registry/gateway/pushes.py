@@ -85,6 +85,11 @@ class Pushes:
         for notify in self.on_tag:
             notify(event)
 
+    def open_uploads(self, repository: str) -> int:
+        """Return how many uploads to a repository are open."""
+        activity = self._repositories.get(repository)
+        return activity.open_uploads if activity else 0
+
     def upload_opened(self, repository: str) -> None:
         """Count an upload that was opened."""
         self._activity(repository).open_uploads += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from registry.gateway.context import CONTEXT
 from registry.gateway.sessions import SESSIONS
@@ -55,6 +57,11 @@ def _short(digest: str) -> str:
     return f"{algorithm}:{value[:12]}"
 
 
+def _soft(text: str) -> Markup:
+    """Let a media type be broken where its parts end, and nowhere else."""
+    return Markup(re.sub(r"([/.+])", r"\1<wbr>", str(escape(text))))  # noqa: S704 - escaped
+
+
 def _templates() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -67,6 +74,7 @@ def _templates() -> Environment:
     environment.filters["age"] = lambda moment: age_text(moment, datetime.now(UTC))
     environment.filters["short"] = _short
     environment.filters["clock"] = lambda moment: f"{moment:%Y-%m-%d %H:%M} UTC"
+    environment.filters["soft"] = _soft
     environment.globals["Role"] = Role
     return environment
 
@@ -83,7 +91,7 @@ def page(
 ) -> web.Response:
     """Return the page that `template` makes of `values`."""
     host = urlsplit(request.app[CONTEXT].options.url).netloc or request.host
-    text = _TEMPLATES.get_template(template).render(session=session, host=host, **values)
+    text = _TEMPLATES.get_template(template).render(session=session, host=host, status=int(status), **values)
     return web.Response(text=text, status=status, content_type="text/html", headers=_HEADERS)
 
 

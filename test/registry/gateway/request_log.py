@@ -10,10 +10,11 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
 _KEPT = 10_000
 _LONGEST = 200
+_PAUSE = 0.01
 # What requests can be selected by, each as a glob.
 CONDITIONS = frozenset({"method", "path", "user_agent", "account", "status", "state", "content_range"})
 
@@ -67,15 +68,23 @@ class RequestLog:
         """Forget every request that is not under way."""
         self.entries = deque((e for e in self.entries if e.state == "open"), maxlen=_KEPT)
 
-    async def until(self, met: Callable[[], bool], within: float) -> bool:
-        """Wait until a condition on the log is met; tell whether it was `within` seconds."""
-        try:
-            async with asyncio.timeout(within):
-                while not met():
-                    await self._changed.wait()
-        except TimeoutError:
-            return met()
-        return True
+    async def select(
+        self, conditions: Mapping[str, str], received: int, count: int, within: float
+    ) -> tuple[bool, list[Entry]]:
+        """Wait until `count` requests match; return whether they did `within` so many seconds, and all that match."""
+        deadline = asyncio.get_running_loop().time() + within
+        while True:
+            changed = self._changed
+            # In a thread, and not at each byte that moves: the log is long.
+            found = await asyncio.to_thread(select, tuple(self.entries), conditions, received)
+            if len(found) >= count:
+                return True, found
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await changed.wait()
+            except TimeoutError:
+                return False, found
+            await asyncio.sleep(_PAUSE)
 
     async def until_quiet(self, seconds: float, within: float) -> bool:
         """Wait until nothing has happened for `seconds` from now on; tell whether that came `within` so many."""

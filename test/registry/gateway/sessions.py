@@ -11,9 +11,12 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from registry.gateway.context import CONTEXT
+from registry.gateway.forms import read_form
 from registry.gateway.tokens import Tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from registry.gateway.world import Account
 
 LIFETIME = 12 * 3600.0
@@ -54,7 +57,7 @@ class Sessions:
             max_age=int(LIFETIME),
             httponly=True,
             samesite="Lax",
-            secure=request.secure,
+            secure=over_tls(request),
         )
 
     def end(self, session: Session, response: web.StreamResponse) -> None:
@@ -66,6 +69,11 @@ class Sessions:
 SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions", Sessions)
 
 
+def over_tls(request: web.Request) -> bool:
+    """Tell whether browsers reach this registry by TLS: its own, or that of what stands before it."""
+    return request.secure or request.app[CONTEXT].options.url.startswith("https:")
+
+
 def from_own_page(request: web.Request) -> bool:
     """Tell whether a form was sent from a page of this host, as far as the browser says."""
     origin = request.headers.get("Origin")
@@ -73,9 +81,9 @@ def from_own_page(request: web.Request) -> bool:
     return origin is None or (urlsplit(origin).netloc or None) in hosts
 
 
-async def checked_form(request: web.Request, session: Session) -> dict[str, str] | None:
+async def checked_form(request: web.Request, session: Session) -> Mapping[str, str] | None:
     """Return a form's fields, or None if another site may have sent it."""
-    form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    form = await read_form(request)
     token = form.get("form_token", "").encode()
     genuine = hmac.compare_digest(token, session.form_token.encode())
     return form if genuine and from_own_page(request) else None

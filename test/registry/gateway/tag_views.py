@@ -29,8 +29,8 @@ class TagView:
     pages: int
     found: int
     all: int
-    newest: str
-    """The name of the tag that was pushed last; empty without any."""
+    newest: Tag | None
+    """The tag that was pushed last."""
     referrers: Sequence[Tag]
 
 
@@ -59,7 +59,7 @@ def tag_view(tags: Sequence[Tag], query: Mapping[str, str]) -> TagView:
         pages=pages,
         found=len(found),
         all=len(own),
-        newest=own[0].name if own else "",
+        newest=own[0] if own else None,
         referrers=[tag for tag in tags if _REFERRER.fullmatch(tag.name)],
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from registry.gateway.layout import TAG
 from registry.gateway.manifests import DIGEST, ONLY_SHA256
 from registry.gateway.world import valid_package_name
 
@@ -24,7 +25,6 @@ _PATH = re.compile(
     r"blobs/(?P<blob>[^/]+)|"
     r"manifests/(?P<manifest>[^/]+))"
 )
-_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _UPLOAD = re.compile(r"[\w.=-]+", re.ASCII)
 
 
@@ -119,5 +119,5 @@ def _check_reference(kind: Kind, reference: str) -> None:
         raise TargetError(400, "DIGEST_INVALID", ONLY_SHA256)
     if digest_expected and DIGEST.fullmatch(reference) is None:
         raise TargetError(400, "DIGEST_INVALID", "invalid digest")
-    if kind is Kind.MANIFEST and not digest_expected and _TAG.fullmatch(reference) is None:
+    if kind is Kind.MANIFEST and not digest_expected and TAG.fullmatch(reference) is None:
         raise TargetError(400, "TAG_INVALID", "invalid tag")

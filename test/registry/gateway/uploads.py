@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from registry.gateway.targets import Target
 
 _REMEMBERED = 1000
+_RETRY_SECONDS = 10
 # So long an upload may lie untouched where only its requests are timed.
 _LONGEST_SILENCE = 3600.0
 
@@ -51,6 +52,11 @@ class Uploads:
 
     async def start(self, request: web.Request, relay: Relay, repository: str, query: str) -> web.StreamResponse:
         """Forward a POST that opens an upload or, where `query` asks for it, mounts a blob."""
+        most = self._context.options.most_uploads
+        if self._context.pushes.open_uploads(repository) >= most:
+            headers = {"Retry-After": str(_RETRY_SECONDS)}
+            message = f"{most} uploads to {repository} are open: finish them, or wait until they time out"
+            return oci_error(HTTPStatus.TOO_MANY_REQUESTS, "TOOMANYREQUESTS", message, headers=headers)
         deadline = self._time_out()
         body = relay.body(self._context.options.max_layer, deadline)
         if body.ended is not None:

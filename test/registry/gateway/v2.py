@@ -16,7 +16,7 @@ from registry.gateway.body import Ended
 from registry.gateway.documents import LARGEST
 from registry.gateway.errors import RefusedError, oci_error
 from registry.gateway.exchange import EXCHANGE
-from registry.gateway.manifests import DIGEST, MOST_CHILDREN, MOST_LEVELS, ONLY_SHA256, problem_of
+from registry.gateway.manifests import DIGEST, MOST_BELOW, MOST_CHILDREN, MOST_LEVELS, ONLY_SHA256, problem_of
 from registry.gateway.pushes import TagPushed
 from registry.gateway.relay import Relay
 from registry.gateway.storage import Storage
@@ -121,15 +121,22 @@ class Registry:
 
     async def _lease_looked_at(self, method: str, target: Target) -> None:
         """Lease what a push may count on, once it was told that it is there."""
-        pushes = self._context.pushes
         if target.kind is Kind.MANIFEST:
             digest = target.reference if target.by_digest else self._tagged(target)
             if digest is not None:
                 body = await asyncio.to_thread(self._storage.content, digest)
                 named = await asyncio.to_thread(self._storage.closure, body or b"")
-                pushes.lease(target.repository, digest, *named.digests)
+                await self._lease_stored(target.repository, digest, *named.digests)
         elif method == "HEAD":
-            pushes.lease(target.repository, target.reference)
+            await self._lease_stored(target.repository, target.reference)
+
+    async def _lease_stored(self, repository: str, *digests: str) -> None:
+        """Lease those of what a push names that are there: whoever brings the others leases them himself.
+
+        So there are no more leases than blobs, whatever a client names.
+        """
+        stored = await asyncio.to_thread(lambda: [each for each in digests if self._storage.blob_changed(each)])
+        self._context.pushes.lease(repository, *stored)
 
     def _may_push(self, target: Target, caller: Caller) -> bool:
         package = self._context.packages.find(target.workspace, target.package)
@@ -151,6 +158,7 @@ class Registry:
             or workspace != target.workspace
             or "pull" not in allowed_actions(caller.account, package)
             or not caller.in_scope(source, "pull")
+            or self._storage.blob_changed(digest) is None
         ):
             return ""
         self._context.pushes.lease(target.repository, digest)
@@ -161,8 +169,12 @@ class Registry:
         pushes = self._context.pushes
         named = await asyncio.to_thread(self._storage.closure, body)
         if named.too_much:
-            raise _invalid(f"a list may lead to {MOST_CHILDREN} manifests in {MOST_LEVELS} levels, itself included")
-        pushes.lease(target.repository, f"sha256:{sha256(body).hexdigest()}", *named.digests)
+            raise _invalid(
+                f"a list may lead to {MOST_CHILDREN} manifests in {MOST_LEVELS} levels, itself included, "
+                f"and these may name {MOST_BELOW} blobs and manifests"
+            )
+        pushes.lease(target.repository, f"sha256:{sha256(body).hexdigest()}")
+        await self._lease_stored(target.repository, *named.digests)
         async with contextlib.AsyncExitStack() as answered:
             async with pushes.manifest_lock(target.repository):
                 previous = None if target.by_digest else self._tagged(target)

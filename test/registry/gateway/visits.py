@@ -13,19 +13,19 @@ from aiohttp import web
 
 from registry.gateway.catalogue import Catalogue, Refused
 from registry.gateway.render import page
-from registry.gateway.sessions import SESSIONS, Session, checked_form
+from registry.gateway.sessions import SESSIONS, Session, checked_form, over_tls
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from aiohttp.typedefs import Handler
 
     from registry.gateway.world import Package, Repository
 
 _NOTICES = {
-    "created": "The package is there. Push an image to it with the commands below.",
-    "tag-deleted": "The tag is deleted. A garbage collection in the background frees what nothing else refers to.",
-    "image-deleted": "The image is deleted. A garbage collection in the background frees what nothing else refers to.",
+    "created": "The package has been created. Push an image to it with the commands below.",
+    "tag-deleted": "The tag has been deleted. A background garbage collection frees what nothing else refers to.",
+    "image-deleted": "The image has been deleted. A background garbage collection frees what nothing else refers to.",
 }
 _NOTICE = "registry_notice"
 _NOTICE_SECONDS = 60
@@ -55,7 +55,7 @@ class Visit:
         """Return a part of the address."""
         return self.request.match_info[name]
 
-    async def form(self) -> dict[str, str]:
+    async def form(self) -> Mapping[str, str]:
         """Return the fields of the form that was sent; refuse a forged one."""
         fields = await checked_form(self.request, self.session)
         if fields is None:
@@ -121,6 +121,6 @@ def see(visit: Visit, path: str, notice: str) -> web.HTTPSeeOther:
     """Lead to a page that shows a notice once."""
     response = web.HTTPSeeOther(path)
     response.set_cookie(
-        _NOTICE, notice, max_age=_NOTICE_SECONDS, httponly=True, samesite="Lax", secure=visit.request.secure
+        _NOTICE, notice, max_age=_NOTICE_SECONDS, httponly=True, samesite="Lax", secure=over_tls(visit.request)
     )
     return response

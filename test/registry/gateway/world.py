@@ -197,7 +197,7 @@ class _Reader:
         if not valid_package_name(text):
             raise self._error(
                 node,
-                f"{what} {text!r}: small letters and digits, separated by '.', '_' or '-'",
+                f"{what} {text!r}: lowercase letters and digits, separated by '.', '_' or '-'",
             )
         return text
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from registry.client import LocalRegistry, build_image, local_registry
+from registry.tests.asking import APP
 from registry.tests.clients import Docker, Skopeo, peak_memory
 from registry.tests.images import Repository, image
 from registry.tests.visitor import Visitor
@@ -73,3 +74,9 @@ def visitor(registry: LocalRegistry) -> Iterator[Visitor]:
         repository.push(image([b"a layer" * 300]), "1.0")
     with registry.session() as session:
         yield Visitor(registry, session)
+
+
+@pytest.fixture
+def repository(registry: LocalRegistry, session: requests.Session) -> Repository:
+    """The package that most tests push to."""
+    return Repository(session, registry.url, APP)

@@ -156,7 +156,7 @@ class TestChanging:
         browser.link("Delete tag").click()
         browser.arrives("Delete tag 1.0?")
         browser.says("The same image stays available as latest.")
-        browser.says("Its storage is not freed at once")
+        browser.says("Deleting does not free storage at once")
         browser.link("Cancel").click()
         browser.arrives(f"{package}:1.0")
 
@@ -166,7 +166,7 @@ class TestChanging:
         browser.arrives("Delete tag 1.0?")
         browser.button("Confirm").click()
         browser.arrives(package)
-        browser.says("The tag is deleted.")
+        browser.says("The tag has been deleted.")
         assert "latest" in browser.links()
         assert "1.0" not in browser.links()
 
@@ -174,7 +174,7 @@ class TestChanging:
         browser.menu(f"More actions for {package}")
         browser.link("Delete image").click()
         browser.arrives(f"Delete image {package}?")
-        browser.says("all its 2 tags")
+        browser.says("both of its tags")
         browser.link("Cancel").click()
         browser.arrives(package)
 
@@ -183,7 +183,7 @@ class TestChanging:
         browser.arrives(f"Delete image {package}?")
         browser.button("Confirm").click()
         browser.arrives(DEMO)
-        browser.says("The image is deleted.")
+        browser.says("The image has been deleted.")
         assert package not in browser.links()
 
     def test_a_reader_is_offered_nothing_of_it(self, browser: Browser, package: str) -> None:
@@ -222,7 +222,7 @@ class TestKeyboard:
         browser.tab_to("Confirm")
         browser.press(Keys.SPACE)
         browser.arrives(DEMO)
-        browser.says("The image is deleted.")
+        browser.says("The image has been deleted.")
 
     def test_the_first_stop_skips_to_the_content(self, browser: Browser) -> None:
         browser.open(f"/workspaces/{DEMO}")

@@ -82,7 +82,7 @@ class TestLists:
     )
     def test_what_is_not_there_or_not_theirs_is_404(self, visitor: Visitor, user: str, path: str) -> None:
         page = visitor.log_in(user).get(path, 404)
-        assert "That is not possible" in page
+        assert "<h1>Not found</h1>" in page
         assert only_the_copy_script(page)
         assert 'aria-label="Breadcrumb"' in page
 
@@ -161,8 +161,8 @@ class TestNotices:
     def test_one_does_not_come_back(self, visitor: Visitor, registry: LocalRegistry) -> None:
         visitor.log_in("admin")
         fields = {"form_token": visitor.form_token(), "name": "noticed", "repository": "demo-workspace/demo-repository"}
-        assert "The package is there." in visitor.post("/create", fields).text
-        assert "The package is there." not in visitor.get(f"{DEMO}/packages/noticed")
+        assert "The package has been created." in visitor.post("/create", fields).text
+        assert "The package has been created." not in visitor.get(f"{DEMO}/packages/noticed")
         with registry.session("admin") as session:
             session.delete(f"{registry.url}/api/packages/demo-workspace/noticed").raise_for_status()
 

@@ -19,6 +19,14 @@ ELSEWHERE = (
     "/\n/elsewhere.example",
     "/workspaces//elsewhere.example",
     "\t//elsewhere.example",
+    "///elsewhere.example",
+    "/./..//elsewhere.example",
+    "http:elsewhere.example",
+    "javascript:alert(1)",
+    "/@elsewhere.example",
+    "/ /elsewhere.example",
+    "/\u2044/elsewhere.example",
+    "elsewhere.example",
 )
 
 

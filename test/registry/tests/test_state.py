@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
-from registry.gateway.manifests import MOST_CHILDREN, MOST_LEVELS, closure_of
+from registry.gateway.manifests import MOST_BELOW, MOST_CHILDREN, MOST_LEVELS, closure_of
 from registry.gateway.options import OptionError, read_options
 from registry.gateway.packages import PackageError, Packages
 from registry.gateway.pushes import Pushes
@@ -183,6 +183,19 @@ class TestClosures:
         found = closure_of(body, lambda name: self.STORED.get(name, b""))
         assert found.digests == expected
         assert not found.too_much
+
+    @pytest.mark.parametrize("more", [0, 1])
+    def test_what_all_of_them_name_is_bounded(self, more: int) -> None:
+        children = {
+            digest(body): body
+            for number in range(9)
+            for body in [json.dumps({"n": number, "layers": [{"digest": LAYER}] * (MOST_BELOW // 9 - 1)}).encode()]
+        }
+        rest = MOST_BELOW - 9 - 9 * (MOST_BELOW // 9 - 1) + more
+        own = {"manifests": [{"digest": each} for each in children], "layers": [{"digest": LAYER}] * rest}
+        found = closure_of(json.dumps(own).encode(), lambda name: children[name])
+        assert found.entries == MOST_BELOW + more
+        assert found.too_much == bool(more)
 
     def test_each_is_read_once(self) -> None:
         stored = dict(self.STORED)

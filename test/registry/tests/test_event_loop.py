@@ -1,0 +1,132 @@
+"""Whatever one client asks for, the others wait no longer for the event loop than a bound."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from registry.client import LocalRegistry, local_registry
+from registry.tests import long_callbacks
+from registry.tests.administrator import DEMO, free_port
+from registry.tests.asking import APP
+from registry.tests.conftest import WORLD
+from registry.tests.images import INDEX, MANIFEST, Repository, descriptor, digest_of, image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import requests
+
+LONGEST = 0.05
+"""Seconds of processor time that the event loop may work on one request without a pause."""
+PAGE = f"/workspaces/{APP.replace('/', '/packages/')}"
+PACKAGES = "/usr/lib/python3/dist-packages"
+
+
+@pytest.fixture(scope="module")
+def measured(registry_image: None) -> Iterator[LocalRegistry]:
+    """A registry that writes down for how long its event loop is busy."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as writing:
+        # Python imports at its start what such a file names.
+        for name, content in (
+            ("long_callbacks.py", Path(long_callbacks.__file__).read_bytes()),
+            ("long_callbacks.pth", b"import long_callbacks\n"),
+        ):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            writing.addfile(member, io.BytesIO(content))
+    with local_registry(world=WORLD, port=free_port()) as running:
+        running.container.put_archive(PACKAGES, archive.getvalue())
+        running.container.restart(timeout=5)
+        running.await_ready()
+        assert running.run("ls", str(long_callbacks.FILE)).strip() == str(long_callbacks.FILE), "nothing is measured"
+        yield running
+
+
+def put(repository: Repository, body: bytes, reference: str = "", media_type: str = MANIFEST) -> requests.Response:
+    url = f"{repository.url}/v2/{repository.name}/manifests/{reference or digest_of(body)}"
+    return repository.session.put(url, data=body, headers={"Content-Type": media_type})
+
+
+def large_manifests(repository: Repository) -> None:
+    """Of the most bytes, of the most parts, and of the deepest lists."""
+    put(repository, b'{"schemaVersion": 2, "a": "' + b"b" * (4 << 20))
+    put(repository, b'{"schemaVersion": 2, "a": [' + b"1," * 39_000 + b"1]}", "parts")
+    put(repository, b'{"schemaVersion": 2, "a": 1.' + b"1" * 4_000_000 + b"}", "digits")
+    put(repository, b"[" * (4 << 20))
+    content = image([b"the only one"])
+    repository.push(content)
+    document = json.loads(content.manifest)
+    for number in range(4):
+        child = json.dumps({**document, "layers": document["layers"] * 990, "n": number}).encode()
+        assert put(repository, child).status_code == 201
+        body, media_type = child, MANIFEST
+        for _ in range(3):
+            manifests = [descriptor(body, media_type)] * 300
+            body = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}).encode()
+            media_type = INDEX
+            assert put(repository, body, f"list-{number}", INDEX).status_code == 201
+        repository.session.get(f"{repository.url}/v2/{APP}/manifests/list-{number}")
+
+
+def pages(repository: Repository) -> None:
+    content = image([b"of fifty tags"])
+    repository.push(content)
+    for number in range(60):
+        repository.put_manifest(content, f"tag-{number}")
+    session, url = repository.session, repository.url
+    session.post(f"{url}/login", data={"user": "admin", "token": "admin-token"})
+    for path in ("/", f"/workspaces/{DEMO}", PAGE, f"{PAGE}/tags/list-0", f"{PAGE}/delete", "/create", "/none"):
+        session.get(url + path)
+    session.get(f"{url}/api/packages/{APP}")
+    session.post(f"{url}/api/collections")
+
+
+def forms(repository: Repository) -> None:
+    for body in (b"user=" + b"%41" * 21_000, b"a&" * 32_000, b"+" * 65_000):
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        assert repository.session.post(f"{repository.url}/login", data=body, headers=headers).status_code == 401
+    for body in (b"[" * 65_000, b'{"a":[' + b"1," * 32_000 + b"1]}", b"1" * 65_000):
+        headers = {"Content-Type": "application/json"}
+        for path in ("packages", "faults"):
+            answer = repository.session.post(f"{repository.url}/api/{path}", data=body, headers=headers)
+            assert answer.status_code == 400
+
+
+def heads(repository: Repository) -> None:
+    """Long ones, and many that wait for no answer."""
+    address, port = repository.url.removeprefix("http://").split(":")
+    head = b"GET /v2/ HTTP/1.1\r\nHost: a\r\n"
+    many, long, ahead = b"a: b\r\n" * 290, b"a: " + b"b" * 8000 + b"\r\n", (head + b"\r\n") * 9999
+    for block in (head + many + b"\r\n", head + long + b"\r\n", ahead):
+        with socket.create_connection((address, int(port)), timeout=10) as connection:
+            connection.sendall(block)
+            connection.recv(1)
+
+
+def a_long_log(repository: Repository) -> None:
+    session, url = repository.session, repository.url
+    address, port = url.removeprefix("http://").split(":")
+    for _ in range(600):
+        with socket.create_connection((address, int(port)), timeout=10) as connection:
+            connection.sendall(b"GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n" * 20)
+            for _ in range(20):
+                connection.recv(1)
+    for query in ("", "?path=*a*b*c*&user_agent=*a*b*", "?count=20000&timeout=0.2"):
+        assert session.get(f"{url}/api/requests{query}").status_code == 200
+
+
+@pytest.mark.parametrize("ask", [large_manifests, pages, forms, heads, a_long_log])
+def test_it_is_never_busy_for_long(measured: LocalRegistry, ask: Callable[[Repository], None]) -> None:
+    measured.run("truncate", "--size=0", str(long_callbacks.FILE))
+    with measured.session("admin") as session:
+        ask(Repository(session, measured.url, APP))
+    found = measured.run("cat", str(long_callbacks.FILE)).splitlines()
+    print(*found, sep="\n")
+    assert [line for line in found if float(line.split()[0]) > LONGEST] == []

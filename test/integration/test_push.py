@@ -218,7 +218,7 @@ def test_output_that_nobody_takes_is_no_failure_of_the_push(
     )
     read, write = os.pipe()
     os.close(read)
-    with os.fdopen(write, "w") as pipe, open("/dev/full", "w", encoding="ascii") as full:
+    with os.fdopen(write, "w") as pipe, Path("/dev/full").open("w", encoding="ascii") as full:
         process = subprocess.run(
             [sys.executable, "-m", "pipe"],
             cwd=tmp_path,

@@ -28,7 +28,16 @@ FAILED = TagResult(TARGET.with_tag("2.0"), TagStatus.FAILED, error="denied")
 def result(*tags: TagResult, layers: tuple[Layer, ...] = (), exit_code: int = 0) -> Result:
     """Make a result."""
     platforms = (PlatformResult("linux/arm64", DIGEST, layers),)
-    return Result("my-container-app:latest", "sha256:" + "c" * 64, False, tags, layers, exit_code, "engine", platforms)
+    return Result(
+        image="my-container-app:latest",
+        image_id="sha256:" + "c" * 64,
+        dry_run=False,
+        tags=tags,
+        layers=layers,
+        exit_code=exit_code,
+        uploader="engine",
+        platforms=platforms,
+    )
 
 
 def test_the_object_has_the_promised_shape() -> None:

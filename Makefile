@@ -81,6 +81,10 @@ registry-stop: ## Stop the local registry; its data stays
 bench: $(python) image ## Measure the pipe beside docker push and skopeo copy
 	$(with_engine) test/bench/run $(IMAGE)
 
+.PHONY: bench-large
+bench-large: $(python) image ## Measure the pipe's memory with an image of ten gigabytes
+	$(with_engine) test/bench/run --large $(IMAGE)
+
 .PHONY: picture
 picture: $(python) image registry-image ## Draw the log in README from a real run
 	@PYTHONPATH=test $(with_engine) bash -c 'python test/setup/log_picture.py docs/log.svg $(IMAGE) "$$(test/setup/sample)"'

@@ -42,6 +42,15 @@ def _engine_error(_target: Reference, words: str) -> EngineError:
     return EngineError(clean(words), fix="Run the step again. If it fails again, look at the Engine's own log.")
 
 
+def _tag_lost(_target: Reference, words: str) -> EngineError:
+    """Make the error for a tag that the pipe had set: another pipe on this Engine has taken it away since."""
+    return EngineError(
+        clean(words),
+        fix="Run the step again. Let no other program change this tag in Docker Engine meanwhile.",
+        temporary=True,
+    )
+
+
 def _too_large(target: Reference, words: str) -> PipeError:
     return too_large(target, f"says: {words}")
 
@@ -70,7 +79,7 @@ class Rule:
 RULES = (
     # Of a file or a socket of the Engine's own machine, whose paths begin with a slash.
     Rule(_engine_error, (rf"{FILE}permission denied", rf"{FILE}no space left on device")),
-    Rule(_engine_error, (r"tag does not exist", r"does not exist locally", r"no such image")),
+    Rule(_tag_lost, (r"tag does not exist", r"does not exist locally", r"no such image")),
     Rule(
         package_not_found,
         (r"does not exist in this workspace", r"\bname[ _]unknown\b", r"repository name not known"),

@@ -22,7 +22,6 @@ from pipe.oci.manifest import MEDIA_TYPES
 
 SMALL = (25_000_000, 3)
 MEDIUM = (250_000_000, 4)
-LARGE = (1_000_000_000, 5)
 """Bytes and layers of the images that are pushed."""
 PIPE, DOCKER, SKOPEO = "the pipe", "`docker push`", "`skopeo copy`"
 ONE_TAG, TEN_TAGS = "the pipe, one tag", "the pipe, ten tags"
@@ -91,10 +90,6 @@ class Bench:
             for _, name in turns(self.pushes, rounds + 1):
                 runs[name].append(self.pushes[name](place, image))
         return {name: values[1:] for name, values in runs.items()}
-
-    def fresh(self, rounds: int) -> Runs:
-        """Push a large image of real files that nobody has seen before."""
-        return self.each_fresh(rounds, LARGE, self.pushes)
 
     def ten_tags(self, rounds: int) -> Runs:
         """Push a small image that nobody has seen before, under one tag and under ten."""

@@ -17,6 +17,7 @@ from docker.errors import DockerException, ImageNotFound
 
 from pipe.oci.image import Image
 from pipe.oci.reference import Reference
+from pipe.text import root_cause
 
 CLOSING_TIMEOUT = 1
 """Seconds for putting tags back: a step that is stopped has two to end."""
@@ -87,9 +88,12 @@ class Tag:
                 self._restore()
             if self._named or len(self._names(self._image.id)) > 1:
                 self._remove(marker)
+            else:
+                self._keep(marker)
         except _ERRORS as error:
             self._tell(
-                f"{self._target} could not be put back in Docker Engine ({error}); its images may keep that tag."
+                f"Docker Engine's tag {self._target} could not be restored ({root_cause(error)}); the image may keep"
+                " that tag, and one that begins with pipe-."
             )
 
     def _restore(self) -> None:
@@ -98,9 +102,10 @@ class Tag:
         elif self._named:
             self._remove(str(self._target))
         else:
-            self._tell(
-                f"{self._target} stays as a tag in Docker Engine: the image has no other name, and would go with it."
-            )
+            self._keep(str(self._target))
+
+    def _keep(self, name: str) -> None:
+        self._tell(f"The image keeps the tag {name} in Docker Engine: it has no other, and would be removed with it.")
 
     def _remove(self, name: str) -> None:
         try:

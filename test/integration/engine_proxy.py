@@ -13,6 +13,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 PIECE = 64 * 1024
+FAILED = (
+    b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+    b'{"message":"the proxy of a test failed"}'
+)
 SAVE = re.compile(rb"GET /v[\d.]+/images/[^ ]+/get ")
 
 
@@ -43,6 +47,7 @@ class EngineProxy:
     Attributes:
         docker_host: What `DOCKER_HOST` has to be.
         save: What becomes of streams of images.
+        refuse: Requests, by method and path, that the Engine fails to answer (500).
     """
 
     def __init__(self, folder: Path, engine: str) -> None:
@@ -52,6 +57,7 @@ class EngineProxy:
         self._open: set[socket.socket] = set()
         self.docker_host = f"unix://{self._path}"
         self.save = Save(times=0)
+        self.refuse: re.Pattern[bytes] | None = None
         self.start()
 
     def start(self) -> None:
@@ -86,6 +92,9 @@ class EngineProxy:
                 if not piece:
                     return
                 head += piece
+            if self.refuse and self.refuse.match(head):
+                client.sendall(FAILED)
+                return
             is_save = SAVE.match(head) is not None and self.save.times > 0
             if is_save:
                 self.save.times -= 1

@@ -1,7 +1,13 @@
 """The step's Engine: found or not, and left as it was found."""
 
+import os
+import re
+import tempfile
+from pathlib import Path
+
 import docker
 import pytest
+from integration.engine_proxy import EngineProxy
 from integration.images import MB, Images
 from integration.registries import BY_PIPE, REPOSITORY, digest_in
 from integration.running import Run
@@ -49,6 +55,30 @@ def test_image_without_a_name_is_pushed_by_its_id_and_not_deleted(
     assert finished.result["image_id"] == image.id
     assert engine.images.get(image.id).id == image.id
     assert digest_in(registry, "by-id") == finished.result["digest"]
+    pushed = f"{registry.host}/{REPOSITORY}:by-id"
+    finished.expect(0, f"The image keeps the tag {pushed} in Docker Engine: it has no other")
+    assert engine.images.get(image.id).tags == [pushed]
+
+
+def test_image_without_a_name_whose_tag_was_another_images_is_not_deleted(
+    engine: docker.DockerClient, registry: LocalRegistry, images: Images, run: Run
+) -> None:
+    other, image = images.build(MB), images.build(MB, named=False)
+    engine.api.tag(other.id, f"{registry.host}/{REPOSITORY}", "theirs")
+    finished = run(registry, IMAGE_NAME=image.id, TAGS="theirs", PACKAGE_NAME="my-container-app")
+    [kept] = engine.images.get(image.id).tags
+    finished.expect(0, f"The image keeps the tag {kept} in Docker Engine: it has no other")
+    assert engine.images.get(f"{registry.host}/{REPOSITORY}:theirs").id == other.id
+
+
+def test_tag_that_cannot_be_put_back_is_told(registry: LocalRegistry, images: Images, run: Run) -> None:
+    image = images.build(MB)
+    with tempfile.TemporaryDirectory(prefix="proxy-") as folder:
+        proxy = EngineProxy(Path(folder), os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
+        proxy.refuse = re.compile(rb"DELETE ")
+        finished = run(registry, IMAGE_NAME=image.name, TAGS="kept", DOCKER_HOST=proxy.docker_host)
+        proxy.stop()
+    finished.expect(0, f"Docker Engine's tag {registry.host}/{REPOSITORY}:kept could not be restored")
 
 
 def test_image_that_is_not_there_gets_the_closest_names(registry: LocalRegistry, images: Images, run: Run) -> None:
@@ -79,7 +109,7 @@ def test_registry_out_of_reach_from_here_is_left_to_the_engine(
 ) -> None:
     image = images.build(MB)
     finished = run(registry, *ALONE, IMAGE_NAME=image.name, TAGS="elsewhere")
-    finished.expect(0, "cannot be reached", "Docker Engine may reach it", "not verified")
+    finished.expect(0, "cannot be reached", "Docker Engine may still reach it", "not verified")
     finished.expect_not("✔")
     digest = digest_in(registry, "elsewhere")
     assert finished.references == [f"{registry.host}/{REPOSITORY}:elsewhere@{digest}"]

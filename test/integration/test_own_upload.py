@@ -180,7 +180,7 @@ def test_layers_that_a_manifest_mixes_up_are_not_reused(
     manifest["layers"].reverse()
     put_manifest(registry, "mixed-up", manifest)
     finished = run(registry, IMAGE_NAME=second.name, UPLOADER="pipe", REUSE_FROM="mixed-up", TAGS="new")
-    finished.expect(0, *["and it is not"] * attempts)
+    finished.expect(0, *["but it is not"] * attempts)
     assert unpacked(registry, "new") == diff_ids(registry, "new")
 
 

@@ -1,14 +1,16 @@
 """What the registry says of its own images is believed as far as it fits together, and asked for within bounds."""
 
+import gzip
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
-from pipe.errors import PipeError, RegistryFailedError
+from pipe.errors import PipeError, RegistryFailedError, UploadForgottenError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.manifest import DOCKER_LAYER, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Manifest
-from pipe.push.reuse import CONFIG_SIZE, MANIFESTS, known_layers, pairs
+from pipe.push.reuse import CONFIG_SIZE, MANIFESTS, is_layer, known_layers, pairs
+from pipe.source.blob import SourceBlob, in_memory
 
 
 def digest(number: int) -> str:
@@ -143,3 +145,71 @@ def test_what_cannot_be_read_is_told_and_passed_over() -> None:
 
 def test_other_images_are_of_no_use() -> None:
     assert known(FakeRegistry({"1": image()}, {digest(99): config([digest(7), digest(8)])}), "1") == {}
+
+
+PLAIN = b"the bytes of a layer"
+GZIPPED = gzip.compress(PLAIN)
+NAMED = Descriptor(DOCKER_LAYER, digest(21), len(GZIPPED))
+
+
+@dataclass
+class Stored:
+    """Has one blob, of which it gives the end or not, or no blob."""
+
+    size_told: int | None
+    end: bytes | None
+    asked: list[str] = field(default_factory=list)
+
+    def size(self, digest: str) -> int | None:
+        """Tell its size."""
+        self.asked.append(f"HEAD {digest}")
+        return self.size_told
+
+    def read_end(self, digest: str, size: int, length: int) -> bytes | None:
+        """Give its end."""
+        self.asked.append(f"{size - length} to {size} of {digest}")
+        return self.end
+
+
+def layer(content: bytes = PLAIN) -> SourceBlob:
+    """Make a layer of a source."""
+    return replace(in_memory("layer.tar", "", content), descriptor=None, diff_id=digest(1))
+
+
+END = GZIPPED[-8:]
+
+
+@pytest.mark.parametrize(
+    ("stored", "content", "expected"),
+    [
+        pytest.param(Stored(len(GZIPPED), END), PLAIN, True, id="it-is"),
+        pytest.param(Stored(0, END), PLAIN, True, id="its-size-is-not-told"),
+        pytest.param(Stored(len(GZIPPED), None), PLAIN, True, id="the-registry-gives-no-part-of-a-blob"),
+        pytest.param(Stored(None, END), PLAIN, False, id="it-is-not-there"),
+        pytest.param(Stored(len(GZIPPED) + 1, END), PLAIN, False, id="it-has-another-size-than-named"),
+        pytest.param(Stored(len(GZIPPED), END), PLAIN + b"!", False, id="it-is-of-another-length"),
+        pytest.param(Stored(len(GZIPPED), END), PLAIN[::-1], None, id="it-is-of-other-bytes"),
+    ],
+)
+def test_a_blob_is_the_layer_as_far_as_its_end_tells(stored: Stored, content: bytes, expected: bool | None) -> None:
+    ticks: list[None] = []
+    if expected is None:
+        with pytest.raises(UploadForgottenError, match=rf"layer\.tar is the blob {NAMED.digest}, but it is not"):
+            is_layer(stored, NAMED, layer(content), lambda: ticks.append(None))
+        assert ticks, "it can be ended while it reads"
+    else:
+        assert is_layer(stored, NAMED, layer(content), lambda: ticks.append(None)) is expected
+    assert stored.asked[0] == f"HEAD {NAMED.digest}"
+    assert stored.asked[1:] in ([], [f"{len(GZIPPED) - 8} to {len(GZIPPED)} of {NAMED.digest}"])
+
+
+def test_a_blob_smaller_than_a_gzip_streams_end_is_no_layer() -> None:
+    stored = Stored(7, b"")
+    assert not is_layer(stored, Descriptor(DOCKER_LAYER, digest(21), 7), layer(), lambda: None)
+    assert stored.asked == []
+
+
+def test_the_length_counts_up_to_four_gigabytes() -> None:
+    """Source: RFC 1952, ISIZE is the length modulo 2^32."""
+    large = replace(layer(), size=2**32 + len(PLAIN))
+    assert is_layer(Stored(len(GZIPPED), END), NAMED, large, lambda: None)

@@ -3,7 +3,7 @@
 import pytest
 
 from pipe.engine.kind import EngineKind
-from pipe.push.strategy import Outstanding, engine_seconds, pipe_seconds, reason_to_take_over
+from pipe.push.strategy import Outstanding, engine_seconds, pipe_seconds, reason_to_begin, reason_to_take_over
 
 MB = 10**6
 SLOW = EngineKind("go1.19.8", 2)
@@ -76,5 +76,26 @@ def test_when_the_pipe_takes_over(
     sent: list[Outstanding], image: int, kind: EngineKind, timeout: float, words: str | None
 ) -> None:
     reason = reason_to_take_over(sent, image * MB, kind, timeout)
+    assert (reason is None) == (words is None), reason
+    assert (words or "") in (reason or "")
+
+
+@pytest.mark.parametrize(
+    ("missing", "image", "kind", "words"),
+    [
+        pytest.param(layers(9, 8, 8), 25, SLOW, "about 0.5 s to compress 3 layers;", id="small"),
+        pytest.param(layers(25), 25, SLOW, "about 1.0 s to compress layer 1;", id="one-small-layer"),
+        pytest.param(layers(7), 7, SLOW, "about 0.3 s to compress layer 1;", id="worth-a-fifth-of-a-second"),
+        pytest.param(layers(6), 6, SLOW, None, id="not-worth-a-fifth-of-a-second"),
+        pytest.param(layers(90), 90, SLOW, "about 3.6 s to compress layer 1;", id="done-within-a-second"),
+        pytest.param(layers(91), 91, SLOW, None, id="too-much-to-lose-where-the-engine-knows-better"),
+        pytest.param(layers(10), 80, SLOW, None, id="a-small-part-of-a-larger-image"),
+        pytest.param(layers(25), 25, EngineKind("go1.27", 2), None, id="a-fast-engine"),
+        pytest.param(layers(25), 25, EngineKind("go1.19.8", 2, containerd=True), None, id="containerd"),
+        pytest.param([], 25, SLOW, None, id="nothing-is-missing"),
+    ],
+)
+def test_when_the_pipe_begins(missing: list[Outstanding], image: int, kind: EngineKind, words: str | None) -> None:
+    reason = reason_to_begin(missing, image * MB, kind)
     assert (reason is None) == (words is None), reason
     assert (words or "") in (reason or "")

@@ -3,7 +3,14 @@
 import pytest
 
 from pipe.engine.kind import EngineKind
-from pipe.push.strategy import Outstanding, engine_seconds, pipe_seconds, reason_to_begin, reason_to_take_over
+from pipe.push.strategy import (
+    Outstanding,
+    engine_seconds,
+    is_compressing,
+    pipe_seconds,
+    reason_to_begin,
+    reason_to_take_over,
+)
 
 MB = 10**6
 SLOW = EngineKind("go1.19.8", 2)
@@ -69,6 +76,8 @@ def test_what_the_pipe_needs(sent: list[Outstanding], image: int, seconds: float
             layers(100), 9000, SLOW, 4.0, "ends an upload after 4.0 s", id="never-in-time-however-slow-the-pipe"
         ),
         pytest.param(layers(100), 9000, SLOW, 4.1, None, id="just-in-time"),
+        pytest.param(layers(10, 100, 20), 9000, SLOW, 4.0, "to compress layer 2,", id="the-largest-is-named"),
+        pytest.param(layers(10, 1000, 20), 1030, SLOW, LIMIT, "to compress layer 2;", id="the-largest-takes-longest"),
         pytest.param([], 1000, SLOW, LIMIT, None, id="nothing-to-send"),
     ],
 )
@@ -99,3 +108,18 @@ def test_when_the_pipe_begins(missing: list[Outstanding], image: int, kind: Engi
     reason = reason_to_begin(missing, image * MB, kind)
     assert (reason is None) == (words is None), reason
     assert (words or "") in (reason or "")
+
+
+@pytest.mark.parametrize(
+    ("sent", "seconds", "kind", "expected"),
+    [
+        pytest.param(250, 10, SLOW, True, id="as-fast-as-it-compresses"),
+        pytest.param(125, 10, SLOW, True, id="half-as-fast"),
+        pytest.param(124, 10, SLOW, False, id="a-slow-link"),
+        pytest.param(124, 10, EngineKind("go1.27", 2), False, id="a-fast-engine-with-a-slow-link"),
+        pytest.param(0, 0, SLOW, False, id="nothing-was-sent"),
+        pytest.param(250, 10, EngineKind("go1.19.8", 2, containerd=True), False, id="nothing-to-compress"),
+    ],
+)
+def test_what_an_upload_is_slow_by(sent: int, seconds: float, kind: EngineKind, expected: bool) -> None:
+    assert is_compressing(sent * MB, seconds, kind) is expected

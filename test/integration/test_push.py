@@ -42,7 +42,8 @@ def test_result_file_says_all_there_is_to_know(registry: LocalRegistry, images: 
     finished.expect(0)
     digest = digest_in(registry, "result")
     result = finished.result
-    layers = result.pop("layers")
+    layers, platforms = result.pop("layers"), result.pop("platforms")
+    assert platforms == [{"platform": "linux/amd64", "digest": digest, "layers": layers}]
     assert result == {
         "image": image.name,
         "image_id": image.id,

@@ -150,6 +150,7 @@ class Engine:
             return EngineKind()
         store = str(info.get("DriverStatus") or "")
         return EngineKind(
+            version=str(version.get("Version") or ""),
             go_version=str(version.get("GoVersion") or ""),
             cpus=info["NCPU"] if isinstance(info.get("NCPU"), int) else 0,
             containerd="io.containerd.snapshotter" in store,

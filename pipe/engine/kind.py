@@ -20,16 +20,21 @@ class EngineKind:
         go_version: What it was built with, such as `go1.24.4`; "" where it does not say.
         cpus: Its processors, 0 where it does not say.
         containerd: Whether it keeps images in a containerd store, compressed as they will be sent.
+        version: Of the Engine, such as `26.1.5`; "" where it does not say.
     """
 
     go_version: str = ""
     cpus: int = 0
     containerd: bool = False
+    version: str = ""
 
     def __str__(self) -> str:
         """Return what it is, for the log."""
         store = "containerd" if self.containerd else "graphdriver"
-        return f"{store} store, {self.cpus or 'unknown'} processors, {self.go_version or 'Go version unknown'}"
+        return (
+            f"version {self.version or 'unknown'}, {store} store, built with {self.go_version or 'an unknown Go'},"
+            f" {self.cpus or 'unknown'} processors"
+        )
 
     @property
     def rate(self) -> float:

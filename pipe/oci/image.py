@@ -1,5 +1,6 @@
 """An image and its layers, from what the Engine or an archive says of them to what became of each (pure)."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -8,6 +9,9 @@ from pipe.oci.descriptor import Descriptor, Platform
 SHORT_ID = 12
 """Characters by which the Engine's stream names a layer; source: moby, `pkg/stringid`."""
 
+BASE_IMAGE = "base image"
+_BASE_FILES = re.compile(r"# debian\.sh .*|ADD \S+ (?:in )?/")
+"""How the lowest layer of official images came about: Debian's says a script, others one archive below `/`."""
 SHOWN = 60
 """Characters of an instruction that a line of the log has room for."""
 
@@ -73,7 +77,14 @@ class Layer:
     @property
     def label(self) -> str:
         """The layer as people know it, its instruction cut to fit a line."""
-        return f"{self.name} ({cut(self.instruction)})" if self.number and self.instruction else self.name
+        return f"{self.name} ({cut(self.origin)})" if self.number and self.instruction else self.name
+
+    @property
+    def origin(self) -> str:
+        """What made the layer, as people know it, "" where that is not certain; a base image's files are its own."""
+        if self.number == 1 and (self.instruction is None or _BASE_FILES.fullmatch(self.instruction)):
+            return BASE_IMAGE
+        return self.instruction or ""
 
     @property
     def name(self) -> str:

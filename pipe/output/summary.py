@@ -41,7 +41,7 @@ def _sent(result: Result) -> Iterator[Line]:
     """Tell what went over the network, and how long all of it took."""
     if result.dry_run or not any(tag.arrived for tag in result.tags) or result.seconds is None:
         return
-    layers, took = result.layers, format_duration(result.seconds)
+    layers, took = result.shown_layers, format_duration(result.seconds)
     sent = [layer for layer in layers if layer.status is LayerStatus.UPLOADED]
     if not layers or not all(layer.status in ARRIVED for layer in layers):
         yield Level.INFO, f"Took {took}."

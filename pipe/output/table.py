@@ -6,7 +6,6 @@ from pipe.oci.image import ARRIVED, Layer, LayerStatus
 from pipe.units import format_duration, format_size
 
 _SHOWN = frozenset((*ARRIVED, LayerStatus.WOULD_UPLOAD))
-_BASE = "base image"
 WIDTH = 94
 """Characters of a line: a hundred columns without `INFO: `."""
 
@@ -30,7 +29,7 @@ def table(layers: Sequence[Layer]) -> list[str]:
             _size(layer),
             format_duration(layer.seconds) if layer.seconds is not None else "",
             layer.status if layer.status in _SHOWN else "not uploaded",
-            layer.instruction or (_BASE if layer.number == 1 else ""),
+            layer.origin,
         )
         for layer in layers
     ]

@@ -91,7 +91,10 @@ class EngineUploader:
 
     def image(self) -> Image:
         """Find the image in the Engine."""
-        return self._engine.image(self._settings.image)
+        image = self._engine.image(self._settings.image)
+        if self._settings.debug:
+            self._engine_kind()
+        return image
 
     def check(self, image: Image) -> None:
         """Refuse at once what cannot fit, before a byte is sent.

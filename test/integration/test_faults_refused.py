@@ -9,7 +9,7 @@ import pytest
 from integration.certificates import make_certificate
 from integration.images import MB, Images
 from integration.registries import BY_ENGINE, BY_PIPE, REPOSITORY, StartRegistry, digest_in
-from integration.running import AT_ONCE, Run, at_once
+from integration.running import AT_ONCE, ENGINE_BUSY, Run, at_once
 from registry.client import LocalRegistry, Registry
 
 AWKWARD = {
@@ -80,6 +80,41 @@ def test_layer_above_the_limit_is_named_and_not_sent(registry: LocalRegistry, im
     finished = at_once(run, registry, IMAGE_NAME=image.name, MAX_LAYER_SIZE="1.5MB", UPLOADER="engine")
     finished.expect(5, "layer 2 (COPY", "2.0 MB unpacked", "1.5 MB", "Split", "raise MAX_LAYER_SIZE", within=AT_ONCE)
     expect_nothing_sent(registry)
+
+
+@pytest.mark.parametrize("status", [400, 403])
+@pytest.mark.parametrize("body", ['{"errors":[{"code":"X","message":"its words"}]}', '{"code":"X"}'])
+def test_manifest_refused_with_a_code_that_nobody_knows_is_not_tried_again(
+    registry: LocalRegistry, images: Images, run: Run, status: int, body: str
+) -> None:
+    image = images.build(MB)
+    answer = {"status": status, "headers": {"Content-Type": "application/json"}, "body": body}
+    registry.fault(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE, answer=answer)
+    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine")
+    finished.expect(4, "Pushing it again will not help" if status == 400 else "✖ The registry ", within=5 + ENGINE_BUSY)
+    finished.expect_not("Attempt", "✔")
+
+
+def test_refusal_that_the_registry_takes_back_when_asked_is_tried_again(
+    registry: LocalRegistry, images: Images, run: Run
+) -> None:
+    """An Engine with graphdrivers says `unknown: …` of any 4xx: whether it may pass, the registry itself tells."""
+    image = images.build(MB)
+    words = {"headers": {"Content-Type": "application/json"}, "body": '{"errors":[{"code":"X","message":"not now"}]}'}
+    registry.fault(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE, times=1, answer=words | {"status": 429})
+    registry.fault(method="POST", user_agent=BY_PIPE, skip=1, times=1, answer=words | {"status": 429})
+    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine")
+    finished.expect(0, "Attempt 1 of 3 failed. The registry failed: ", "HTTP 429: not now", within=8 + ENGINE_BUSY)
+
+
+@pytest.mark.parametrize("package", ["certificate-service", "denied-party-list", "forbidden-planet"])
+def test_names_in_the_engines_words_are_no_refusal(
+    registry: LocalRegistry, images: Images, run: Run, package: str
+) -> None:
+    image = images.build(MB)
+    registry.fault(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE, times=1, cut="close", after=1)
+    finished = run(registry, IMAGE_NAME=image.name, PACKAGE_NAME=package, UPLOADER="engine")
+    finished.expect(0, "Attempt 1 of 3 failed. The registry failed: ", package, "✔ Pushed ", within=8 + ENGINE_BUSY)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,8 @@ def test_result_file_says_all_there_is_to_know(registry: LocalRegistry, images: 
     finished.expect(0)
     digest = digest_in(registry, "result")
     result = finished.result
-    layers = result.pop("layers")
+    layers, platforms = result.pop("layers"), result.pop("platforms")
+    assert platforms == [{"platform": "linux/amd64", "digest": digest, "layers": layers}]
     assert result == {
         "image": image.name,
         "image_id": image.id,
@@ -245,3 +246,31 @@ def test_dry_run_knows_layers_that_the_registry_has_under_another_tag(
     finished.expect(0, "already there", "would upload", "at most ", "✔ Dry run: nothing was sent.")
     assert registry.requests(method="HEAD", path="*/blobs/*") != []
     assert registry.requests(method="P[AU]T*") == []
+
+
+REQUEST = re.compile(r"(?:GET|HEAD|POST|PUT|PATCH) /[^\s?]* (?:[1-5][0-9]{2}|no answer) [0-9]+\.[0-9]{3} s")
+ENGINE = re.compile(r"Docker Engine: version \S+, \w+ store, built with go\S+, [0-9]+ processors\.")
+
+
+def test_debug_tells_the_engine_and_each_request_without_query_or_header(
+    registry: LocalRegistry, images: Images, run: Run
+) -> None:
+    image = images.build(MB)
+    finished = run(registry, IMAGE_NAME=image.name, TAGS="debug", DEBUG="true")
+    finished.expect(0)
+    told = [line.removeprefix("DEBUG: ") for line in finished.log.splitlines() if line.startswith("DEBUG: ")]
+    assert [line for line in told if ENGINE.fullmatch(line)] != [], finished.shown("a line on the Engine")
+    sent = {line.rpartition(" ")[0].rpartition(" ")[0] for line in told if REQUEST.fullmatch(line)}
+    by_pipe = {f"{each.method} {each.path} {each.status}" for each in registry.requests(user_agent=BY_PIPE)}
+    # The registry on this machine has no TLS, which is tried first.
+    assert sent - {"GET /v2/ no answer"} == by_pipe
+
+
+def test_no_line_is_longer_than_a_hundred_columns_but_those_with_references(
+    registry: LocalRegistry, images: Images, run: Run
+) -> None:
+    image = images.build(MB, MB)
+    finished = run(registry, IMAGE_NAME=image.name, TAGS="narrow")
+    finished.expect(0, "Sent ", " in ")
+    assert [line for line in finished.log.splitlines() if len(line) > 100 and registry.host not in line] == []
+    assert finished.log.splitlines()[-1].startswith("✔ Pushed narrow: "), finished.shown("what was pushed, at the end")

@@ -111,6 +111,8 @@ def test_unchanged_index_is_known_to_be_there(containerd: Second, run_second: Ru
 JSON = {"Content-Type": "application/json"}
 UNAVAILABLE = {"status": 503, "body": '{"errors":[{"code":"UNAVAILABLE","message":"the registry is being mended"}]}'}
 DENIED = {"status": 403, "headers": JSON, "body": '{"errors":[{"code":"DENIED","message":"no writing today"}]}'}
+UNLISTED = {"headers": JSON, "body": '{"errors":[{"code":"X","message":"its words"}]}'}
+DIGEST = {"status": 400, "headers": JSON, "body": '{"errors":[{"code":"DIGEST_INVALID","message":"it differs"}]}'}
 INVALID = {
     "status": 400,
     "headers": JSON,
@@ -125,6 +127,11 @@ INVALID = {
         pytest.param("PUT", "*/blobs/*", DENIED, id="403 on a layer"),
         pytest.param("PUT", "*/manifests/*", DENIED, id="403 on the manifest"),
         pytest.param("PUT", "*/manifests/*", INVALID, id="400 on the manifest"),
+        pytest.param("PUT", "*/manifests/*", UNLISTED | {"status": 400}, id="400 with a code that nobody knows"),
+        pytest.param("PUT", "*/manifests/*", UNLISTED | {"status": 403}, id="403 with a code that nobody knows"),
+        pytest.param("PUT", "*/manifests/*", {"status": 400, "body": '{"code":"X"}'}, id="400 without errors"),
+        pytest.param("PUT", "*/manifests/*", {"status": 400}, id="400 without words"),
+        pytest.param("PUT", "*/blobs/*", DIGEST, id="400 on a layer: digest invalid"),
     ],
 )
 def test_refusal_in_the_push_is_not_tried_again(
@@ -132,7 +139,7 @@ def test_refusal_in_the_push_is_not_tried_again(
 ) -> None:
     image = second.images.build(MB)
     second.registry.fault(user_agent=BY_ENGINE, method=method, path=path, answer=answer)
-    finished = run_second(second, IMAGE_NAME=image.name, TAGS="refused")
+    finished = run_second(second, IMAGE_NAME=image.name, TAGS="refused", UPLOADER="engine")
     finished.expect(4)
     finished.expect_not("Attempt", "✔")
     assert digest_in(second.registry, "refused") is None

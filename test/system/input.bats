@@ -69,7 +69,7 @@ row "DEBUG: maybe" DEBUG maybe "'maybe'" "true or false"
     expect_equal "requests to the registry" "" "$(controls requests)"
 }
 
-row "TAGS: a variable that is not set" TAGS '$BITBUCKET_TAG' "'\$BITBUCKET_TAG'" "the variable is not set"
+row "TAGS: a variable that is not set" TAGS "\$BITBUCKET_TAG" "'\$BITBUCKET_TAG'" "the variable is not set"
 
 @test "TAGS set and empty: refused, not pushed as latest" {
     run_pipe 2 --env TAGS=
@@ -84,8 +84,8 @@ row "TAGS: a variable that is not set" TAGS '$BITBUCKET_TAG' "'\$BITBUCKET_TAG'"
 @test "in a pipeline without credentials: the lines to paste" {
     run_container 2 --network host --env IMAGE_NAME=app --env BITBUCKET_WORKSPACE=demo-workspace \
         --env BITBUCKET_BUILD_NUMBER=1 "$PIPE_IMAGE"
-    expect '      BITBUCKET_PACKAGES_USERNAME: $BITBUCKET_PACKAGES_USERNAME' \
-        '      BITBUCKET_PACKAGES_TOKEN: $BITBUCKET_PACKAGES_TOKEN'
+    expect "      BITBUCKET_PACKAGES_USERNAME: \$BITBUCKET_PACKAGES_USERNAME" \
+        "      BITBUCKET_PACKAGES_TOKEN: \$BITBUCKET_PACKAGES_TOKEN"
 }
 
 @test "an argument: only --help and --version are understood" {

@@ -75,6 +75,12 @@ def test_unauthorized_after_the_check_passes_once() -> None:
     assert attempts.next_delay(CredentialsRefusedError()) is None
 
 
+def test_unauthorized_passes_also_after_another_failure() -> None:
+    attempts = Attempts(5, lambda: 0.0, allowed=True)
+    assert attempts.next_delay(RegistryFailedError()) == 2
+    assert attempts.next_delay(CredentialsRefusedError()) == 4
+
+
 def test_denied_after_the_check_is_final() -> None:
     assert Attempts(5, lambda: 0.0, allowed=True).next_delay(PushDeniedError()) is None
 

@@ -6,7 +6,7 @@ from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Layer, LayerStatus
 from pipe.oci.reference import Reference
 from pipe.output.summary import Level, Line, summary
-from pipe.push.result import Result, TagResult, TagStatus
+from pipe.push.result import PlatformResult, Result, TagResult, TagStatus
 
 DIGEST = "sha256:" + "d" * 64
 TARGET = Reference("crg.apkg.io", "acme/app")
@@ -116,6 +116,12 @@ UPLOADED, THERE = LayerStatus.UPLOADED, LayerStatus.ALREADY_THERE
 )
 def test_what_was_sent_and_how_long_it_took(layers: tuple[Layer, ...], line: str) -> None:
     assert told(*pushed("1"), layers=layers, seconds=4.12)[0] == (Level.INFO, line)
+
+
+def test_the_layers_of_all_platforms_are_told() -> None:
+    platforms = tuple(PlatformResult(f"linux/{name}", DIGEST, (layer(n, UPLOADED),)) for n, name in enumerate("ab"))
+    result = Result("app", None, False, pushed("1"), (layer(0, UPLOADED),), 0, seconds=1.0, platforms=platforms)
+    assert summary(result)[0] == (Level.INFO, "Sent 2.0 MB (2 of 2 layers) in 1.0 s.")
 
 
 def test_nothing_is_told_of_sending_where_nothing_arrived() -> None:

@@ -55,6 +55,23 @@ def test_each_platform_has_a_part() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("instruction", "shown"),
+    [
+        pytest.param("# debian.sh --arch 'amd64' out/ 'trixie' '@1700000000'", "base image", id="debian"),
+        pytest.param("ADD … in /", "base image", id="ubuntu"),
+        pytest.param("ADD alpine-minirootfs-3.20.3-x86_64.tar.gz /", "base image", id="alpine"),
+        pytest.param(None, "base image", id="not-known"),
+        pytest.param("COPY … in /", "COPY … in /", id="from-scratch"),
+        pytest.param("ADD app.tar /srv", "ADD app.tar /srv", id="below-another-folder"),
+    ],
+)
+def test_the_base_images_layer_is_called_that(instruction: str | None, shown: str) -> None:
+    above, below = layer(2, 1, LayerStatus.UPLOADED, instruction), layer(1, 1, LayerStatus.UPLOADED, instruction)
+    assert table((below, above))[1].endswith(f"uploaded  {shown}")
+    assert table((below, above))[2].endswith(instruction or "uploaded"), "one above it is what it is"
+
+
 def test_no_line_is_longer_than_a_hundred_columns() -> None:
     widest = layer(1000, None, LayerStatus.ALREADY_THERE, "RUN " + "x" * 100, seconds=5999.0)
     assert max(len(f"INFO: {line}") for line in table((widest,))) == 100

@@ -122,7 +122,7 @@ def test_an_upload_that_passes_the_timeout_is_stopped_at_once() -> None:
     outcome, _, seconds = watch(sending(BASE, 5, until=1000))
     assert isinstance(outcome, UploadTooSlowError)
     assert outcome.cause == (
-        "layer 1 (ADD base /): 501 B of 1.0 KB sent in 1m 40s, 5 B/s; all of it would need 3m 20s."
+        "layer 1 (base image): 501 B of 1.0 KB sent in 1m 40s, 5 B/s; all of it would need 3m 20s."
         " The registry ends an upload after 1m 40s (UPLOAD_TIMEOUT)."
     )
     assert seconds == 100.0
@@ -206,8 +206,8 @@ def test_a_retry_is_told_with_its_layer_once() -> None:
     outcome, told, _ = watch(lines)
     assert outcome == DIGEST
     assert told.of("WARNING") == [
-        "layer 1 (ADD base /): its upload failed; Docker Engine tries again in 5 s (retry 1 of 4).",
-        "layer 1 (ADD base /): its upload failed; Docker Engine tries again in 10 s (retry 2 of 4).",
+        "layer 1 (base image): its upload failed; Docker Engine tries again in 5 s (retry 1 of 4).",
+        "layer 1 (base image): its upload failed; Docker Engine tries again in 10 s (retry 2 of 4).",
     ]
 
 
@@ -225,7 +225,7 @@ def test_a_rate_that_would_miss_the_limit_is_told_once(rate: float, warned: bool
     warnings = watch([*sending(BASE, rate, until=80), (80.0, DONE)])[1].of("WARNING")
     assert len(warnings) == warned
     if warned:
-        assert warnings[0].startswith("layer 1 (ADD base /): at this rate the upload will take ")
+        assert warnings[0].startswith("layer 1 (base image): at this rate the upload will take ")
         assert warnings[0].endswith(", but the registry ends an upload after 1m 40s.")
 
 
@@ -303,7 +303,7 @@ def test_a_413_names_what_went_up() -> None:
     ]
     outcome, _, _ = watch(lines)
     assert isinstance(outcome, LayerTooLargeError)
-    assert outcome.cause.endswith("(during the upload of layer 1 (ADD base /), layer 2 (COPY . /app))")
+    assert outcome.cause.endswith("(during the upload of layer 1 (base image), layer 2 (COPY . /app))")
 
 
 def test_a_413_without_uploads_names_nothing() -> None:

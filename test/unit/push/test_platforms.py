@@ -55,7 +55,7 @@ def test_an_index_in_the_registry_tells_its_platforms() -> None:
     # Both platforms have the same layers here, and the Engine names a blob once.
     assert told == [
         [
-            (f"{platform} layer 1 (ADD base /)", platform, LayerStatus.UPLOADED, 2.5, True),
+            (f"{platform} layer 1 (base image)", platform, LayerStatus.UPLOADED, 2.5, True),
             (f"{platform} layer 2 (COPY top /)", platform, LayerStatus.ALREADY_THERE, None, True),
         ]
         for platform in ("linux/amd64", "linux/arm64")

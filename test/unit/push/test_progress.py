@@ -120,13 +120,13 @@ def test_other_events_change_nothing() -> None:
 
 def test_a_layer_is_known_by_its_diff_id_only() -> None:
     progress = after((1.0, pushing(1)), (1.0, pushing(1, "c" * 12)))
-    assert progress.layers[BASE].label == "layer 1 (ADD base /)"
+    assert progress.layers[BASE].label == "layer 1 (base image)"
     assert progress.layers["c" * 12].label == "layer cccccccccccc"
 
 
 def test_two_layers_alike_are_the_lower_one() -> None:
     twice = Image("sha256:0", 2, (Layer(1, "sha256:aa", 1, "ADD a /"), Layer(2, "sha256:aa", 1, "ADD b /")))
-    assert after((1.0, pushing(1, "aa")), image=twice).layers["aa"].label == "layer 1 (ADD a /)"
+    assert after((1.0, pushing(1, "aa")), image=twice).layers["aa"].label == "layer 1 (base image)"
 
 
 def test_bytes_never_exceed_the_size() -> None:

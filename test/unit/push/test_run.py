@@ -302,7 +302,7 @@ def test_a_layer_over_the_limit_is_refused_before_the_registry_is_asked() -> Non
     b = bench(max_layer_size=999)
     raised, _ = b.fail()
     assert isinstance(raised, LayerTooLargeError)
-    assert "layer 1 (ADD base /)" in raised.cause
+    assert "layer 1 (base image)" in raised.cause
     assert b.registry.asked == []
     assert pushes(b.engine) == []
 

@@ -69,6 +69,7 @@ row "DEBUG: maybe" DEBUG maybe "'maybe'" "true or false"
     expect_equal "requests to the registry" "" "$(controls requests)"
 }
 
+# shellcheck disable=SC2016 # it is the name that arrives
 row "TAGS: a variable that is not set" TAGS '$BITBUCKET_TAG' "'\$BITBUCKET_TAG'" "the variable is not set"
 
 @test "TAGS set and empty: refused, not pushed as latest" {
@@ -84,6 +85,7 @@ row "TAGS: a variable that is not set" TAGS '$BITBUCKET_TAG' "'\$BITBUCKET_TAG'"
 @test "in a pipeline without credentials: the lines to paste" {
     run_container 2 --network host --env IMAGE_NAME=app --env BITBUCKET_WORKSPACE=demo-workspace \
         --env BITBUCKET_BUILD_NUMBER=1 "$PIPE_IMAGE"
+    # shellcheck disable=SC2016
     expect '      BITBUCKET_PACKAGES_USERNAME: $BITBUCKET_PACKAGES_USERNAME' \
         '      BITBUCKET_PACKAGES_TOKEN: $BITBUCKET_PACKAGES_TOKEN'
 }

@@ -48,7 +48,7 @@ bats_test_function --description "4: an access token" -- wrong_credentials pipel
 
 @test "4: an account that may only read" {
     run_pipe 4 --env BITBUCKET_PACKAGES_USERNAME=reader --env BITBUCKET_PACKAGES_TOKEN=reader-token
-    expect_failure "The registry does not allow this push" "demo-workspace/my-container-app" Write
+    expect_failure "The registry does not allow this push" "demo-workspace/my-container-app" "write access"
     expect_not reader-token
 }
 

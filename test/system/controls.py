@@ -70,8 +70,8 @@ def requests(host: str, method: str = "*") -> None:
 
 
 def wait(host: str, method: str) -> None:
-    """Wait for a request whose body has begun to arrive."""
-    Registry(host).wait_for(received=1, method=method)
+    """Wait for a request whose body has begun to arrive, but for those of one byte, which find out about chunks."""
+    Registry(host).wait_for(received=2, method=method)
 
 
 def quiet(host: str) -> None:

@@ -2,7 +2,6 @@
 # The image run as Bitbucket Pipelines runs a pipe: no socket, no terminal, DOCKER_HOST over TCP at
 # host.docker.internal, a docker command mounted, unset variables empty, an empty working directory.
 
-# bats file_tags=restricted
 load helpers
 
 setup_file() {

@@ -21,7 +21,7 @@ setup() {
     cd "$(mktemp --directory "$CLONE_TMPDIR/XXXXXX")" || return
 }
 
-# bats test_tags=restricted
+# bats test_tags=socket
 @test "a fresh image is pushed, and the Engine's names stay as they were" {
     local before fresh=$NAME/fresh
     make_image "$fresh" 1000000 1000
@@ -73,7 +73,7 @@ setup() {
     expect_equal "requests that write" "" "$(controls requests 'P[AU]T*')"
 }
 
-# bats test_tags=restricted
+# bats test_tags=socket
 @test "RESULT_FILE and the step's variables hold what arrived" {
     touch variables
     run_pipe 0 --env TAGS="result other" --volume "$PWD:/step" --workdir /step --env RESULT_FILE=result.json \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What Pipelines' default runtime refuses is refused to what runs under `restricted.py`, as these tests do in part.
+# What Pipelines' default runtime refuses is refused to what runs under `restricted.py`, as most system tests do.
 
 bats_require_minimum_version 1.5.0
 load helpers

@@ -99,6 +99,10 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             f"Content-Length: {len(words)}\r\n\r\n{words}".encode()
         )
         await writer.drain()
+        writer.write_eof()
+        # What closes before it has read all is taken for broken, and its answer is lost.
+        while await reader.read(PIECE):
+            pass
     else:
         await hand_on(once(head).encode("latin-1") + body, reader, writer)
 

@@ -2,6 +2,7 @@
 # The shortest snippet, literally: no variable but IMAGE_NAME and the step's environment. crg.apkg.io is
 # the local registry, with TLS by an authority of this test's own, for an Engine of this test's own.
 
+# bats file_tags=namespaces
 export TOKEN=pipeline-token
 load helpers
 

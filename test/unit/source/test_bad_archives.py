@@ -90,7 +90,15 @@ BAD: dict[str, tuple[bytes | Files, str]] = {
     ),
     "gzipped-layer-cut": (
         tar(docker_archive(gzipped=True) | {"top.tar": gzip.compress(LAYERS[1])[:-9]}),
-        "the layer top.tar unpacks to",
+        "the layer top.tar is damaged: its gzip stream has no end",
+    ),
+    "gzipped-layer-with-more": (
+        tar(docker_archive(gzipped=True) | {"top.tar": gzip.compress(LAYERS[1]) + b"more"}),
+        "the layer top.tar is damaged: its gzip stream has no end",
+    ),
+    "gzipped-layer-of-nonsense": (
+        tar(docker_archive(gzipped=True) | {"top.tar": b"\x1f\x8b" + bytes(100)}),
+        "the layer top.tar is damaged: Error",
     ),
     "leads-out": (tar(docker_archive() | {"../../etc/passwd": b"x"}), "leads out of it"),
     "absolute": (tar(docker_archive() | {"/etc/passwd": b"x"}), "leads out of it"),

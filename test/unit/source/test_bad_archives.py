@@ -66,6 +66,10 @@ BAD: dict[str, tuple[bytes | Files, str]] = {
     ),
     "config-missing": (tar(without(docker_archive(), "config.json".__eq__)), "it has no config.json"),
     "manifest-names-no-layers": (tar(docker_archive(manifest=[{"Config": "config.json"}])), "does not name"),
+    "manifest-names-numbers": (
+        tar(docker_archive(manifest=[{"Config": "config.json", "Layers": [1]}])),
+        "does not name",
+    ),
     "manifest-names-a-folder": (
         docker_archive(manifest=[{"Config": "../config.json", "Layers": []}]),
         "the entry ../config.json leads out of it",
@@ -131,7 +135,7 @@ BAD: dict[str, tuple[bytes | Files, str]] = {
     "manifest-of-another-size": (size_of_manifest(), "are named"),
     "manifest-and-index": (ambiguous(), "is not clearly a manifest or an index"),
     "layer-without-a-digest": (changed_layer(digest="sha512:" + "0" * 128), "no valid digest and size"),
-    "layer-of-a-platform-missing": (layer_missing(), " for linux/arm64 is named, but not in it"),
+    "layer-of-a-platform-missing": (layer_missing(), "a layer or configuration for linux/arm64 (sha256:"),
     "too-deep": (nested(6), "nested deeper than 4"),
     "too-wide": (wide(), "names more than 200 manifests"),
     "platform-missing": (without(layout(TWO), MISSING.__eq__), "the manifest for linux/arm64 (sha256:"),

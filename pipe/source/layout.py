@@ -48,8 +48,7 @@ def read_layout(documents: Documents, name: Reference) -> Held:
         image = _image(documents, manifest)
         if image is not None:
             images.append(image)
-    largest_first = sorted(blobs.values(), key=lambda blob: -blob.size)
-    return Held(tuple(manifests), b"", tuple(largest_first), tuple(images))
+    return Held(tuple(manifests), b"", tuple(blobs.values()), tuple(images))
 
 
 def _chosen(documents: Documents, roots: Sequence[Descriptor], name: Reference) -> Descriptor:

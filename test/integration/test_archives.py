@@ -244,15 +244,9 @@ def test_every_platform_of_an_index_arrives(
         ("linux/arm64", children[1]),
     ]
     for child, platform in zip(children, platforms, strict=True):
-        layers = json.loads(stored_manifest(shop, registry, child))["layers"]
+        layers = json.loads(raw(shop, registry, child))["layers"]
         told = [(layer["digest"], layer["size"], layer["status"]) for layer in platform["layers"]]
         assert told == [(layer["digest"], layer["size"], "uploaded") for layer in layers]
-
-
-def stored_manifest(shop: Workshop, registry: LocalRegistry, digest: str) -> bytes:
-    """Read a manifest by its digest."""
-    access = ("--tls-verify=false", "--creds=reader:reader-token")
-    return shop.skopeo("inspect", "--raw", *access, f"docker://{registry.host}/{REPOSITORY}@{digest}")
 
 
 @pytest.mark.root

@@ -90,7 +90,8 @@ class DirectPush:
         Raises:
             PipeError: The image did not arrive.
         """
-        self._send(lambda: held.blobs, one_by_one=False)
+        # The largest first: it would else go up alone at the end.
+        self._send(lambda: sorted(held.blobs, key=lambda blob: -blob.size), one_by_one=False)
         if held.manifests:
             return self._put(target, held.manifests)
         return self._made(target, held.images[0], held.config)

@@ -121,6 +121,7 @@ class Transfer:
                 if item.descriptor is not None:
                     self.known[item.key or item.diff_id] = item.descriptor
                     observer.arrived(item)
+                del item  # and with it its buffers, before the next one is waited for
         finally:
             crew.stop.set()
 

@@ -125,7 +125,9 @@ def _checked(documents: Documents, name: str, diff_id: str) -> Descriptor:
     except (isal_zlib.IsalError, zlib.error) as error:  # type: ignore[misc] # its stubs call it an object
         raise documents.error(f"the layer {name} is damaged: {error}") from None
     found = f"sha256:{plain.hexdigest()}"
-    if not unpack.eof or found != diff_id:
+    if not unpack.eof:
+        raise documents.error(f"the layer {name} is damaged: its gzip stream has no end")
+    if found != diff_id:
         raise documents.error(f"the layer {name} unpacks to {found}, and its image names {diff_id}")
     return Descriptor(DOCKER_LAYER, f"sha256:{packed.hexdigest()}", size)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipe.errors import ArchiveError
 from pipe.oci.config import read_json
-from pipe.oci.descriptor import Descriptor
+from pipe.oci.descriptor import Descriptor, Platform
 from pipe.oci.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
 from pipe.source.files import Files, archive_error
 
@@ -107,8 +107,7 @@ class Documents:
         if len(above) > DEPTH:
             raise self.error(f"its indexes are nested deeper than {DEPTH}")
         if self.files.size(blob_name(descriptor.digest)) is None:
-            platform = f" for {descriptor.platform}" if descriptor.platform else ""
-            raise self.error(f"the manifest{platform} ({descriptor.digest}) is named, but not in it")
+            raise self.missing(descriptor.digest, f"the manifest{of_platform(descriptor.platform)}")
         body = self.named(descriptor)
         manifest = Manifest.parse(self._media_type(descriptor, body), body)
         self._check_complete(manifest, descriptor)
@@ -116,6 +115,13 @@ class Documents:
             if child.digest not in found:
                 yield from self._walk(child, above | {descriptor.digest}, found)
         yield manifest
+
+    def missing(self, digest: str, what: str) -> ArchiveError:
+        """Make the error for what a manifest or an index names and the archive does not hold."""
+        return ArchiveError(
+            f"{self.path}: {what} ({digest}) is named, but not in it.",
+            fix="Put every platform that its index names into it, or make one of a single platform.",
+        )
 
     def _check_complete(self, manifest: Manifest, descriptor: Descriptor) -> None:
         """Refuse a manifest of which a registry, or whoever pulls, would read more than was read here."""
@@ -139,6 +145,11 @@ class Documents:
         if said and said not in _MANIFESTS:
             raise self.error(f"{descriptor.digest} is {said}, which is no image")
         return str(said) if said else OCI_INDEX if "manifests" in content else OCI_MANIFEST
+
+
+def of_platform(platform: Platform | None) -> str:
+    """Return whose something is, "" where nobody says."""
+    return f" for {platform}" if platform else ""
 
 
 def blob_name(digest: str) -> str:

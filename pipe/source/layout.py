@@ -9,7 +9,7 @@ from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.source.blob import Held, SourceBlob
-from pipe.source.documents import Documents, blob_name
+from pipe.source.documents import Documents, blob_name, of_platform
 from pipe.text import clean
 
 INDEX = "index.json"
@@ -48,8 +48,7 @@ def read_layout(documents: Documents, name: Reference) -> Held:
         image = _image(documents, manifest)
         if image is not None:
             images.append(image)
-    largest_first = sorted(blobs.values(), key=lambda blob: -blob.size)
-    return Held(tuple(manifests), b"", tuple(largest_first), tuple(images))
+    return Held(tuple(manifests), b"", tuple(blobs.values()), tuple(images))
 
 
 def _chosen(documents: Documents, roots: Sequence[Descriptor], name: Reference) -> Descriptor:
@@ -116,8 +115,7 @@ def _blob(documents: Documents, descriptor: Descriptor, platform: Platform | Non
     name = blob_name(descriptor.digest)
     size = documents.files.size(name)
     if size is None:
-        of_platform = f" for {platform}" if platform else ""
-        raise documents.error(f"the blob {descriptor.digest}{of_platform} is named, but not in it")
+        raise documents.missing(descriptor.digest, f"a layer or configuration{of_platform(platform)}")
     if size != descriptor.size:
         raise documents.error(f"the blob {descriptor.digest} has {size} bytes, and {descriptor.size} are named")
     return SourceBlob(f"{documents.path}: {name}", size, None, descriptor, lambda: documents.files.open(name))

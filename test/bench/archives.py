@@ -4,12 +4,11 @@ import contextlib
 import os
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.images import real_layers, write_archive
+from bench.images import noise_layers, real_layers, write_archive
 from bench.measure import PIPE, SKOPEO, Bench, Runs, turns
 from bench.pushes import REPOSITORY, TOKEN, USER, Place, Run, run
 from registry.client import local_registry
@@ -17,6 +16,7 @@ from registry.client import local_registry
 LARGE = (1_050_000_000, 5)
 """Bytes and layers of the image."""
 NAME = "bbc-packages-push-bench:archive"
+FORMS = {"plain.tar": "docker-archive", "gzipped.tar": "oci-archive"}
 NOWHERE = "tcp://127.0.0.1:9"
 """No Docker Engine."""
 
@@ -36,7 +36,7 @@ class Archive:
 
 @contextlib.contextmanager
 def made(size: int, layers: int) -> Iterator[Mapping[str, Archive]]:
-    """Make an archive of plain layers, and of the same image one of gzipped layers, as skopeo makes it.
+    """Make an archive of plain layers, and one of gzipped layers, as skopeo makes it; each has the full size.
 
     Args:
         size: Bytes of files in all, at least, and at most a tenth more.
@@ -46,12 +46,14 @@ def made(size: int, layers: int) -> Iterator[Mapping[str, Archive]]:
         The archives, by what their layers are.
     """
     with tempfile.TemporaryDirectory() as folder:
-        plain = Archive(Path(folder, f"{uuid.uuid4().hex}.tar"), "docker-archive")
-        gzipped = Archive(plain.path.with_suffix(".oci.tar"), "oci-archive")
-        with plain.path.open("wb") as file:
-            write_archive(file, NAME, real_layers(size, layers))
-        source, target = (f"{each.transport}:{each.path}" for each in (plain, gzipped))
+        plain, gzipped = (Archive(Path(folder, name), form) for name, form in FORMS.items())
+        noise = Archive(Path(folder, "noise"), plain.transport)
+        for archive, content in ((plain, real_layers(size, layers)), (noise, noise_layers(size, layers))):
+            with archive.path.open("wb") as file:
+                write_archive(file, NAME, content)
+        source, target = (f"{each.transport}:{each.path}" for each in (noise, gzipped))
         run("skopeo", "--insecure-policy", "copy", source, f"{target}:{NAME}")
+        noise.path.unlink()
         yield {"plain layers, docker archive": plain, "gzipped layers, OCI archive": gzipped}
 
 

@@ -100,6 +100,18 @@ def real_layers(size: int, layers: int) -> Iterator[bytes]:
     return (_layer(files, size // layers) for _ in range(layers))
 
 
+def noise_layers(size: int, layers: int) -> Iterator[bytes]:
+    """Make layers that do not compress, and that nobody has seen before."""
+    return (_noise(size // layers) for _ in range(layers))
+
+
+def _noise(size: int) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        _add(archive, "noise", os.urandom(size))
+    return content.getvalue()
+
+
 def _files(largest: int) -> list[Path]:
     """List the files of at most `largest` bytes, in an order that mixes their kinds and is always the same."""
     found = [

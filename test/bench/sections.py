@@ -107,8 +107,9 @@ def image_archives(bench: Bench, rounds: int) -> Section:
     memory = max(run.memory for runs in measured.values() for run in runs[PIPE]) / MEGABYTE
     tables = "\n\n".join(f"{kind}:\n\n{report.runs_table(runs, SKOPEO)}" for kind, runs in measured.items())
     text = (
-        f"{megabytes(archives.LARGE)} of real files in an archive, pushed without an Engine to a new registry each"
-        f" time; {rounds} rounds. What {SKOPEO} remembers of blobs is removed before each run.\n\n{tables}\n\n"
+        f"{megabytes(archives.LARGE)} in an archive, pushed without an Engine to a new registry each time; {rounds}"
+        " rounds. Plain layers are of real files; gzipped ones do not compress, so that the archive has that size, too."
+        f" What {SKOPEO} remembers of blobs is removed before each run.\n\n{tables}\n\n"
         f"The pipe's process held at most {memory:.1f} MB of memory (peak resident set, the largest of all rounds)."
     )
     targets = [

@@ -228,10 +228,11 @@ def by_oras(shop: Workshop, registry: LocalRegistry, tag: str) -> Path:
     return path
 
 
-def raw(shop: Workshop, registry: LocalRegistry, tag: str) -> bytes:
-    """Read what a tag names with skopeo."""
+def raw(shop: Workshop, registry: LocalRegistry, reference: str) -> bytes:
+    """Read what a tag or digest names with skopeo."""
     access = ("--tls-verify=false", "--creds=reader:reader-token")
-    return shop.skopeo("inspect", "--raw", *access, f"docker://{registry.host}/{REPOSITORY}:{tag}")
+    separator = "@" if ":" in reference else ":"
+    return shop.skopeo("inspect", "--raw", *access, f"docker://{registry.host}/{REPOSITORY}{separator}{reference}")
 
 
 def config_of(path: Path) -> bytes:

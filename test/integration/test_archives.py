@@ -95,7 +95,7 @@ def test_a_docker_archive_arrives_as_the_image_that_it_holds(
     assert SAYS in printed(engine, f"{registry.host}/{REPOSITORY}:docker-archive")
 
     registry.clear()
-    push(path, "docker-archive").expect(0, "✔ Already there")
+    push(path, "docker-archive").expect(0, "✔ Already pushed")
     assert registry.requests(method="P[AU]T*") == []
 
 
@@ -203,6 +203,27 @@ def test_what_a_newer_engine_saves_is_pushed_without_it(
     second.client.images.remove(str(pulled.id), force=True)
 
 
+def test_one_of_several_images_is_picked_by_its_name(
+    registry: LocalRegistry, shop: Workshop, push: Callable[..., Finished]
+) -> None:
+    """Podman saves all of them into one docker archive, and puts `localhost/` before their names."""
+    names = [shop.build(), shop.name.replace("archive", "another")]
+    (shop.context / "second").write_text("another", "utf-8")
+    shop.buildah("build", "--isolation=chroot", f"--tag={names[1]}", str(shop.context))
+    path = shop.folder / "both.tar"
+    shop.podman("save", "--multi-image-archive", f"--output={path}", *names)
+    digests = []
+    for tag, name in zip(("one", "another"), names, strict=True):
+        finished = push(path, tag, IMAGE_NAME=name)
+        finished.expect(0, "✔ Pushed")
+        config = json.loads(raw(shop, registry, tag))["config"]["digest"]
+        assert config.removeprefix("sha256:") in shop.podman("inspect", "--format={{.Id}}", name).decode()
+        digests.append(config)
+    assert len({*digests}) == 2
+    neither = push(path, "neither", IMAGE_NAME="neither")
+    neither.expect(3, f"none of them is neither:\n  - localhost/{names[0]}\n  - localhost/{names[1]}\n")
+
+
 def test_every_platform_of_an_index_arrives(
     registry: LocalRegistry, shop: Workshop, push: Callable[..., Finished]
 ) -> None:
@@ -223,15 +244,9 @@ def test_every_platform_of_an_index_arrives(
         ("linux/arm64", children[1]),
     ]
     for child, platform in zip(children, platforms, strict=True):
-        layers = json.loads(stored_manifest(shop, registry, child))["layers"]
+        layers = json.loads(raw(shop, registry, child))["layers"]
         told = [(layer["digest"], layer["size"], layer["status"]) for layer in platform["layers"]]
         assert told == [(layer["digest"], layer["size"], "uploaded") for layer in layers]
-
-
-def stored_manifest(shop: Workshop, registry: LocalRegistry, digest: str) -> bytes:
-    """Read a manifest by its digest."""
-    access = ("--tls-verify=false", "--creds=reader:reader-token")
-    return shop.skopeo("inspect", "--raw", *access, f"docker://{registry.host}/{REPOSITORY}@{digest}")
 
 
 @pytest.mark.root
@@ -240,7 +255,7 @@ def test_an_index_that_a_containerd_store_pushes_is_told_by_platforms(
 ) -> None:
     platforms = {"linux/amd64": [1_000_000, 2_000], "linux/arm64": [3_000]}
     index = containerd.layouts.load(platforms, attested=True)
-    for expected in ("✔ Pushed", "✔ Already there"):
+    for expected in ("✔ Pushed", "✔ Already pushed"):
         finished = run_second(containerd, IMAGE_NAME=index.name, TAGS="by-platform")
         finished.expect(0, expected, "INFO: linux/amd64\n", "INFO: linux/arm64\n", "COPY layer-2 /")
         told = finished.result["platforms"]

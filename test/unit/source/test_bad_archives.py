@@ -66,6 +66,10 @@ BAD: dict[str, tuple[bytes | Files, str]] = {
     ),
     "config-missing": (tar(without(docker_archive(), "config.json".__eq__)), "it has no config.json"),
     "manifest-names-no-layers": (tar(docker_archive(manifest=[{"Config": "config.json"}])), "does not name"),
+    "manifest-names-numbers": (
+        tar(docker_archive(manifest=[{"Config": "config.json", "Layers": [1]}])),
+        "does not name",
+    ),
     "manifest-names-a-folder": (
         docker_archive(manifest=[{"Config": "../config.json", "Layers": []}]),
         "the entry ../config.json leads out of it",
@@ -90,7 +94,15 @@ BAD: dict[str, tuple[bytes | Files, str]] = {
     ),
     "gzipped-layer-cut": (
         tar(docker_archive(gzipped=True) | {"top.tar": gzip.compress(LAYERS[1])[:-9]}),
-        "the layer top.tar unpacks to",
+        "the layer top.tar is damaged: its gzip stream has no end",
+    ),
+    "gzipped-layer-with-more": (
+        tar(docker_archive(gzipped=True) | {"top.tar": gzip.compress(LAYERS[1]) + b"more"}),
+        "the layer top.tar is damaged: its gzip stream has no end",
+    ),
+    "gzipped-layer-of-nonsense": (
+        tar(docker_archive(gzipped=True) | {"top.tar": b"\x1f\x8b" + bytes(100)}),
+        "the layer top.tar is damaged: Error",
     ),
     "leads-out": (tar(docker_archive() | {"../../etc/passwd": b"x"}), "leads out of it"),
     "absolute": (tar(docker_archive() | {"/etc/passwd": b"x"}), "leads out of it"),
@@ -123,7 +135,7 @@ BAD: dict[str, tuple[bytes | Files, str]] = {
     "manifest-of-another-size": (size_of_manifest(), "are named"),
     "manifest-and-index": (ambiguous(), "is not clearly a manifest or an index"),
     "layer-without-a-digest": (changed_layer(digest="sha512:" + "0" * 128), "no valid digest and size"),
-    "layer-of-a-platform-missing": (layer_missing(), " for linux/arm64 is named, but not in it"),
+    "layer-of-a-platform-missing": (layer_missing(), "a layer or configuration for linux/arm64 (sha256:"),
     "too-deep": (nested(6), "nested deeper than 4"),
     "too-wide": (wide(), "names more than 200 manifests"),
     "platform-missing": (without(layout(TWO), MISSING.__eq__), "the manifest for linux/arm64 (sha256:"),

@@ -88,7 +88,7 @@ class TestBrowsing:
         browser.arrives("other-repository")
         assert package not in browser.links()
         assert "other-app" in browser.links()
-        browser.link("Project DEMO").click()
+        browser.driver.find_element(By.CSS_SELECTOR, ".side a[href$='/projects/DEMO']").click()
         browser.arrives("DEMO")
         assert package in browser.links()
 

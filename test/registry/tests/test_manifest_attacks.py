@@ -80,12 +80,15 @@ class TestManifests:
         [
             pytest.param(BRACKETS, id="100,000 brackets"),
             pytest.param(b'{"a":' * 50_000, id="50,000 objects"),
-            pytest.param(b'{"layers": [' + b"1," * 100_000 + b"1]}", id="100,000 parts"),
+            pytest.param(b'{"schemaVersion": 2, "a": [' + b"1," * 100_000 + b"1]}", id="100,000 parts"),
+            pytest.param(b'{"schemaVersion": 2, "a": ' + b"1" * 5000 + b"}", id="5000 digits"),
             pytest.param(b"[]", id="no object"),
         ],
     )
     def test_what_cannot_be_read_is_refused(self, repository: Repository, body: bytes) -> None:
-        assert error(put(repository, body)) == (400, "MANIFEST_INVALID")
+        answer = put(repository, body, media_type=INDEX)
+        assert error(answer) == (400, "MANIFEST_INVALID")
+        assert "no JSON object" in answer.text
 
     @pytest.mark.parametrize(
         "media_type",

@@ -147,13 +147,7 @@ class TestCuts:
         assert read_back(large) == LARGE
 
     def test_a_client_that_goes_away(self, large: Upload) -> None:
-        connection = HTTPConnection(large.registry.host)
-        connection.putrequest("PATCH", large.location)
-        headers = dict(large.registry.bearer("writer", f"{APP}:pull,push"))
-        headers |= {"Content-Range": f"0-{len(LARGE) - 1}", "Content-Length": str(len(LARGE))}
-        for name, value in headers.items():
-            connection.putheader(name, value)
-        connection.endheaders(LARGE[:3_000_000])
+        connection = begun(large, 3_000_000)
         large.registry.wait_for(method="PATCH", received=3_000_000)
         assert large.stands() == (204, "0-2999999")
         connection.close()
@@ -163,13 +157,7 @@ class TestCuts:
         assert finished(large)
 
     def test_one_that_hangs_is_taken_over(self, large: Upload) -> None:
-        connection = HTTPConnection(large.registry.host, timeout=10)
-        connection.putrequest("PATCH", large.location)
-        headers = dict(large.registry.bearer("writer", f"{APP}:pull,push"))
-        headers |= {"Content-Range": f"0-{len(LARGE) - 1}", "Content-Length": str(len(LARGE))}
-        for name, value in headers.items():
-            connection.putheader(name, value)
-        connection.endheaders(LARGE[:1_000_000])
+        connection = begun(large, 1_000_000)
         large.registry.wait_for(method="PATCH", received=1_000_000)
         assert large.patch(1_000_000, len(LARGE)).status_code == 202
         assert connection.getresponse().status == 416
@@ -181,3 +169,15 @@ class TestCuts:
         assert large.patch(0, len(LARGE)).status_code == 503
         assert large.stands() == (204, "0-999999")
         assert large.put(1_000_000).status_code == 201
+
+
+def begun(upload: Upload, size: int) -> HTTPConnection:
+    """Send the head of a chunk that is the whole blob, and the first bytes of it; return the connection."""
+    connection = HTTPConnection(upload.registry.host, timeout=10)
+    connection.putrequest("PATCH", upload.location)
+    headers = dict(upload.registry.bearer("writer", f"{APP}:pull,push"))
+    headers |= {"Content-Range": f"0-{len(upload.blob) - 1}", "Content-Length": str(len(upload.blob))}
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    connection.endheaders(upload.blob[:size])
+    return connection

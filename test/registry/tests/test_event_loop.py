@@ -13,14 +13,13 @@ import pytest
 from registry.client import LocalRegistry, local_registry
 from registry.tests import long_callbacks
 from registry.tests.administrator import DEMO, free_port
-from registry.tests.asking import APP
+from registry.tests.asking import APP, put
 from registry.tests.conftest import WORLD
-from registry.tests.images import INDEX, MANIFEST, Repository, descriptor, digest_of, image
+from registry.tests.images import INDEX, MANIFEST, Repository, descriptor, image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import requests
 
 LONGEST = 0.05
 """Seconds of processor time that the event loop may work on one request without a pause."""
@@ -47,11 +46,6 @@ def measured(registry_image: None) -> Iterator[LocalRegistry]:
         running.await_ready()
         assert running.run("ls", str(long_callbacks.FILE)).strip() == str(long_callbacks.FILE), "nothing is measured"
         yield running
-
-
-def put(repository: Repository, body: bytes, reference: str = "", media_type: str = MANIFEST) -> requests.Response:
-    url = f"{repository.url}/v2/{repository.name}/manifests/{reference or digest_of(body)}"
-    return repository.session.put(url, data=body, headers={"Content-Type": media_type})
 
 
 def large_manifests(repository: Repository) -> None:

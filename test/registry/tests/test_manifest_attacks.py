@@ -8,24 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from registry.tests.asking import APP, ask, error
+from registry.tests.asking import APP, ask, error, put
 from registry.tests.clients import peak_memory
-from registry.tests.images import INDEX, MANIFEST, Image, Repository, descriptor, digest_of, image
+from registry.tests.images import INDEX, MANIFEST, Image, Repository, descriptor, image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import requests
     from registry.client import LocalRegistry
     from registry.tests.visitor import Visitor
 
 BRACKETS = b"[" * 100_000
 PAGE = f"/workspaces/{APP.replace('/', '/packages/')}"
-
-
-def put(repository: Repository, body: bytes, tag: str = "", media_type: str = MANIFEST) -> requests.Response:
-    url = f"{repository.url}/v2/{repository.name}/manifests/{tag or digest_of(body)}"
-    return repository.session.put(url, data=body, headers={"Content-Type": media_type})
 
 
 def index_of(*bodies: bytes, media_type: str = MANIFEST) -> bytes:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LARGEST_FORM = 64 << 10
 """Bytes of a form or of a JSON object."""
+_MOST_FIELDS = 50
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -43,7 +44,10 @@ async def read_form(request: web.Request) -> Mapping[str, str]:
     text = (await read_body(request)).decode("utf-8", "replace")
     if request.content_type != "application/x-www-form-urlencoded":
         return {}
-    return dict(parse_qsl(text, keep_blank_values=True))
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+    except ValueError:
+        return {}
 
 
 async def read_json(request: web.Request) -> dict[str, Any] | None:

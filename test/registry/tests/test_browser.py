@@ -117,7 +117,7 @@ class TestBrowsing:
     def test_where_one_may_not_go_the_message_has_the_focus(self, browser: Browser) -> None:
         browser.open(f"/workspaces/{DEMO}/packages/none")
         browser.says("There is no package 'none'")
-        assert "There is no package 'none'" in browser.focused().text
+        assert browser.focused().get_attribute("role") == "alert"
         browser.link(DEMO).click()
         browser.arrives(DEMO)
 
@@ -138,7 +138,7 @@ class TestChanging:
         repositories.select_by_visible_text("demo-workspace/other-repository (DEMO)")
         browser.button("Submit").click()
         browser.says("cannot be a package's name")
-        assert "cannot be a package's name" in browser.focused().text
+        assert browser.focused().get_attribute("role") == "alert"
 
         browser.field("Package name").clear()
         browser.field("Package name").send_keys("made-in-a-browser")

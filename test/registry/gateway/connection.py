@@ -85,7 +85,11 @@ class Connection(web.RequestHandler):
         waiting, read = len(self._messages), self._body.total_bytes
         super().data_received(piece)
         if len(self._messages) > waiting:
-            self._body = self._messages[-1][1]
+            message, self._body = self._messages[-1]
+            if getattr(message, "upgrade", False):
+                # To nothing that is spoken here: the request is answered, and what follows it is not read.
+                self._message_tail = b""
+                self.close()
         elif self._body.total_bytes == read:
             self._idle_bytes += len(piece)
             self._idle_lines += piece.count(b"\n")

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from registry.tests.clients import random_bytes
-from registry.tests.images import Image, Repository
+from registry.tests.images import MANIFEST, Image, Repository, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,3 +57,9 @@ def send_blob(registry: LocalRegistry, session: requests.Session, body: bytes) -
     """Open an upload and PATCH it, on a connection of its own."""
     answer = session.post(f"{registry.url}/v2/{APP}/blobs/uploads/")
     return session.patch(registry.url + answer.headers["Location"], data=body)
+
+
+def put(repository: Repository, body: bytes, reference: str = "", media_type: str = MANIFEST) -> requests.Response:
+    """Put any bytes as a manifest."""
+    url = f"{repository.url}/v2/{repository.name}/manifests/{reference or digest_of(body)}"
+    return repository.session.put(url, data=body, headers={"Content-Type": media_type})

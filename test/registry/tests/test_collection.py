@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from registry.client import LocalRegistry
 
-SECONDS = float(os.environ.get("REGISTRY_LOAD_SECONDS", "30"))
+SECONDS = float(os.environ.get("REGISTRY_LOAD_SECONDS", "20"))
 LEASE = 1.5
 """Seconds: short, so that leases run out all the time while others are made."""
 SEED = 20

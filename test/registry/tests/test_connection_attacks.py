@@ -15,7 +15,7 @@ import pytest
 from registry.client import LocalRegistry, local_registry
 from registry.tests.asking import APP, ask, error
 from registry.tests.clients import peak_memory
-from registry.tests.conftest import WORLD
+from registry.tests.conftest import LARGEST_MEMORY, WORLD
 from registry.tests.images import digest_of
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def guarded(registry_image: None) -> Iterator[LocalRegistry]:
     with known as running:
         yield running
         assert "Traceback" not in running.output()
+        assert peak_memory(running) < LARGEST_MEMORY
 
 
 class TestConnections:

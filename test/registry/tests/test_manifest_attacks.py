@@ -8,24 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from registry.tests.asking import APP, ask, error
+from registry.tests.asking import APP, ask, error, put
 from registry.tests.clients import peak_memory
-from registry.tests.images import INDEX, MANIFEST, Image, Repository, descriptor, digest_of, image
+from registry.tests.images import INDEX, MANIFEST, Image, Repository, descriptor, image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import requests
     from registry.client import LocalRegistry
     from registry.tests.visitor import Visitor
 
 BRACKETS = b"[" * 100_000
 PAGE = f"/workspaces/{APP.replace('/', '/packages/')}"
-
-
-def put(repository: Repository, body: bytes, tag: str = "", media_type: str = MANIFEST) -> requests.Response:
-    url = f"{repository.url}/v2/{repository.name}/manifests/{tag or digest_of(body)}"
-    return repository.session.put(url, data=body, headers={"Content-Type": media_type})
 
 
 def index_of(*bodies: bytes, media_type: str = MANIFEST) -> bytes:
@@ -80,12 +74,15 @@ class TestManifests:
         [
             pytest.param(BRACKETS, id="100,000 brackets"),
             pytest.param(b'{"a":' * 50_000, id="50,000 objects"),
-            pytest.param(b'{"layers": [' + b"1," * 100_000 + b"1]}", id="100,000 parts"),
+            pytest.param(b'{"schemaVersion": 2, "a": [' + b"1," * 100_000 + b"1]}", id="100,000 parts"),
+            pytest.param(b'{"schemaVersion": 2, "a": ' + b"1" * 5000 + b"}", id="5000 digits"),
             pytest.param(b"[]", id="no object"),
         ],
     )
     def test_what_cannot_be_read_is_refused(self, repository: Repository, body: bytes) -> None:
-        assert error(put(repository, body)) == (400, "MANIFEST_INVALID")
+        answer = put(repository, body, media_type=INDEX)
+        assert error(answer) == (400, "MANIFEST_INVALID")
+        assert "no JSON object" in answer.text
 
     @pytest.mark.parametrize(
         "media_type",

@@ -107,7 +107,7 @@ class TestKeeping:
     @pytest.mark.usefixtures("registry_image")
     def test_a_push_shows_up_after_the_delay(self) -> None:
         first, second = image(layers(19)), image(layers(20))
-        with administrator(visible_delay="3s", lease="1m") as admin:
+        with administrator(visible_delay="2s", lease="1m") as admin:
             repository = admin.repository(f"{DEMO}/my-container-app")
 
             def shown() -> list[str]:

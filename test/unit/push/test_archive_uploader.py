@@ -26,7 +26,7 @@ def uploader(held: Held, limit: int = 10**9) -> ArchiveUploader:
 def test_the_image_of_a_docker_archive(tmp_path: Path) -> None:
     image = uploader(opened(tmp_path, tar(docker_archive()))).image()
     assert image.id == IMAGE_ID, "the digest of the configuration"
-    assert [layer.label for layer in image.layers] == ["layer 1 (ADD base /)", "layer 2 (COPY top /)"]
+    assert [layer.label for layer in image.layers] == ["layer 1 (base image)", "layer 2 (COPY top /)"]
     assert (str(image.platform), image.platforms) == ("linux/amd64", ())
     assert image.size == sum(layer.size or 0 for layer in image.layers), "unpacked"
 
@@ -36,8 +36,8 @@ def test_the_image_of_an_index(tmp_path: Path) -> None:
     image = uploader(held).image()
     assert image.id == held.manifests[-1].digest
     assert [layer.label for layer in image.layers] == [
-        *("linux/amd64 layer 1 (ADD base /)", "linux/amd64 layer 2 (COPY top /)"),
-        *("linux/arm64 layer 1 (ADD base /)", "linux/arm64 layer 2 (COPY top /)"),
+        *("linux/amd64 layer 1 (base image)", "linux/amd64 layer 2 (COPY top /)"),
+        *("linux/arm64 layer 1 (base image)", "linux/arm64 layer 2 (COPY top /)"),
     ]
     assert [str(each.platform) for each in image.platforms] == ["linux/amd64", "linux/arm64"]
     assert tuple(layer for each in image.platforms for layer in each.layers) == image.layers

@@ -31,6 +31,8 @@ from pipe.push.watch import Watch
 ENGINE, PIPE, AUTO = "engine", "pipe", "auto"
 _PROTOCOL = frozenset((400, 404, 405, 411, 415, 416, 501))
 """Statuses of a registry that does not know a request that the pipe makes and an Engine may not."""
+_PROTOCOL_CODES = frozenset(("UNSUPPORTED", "BLOB_UPLOAD_INVALID"))
+"""Codes that it may say with them; any other one is about the image, the package or the account."""
 
 
 class Engine(engine_push.Engine, Protocol):
@@ -106,11 +108,16 @@ class EngineUploader:
             LayerTooLargeError: A layer cannot fit, whoever pushes it.
         """
         limit = self._settings.max_layer_size
-        layer = limits.above(image, limit)
-        if layer is not None and layer.size is not None and self._settings.uploader == ENGINE:
-            raise limits.too_large(layer.label, layer.size, limit, unpacked=True)
+        if self._settings.uploader == ENGINE:
+            self._check_unpacked(image)
         if any(layer.size is None for layer in image.layers) and (image.size > limit or limit < limits.REGISTRY_LIMIT):
             self._check_stored(image, limit)
+
+    def _check_unpacked(self, image: Image) -> None:
+        """Refuse a layer that may be too large where nobody can tell its compressed size before it is sent."""
+        layer = limits.above(image, self._settings.max_layer_size)
+        if layer is not None and layer.size is not None:
+            raise limits.too_large(layer.label, layer.size, self._settings.max_layer_size, unpacked=True)
 
     def _check_stored(self, image: Image, limit: int) -> None:
         """Look at the stored size of every blob of every platform, which the Engine streams without staging."""
@@ -197,10 +204,10 @@ class EngineUploader:
         except PipeError as error:
             if isinstance(error, EngineSaveError):
                 self._engine_push.await_engine(error)
-            own = isinstance(error, EngineSaveError | ContentMismatchError) or error.status in _PROTOCOL
-            if not own or error.codes or self._settings.uploader == PIPE:
+            if not _is_own(error) or self._settings.uploader == PIPE:
                 raise
             self._unable = True
+            self._check_unpacked(image)
             self._report.warning(f"{error.summary}\nThe pipe cannot upload this image itself; Docker Engine pushes it.")
         return self._by_engine(target, image, watch)
 
@@ -240,6 +247,12 @@ class EngineUploader:
             return reason_to_take_over(_outstanding(progress, known), image.size, kind, timeout)
 
         return decide
+
+
+def _is_own(error: PipeError) -> bool:
+    """Tell whether it is the pipe's own way that failed, so that the Engine's may lead there."""
+    refused = error.status in _PROTOCOL and _PROTOCOL_CODES.issuperset(error.codes)
+    return refused or isinstance(error, EngineSaveError | ContentMismatchError)
 
 
 def _outstanding(progress: Progress, known: dict[str, Descriptor]) -> list[Outstanding]:

@@ -185,6 +185,8 @@ class FakeEngine:
         """What each push says, one after the other."""
         self.ends: Iterator[StreamEnded | None] = itertools.repeat(ENDED)
         self.answers = True
+        self.unable: PipeError = EngineSaveError("it cannot be streamed.")
+        """What becomes of a stream."""
         self.arrives: Callable[[str, str], None] | None = None
         """What the registry gets of a push, instead of the digest under the tag."""
         self.done: list[str] = []
@@ -232,7 +234,7 @@ class FakeEngine:
 
     def streamed(self, image: Image) -> AbstractContextManager[Stream]:
         """Stream nothing: that is tested with a real Engine."""
-        raise EngineSaveError("it cannot be streamed.")
+        raise self.unable
 
     def alive(self) -> bool:
         """Tell whether it answers."""

@@ -9,8 +9,8 @@ from pipe.config.values import Values, parse_boolean, parse_choice, parse_count
 from pipe.config.variables import CREDENTIALS, DEFAULT_TAG, default
 from pipe.errors import ConfigurationError
 from pipe.oci.reference import (
+    ADDRESS_RULE,
     COMPONENT_RULE,
-    REGISTRY_RULE,
     REPOSITORY_MAXIMUM,
     TAG_RULE,
     Reference,
@@ -109,7 +109,7 @@ class _Reader(Values):
     def settings(self) -> Settings:
         """Return the settings."""
         registry = self.values.get("REGISTRY", default("REGISTRY"))
-        self.checked("REGISTRY", registry, is_address, REGISTRY_RULE)
+        self.checked("REGISTRY", registry, is_address, ADDRESS_RULE)
         workspace = self._workspace()
         image = self._image()
         settings = Settings(

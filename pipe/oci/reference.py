@@ -18,6 +18,7 @@ TAG_RULE = f"at most {TAG_MAXIMUM} letters, digits, '_', '.' and '-', not beginn
 REGISTRY_RULE = "a host with a dot or a port, such as crg.apkg.io or 127.0.0.1:5000, without a scheme or a path"
 PORT_MAXIMUM = 65535
 """The largest port; source: RFC 9293, section 3.1."""
+ADDRESS_RULE = f"{REGISTRY_RULE}; a port is from 1 to {PORT_MAXIMUM}"
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")

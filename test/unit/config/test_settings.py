@@ -281,7 +281,11 @@ TAG = "at most 128 letters, digits, '_', '.' and '-', not beginning with '.' or 
             id="engine-by-ssh",
         ),
         pytest.param({"REGISTRY": "[::::]:5000"}, ["REGISTRY is '[::::]:5000'"], id="registry-of-no-address"),
-        pytest.param({"REGISTRY": "127.0.0.1:99999"}, ["REGISTRY is '127.0.0.1:99999'"], id="registry-of-no-port"),
+        pytest.param(
+            {"REGISTRY": "127.0.0.1:99999"},
+            ["REGISTRY is '127.0.0.1:99999'", "a port is from 1 to 65535"],
+            id="registry-of-no-port",
+        ),
         pytest.param(
             {"TAGS": "ok feature/x"}, ["TAGS is 'feature/x'", TAG, "'feature-x' would do"], id="tag-of-a-branch"
         ),

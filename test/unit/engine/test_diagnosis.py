@@ -311,6 +311,35 @@ def test_statuses(status: int, kind: Kind, temporary: bool) -> None:
     assert error.retry_after == (3 if temporary else None)
 
 
+@pytest.mark.parametrize(
+    "code", ["BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"]
+)
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        pytest.param(400, RegistryFailedError, id="400"),
+        pytest.param(404, RegistryFailedError, id="404"),
+        pytest.param(403, PushDeniedError, id="403"),
+        pytest.param(409, ImageRefusedError, id="409"),
+    ],
+)
+def test_what_the_registry_had_before_comes_again(status: int, code: str, kind: Kind) -> None:
+    error = errors.from_status(TARGET, errors.Refusal(status, "gone", ("X", code)))
+    assert type(error) is kind
+    assert error.temporary is (kind is RegistryFailedError)
+    assert (error.status, error.codes) == (status, ("X", code))
+
+
+def test_a_code_that_nobody_knows_is_final() -> None:
+    assert type(errors.from_status(TARGET, errors.Refusal(400, "x", ("X",)))) is ImageRefusedError
+    assert type(errors.from_status(TARGET, errors.Refusal(404, "x", ("X",)))) is PackageNotFoundError
+
+
+def test_a_status_is_told_once() -> None:
+    assert errors.from_status(TARGET, errors.Refusal(500, "HTTP 500")).cause == "crg.apkg.io: HTTP 500"
+    assert errors.from_status(TARGET, errors.Refusal(500, "no")).cause == "crg.apkg.io: HTTP 500: no"
+
+
 def test_a_status_without_words_is_told() -> None:
     assert "HTTP 403" in errors.from_status(TARGET, errors.Refusal(403, "\x00")).cause
 

@@ -73,7 +73,7 @@ def larger(sample: str) -> Iterator[str]:
 
 
 def push(registry: Registry, pipe: str, image: str, tags: str) -> str:
-    """Push an image with the pipe, and return all that it writes.
+    """Push an image with the pipe, and return its log.
 
     Raises:
         CalledProcessError: The push failed; its log has been printed.
@@ -85,11 +85,10 @@ def push(registry: Registry, pipe: str, image: str, tags: str) -> str:
         text=True,
         check=False,
     )
-    log = run.stderr + run.stdout.rstrip()
     if run.returncode:
-        sys.stdout.write(f"{log}\n")
+        sys.stdout.write(run.stderr)
     run.check_returncode()
-    return log
+    return run.stderr.rstrip()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import oras.client
 import oras.layout.layout
+from integration import second_engine
 from integration.images import archive_of
 from integration.registries import REPOSITORY
 from registry.client import LocalRegistry
@@ -157,6 +158,24 @@ def by_umoci(shop: Workshop) -> Path:
     for name in shop.files:
         run(umoci, "insert", tag, shop.context / name, f"/{name}")
     run(umoci, "config", tag, "--config.cmd=/ldconfig", "--config.cmd=--version")
+    return path
+
+
+def by_buildx(shop: Workshop, host: str, *platforms: str, **output: str) -> Path:
+    """Build with buildx, in a file or folder.
+
+    Args:
+        shop: Has what is built from.
+        host: The Engine whose BuildKit builds, with a containerd image store.
+        platforms: One or several.
+        output: What buildx writes, such as `type="oci"`.
+    """
+    path = shop.folder / "buildx.tar"
+    buildx = second_engine.root() / "usr/libexec/docker/cli-plugins/docker-buildx"
+    options = ",".join(f"{name}={value}" for name, value in ({"dest": str(path), "name": shop.name} | output).items())
+    environment = (f"DOCKER_HOST={host}", f"BUILDX_CONFIG={shop.folder}/buildx")
+    command = ("build", f"--platform={','.join(platforms)}", f"--output={options}")
+    run("env", *environment, buildx, *command, shop.context)
     return path
 
 

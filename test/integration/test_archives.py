@@ -16,6 +16,7 @@ from integration.archives import (
     Workshop,
     as_documented,
     by_buildah,
+    by_buildx,
     by_oras,
     by_podman,
     by_skopeo,
@@ -263,6 +264,36 @@ def test_an_index_that_a_containerd_store_pushes_is_told_by_platforms(
         assert [(each["platform"], each["digest"], [layer["digest"] for layer in each["layers"]]) for each in told] == [
             (name, digest, index.layers_of(digest)) for name, digest in zip(platforms, index.manifests, strict=False)
         ]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("platforms", "output"),
+    [
+        pytest.param(["linux/amd64"], {"type": "oci"}, id="oci"),
+        pytest.param(["linux/amd64"], {"type": "docker"}, id="docker"),
+        pytest.param(["linux/amd64"], {"type": "oci", "compression": "zstd"}, id="zstd"),
+        pytest.param(["linux/amd64"], {"type": "oci", "tar": "false"}, id="folder"),
+        pytest.param(["linux/amd64", "linux/arm64"], {"type": "oci"}, id="two-platforms"),
+    ],
+)
+def test_what_buildx_writes_keeps_its_digest(
+    containerd: Second, run: Run, shop: Workshop, platforms: list[str], output: dict[str, str]
+) -> None:
+    """Of one platform, too, BuildKit makes an index: its other entry says how the image was built."""
+    path = by_buildx(shop, containerd.engine.docker_host, *platforms, **output)
+    transport = "oci" if path.is_dir() else "oci-archive"
+    before = shop.skopeo("inspect", "--raw", f"{transport}:{path}")
+    variables = {"IMAGE_NAME": shop.name, "PACKAGE_NAME": "my-container-app", "TAGS": "buildx"}
+    finished = run(containerd.registry, **NOWHERE, **variables, IMAGE_ARCHIVE=str(path))
+    finished.expect(0, "✔ Pushed")
+    assert raw(shop, containerd.registry, "buildx") == before
+    assert finished.result["digest"] == digest_of(before)
+    children = [each["digest"] for each in json.loads(before).get("manifests", [])]
+    assert [digest_in(containerd.registry, each) for each in children] == children
+    told = finished.result["platforms"]
+    assert isinstance(told, list)
+    assert [each["platform"] for each in told] == platforms
 
 
 @pytest.mark.root

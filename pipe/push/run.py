@@ -1,18 +1,18 @@
 """The use case: check → upload → verify, for every tag, as often as it is worth it."""
 
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipe.config.settings import Settings
 from pipe.errors import PipeError, RegistryUnreachableError, StatusLostError
-from pipe.oci.image import Image, Layer, LayerStatus
+from pipe.oci.image import Image, LayerStatus
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.push.layers import settled_layers
-from pipe.push.platforms import platform_images, platform_results
+from pipe.push.platforms import platform_images
 from pipe.push.progress import Progress
 from pipe.push.report import Report, Timing
-from pipe.push.result import PlatformResult, Result, TagResult, TagStatus
+from pipe.push.result import Result, TagResult, TagStatus
+from pipe.push.state import State
 from pipe.push.verify import holds, proven
 from pipe.push.watch import Watch
 from pipe.retry import Attempts
@@ -74,33 +74,6 @@ class Registry(Protocol):
         """Put a manifest under a tag."""
 
 
-@dataclass(slots=True)
-class _State:
-    """What is known so far.
-
-    Attributes:
-        image: What is pushed.
-        watch: The clocks and the progress of its layers.
-        reachable: Whether the pipe itself reaches the registry.
-        manifest: The image's manifest in the registry.
-        single: The manifest of its one platform, where that is another.
-        platforms: The image of each of its platforms, where there are several and only the registry tells them.
-        tags: What became of each tag.
-        surveyed: Whether it was looked, before anything was sent, which tags hold the image.
-        uploaded: Tags that were put in an attempt whose proof failed.
-    """
-
-    tags: dict[str, TagResult]
-    image: Image | None = None
-    watch: Watch | None = None
-    reachable: bool = False
-    manifest: Manifest | None = None
-    single: Manifest | None = None
-    platforms: tuple[Image, ...] = ()
-    surveyed: bool = False
-    uploaded: set[str] = field(default_factory=set)
-
-
 class Push:
     """One run: every tag of one image, to one repository."""
 
@@ -120,7 +93,7 @@ class Push:
         self._report = report
         self._timing = timing
         self._attempts = Attempts(settings.max_attempts, timing.random)
-        self._state = _State({target.tag: TagResult(target) for target in settings.targets})
+        self._state = State({target.tag: TagResult(target) for target in settings.targets})
         self._began: float | None = None
 
     def run(self) -> None:
@@ -162,20 +135,8 @@ class Push:
             exit_code=exit_code,
             uploader=self._source.used,
             seconds=None if self._began is None else self._timing.clock() - self._began,
-            platforms=self._platforms(layers),
+            platforms=state.platform_results(layers),
         )
-
-    def _platforms(self, layers: tuple[Layer, ...]) -> tuple[PlatformResult, ...]:
-        """Tell what became of the image of each platform."""
-        state = self._state
-        if state.image is None:
-            return ()
-        if state.image.platforms:
-            return platform_results(state.image.platforms, layers, None)
-        if state.platforms and state.watch is not None:
-            return platform_results(state.platforms, (), state.watch.progress)
-        platform = str(state.image.platform or "") or None
-        return (PlatformResult(platform, state.single.digest if state.single else None, layers),)
 
     def _push(self, target: Reference) -> TagResult:
         """Bring one tag to the registry, trying again what may pass."""

@@ -10,7 +10,7 @@ from pipe.errors import ConfigurationError
 
 _UNSUITED = {
     stat.S_IFDIR: "it is a folder",
-    stat.S_IFBLK: "it is a disk",
+    stat.S_IFBLK: "it is a block device",
     stat.S_IFSOCK: "it is a socket",
 }
 

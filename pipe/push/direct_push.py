@@ -117,7 +117,9 @@ class DirectPush:
         ]
         missing = [layer.label for layer, found in zip(image.layers, known, strict=True) if found is None]
         if missing:
-            raise ContentMismatchError(f"{', '.join(missing)}: not in what was read.", fix="Build the image again.")
+            raise ContentMismatchError(
+                f"{', '.join(missing)}: missing from what was read.", fix="Build the image again."
+            )
         return self._put(target, (Manifest.of_docker(descriptor, tuple(filter(None, known))),))
 
     def _put(self, target: Reference, manifests: Sequence[Manifest]) -> Manifest:

@@ -16,6 +16,7 @@ from pipe.push.state import State
 from pipe.push.verify import holds, proven
 from pipe.push.watch import Watch
 from pipe.retry import Attempts
+from pipe.text import listed
 from pipe.units import format_size
 
 
@@ -164,7 +165,7 @@ class Push:
             first = self._settings.targets[0]
             self._report.info(
                 f"{self._settings.image}: {layers}, {format_size(image.size)} {kind} → {first.repository}:"
-                f" {', '.join(self._settings.tags)}"
+                f" {listed(self._settings.tags)}"
             )
             self._source.check(image)
         return state.image, state.watch

@@ -206,7 +206,7 @@ class Upload:
         if not begin <= known <= end:
             # What was sent before is not kept: no chunk that is still here could follow.
             raise UploadForgottenError(
-                f"{self._connection.target.domain} has {known} bytes of an upload of which {begin} had arrived.",
+                f"{self._connection.target.domain} has {known} bytes of an upload, but {begin} had arrived.",
                 fix="Run the step again.",
             )
         self.offset = known

@@ -101,7 +101,7 @@ def _texts(value: object) -> list[str]:
 def _layer(documents: Documents, name: str, diff_id: str) -> SourceBlob:
     size = documents.files.size(name)
     if size is None:
-        raise documents.error(f"the layer {name} is named, but not in it")
+        raise documents.error(f"the layer {name} is named, but missing")
     beginning = memoryview(bytearray(max(map(len, PACKED))))
     documents.files.open(name).readinto(beginning)
     program = next((program for magic, program in PACKED.items() if bytes(beginning).startswith(magic)), None)
@@ -128,7 +128,7 @@ def _checked(documents: Documents, name: str, diff_id: str) -> Descriptor:
     if not unpack.eof:
         raise documents.error(f"the layer {name} is damaged: its gzip stream has no end")
     if found != diff_id:
-        raise documents.error(f"the layer {name} unpacks to {found}, and its image names {diff_id}")
+        raise documents.error(f"the layer {name} unpacks to {found}, but its image names {diff_id}")
     return Descriptor(DOCKER_LAYER, f"sha256:{packed.hexdigest()}", size)
 
 

@@ -75,7 +75,7 @@ class Documents:
         if digest != descriptor.digest:
             raise self.error(f"the blob {descriptor.digest} is damaged: its digest is {digest}")
         if len(content) != descriptor.size:
-            raise self.error(f"the blob {digest} has {len(content)} bytes, and {descriptor.size} are named")
+            raise self.error(f"the blob {digest} has {len(content)} bytes, but {descriptor.size} are named")
         return content
 
     def manifests(self, root: Descriptor) -> list[Manifest]:
@@ -119,7 +119,7 @@ class Documents:
     def missing(self, digest: str, what: str) -> ArchiveError:
         """Make the error for what a manifest or an index names and the archive does not hold."""
         return ArchiveError(
-            f"{self.path}: {what} ({digest}) is named, but not in it.",
+            f"{self.path}: {what} ({digest}) is named, but missing.",
             fix="Put every platform that its index names into it, or make one of a single platform.",
         )
 
@@ -143,7 +143,7 @@ class Documents:
             raise self.error(f"the manifest {descriptor.digest} {error}") from None
         said = content.get("mediaType") or descriptor.media_type
         if said and said not in _MANIFESTS:
-            raise self.error(f"{descriptor.digest} is {said}, which is no image")
+            raise self.error(f"{descriptor.digest} is {said}, which is not an image")
         return str(said) if said else OCI_INDEX if "manifests" in content else OCI_MANIFEST
 
 

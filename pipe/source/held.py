@@ -33,7 +33,7 @@ def open_image(path: Path, name: Reference, tell: Callable[[str], None]) -> Held
             return held
     if has_manifest:
         return read_docker_archive(documents, name)
-    kind = "directory is no OCI layout" if path.is_dir() else "archive holds no image"
+    kind = "directory is not an OCI layout" if path.is_dir() else "archive holds no image"
     raise documents.error(f"the {kind}: it has neither {INDEX} nor {MANIFEST}")
 
 

@@ -117,7 +117,7 @@ def _blob(documents: Documents, descriptor: Descriptor, platform: Platform | Non
     if size is None:
         raise documents.missing(descriptor.digest, f"a layer or configuration{of_platform(platform)}")
     if size != descriptor.size:
-        raise documents.error(f"the blob {descriptor.digest} has {size} bytes, and {descriptor.size} are named")
+        raise documents.error(f"the blob {descriptor.digest} has {size} bytes, but {descriptor.size} are named")
     return SourceBlob(f"{documents.path}: {name}", size, None, descriptor, lambda: documents.files.open(name))
 
 

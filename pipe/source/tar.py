@@ -63,7 +63,7 @@ def entries(read: Callable[[int], bytes]) -> Iterator[Entry]:
             continue
         size = extended.get("size", str(header.size))
         if not size.isascii() or not size.isdecimal() or len(size) > len(str(2**63)):
-            raise TarError("an entry's size is no number of bytes")
+            raise TarError("an entry's size is not a number")
         if _SPARSE in extended or header.type == tarfile.GNUTYPE_SPARSE:
             raise TarError("it has sparse entries")
         name = extended.get("path", header.name)
@@ -83,7 +83,7 @@ def _header(block: bytes) -> tarfile.TarInfo:
     try:
         return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError as error:
-        raise TarError(f"it is no tar archive ({error})") from None
+        raise TarError(f"it is not a tar archive ({error})") from None
 
 
 def _extension(header: tarfile.TarInfo, read: Callable[[int], bytes]) -> dict[str, str]:

@@ -314,7 +314,7 @@ def test_a_platform_that_was_not_saved_is_named(containerd: Second, run: Run, tm
     containerd.registry.clear()
     variables = {"IMAGE_NAME": index.name, "TAGS": "sparse", "IMAGE_ARCHIVE": str(path)}
     finished = run(containerd.registry, **NOWHERE, **variables)
-    finished.expect(3, f"{path}: the manifest for linux/arm64 ({index.manifests[1]}) is named, but not in it")
+    finished.expect(3, f"{path}: the manifest for linux/arm64 ({index.manifests[1]}) is named, but missing")
     assert containerd.registry.requests() == []
 
 

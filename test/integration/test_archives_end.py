@@ -56,7 +56,7 @@ def pushed(run: Run, registry: LocalRegistry, path: Path, **variables: str) -> F
 LAYER = noise(200_000)
 BAD: dict[str, tuple[bytes | Files, str]] = {
     "empty": (b"", "it is empty"),
-    "text": (b"#!/bin/sh\n" * 100, "it is no tar archive"),
+    "text": (b"#!/bin/sh\n" * 100, "it is not a tar archive"),
     "no-image": ({"readme": b""}, "it has neither index.json nor manifest.json"),
     "cut": (archive_of(docker_archive(LAYER))[:150_000], "it ends in the middle of 1.tar: it is not complete"),
     "zstd": (b"\x28\xb5\x2f\xfd" + LAYER, "Unpack it in the step, before the pipe: zstd -d image.tar"),

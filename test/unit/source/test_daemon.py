@@ -121,7 +121,7 @@ def test_a_containerd_store_streams_what_it_stores(platforms: tuple[str, ...]) -
     ("data", "words"),
     [
         pytest.param(b"", "ends before its last entry", id="nothing"),
-        pytest.param(b"no such image" * 100, "is no tar archive", id="words"),
+        pytest.param(b"no such image" * 100, "is not a tar archive", id="words"),
         pytest.param(tar({"index.json": b"{}"}), f"the manifest {IMAGE_ID} is not in it", id="nothing-of-use"),
         pytest.param(tar({"blobs/sha256/" + "0" * 64: b"x"}), "has the digest", id="altered"),
         pytest.param(tar(old())[:2000], "it ends", id="cut"),

@@ -216,6 +216,9 @@ def test_a_bare_name_is_no_word(name: str, message: str) -> None:
             PackageNotFoundError,
             id="words-around-a-name",
         ),
+        pytest.param(
+            "acme/team/access-denied", "access-denied: EOF", RegistryFailedError, id="the-last-part-of-a-name"
+        ),
         pytest.param("acme/a-b", "x-a-b-denied denied", PushDeniedError, id="a-part-of-a-longer-word-stays"),
     ],
 )

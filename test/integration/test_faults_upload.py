@@ -50,7 +50,7 @@ def test_503_on_the_manifest_once_is_tried_again(registry: LocalRegistry, images
         0,
         "Attempt 1 of 3 failed",
         "503 Service Unavailable",
-        "layers that arrived are not sent again",
+        "layers that have arrived are not sent again",
         within=8 + ENGINE_BUSY,
     )
     expect_arrived(registry, finished)
@@ -87,7 +87,7 @@ def test_429_on_the_pipes_own_check_waits_as_long_as_asked(registry: LocalRegist
     image = images.build(MB)
     registry.fault(method="POST", user_agent=BY_PIPE, times=1, answer=TOO_MANY)
     finished = run(registry, IMAGE_NAME=image.name)
-    finished.expect(0, "Attempt 1 of 3 failed", "too many requests", "begins in 3 s", within=8 + ENGINE_BUSY)
+    finished.expect(0, "Attempt 1 of 3 failed", "too many requests", "Next attempt in 3 s", within=8 + ENGINE_BUSY)
     assert finished.seconds > 3, finished.shown("the 3 s of Retry-After")
     expect_arrived(registry, finished)
 

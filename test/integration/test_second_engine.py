@@ -164,6 +164,26 @@ def test_failure_that_passes_is_survived(second: Second, run_second: RunSecond, 
     assert digest_in(second.registry, "passed") == finished.result["digest"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "exit_code", "words"),
+    [
+        pytest.param({"status": 413, "body": "<html>nginx</html>"}, 5, "A layer is too large", id="413"),
+        pytest.param({"status": 429}, 6, "The registry failed", id="429 for ever"),
+        pytest.param({"status": 504, "body": "<html>nginx</html>"}, 6, "The registry failed", id="504 for ever"),
+    ],
+)
+def test_what_ends_the_upload_of_a_stored_layer_is_told(
+    containerd: Second, run_second: RunSecond, answer: dict[str, object], exit_code: int, words: str
+) -> None:
+    image = containerd.images.build(MB)
+    containerd.registry.fault(user_agent=BY_ENGINE, method="P*", path="*/blobs/uploads/*", answer=answer)
+    finished = run_second(containerd, IMAGE_NAME=image.name, TAGS="ended", UPLOADER="engine", MAX_ATTEMPTS="2")
+    finished.expect(exit_code, words, within=20)
+    finished.expect_not("✔")
+    assert digest_in(containerd.registry, "ended") is None
+    assert containerd.client.images.get(image.id).tags == [image.name]
+
+
 def test_manifest_refused_for_ever_with_500(second: Second, run_second: RunSecond) -> None:
     image = second.images.build(MB)
     second.registry.fault(method="PUT", path="*/manifests/*", answer={"status": 500})

@@ -7,6 +7,7 @@ from typing import Any
 
 import docker
 import pytest
+from integration.archives import Workshop
 from integration.images import Images
 from integration.layouts import Layouts
 from integration.registries import WORLD, StartRegistry
@@ -26,6 +27,12 @@ def images(engine: docker.DockerClient) -> Iterator[Images]:
     built = Images(engine)
     yield built
     built.remove()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Workshop]:
+    with contextlib.closing(Workshop(tmp_path)) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,18 @@ many requests a client sends without waiting for the answers; it would keep all 
 from __future__ import annotations
 
 import asyncio
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from aiohttp import EMPTY_PAYLOAD, StreamReader, web
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from registry.gateway.errors import oci_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp.http_parser import RawRequestMessage
 
 # So long a client that was refused may go on sending before it is cut off.
 _LINGER_SECONDS = 2.0
@@ -22,8 +29,20 @@ _MOST_LINES = 300
 _MOST_AHEAD = 20
 # What is read is handed on in pieces, so that a bound is noticed before much more has been parsed.
 _PIECE = 16 << 10
-_PIECE_OF_BODY = 64 << 10
-_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_PIECE_OF_BODY = 128 << 10
+
+
+def _readable(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+    """Make something to answer, too, of a request whose target names a host that cannot be one."""
+
+    def request(message: RawRequestMessage, *rest: object) -> web.BaseRequest:
+        try:
+            return make(message, *rest)
+        except ValueError:
+            # Without a host it is refused for not having one.
+            return make(message._replace(url=URL("/"), headers=CIMultiDictProxy(CIMultiDict())), *rest)
+
+    return request
 
 
 class Connection(web.RequestHandler):
@@ -58,6 +77,8 @@ class Connection(web.RequestHandler):
         )
         connection._head_seconds = header_timeout
         connection._head_timer = None
+        assert connection._request_factory is not None  # noqa: S101 - it is, until the connection is lost
+        connection._request_factory = _readable(connection._request_factory)
         connection._body = EMPTY_PAYLOAD
         connection._idle_bytes = connection._idle_lines = 0
         return connection
@@ -83,7 +104,12 @@ class Connection(web.RequestHandler):
     def _read(self, piece: bytes) -> None:
         """Parse what came; cut the connection off where that leads nowhere."""
         waiting, read = len(self._messages), self._body.total_bytes
-        super().data_received(piece)
+        try:
+            super().data_received(piece)
+        except (ValueError, IndexError):
+            # Not every target that cannot be an address is found out as malformed.
+            self._refuse("400 Bad Request")
+            return
         if len(self._messages) > waiting:
             message, self._body = self._messages[-1]
             if getattr(message, "upgrade", False):
@@ -94,17 +120,18 @@ class Connection(web.RequestHandler):
             self._idle_bytes += len(piece)
             self._idle_lines += piece.count(b"\n")
             if self._idle_bytes > _LONGEST_HEAD or self._idle_lines > _MOST_LINES:
-                self._refuse()
+                self._refuse("431 Request Header Fields Too Large")
             return
         self._idle_bytes = self._idle_lines = 0
         if len(self._messages) > _MOST_AHEAD:
-            self._refuse()
+            self._refuse("429 Too Many Requests")
 
-    def _refuse(self) -> None:
+    def _refuse(self, status: str) -> None:
+        """End the connection, with an answer where no other is on its way."""
         if self.transport is None:
             return
         if self._waits_for_head():
-            self.transport.write(_TOO_LONG)
+            self.transport.write(f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
             self.transport.close()
         else:
             self.transport.abort()

@@ -77,8 +77,13 @@ def over_tls(request: web.Request) -> bool:
 def from_own_page(request: web.Request) -> bool:
     """Tell whether a form was sent from a page of this host, as far as the browser says."""
     origin = request.headers.get("Origin")
-    hosts = (request.host, urlsplit(request.app[CONTEXT].options.url).netloc)
-    return origin is None or (urlsplit(origin).netloc or None) in hosts
+    if origin is None:
+        return True
+    try:
+        host = urlsplit(origin).netloc
+    except ValueError:
+        return False
+    return host != "" and host in (request.host, urlsplit(request.app[CONTEXT].options.url).netloc)
 
 
 async def checked_form(request: web.Request, session: Session) -> Mapping[str, str] | None:

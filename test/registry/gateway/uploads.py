@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from registry.gateway.targets import Target
 
 _REMEMBERED = 1000
+_BYTES = "application/octet-stream"
 _RETRY_SECONDS = 10
 # So long an upload may lie untouched where only its requests are timed.
 _LONGEST_SILENCE = 3600.0
@@ -77,6 +78,9 @@ class Uploads:
         upload = self._open.get(target.reference)
         if upload is None or upload.repository != target.repository:
             return oci_error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
+        if request.headers.get("Content-Type", _BYTES) != _BYTES and request.can_read_body:
+            # Distribution would answer 500.
+            return oci_error(400, "BLOB_UPLOAD_INVALID", f"the Content-Type of a blob is {_BYTES}")
         if upload.traits.by_request:
             self._time(upload, self._time_out())
         served = await self._served(request, relay, target, upload)

@@ -65,6 +65,31 @@ class TestWhatMeansNothing:
             answer = session.post(f"{registry.url}/api/{path}", data=body, headers=headers)
         assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
+    @pytest.mark.parametrize(
+        "line",
+        [
+            pytest.param("CONNECT /v2/?from=a:b", id="a tunnel"),
+            pytest.param("GET http://a:b/v2/", id="no port"),
+            pytest.param("GET http://[a/v2/", id="no address"),
+            pytest.param("POST http://a:99999999/login", id="too large a port"),
+        ],
+    )
+    def test_a_target(self, registry: LocalRegistry, line: str) -> None:
+        address, port = registry.host.split(":")
+        with socket.create_connection((address, int(port)), timeout=10) as connection:
+            connection.sendall(f"{line} HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na".encode())
+            assert connection.recv(1000).split()[1] == b"400"
+
+    @pytest.mark.parametrize("method", ["PATCH", "PUT"])
+    def test_a_type_of_a_blob(self, registry: LocalRegistry, method: str) -> None:
+        location = ask(registry, "POST", f"/v2/{APP}/blobs/uploads/").headers["Location"]
+        if method == "PUT":
+            location += f"&digest={digest_of(b'blob')}"
+        answer = ask(registry, method, location, headers={"Content-Type": "text/plain"}, body=b"blob")
+        assert error(answer) == (400, "BLOB_UPLOAD_INVALID")
+        kept = {"Content-Type": "application/octet-stream"}
+        assert ask(registry, method, location, headers=kept, body=b"blob").status_code in (201, 202)
+
     @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
     def test_an_address_of_the_api(self, registry: LocalRegistry, method: str) -> None:
         with registry.session() as session:
@@ -104,7 +129,7 @@ class TestOtherSites:
     )
     def test_they_command_nothing(self, registry: LocalRegistry, method: str, path: str) -> None:
         with registry.session("admin") as session:
-            for origin in ("https://elsewhere.example", "null"):
+            for origin in ("https://elsewhere.example", "null", "", "http://[", "x"):
                 headers = {"Origin": origin}
                 answer = session.request(method, f"{registry.url}/api/{path}", headers=headers, json={})
                 assert (answer.status_code, list(answer.json())) == (403, ["error"])

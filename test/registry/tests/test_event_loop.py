@@ -77,7 +77,7 @@ def list_of_large_ones(repository: Repository) -> bytes:
 
 def pages(repository: Repository) -> None:
     body = list_of_large_ones(repository)
-    for number in range(10):
+    for number in range(5):
         assert put(repository, body, f"large-{number}", INDEX).status_code == 201
     session, url = repository.session, repository.url
     session.post(f"{url}/login", data={"user": "admin", "token": "admin-token"})

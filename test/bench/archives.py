@@ -16,6 +16,8 @@ from registry.client import local_registry
 LARGE = (1_050_000_000, 5)
 """Bytes and layers of the image."""
 NAME = "bbc-packages-push-bench:archive"
+FOLDER = Path.cwd() / ".bench_cache"
+"""Pipelines mounts nothing into containers but what lies in the clone directory."""
 FORMS = {"plain.tar": "docker-archive", "gzipped.tar": "oci-archive"}
 NOWHERE = "tcp://127.0.0.1:9"
 """No Docker Engine."""
@@ -45,7 +47,8 @@ def made(size: int, layers: int) -> Iterator[Mapping[str, Archive]]:
     Yields:
         The archives, by what their layers are.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         plain, gzipped = (Archive(Path(folder, name), form) for name, form in FORMS.items())
         noise = Archive(Path(folder, "noise"), plain.transport)
         for archive, content in ((plain, real_layers(size, layers)), (noise, noise_layers(size, layers))):

@@ -89,6 +89,20 @@ bats_test_function --description "refused: plugins of the Engine" -- request_ref
     docker rm --volumes "$NAME-restricted"
 }
 
+@test "allowed: what make bench mounts" {
+    command -v skopeo || skip "needs skopeo"
+    cd "$BATS_TEST_DIRNAME/../.." || return
+    PYTHONPATH=test:. python test/system/restricted.py python - <<'PYTHON'
+import os
+
+from bench.archives import pushed
+from bench.measure import Bench
+
+runs = pushed(Bench(os.environ["DOCKER_HOST"], os.environ["PIPE_IMAGE"], skopeo=True), 1, (1_000_000, 1))
+assert all(one for contenders in runs.values() for one in contenders.values()), runs
+PYTHON
+}
+
 @test "no Dockerfile has what Pipelines' BuildKit refuses" {
     run -1 git grep -nE -- '--mount=|--platform=' -- '*Dockerfile' "$BATS_TEST_DIRNAME/../setup"
 }

@@ -25,8 +25,8 @@ GZIP = b"\x1f\x8b"
 PACKED = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
 """How files begin that are compressed otherwise, and the programs that unpack them (`-d`)."""
 _COPY = 1024 * 1024
-_PROBLEM = 500
-"""Characters of a problem that are shown; a name in it may have a million."""
+_SHOWN = 500
+"""Characters that are shown; a name may have a million."""
 
 
 class Files(Protocol):
@@ -171,9 +171,14 @@ class Archive:
 AGAIN = "Make it again, or name another file in IMAGE_ARCHIVE."
 
 
+def shown(text: str) -> str:
+    """Return text with names out of an archive, which may hold anything, as one line for the log."""
+    return clean(" ".join(text.split()), width=_SHOWN)
+
+
 def archive_error(path: Path, problem: str) -> ArchiveError:
-    """Make the error for a damaged archive; the problem may hold names out of it, which may hold anything."""
-    return ArchiveError(f"{path}: {clean(' '.join(problem.split()), width=_PROBLEM)}.", fix=AGAIN)
+    """Make the error for a damaged archive."""
+    return ArchiveError(f"{path}: {shown(problem)}.", fix=AGAIN)
 
 
 def open_files(path: Path, tell: Callable[[str], None]) -> Files:

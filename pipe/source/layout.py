@@ -10,7 +10,7 @@ from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.source.blob import Held, SourceBlob
 from pipe.source.documents import Documents, blob_name, of_platform
-from pipe.text import clean
+from pipe.source.files import shown
 
 INDEX = "index.json"
 _LISTED = 20
@@ -82,7 +82,7 @@ def _short(name: str) -> str:
 
 def several(documents: Documents, name: Reference, there: Sequence[str]) -> ArchiveError:
     """Make the error for an archive of several images of which none is meant."""
-    listed = "".join(f"\n  - {clean(' '.join(each.split()))}" for each in list(dict.fromkeys(there))[:_LISTED])
+    listed = "".join(f"\n  - {shown(each)}" for each in list(dict.fromkeys(there))[:_LISTED])
     more = f"\n  and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
     return ArchiveError(
         f"{documents.path} holds several images, and none of them is {name}:{listed}{more}",

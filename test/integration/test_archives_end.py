@@ -186,6 +186,21 @@ def test_a_blob_of_several_platforms_is_asked_for_and_sent_once(
     assert methods[0] == "HEAD", "asked before anything is sent"
 
 
+def test_what_is_no_image_is_pushed_as_it_is(registry: LocalRegistry, run: Run, tmp_path: Path) -> None:
+    """Layouts hold charts, signatures and models, too: of them there is no platform and no instruction to tell."""
+    layout = Layout()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": layout.add("application/vnd.cncf.helm.config.v1+json", b"{}"),
+        "layers": [layout.add("application/vnd.cncf.helm.chart.content.v1.tar+gzip", secrets.token_bytes(1000))],
+    }
+    top = layout.add(str(manifest["mediaType"]), json.dumps(manifest).encode())
+    finished = pushed(run, registry, written(tmp_path, layout.tar(top)), TAGS="chart")
+    finished.expect(0, "✔ Pushed")
+    assert digest_in(registry, "chart") == top["digest"]
+
+
 def test_two_blobs_go_up_at_a_time(registry: LocalRegistry, start: Start, tmp_path: Path) -> None:
     registry.fault(method="PATCH", bytes_per_second=2 * MB)
     path = written(tmp_path, docker_archive(noise(4 * MB), noise(4 * MB), noise(4 * MB), gzipped=True))

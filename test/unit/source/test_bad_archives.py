@@ -180,6 +180,9 @@ def test_names_cannot_write_to_the_log(tmp_path: Path) -> None:
     assert "\x1b" not in str(raised.value)
     assert len(str(raised.value).splitlines()) == 2, "what happened, and what to do"
     assert len(str(raised.value)) < 1000
+    files = docker_archive(manifest=[{"Config": "config.json", "Layers": [name, "top.tar"]}])
+    first, _ = opened(tmp_path, tar(files | {name: LAYERS[0]})).blobs
+    assert first.name.isprintable()
 
 
 def test_a_million_records_take_no_time(tmp_path: Path) -> None:

@@ -171,6 +171,22 @@ class Archive:
 AGAIN = "Make it again, or name another file in IMAGE_ARCHIVE."
 
 
+def located(path: Path, clone_directory: Path | None) -> Path:
+    """Find an archive by a relative path: in the working directory, or else in the clone directory.
+
+    Args:
+        path: As the user wrote it.
+        clone_directory: Where a step begins; the working directory is another one after a `cd`.
+
+    Returns:
+        The path of what exists; the user's own where nothing does.
+    """
+    if clone_directory is None or path.exists():
+        return path
+    in_clone = clone_directory / path
+    return in_clone if in_clone.exists() else path
+
+
 def shown(text: str) -> str:
     """Return text with names out of an archive, which may hold anything, as one line for the log."""
     return clean(" ".join(text.split()), width=_SHOWN)

@@ -76,8 +76,8 @@ def is_meant(name: Reference, others: Sequence[str]) -> bool:
 
 
 def _short(name: str) -> str:
-    """Return a name without what Docker, podman and buildah add to short ones."""
-    return name.removeprefix("docker.io/").removeprefix("library/").removeprefix("localhost/")
+    """Return a name without what Docker, kaniko, podman and buildah add to short ones."""
+    return name.removeprefix("index.").removeprefix("docker.io/").removeprefix("library/").removeprefix("localhost/")
 
 
 def several(documents: Documents, name: Reference, there: Sequence[str]) -> ArchiveError:

@@ -64,7 +64,7 @@ BAD: dict[str, tuple[bytes | Files, str]] = {
     "fewer-diff-ids": (docker_archive(LAYER, LAYER, diff_ids=[digest_of(LAYER)]), "has 1 diffIDs for 2 layers"),
     "another-gzipped-layer": (
         docker_archive(LAYER, gzipped=True, diff_ids=["sha256:" + "0" * 64]),
-        "and its image names sha256:000",
+        "its image names sha256:000",
     ),
     "leads-out": (docker_archive(LAYER) | {"../x": b""}, "the entry ../x leads out of it"),
 }

@@ -215,13 +215,13 @@ def open_files(path: Path, tell: Callable[[str], None]) -> Files:
         if stat.S_ISDIR(mode):
             return Folder(path)
         if not stat.S_ISREG(mode):
-            raise archive_error(path, "it is neither a file nor a folder")
+            raise archive_error(path, "it is neither a file nor a directory")
         file = _File(os.open(path, os.O_RDONLY))
         beginning = os.pread(file.number, max(map(len, PACKED)), 0)
     except FileNotFoundError as error:
         folder = "" if path.is_absolute() else f" in {_working_directory()}"
         raise ArchiveError(
-            f"{path}: there is no such file or folder{folder}.",
+            f"{path}: there is no such file or directory{folder}.",
             fix="In a pipeline, the path is relative to the clone directory, and what an earlier step made has to be"
             " one of that step's artifacts.",
         ) from error
@@ -250,7 +250,7 @@ _DAMAGED = (EOFError, zlib.error, isal_zlib.IsalError, igzip.BadGzipFile, ValueE
 
 def _unpacked(path: Path, tell: Callable[[str], None]) -> _File:
     """Unpack a gzipped archive into a file that nobody else sees, since its entries are read in any order."""
-    folder = "a temporary folder"
+    folder = "a temporary directory"
     try:
         folder = tempfile.gettempdir()
         tell(f"Unpacking {path} to {folder}: it is gzipped as a whole.")
@@ -267,7 +267,7 @@ def _unpacked(path: Path, tell: Callable[[str], None]) -> _File:
     except OSError as error:
         raise ArchiveError(
             f"{path} cannot be unpacked to {folder}: {error.strerror or error}.",
-            fix="Set TMPDIR to a folder with room for the unpacked archive, or unpack it in the step, before the pipe.",
+            fix="Set TMPDIR to a directory with more room, or unpack the archive in the step, before the pipe.",
         ) from error
 
 

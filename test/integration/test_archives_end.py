@@ -109,7 +109,7 @@ def test_an_archive_is_not_for_the_engine(registry: LocalRegistry, run: Run, tmp
 
 def test_a_file_that_is_not_there_is_told_with_the_folder(registry: LocalRegistry, run: Run, tmp_path: Path) -> None:
     finished = pushed(run, registry, Path("image.tar"))
-    finished.expect(3, f"image.tar: there is no such file or folder in {tmp_path}.", "one of that step's artifacts")
+    finished.expect(3, f"image.tar: there is no such file or directory in {tmp_path}.", "one of that step's artifacts")
 
 
 def test_a_path_is_relative_to_the_working_directory(registry: LocalRegistry, run: Run, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_full_disk_is_told(registry: LocalRegistry, run: Run, tmp_path: Path) 
     inside = ("unshare", "--mount", "--", "bash", "-c", small, "bash")
     usual = {"IMAGE_NAME": "app", "IMAGE_ARCHIVE": str(path), "TMPDIR": str(tmp_path / "aside")}
     finished = run(registry, *inside, **(usual | NOWHERE))
-    finished.expect(3, f"cannot be unpacked to {tmp_path}/aside: No space left on device.", "Set TMPDIR to a folder")
+    finished.expect(3, f"cannot be unpacked to {tmp_path}/aside: No space left on device.", "Set TMPDIR to a directory")
     assert registry.requests() == []
 
 

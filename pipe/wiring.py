@@ -17,6 +17,7 @@ from pipe.push.uploader import EngineUploader
 from pipe.registry.client import Registry
 from pipe.registry.transport import Transport
 from pipe.source.daemon import DaemonStream
+from pipe.source.files import located
 from pipe.source.held import open_image
 
 
@@ -50,7 +51,11 @@ def wired(settings: Settings, about: About, output: Output) -> Push:
         EngineUploader(settings, StreamingEngine(settings.docker), registry, output, timing)
         if archive is None
         else ArchiveUploader(
-            settings, lambda: open_image(archive, settings.name, output.info), registry, output, timing
+            settings,
+            lambda: open_image(located(archive, settings.clone_directory), settings.name, output.info),
+            registry,
+            output,
+            timing,
         )
     )
     return Push(settings, source, registry, output, timing)

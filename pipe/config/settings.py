@@ -62,6 +62,7 @@ class Settings:
         uploader: Who uploads: "auto", "engine" or "pipe".
         reuse_from: Tags of images whose layers may be reused.
         image_archive: An archive or layout that holds the image, None where an Engine does.
+        clone_directory: The step's, None outside a pipeline.
     """
 
     image: str
@@ -81,6 +82,7 @@ class Settings:
     uploader: str
     reuse_from: tuple[str, ...]
     image_archive: Path | None
+    clone_directory: Path | None = None
 
     @property
     def targets(self) -> tuple[Reference, ...]:
@@ -130,6 +132,7 @@ class _Reader(Values):
             uploader=self.parsed("UPLOADER", parse_choice(*UPLOADERS)),
             reuse_from=self._tag_list("REUSE_FROM") or (),
             image_archive=self.path("IMAGE_ARCHIVE"),
+            clone_directory=self.path("BITBUCKET_CLONE_DIR"),
         )
         if settings.image_archive is not None and settings.uploader == "engine":
             self.problems.append(

@@ -3,11 +3,15 @@
 Source: opencontainers/image-spec, `descriptor.md`, and CNCF Distribution, `spec/manifest-v2-2.md`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
 from pipe.oci.reference import is_digest
+
+_WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""What Go's names of systems and architectures are made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +30,11 @@ class Platform:
 
     @classmethod
     def parse(cls, value: object) -> "Platform | None":
-        """Read a platform; None where the value is none."""
+        """Read a platform, of which people are told; None where the value is none."""
         if not isinstance(value, dict):
             return None
         parts = (value.get(name) for name in ("os", "architecture", "variant"))
-        return cls(*(part if isinstance(part, str) else "" for part in parts))
+        return cls(*(part if isinstance(part, str) and _WORD.fullmatch(part) else "" for part in parts))
 
     def __str__(self) -> str:
         """Return the platform as Docker writes it, such as `linux/arm64` or `linux/arm/v7`."""

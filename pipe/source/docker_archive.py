@@ -18,7 +18,7 @@ from pipe.oci.manifest import DOCKER_LAYER
 from pipe.oci.reference import Reference
 from pipe.source.blob import Held, SourceBlob
 from pipe.source.documents import DOCUMENT, Documents
-from pipe.source.files import GZIP, PACKED
+from pipe.source.files import GZIP, PACKED, shown
 from pipe.source.layout import is_meant, refuse_undistributable, several
 
 MANIFEST = "manifest.json"
@@ -108,7 +108,7 @@ def _layer(documents: Documents, name: str, diff_id: str) -> SourceBlob:
     if program is not None:
         raise documents.error(f"the layer {name} is compressed with {program}, and not plain or gzipped")
     descriptor = _checked(documents, name, diff_id) if bytes(beginning).startswith(GZIP) else None
-    label = f"{documents.path}: {name}"
+    label = f"{documents.path}: {shown(name)}"
     return SourceBlob(label, size, diff_id, descriptor, lambda: documents.files.open(name))
 
 

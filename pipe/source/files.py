@@ -25,8 +25,8 @@ GZIP = b"\x1f\x8b"
 PACKED = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
 """How files begin that are compressed otherwise, and the programs that unpack them (`-d`)."""
 _COPY = 1024 * 1024
-_PROBLEM = 500
-"""Characters of a problem that are shown; a name in it may have a million."""
+_SHOWN = 500
+"""Characters that are shown; a name may have a million."""
 
 
 class Files(Protocol):
@@ -171,9 +171,30 @@ class Archive:
 AGAIN = "Make it again, or name another file in IMAGE_ARCHIVE."
 
 
+def located(path: Path, clone_directory: Path | None) -> Path:
+    """Find an archive by a relative path: in the working directory, or else in the clone directory.
+
+    Args:
+        path: As the user wrote it.
+        clone_directory: Where a step begins; the working directory is another one after a `cd`.
+
+    Returns:
+        The path of what exists; the user's own where nothing does.
+    """
+    if clone_directory is None or path.exists():
+        return path
+    in_clone = clone_directory / path
+    return in_clone if in_clone.exists() else path
+
+
+def shown(text: str) -> str:
+    """Return text with names out of an archive, which may hold anything, as one line for the log."""
+    return clean(" ".join(text.split()), width=_SHOWN)
+
+
 def archive_error(path: Path, problem: str) -> ArchiveError:
-    """Make the error for a damaged archive; the problem may hold names out of it, which may hold anything."""
-    return ArchiveError(f"{path}: {clean(' '.join(problem.split()), width=_PROBLEM)}.", fix=AGAIN)
+    """Make the error for a damaged archive."""
+    return ArchiveError(f"{path}: {shown(problem)}.", fix=AGAIN)
 
 
 def open_files(path: Path, tell: Callable[[str], None]) -> Files:
@@ -194,13 +215,13 @@ def open_files(path: Path, tell: Callable[[str], None]) -> Files:
         if stat.S_ISDIR(mode):
             return Folder(path)
         if not stat.S_ISREG(mode):
-            raise archive_error(path, "it is neither a file nor a folder")
+            raise archive_error(path, "it is neither a file nor a directory")
         file = _File(os.open(path, os.O_RDONLY))
         beginning = os.pread(file.number, max(map(len, PACKED)), 0)
     except FileNotFoundError as error:
         folder = "" if path.is_absolute() else f" in {_working_directory()}"
         raise ArchiveError(
-            f"{path}: there is no such file or folder{folder}.",
+            f"{path}: there is no such file or directory{folder}.",
             fix="In a pipeline, the path is relative to the clone directory, and what an earlier step made has to be"
             " one of that step's artifacts.",
         ) from error
@@ -229,7 +250,7 @@ _DAMAGED = (EOFError, zlib.error, isal_zlib.IsalError, igzip.BadGzipFile, ValueE
 
 def _unpacked(path: Path, tell: Callable[[str], None]) -> _File:
     """Unpack a gzipped archive into a file that nobody else sees, since its entries are read in any order."""
-    folder = "a temporary folder"
+    folder = "a temporary directory"
     try:
         folder = tempfile.gettempdir()
         tell(f"Unpacking {path} to {folder}: it is gzipped as a whole.")
@@ -246,7 +267,7 @@ def _unpacked(path: Path, tell: Callable[[str], None]) -> _File:
     except OSError as error:
         raise ArchiveError(
             f"{path} cannot be unpacked to {folder}: {error.strerror or error}.",
-            fix="Set TMPDIR to a folder with room for the unpacked archive, or unpack it in the step, before the pipe.",
+            fix="Set TMPDIR to a directory with more room, or unpack the archive in the step, before the pipe.",
         ) from error
 
 

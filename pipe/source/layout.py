@@ -10,7 +10,7 @@ from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.source.blob import Held, SourceBlob
 from pipe.source.documents import Documents, blob_name, of_platform
-from pipe.text import clean
+from pipe.source.files import shown
 
 INDEX = "index.json"
 _LISTED = 20
@@ -76,13 +76,13 @@ def is_meant(name: Reference, others: Sequence[str]) -> bool:
 
 
 def _short(name: str) -> str:
-    """Return a name without what Docker, podman and buildah add to short ones."""
-    return name.removeprefix("docker.io/").removeprefix("library/").removeprefix("localhost/")
+    """Return a name without what Docker, kaniko, podman and buildah add to short ones."""
+    return name.removeprefix("index.").removeprefix("docker.io/").removeprefix("library/").removeprefix("localhost/")
 
 
 def several(documents: Documents, name: Reference, there: Sequence[str]) -> ArchiveError:
     """Make the error for an archive of several images of which none is meant."""
-    listed = "".join(f"\n  - {clean(' '.join(each.split()))}" for each in list(dict.fromkeys(there))[:_LISTED])
+    listed = "".join(f"\n  - {shown(each)}" for each in list(dict.fromkeys(there))[:_LISTED])
     more = f"\n  and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
     return ArchiveError(
         f"{documents.path} holds several images, and none of them is {name}:{listed}{more}",

@@ -3,12 +3,14 @@
 import contextlib
 import json
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 import docker
 import pytest
 from docker.errors import ImageNotFound
+from integration import archives
 from integration.archives import (
     NOWHERE,
     SAYS,
@@ -25,6 +27,7 @@ from integration.archives import (
     raw,
     unpacked,
 )
+from integration.images import Images, archive_of
 from integration.registries import BY_ENGINE, REPOSITORY, digest_in
 from integration.running import Finished, Run
 from integration.transfers import stored
@@ -167,6 +170,20 @@ def test_an_engine_of_layers_in_folders_saves_what_is_pushed(
     path = shop.docker(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
     push(path, "saved").expect(0, "✔ Pushed", "COPY … in /")
     assert SAYS in printed(engine, f"{registry.host}/{REPOSITORY}:saved")
+
+
+def test_equal_layers_that_an_engine_links_are_sent_once(
+    registry: LocalRegistry, images: Images, push: Callable[..., Finished], tmp_path: Path
+) -> None:
+    same, other = (archive_of({name: secrets.token_bytes(200_000)}) for name in ("same", "other"))
+    image = images.load(same, other, same)
+    path = tmp_path / "image.tar"
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    archives.run("docker", "--host", host, "save", "--output", path, image.name)
+    push(path, "linked", IMAGE_NAME=image.name).expect(0, "✔ Pushed")
+    uploads = [entry for entry in registry.requests(method="P[AU]T*", path="*/uploads/*") if entry.received > 200_000]
+    assert len(uploads) == 2
+    assert digest_of(config_of(path)) == image.id
 
 
 def test_one_of_several_images_is_picked_by_its_name(

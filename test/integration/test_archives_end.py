@@ -64,7 +64,7 @@ BAD: dict[str, tuple[bytes | Files, str]] = {
     "fewer-diff-ids": (docker_archive(LAYER, LAYER, diff_ids=[digest_of(LAYER)]), "has 1 diffIDs for 2 layers"),
     "another-gzipped-layer": (
         docker_archive(LAYER, gzipped=True, diff_ids=["sha256:" + "0" * 64]),
-        "and its image names sha256:000",
+        "its image names sha256:000",
     ),
     "leads-out": (docker_archive(LAYER) | {"../x": b""}, "the entry ../x leads out of it"),
 }
@@ -109,7 +109,7 @@ def test_an_archive_is_not_for_the_engine(registry: LocalRegistry, run: Run, tmp
 
 def test_a_file_that_is_not_there_is_told_with_the_folder(registry: LocalRegistry, run: Run, tmp_path: Path) -> None:
     finished = pushed(run, registry, Path("image.tar"))
-    finished.expect(3, f"image.tar: there is no such file or folder in {tmp_path}.", "one of that step's artifacts")
+    finished.expect(3, f"image.tar: there is no such file or directory in {tmp_path}.", "one of that step's artifacts")
 
 
 def test_a_path_is_relative_to_the_working_directory(registry: LocalRegistry, run: Run, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_full_disk_is_told(registry: LocalRegistry, run: Run, tmp_path: Path) 
     inside = ("unshare", "--mount", "--", "bash", "-c", small, "bash")
     usual = {"IMAGE_NAME": "app", "IMAGE_ARCHIVE": str(path), "TMPDIR": str(tmp_path / "aside")}
     finished = run(registry, *inside, **(usual | NOWHERE))
-    finished.expect(3, f"cannot be unpacked to {tmp_path}/aside: No space left on device.", "Set TMPDIR to a folder")
+    finished.expect(3, f"cannot be unpacked to {tmp_path}/aside: No space left on device.", "Set TMPDIR to a directory")
     assert registry.requests() == []
 
 
@@ -184,6 +184,21 @@ def test_a_blob_of_several_platforms_is_asked_for_and_sent_once(
     assert len([each for each in registry.requests(method="PATCH", path=UPLOADS) if each.received > MB]) == 1
     methods = [entry.method for entry in registry.requests() if shared in entry.path or entry.received > MB]
     assert methods[0] == "HEAD", "asked before anything is sent"
+
+
+def test_what_is_no_image_is_pushed_as_it_is(registry: LocalRegistry, run: Run, tmp_path: Path) -> None:
+    """Layouts hold charts, signatures and models, too: of them there is no platform and no instruction to tell."""
+    layout = Layout()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": layout.add("application/vnd.cncf.helm.config.v1+json", b"{}"),
+        "layers": [layout.add("application/vnd.cncf.helm.chart.content.v1.tar+gzip", secrets.token_bytes(1000))],
+    }
+    top = layout.add(str(manifest["mediaType"]), json.dumps(manifest).encode())
+    finished = pushed(run, registry, written(tmp_path, layout.tar(top)), TAGS="chart")
+    finished.expect(0, "✔ Pushed")
+    assert digest_in(registry, "chart") == top["digest"]
 
 
 def test_two_blobs_go_up_at_a_time(registry: LocalRegistry, start: Start, tmp_path: Path) -> None:

@@ -148,6 +148,7 @@ def test_variables_that_arrive_empty_are_absent() -> None:
         pytest.param({"DEBUG": "True"}, {"debug": True}, id="debug-of-python"),
         pytest.param({"DEBUG": "no", "DRY_RUN": "1"}, {"debug": False, "dry_run": True}, id="other-booleans"),
         pytest.param({"RESULT_FILE": "out/r.json"}, {"result_file": Path("out/r.json")}, id="result-file"),
+        pytest.param({"BITBUCKET_CLONE_DIR": "/clone"}, {"clone_directory": Path("/clone")}, id="clone-directory"),
         pytest.param({"BITBUCKET_PIPELINES_VARIABLES_PATH": "/v"}, {"variables_file": Path("/v")}, id="variables-file"),
         pytest.param(
             {"DOCKER_HOST": "tcp://h:2375", "DOCKER_TLS_VERIFY": "1", "DOCKERX": "no"},

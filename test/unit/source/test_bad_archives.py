@@ -163,13 +163,13 @@ def test_bad_input_is_told_with_its_name(tmp_path: Path, data: bytes | Files, wo
 
 def test_a_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ArchiveError, match=f"gone.tar: there is no such file or folder in {tmp_path}."):
+    with pytest.raises(ArchiveError, match=f"gone.tar: there is no such file or directory in {tmp_path}."):
         open_image(Path("gone.tar"), NAME, lambda _: None)
 
 
 def test_a_pipe_is_no_archive(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "image")
-    with pytest.raises(ArchiveError, match="neither a file nor a folder"):
+    with pytest.raises(ArchiveError, match="neither a file nor a directory"):
         open_image(tmp_path / "image", NAME, lambda _: None)
 
 
@@ -180,6 +180,9 @@ def test_names_cannot_write_to_the_log(tmp_path: Path) -> None:
     assert "\x1b" not in str(raised.value)
     assert len(str(raised.value).splitlines()) == 2, "what happened, and what to do"
     assert len(str(raised.value)) < 1000
+    files = docker_archive(manifest=[{"Config": "config.json", "Layers": [name, "top.tar"]}])
+    first, _ = opened(tmp_path, tar(files | {name: LAYERS[0]})).blobs
+    assert first.name.isprintable()
 
 
 def test_a_million_records_take_no_time(tmp_path: Path) -> None:

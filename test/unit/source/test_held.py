@@ -26,6 +26,7 @@ from unit.source.archives import (
 
 from pipe.errors import ArchiveError
 from pipe.oci.reference import Reference
+from pipe.source.files import located
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["tar", "gzipped-tar"])
@@ -79,33 +80,35 @@ def test_what_engines_write_is_a_docker_archive(tmp_path: Path) -> None:
     assert opened(tmp_path, tar(files)).config == as_json(CONFIG)
 
 
-SEVERAL = [
-    {"Config": "config.json", "RepoTags": ["app:1.0"], "Layers": ["base.tar", "top.tar"]},
-    {"Config": "config.json", "RepoTags": ["docker.io/library/other:latest"], "Layers": ["top.tar", "base.tar"]},
-    {"Config": "config.json", "RepoTags": ["localhost/podman:latest"], "Layers": ["top.tar", "top.tar"]},
-]
+TAGS = ("app:1.0", "docker.io/library/other:latest", "localhost/podman:latest", "index.docker.io/library/kaniko:2")
+SEVERAL: Files = docker_archive(
+    manifest=[
+        {"Config": f"{number}.json", "RepoTags": [tag], "Layers": ["base.tar", "top.tar"]}
+        for number, tag in enumerate(TAGS)
+    ]
+) | {f"{number}.json": as_json(CONFIG | {"author": tag}) for number, tag in enumerate(TAGS)}
 
 
 @pytest.mark.parametrize(
-    ("name", "layers"),
+    ("name", "meant"),
     [
-        pytest.param("app:1.0", ["base.tar", "top.tar"], id="as-it-is"),
-        pytest.param("docker.io/library/app:1.0", ["base.tar", "top.tar"], id="in-full"),
-        pytest.param("other", ["top.tar", "base.tar"], id="latest"),
-        pytest.param("podman", ["top.tar", "top.tar"], id="as-podman-names-it"),
+        pytest.param("app:1.0", TAGS[0], id="as-it-is"),
+        pytest.param("docker.io/library/app:1.0", TAGS[0], id="in-full"),
+        pytest.param("other", TAGS[1], id="latest"),
+        pytest.param("podman", TAGS[2], id="as-podman-names-it"),
+        pytest.param("kaniko:2", TAGS[3], id="as-kaniko-names-it"),
     ],
 )
-def test_the_image_of_a_docker_archive_that_is_meant(tmp_path: Path, name: str, layers: list[str]) -> None:
-    config = CONFIG | {"rootfs": {"diff_ids": [digest(LAYERS[0])] * 2}}
-    held = opened(tmp_path, tar(docker_archive(manifest=SEVERAL, config=config)), Reference.parse(name))
-    assert [blob.name.rpartition(" ")[2] for blob in held.blobs][:1] == layers[-1:]
+def test_the_image_of_a_docker_archive_that_is_meant(tmp_path: Path, name: str, meant: str) -> None:
+    held = opened(tmp_path, tar(SEVERAL), Reference.parse(name))
+    assert json.loads(held.config)["author"] == meant
 
 
 def test_where_none_is_meant_all_are_listed(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError) as raised:
-        opened(tmp_path, tar(docker_archive(manifest=SEVERAL)), Reference("", "third"))
-    listed = "\n  - app:1.0\n  - docker.io/library/other:latest\n  - localhost/podman:latest\nSet IMAGE_NAME"
-    assert f"holds several images, and none of them is third:{listed}" in str(raised.value)
+        opened(tmp_path, tar(SEVERAL), Reference("", "third"))
+    listed = "".join(f"\n  - {tag}" for tag in TAGS)
+    assert f"holds several images, and none of them is third:{listed}\nSet IMAGE_NAME" in str(raised.value)
 
 
 def named(**images: dict[str, str]) -> Files:
@@ -163,6 +166,26 @@ def test_attestations_go_along_and_are_no_platform(tmp_path: Path) -> None:
     assert [str(image.platform) for image in held.images] == ["linux/amd64"]
     assert len(held.manifests) == 3, "the image, its attestation, the index"
     assert {manifest.digest for manifest in held.manifests} <= {f"sha256:{name[13:]}" for name in files}
+
+
+@pytest.mark.parametrize(
+    ("there", "found"),
+    [
+        pytest.param(["clone/image.tar"], "clone/image.tar", id="in-the-clone-directory"),
+        pytest.param(["image.tar"], "image.tar", id="in-the-working-directory"),
+        pytest.param(["image.tar", "clone/image.tar"], "image.tar", id="in-both"),
+        pytest.param([], "image.tar", id="nowhere"),
+    ],
+)
+def test_where_a_relative_path_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: list[str], found: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("clone").mkdir()
+    for name in there:
+        Path(name).touch()
+    assert located(Path("image.tar"), Path("clone")) == Path(found)
+    assert located(Path("image.tar"), None) == Path("image.tar")
 
 
 @pytest.mark.parametrize("kind", ["tar+zstd", "tar"])

@@ -13,7 +13,6 @@ from registry.gateway.context import CONTEXT
 from registry.gateway.controls import Controls
 from registry.gateway.errors import oci_error
 from registry.gateway.faults import Faults
-from registry.gateway.forms import LARGEST_FORM
 from registry.gateway.middlewares import finish_headers, no_traceback, one_host, recorder
 from registry.gateway.request_log import RequestLog
 from registry.gateway.tokens import Tokens
@@ -37,7 +36,6 @@ def create_app(context: Context, backend: Backend) -> web.Application:
     uploads = Uploads(context)
     registry = Registry(context, backend, gate, uploads)
     app = web.Application(
-        client_max_size=LARGEST_FORM,
         middlewares=[no_traceback, one_host, recorder(log, faults, gate, uploads)],
     )
     app[CONTEXT] = context

@@ -14,23 +14,27 @@ from registry.gateway.documents import read_object
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LARGEST_FORM = 64 << 10
-"""Bytes of a form or of a JSON object."""
+_LARGEST_FORM = 64 << 10
 _MOST_FIELDS = 50
 
 
-async def read_body(request: web.Request) -> bytes:
+async def read_body(request: web.Request, most: int = _LARGEST_FORM) -> bytes:
     """Return a request's body.
 
     Raises:
-        web.HTTPException: it is too large, or does not come in the time that headers have, too.
+        web.HTTPException: it has more than `most` bytes, or does not come in the time that headers have, too.
 
     """
+    body = bytearray()
     try:
         async with asyncio.timeout(request.app[CONTEXT].options.header_timeout):
-            return await request.read()
+            while chunk := await request.content.readany():
+                body += chunk
+                if len(body) > most:
+                    raise web.HTTPRequestEntityTooLarge(most, len(body))
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
+    return bytes(body)
 
 
 async def read_form(request: web.Request) -> Mapping[str, str]:

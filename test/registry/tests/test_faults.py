@@ -225,6 +225,11 @@ class TestDescriptions:
             answer = session.post(f"{registry.url}/api/faults", data=body, headers={"Content-Type": content_type})
         assert (answer.status_code, list(answer.json())) == (status, ["error"])
 
+    def test_its_answer_may_be_large_and_deep(self, registry: LocalRegistry, session: requests.Session) -> None:
+        body = "[" * 4_000_000
+        registry.fault(path="*/manifests/deep", answer={"status": 200, "body": body})
+        assert session.get(f"{registry.url}/v2/{APP}/manifests/deep").text == body
+
     @pytest.mark.parametrize(
         ("user", "status"),
         [

@@ -100,7 +100,7 @@ def test_layer_above_the_registrys_own_limit(slow: dict[str, Slow]) -> None:
         5,
         "A layer is too large for the registry",
         "the layer is larger than the limit of 1000000 bytes",
-        "while layer 1 (COPY … in /)",
+        "during the upload of layer 1 (COPY … in /)",
         within=ENGINE_RETRIES + ENGINE_BUSY + 10,
     )
     finished.expect_not("Attempt")

@@ -309,7 +309,7 @@ def test_a_413_names_what_went_up() -> None:
 def test_a_413_without_uploads_names_nothing() -> None:
     outcome, _, _ = watch([(1.0, events.Failed(HTML_413))])
     assert isinstance(outcome, LayerTooLargeError)
-    assert "went up" not in outcome.cause
+    assert "during the upload" not in outcome.cause
 
 
 def test_a_413_that_names_its_layer_is_believed() -> None:

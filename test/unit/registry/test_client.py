@@ -258,6 +258,10 @@ def test_what_a_realm_without_token_means(answer: Answer, kind: type[PipeError])
         pytest.param({}, 54, True, id="after-a-minute-by-default"),
         pytest.param({"expires_in": "soon"}, 54, True, id="no-number"),
         pytest.param({"expires_in": -5}, 53, False, id="negative"),
+        pytest.param({"expires_in": int("9" * 400)}, 0.9 * 86400 - 1, False, id="four-hundred-digits"),
+        pytest.param({"expires_in": int("9" * 400)}, 0.9 * 86400, True, id="four-hundred-digits-run-out"),
+        pytest.param({"expires_in": float("nan")}, 54, True, id="not-a-number"),
+        pytest.param({"expires_in": float("inf")}, 0.9 * 86400, True, id="for-ever"),
     ],
 )
 def test_a_token_is_renewed_before_it_runs_out(lifetime: dict[str, object], seconds: float, renewed: bool) -> None:
@@ -269,6 +273,18 @@ def test_a_token_is_renewed_before_it_runs_out(lifetime: dict[str, object], seco
     clock.now += seconds
     assert r.digest("1") == DIGEST
     assert script.shown[-1] == (HEAD, "Bearer t2" if renewed else "Bearer t1")
+
+
+def test_no_output_may_show_a_token() -> None:
+    realm, clock, told = "https://crg.apkg.io/token", Clock(), Told()
+    tokens: list[Reply] = [reply(200, {"token": name}) for name in ("t1", "t2")]
+    head = reply(200, Docker_Content_Digest=DIGEST)
+    script = Script({V2: [challenge(realm)], f"GET {realm}": tokens, UPLOADS: [ACCEPTED], HEAD: [head]})
+    r = Registry(Reference("crg.apkg.io", "acme/app", "1"), CREDENTIALS, script, told, clock)
+    r.check_push()
+    clock.now += 60
+    r.digest("1")
+    assert told.hidden == ["t1", "t2"]
 
 
 def test_a_token_that_ran_out_early_is_renewed_once() -> None:

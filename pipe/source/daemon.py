@@ -7,6 +7,7 @@ stored, and what they are shows only at the end.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 
 from pipe.errors import EngineSaveError
@@ -23,6 +24,8 @@ KEPT = 32 * 1024 * 1024
 """Bytes kept at most; what comes after is sent as it comes."""
 _SKIP = 1024 * 1024
 _BLOBS = "blobs/sha256/"
+_DIGEST = re.compile(rf"{_BLOBS}([0-9a-f]{{64}})|([0-9a-f]{{64}})\.tar")
+"""Names that hold a digest; podman's service, which speaks Docker's API, names a layer by its diffID and `.tar`."""
 _LAYER, _DESCRIPTION = "/layer.tar", "/json"
 
 
@@ -95,7 +98,8 @@ class DaemonStream:
         if entry.name.endswith(_DESCRIPTION) and entry.size <= SMALL:
             descriptions[directory] = self._content(entry)
             return None
-        digest = f"sha256:{entry.name.removeprefix(_BLOBS)}" if entry.name.startswith(_BLOBS) else ""
+        named = _DIGEST.fullmatch(entry.name)
+        digest = f"sha256:{named[1] or named[2]}" if named else ""
         if digest in self._diff_ids:
             return self._opened(entry, digest, None)
         if entry.size <= SMALL and sum(map(len, self._kept.values())) + entry.size <= KEPT:

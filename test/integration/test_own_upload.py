@@ -1,6 +1,5 @@
 """The pipe's own upload, from a real Engine to a real registry: what arrives is the image, or nothing."""
 
-import gzip
 import hashlib
 import json
 import random
@@ -13,7 +12,7 @@ import pytest
 from integration.images import MB, Images, archive_of
 from integration.registries import BY_ENGINE, REPOSITORY, StartRegistry, digest_in
 from integration.running import Run, Start
-from integration.transfers import config_of, manifest_of, put_manifest, stored
+from integration.transfers import config_of, diff_ids, manifest_of, put_manifest, stored, unpacked
 from registry.client import LocalRegistry
 
 CHUNK = 8 * 2**20
@@ -182,19 +181,6 @@ def test_layers_that_a_manifest_mixes_up_are_not_reused(
     finished = run(registry, IMAGE_NAME=second.name, UPLOADER="pipe", REUSE_FROM="mixed-up", TAGS="new")
     finished.expect(0, *["but it is not"] * attempts)
     assert unpacked(registry, "new") == diff_ids(registry, "new")
-
-
-def unpacked(registry: LocalRegistry, tag: str) -> list[str]:
-    """List the digests of a tag's layers, unpacked as a client that pulls does."""
-    manifest: Any = manifest_of(registry, tag)
-    layers = [gzip.decompress(stored(registry, layer["digest"]) or b"") for layer in manifest["layers"]]
-    return [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
-
-
-def diff_ids(registry: LocalRegistry, tag: str) -> list[str]:
-    """List the diffIDs of a tag's image."""
-    config = json.loads(stored(registry, config_of(registry, tag)) or b"{}")
-    return list(config["rootfs"]["diff_ids"])
 
 
 PHASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

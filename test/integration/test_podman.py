@@ -4,6 +4,7 @@ import pytest
 from integration.images import MB
 from integration.registries import BY_PIPE, REPOSITORY, digest_in
 from integration.second_engine import INSIDE, RunSecond, Second
+from integration.transfers import config_of, diff_ids, unpacked
 
 pytestmark = [pytest.mark.root]
 
@@ -21,6 +22,15 @@ def test_image_built_with_podman_is_pushed_and_known_again(podman: Second, run_s
     again = run_second(podman, IMAGE_NAME=image.name, TAGS="podman another")
     again.expect(0, "✔ Already pushed ")
     assert podman.registry.requests(method="P[AU]T*") == []
+
+
+def test_the_pipe_uploads_what_podman_streams(podman: Second, run_second: RunSecond) -> None:
+    image = podman.images.build(20 * MB, MB)
+    finished = run_second(podman, IMAGE_NAME=image.name, UPLOADER="pipe", TAGS="streamed")
+    finished.expect(0, "✔ Pushed")
+    assert finished.result["uploader"] == "pipe"
+    assert finished.result["image_id"] == config_of(podman.registry, "streamed")
+    assert unpacked(podman.registry, "streamed") == diff_ids(podman.registry, "streamed")
 
 
 def test_refusal_and_missing_image_are_told(podman: Second, run_second: RunSecond) -> None:

@@ -1,10 +1,13 @@
 """The pipe's transfer of blobs to the local registry, without an Engine and without a process of its own."""
 
+import gzip
+import hashlib
 import json
 import random
 import secrets
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from integration.registries import REPOSITORY
 from registry.client import Registry as LocalRegistry
@@ -105,3 +108,16 @@ def put_manifest(registry: LocalRegistry, tag: str, manifest: dict[str, object])
     with registry.session() as session:
         url = f"{registry.url}/v2/{REPOSITORY}/manifests/{tag}"
         session.put(url, data=json.dumps(manifest), headers=headers, timeout=10).raise_for_status()
+
+
+def unpacked(registry: LocalRegistry, tag: str) -> list[str]:
+    """List the digests of a tag's layers, unpacked as a client that pulls does."""
+    manifest: Any = manifest_of(registry, tag)
+    layers = [gzip.decompress(stored(registry, layer["digest"]) or b"") for layer in manifest["layers"]]
+    return [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
+
+
+def diff_ids(registry: LocalRegistry, tag: str) -> list[str]:
+    """List the diffIDs of a tag's image."""
+    config = json.loads(stored(registry, config_of(registry, tag)) or b"{}")
+    return list(config["rootfs"]["diff_ids"])

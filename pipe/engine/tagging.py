@@ -15,12 +15,13 @@ import requests
 from docker import APIClient
 from docker.errors import DockerException, ImageNotFound
 
+from pipe.errors import StoppedError
 from pipe.oci.image import Image
 from pipe.oci.reference import Reference
 from pipe.text import root_cause
 
 CLOSING_TIMEOUT = 1
-"""Seconds for putting tags back: a step that is stopped has two to end."""
+"""Seconds for each request that puts tags back after a signal: a step that is stopped has two to end."""
 _NOTHING = "none"
 _ERRORS = (DockerException, requests.RequestException, OSError)
 
@@ -58,6 +59,9 @@ class Tag:
             with translated():
                 self._take()
             yield
+        except StoppedError:
+            self._api.timeout = CLOSING_TIMEOUT
+            raise
         finally:
             self._put_back()
 
@@ -80,7 +84,6 @@ class Tag:
         if not self._marker:
             return
         try:
-            self._api.timeout = CLOSING_TIMEOUT
             marker = str(self._target.with_tag(self._marker))
             now = self._id(str(self._target))
             others = now is not None and any(tag != self._marker for tag in self._markers(now))

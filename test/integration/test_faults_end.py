@@ -24,7 +24,7 @@ def start_upload(registry: LocalRegistry, images: Images, start: Start, *inside:
     """Start a push, and wait until the registry receives its layer."""
     image = images.build(4 * SLOW)
     registry.fault(method="PATCH", bytes_per_second=SLOW)
-    running = start(registry, *inside, IMAGE_NAME=image.name, **variables)
+    running = start(registry, *inside, IMAGE_NAME=image.name, UPLOADER="engine", **variables)
     registry.wait_for(method="PATCH", received=SLOW)
     return running
 

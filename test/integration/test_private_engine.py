@@ -49,6 +49,7 @@ def test_engine_killed_in_the_middle_is_told(private: Surroundings, start: Start
         private.registry,
         *private.engine.inside,
         IMAGE_NAME=image.name,
+        UPLOADER="engine",
         REGISTRY=INSIDE,
         DOCKER_HOST=private.engine.docker_host,
     )

@@ -292,6 +292,8 @@ TAG = "at most 128 letters, digits, '_', '.' and '-', not beginning with '.' or 
         ),
         pytest.param({"TAGS": "x" * 129}, ["TAGS is 'xxx", "…'", TAG], id="tag-of-129"),
         pytest.param({"TAGS": "-x"}, ["TAGS is '-x'", TAG], id="tag-with-hyphen-first"),
+        pytest.param({"TAGS": "-" * 80}, [f"TAGS is '{'-' * 80}'", TAG], id="longest-value-that-is-shown-whole"),
+        pytest.param({"TAGS": "-" * 81}, [f"TAGS is '{'-' * 80}…'", TAG], id="shortest-value-that-is-cut"),
         pytest.param({"TAGS_COUNT": "00"}, ["TAGS_COUNT is '00'", "whole number from 1 to 1000"], id="array-of-zeros"),
         pytest.param({"TAGS_COUNT": "x"}, ["TAGS_COUNT is 'x'", "whole number"], id="array-of-words"),
         pytest.param({"TAGS_COUNT": "9" * 5000}, ["TAGS_COUNT is '999", "whole number"], id="array-of-too-many"),

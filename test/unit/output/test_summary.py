@@ -124,6 +124,14 @@ def test_the_layers_of_all_platforms_are_told() -> None:
     assert summary(result)[0] == (Level.INFO, "Sent 2.0 MB (2 of 2 layers) in 1.0 s.")
 
 
+def test_what_was_sent_is_told_also_where_a_further_tag_failed() -> None:
+    assert told(*pushed("1"), missing("2", TagStatus.FAILED), layers=(layer(1, UPLOADED),), seconds=4.1) == [
+        (Level.INFO, "Sent 1.0 MB (1 layer) in 4.1 s."),
+        (Level.FAILURE, "Failed: 2"),
+        (Level.SUCCESS, f"Pushed 1: {REFERENCE}"),
+    ]
+
+
 def test_nothing_is_told_of_sending_where_nothing_arrived() -> None:
     failed = missing("1", TagStatus.FAILED)
     assert told(failed, layers=(layer(1, UPLOADED),), seconds=4.1, exit_code=6) == []

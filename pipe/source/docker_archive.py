@@ -22,6 +22,8 @@ from pipe.source.files import GZIP, PACKED, shown
 from pipe.source.layout import is_meant, refuse_undistributable, several
 
 MANIFEST = "manifest.json"
+IMAGES = 1000
+"""Images of an archive that are still looked at."""
 _PIECE = 256 * 1024
 _DIGEST_IN_NAME = re.compile(r"(?:^|[/:])([0-9a-f]{64})(?:\.json)?$")
 """Docker Engine, kaniko, podman and nix name a configuration by its digest, jib does not."""
@@ -68,6 +70,8 @@ def _chosen(documents: Documents, name: Reference) -> tuple[str, list[str]]:
         images = None
     if not isinstance(images, list) or not all(isinstance(each, dict) for each in images) or not images:
         raise documents.error(f"{MANIFEST} lists no image")
+    if len(images) > IMAGES:
+        raise documents.error(f"{MANIFEST} lists more than {IMAGES} images")
     by_id = [each for each in images if name.digest and name.digest[-64:] in str(each.get("Config"))]
     meant = by_id or [each for each in images if is_meant(name, _texts(each.get("RepoTags")))] or images
     distinct = {json.dumps([each.get("Config"), each.get("Layers")]): each for each in meant}

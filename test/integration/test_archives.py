@@ -1,15 +1,19 @@
 """Images that no Engine holds: what programs write, pushed without an Engine, read back, and run by one."""
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import docker
 import pytest
 from docker.errors import ImageNotFound
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from integration import archives
 from integration.archives import (
     NOWHERE,
@@ -32,6 +36,10 @@ from integration.registries import BY_ENGINE, REPOSITORY, digest_in
 from integration.running import Finished, Run
 from integration.transfers import stored
 from registry.client import LocalRegistry
+
+from pipe.errors import ArchiveError
+from pipe.oci.reference import Reference
+from pipe.source.held import open_image
 
 Make = Callable[[Workshop], Path]
 
@@ -133,6 +141,58 @@ def test_a_layout_arrives_byte_for_byte(
     assert raw(shop, registry, "layout") == before
     assert finished.result["digest"] == digest_of(before)
     assert SAYS in printed(engine, f"{registry.host}/{REPOSITORY}:layout")
+
+
+REAL: dict[str, Make] = {
+    "docker-archive": by_buildah("docker-archive"),
+    "oci-archive": by_buildah("oci-archive"),
+    "kaniko": DOCKER_ARCHIVES["kaniko"],
+    "gzipped-as-a-whole": gzipped(by_buildah("oci-archive")),
+}
+
+
+@pytest.mark.parametrize("make", REAL.values(), ids=REAL.keys())
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_what_passes_of_a_damaged_archive_is_the_same_image(shop: Workshop, make: Make, damage: str) -> None:
+    """What opens and has the digests that it names would be pushed; only filling and dates may have changed."""
+    data, path = make(shop).read_bytes(), shop.folder / "damaged"
+    path.write_bytes(data)
+    whole = image_in(path)
+
+    @given(st.integers(0, len(data) - 1) | st.sampled_from(documents_in(path)), st.integers(1, 255))
+    @settings(max_examples=200, deadline=None)
+    def attempt(position: int, change: int) -> None:
+        flipped = bytes([data[position] ^ change]) + data[position + 1 :]
+        path.write_bytes(data[:position] + (flipped if damage == "flipped" else b""))
+        try:
+            found = image_in(path)
+        except ArchiveError:
+            return
+        assert found in {whole, None}
+
+    assert whole
+    attempt()
+
+
+def documents_in(path: Path) -> list[int]:
+    """List where the bytes of an archive are that are not a layer's: few of them, and they matter most."""
+    with tarfile.open(path) as archive:
+        if path.read_bytes()[:2] == b"\x1f\x8b":
+            return [0]
+        spans = [(member.offset, member.offset_data + member.size) for member in archive if member.size < 10_000]
+    return [position for begin, end in spans for position in range(begin, end)]
+
+
+def image_in(path: Path) -> str | None:
+    """Open an archive; return the ID of its image, None where its content has not the digests that it names."""
+    held = open_image(path, Reference("", "app"), lambda _: None)
+    for blob in held.blobs:
+        digest, buffer, reader = hashlib.sha256(), memoryview(bytearray(2**16)), blob.open()
+        while length := reader.readinto(buffer):
+            digest.update(buffer[:length])
+        if f"sha256:{digest.hexdigest()}" != (blob.descriptor.digest if blob.descriptor else blob.diff_id):
+            return None
+    return held.manifests[-1].digest if held.manifests else held.images[0].id
 
 
 def test_a_gzipped_archive_is_unpacked_aside(

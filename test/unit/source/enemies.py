@@ -134,3 +134,33 @@ def million_records() -> bytes:
     records = b"6 a=b\n" * (2**20 // 6 - 1)
     head = header(type=tarfile.XHDTYPE, size=len(records))
     return head + records + bytes(-len(records) % 512) + tar(docker_archive())
+
+
+def many_records() -> bytes:
+    """Make an archive of many extended headers in a row, no two records of which have one name."""
+    headers = []
+    for number in range(4):
+        names = (f"{number:03}{record:05}" for record in range(60_000))
+        records = "".join(f"13 {name}=\n" for name in names).encode()
+        headers.append(header(type=tarfile.XHDTYPE, size=len(records)) + records + bytes(-len(records) % 512))
+    return b"".join(headers) + tar(docker_archive())
+
+
+def many_values(value: bytes) -> bytes:
+    """Make a `manifest.json` as large as any that is read, of nothing but small values."""
+    return tar(
+        docker_archive() | {"manifest.json": b"[" + (value + b",") * (2**22 // (len(value) + 1) - 1) + value + b"]"}
+    )
+
+
+def many_layers() -> Files:
+    """Make manifests that name one layer a hundred thousand times."""
+    files = dict(layout())
+    [root] = json.loads(files["index.json"])["manifests"]
+    manifest = json.loads(files[f"blobs/sha256/{root['digest'][7:]}"])
+    named = []
+    for number in range(5):
+        body = as_json(manifest | {"layers": manifest["layers"][:1] * 20_000, "annotations": {"number": str(number)}})
+        files[f"blobs/sha256/{digest(body)[7:]}"] = body
+        named.append({"digest": digest(body), "size": len(body)})
+    return files | {"index.json": as_json({"manifests": [index_of(files, named)]})}

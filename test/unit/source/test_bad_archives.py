@@ -1,10 +1,13 @@
 """What an enemy, or a broken disk, would make of archives and layouts: all of it bounded, none of it believed."""
 
+import contextlib
 import gzip
 import os
 import resource
 import tarfile
 import time
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,9 @@ from unit.source.enemies import (
     changed_layer,
     header,
     layer_missing,
+    many_layers,
+    many_records,
+    many_values,
     million_records,
     nested,
     size_of_manifest,
@@ -190,6 +196,27 @@ def test_a_million_records_take_no_time(tmp_path: Path) -> None:
     began = time.process_time()
     assert opened(tmp_path, data).config == as_json(CONFIG)
     assert time.process_time() - began < 5, "seconds"
+
+
+@pytest.mark.parametrize(
+    ("make", "limit"),
+    [
+        pytest.param(many_records, 20_000_000, id="records"),
+        pytest.param(lambda: many_values(b"[]"), 120_000_000, id="lists"),
+        pytest.param(lambda: many_values(b"{}"), 120_000_000, id="objects"),
+        pytest.param(many_layers, 120_000_000, id="layers"),
+    ],
+)
+def test_memory_is_bounded(tmp_path: Path, make: Callable[[], bytes | Files], limit: int) -> None:
+    data = make()
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(ArchiveError):
+            opened(tmp_path, data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < limit, "bytes"
 
 
 def test_open_files_are_closed(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ test: unit integration system ## Run every test
 
 .PHONY: unit
 unit: $(python) ## Run the tests that need neither Engine nor registry
-	pytest test/unit
+	pytest --numprocesses 2 --dist worksteal test/unit
 
 .PHONY: integration
 integration: $(python) tools image registry-image second-engine ## Test the package with a real Engine and the local registry

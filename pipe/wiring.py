@@ -16,9 +16,9 @@ from pipe.push.run import Push, Source
 from pipe.push.uploader import EngineUploader
 from pipe.registry.client import Registry
 from pipe.registry.transport import Transport
+from pipe.source.archive import open_image
 from pipe.source.daemon import DaemonStream
 from pipe.source.files import located
-from pipe.source.held import open_image
 
 
 class StreamingEngine(Engine):

@@ -136,7 +136,7 @@ class Engine:
             EngineError: The Engine cannot set the tag.
             EngineUnreachableError: The Engine does not answer.
         """
-        return Tag(self._api, image, target, tell).held(self._translated)
+        return Tag(self._api, image, target, tell).applied(self._translated)
 
     def kind(self) -> EngineKind:
         """Tell what decides how fast the Engine pushes.

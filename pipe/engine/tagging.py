@@ -49,8 +49,8 @@ class Tag:
         self._named = False
 
     @contextmanager
-    def held(self, translated: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-        """Hold the name as long as the context lasts.
+    def applied(self, translated: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+        """Keep the name as long as the context lasts.
 
         Args:
             translated: Turns the SDK's errors into the pipe's.

@@ -13,7 +13,7 @@ from pipe.push.report import Report, Timing
 from pipe.push.transfer import Transfer
 from pipe.push.uploader import PIPE, Registry
 from pipe.push.watch import Watch
-from pipe.source.blob import Held
+from pipe.source.blob import StoredImage
 
 
 class ArchiveUploader:
@@ -25,20 +25,20 @@ class ArchiveUploader:
     """
 
     def __init__(
-        self, settings: Settings, held: Callable[[], Held], registry: Registry, report: Report, timing: Timing
+        self, settings: Settings, stored: Callable[[], StoredImage], registry: Registry, report: Report, timing: Timing
     ) -> None:
         """Prepare; nothing is read yet.
 
         Args:
             settings: What the user wants.
-            held: Opens the archive.
+            stored: Opens the archive.
             registry: Is to have the image.
             report: Tells people what happens.
             timing: Time.
         """
         self._settings = settings
-        self._open = held
-        self._held: Held | None = None
+        self._open = stored
+        self._held: StoredImage | None = None
         self._registry = registry
         self._report = report
         self._transfer = Transfer(registry.blobs, timing.clock, settings.upload_timeout)
@@ -46,19 +46,19 @@ class ArchiveUploader:
         self.engine_may_push = False
 
     @property
-    def _content(self) -> Held:
+    def _content(self) -> StoredImage:
         if self._held is None:
             self._held = self._open()
         return self._held
 
     def image(self) -> Image:
         """Read the image; the layers of all its platforms stand one after the other."""
-        held = self._content
-        several = len(held.images) > 1
-        images = tuple(labelled(image) for image in held.images) if several else held.images
+        stored = self._content
+        several = len(stored.images) > 1
+        images = tuple(labelled(image) for image in stored.images) if several else stored.images
         return Image(
-            held.manifests[-1].digest if held.manifests else held.images[0].id,
-            sum(blob.size for blob in held.blobs),
+            stored.manifests[-1].digest if stored.manifests else stored.images[0].id,
+            sum(blob.size for blob in stored.blobs),
             tuple(layer for image in images for layer in image.layers),
             platform=images[0].platform if len(images) == 1 else None,
             platforms=images if several else (),
@@ -89,7 +89,7 @@ class ArchiveUploader:
         if self._transfer.reusable is None:
             self._transfer.reusable = self._reusable()
         push = DirectPush(self._registry, self._transfer, watch, self._settings.max_layer_size)
-        return push.from_held(target, self._content).digest
+        return push.from_archive(target, self._content).digest
 
     def _reusable(self) -> dict[str, Descriptor]:
         wanted = frozenset(blob.diff_id for blob in self._content.blobs if blob.diff_id and blob.descriptor is None)

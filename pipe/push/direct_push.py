@@ -9,10 +9,10 @@ from pipe.oci.image import Image, Layer, LayerStatus, shorten
 from pipe.oci.manifest import DOCKER_CONFIG, Manifest
 from pipe.oci.reference import Reference
 from pipe.push import limits
-from pipe.push.parcel import Parcel
+from pipe.push.blob_upload import BlobUpload
 from pipe.push.transfer import Transfer
 from pipe.push.watch import Watch
-from pipe.source.blob import Held, SourceBlob, in_memory
+from pipe.source.blob import SourceBlob, StoredImage, in_memory
 
 _BLOB_UNKNOWN = "MANIFEST_BLOB_UNKNOWN"
 
@@ -77,12 +77,12 @@ class DirectPush:
             return self._put(target, manifests)
         return self._made(target, image, config)
 
-    def from_held(self, target: Reference, held: Held) -> Manifest:
+    def from_archive(self, target: Reference, stored: StoredImage) -> Manifest:
         """Push what an archive or a layout holds.
 
         Args:
             target: Where to push.
-            held: The image.
+            stored: The image.
 
         Returns:
             The manifest that is now under the tag.
@@ -91,10 +91,10 @@ class DirectPush:
             PipeError: The image did not arrive.
         """
         # The largest first: it would else go up alone at the end.
-        self._send(lambda: sorted(held.blobs, key=lambda blob: -blob.size), one_by_one=False)
-        if held.manifests:
-            return self._put(target, held.manifests)
-        return self._made(target, held.images[0], held.config)
+        self._send(lambda: sorted(stored.blobs, key=lambda blob: -blob.size), one_by_one=False)
+        if stored.manifests:
+            return self._put(target, stored.manifests)
+        return self._made(target, stored.images[0], stored.config)
 
     def _send(self, source: Callable[[], Iterable[SourceBlob]], *, one_by_one: bool) -> None:
         self.watch.progress.restart()
@@ -147,42 +147,42 @@ class _Observer:
             if layer.descriptor is not None:
                 self._layers.setdefault(layer.descriptor.digest, []).append(layer)
 
-    def look(self, parcels: list[Parcel]) -> None:
+    def look(self, blob_uploads: list[BlobUpload]) -> None:
         """Bring the progress up to date, and look at the clocks."""
         watch = self._push.watch
         now = watch.clock()
-        for parcel in parcels:
-            if parcel.began is None:
+        for blob_upload in blob_uploads:
+            if blob_upload.began is None:
                 continue
-            layer = self._of(parcel)[0]
-            if layer.started != parcel.began:
-                watch.progress.begin(layer, parcel.began)
-            layer.sent, layer.total = parcel.out, parcel.expected
+            layer = self._of(blob_upload)[0]
+            if layer.started != blob_upload.began:
+                watch.progress.begin(layer, blob_upload.began)
+            layer.sent, layer.total = blob_upload.out, blob_upload.expected
         watch.look(now)
 
-    def check(self, parcel: Parcel) -> None:
+    def check(self, blob_upload: BlobUpload) -> None:
         """Stop the moment a blob is larger than allowed."""
         limit = self._push.max_layer_size
-        if parcel.stored > limit:
-            label = self._of(parcel)[0].label
-            raise limits.too_large(label, parcel.stored, limit, unpacked=False, sent=parcel.began is not None)
+        if blob_upload.stored > limit:
+            label = self._of(blob_upload)[0].label
+            raise limits.too_large(label, blob_upload.stored, limit, unpacked=False, sent=blob_upload.began is not None)
 
-    def arrived(self, parcel: Parcel) -> None:
+    def arrived(self, blob_upload: BlobUpload) -> None:
         """Take note of what the registry has."""
         watch, reusable = self._push.watch, self._push.transfer.reusable or {}
-        for layer in self._of(parcel):
-            if parcel.began is not None:
-                layer.started, layer.total = parcel.began, parcel.stored
-            status = LayerStatus.ALREADY_THERE if parcel.began is None else LayerStatus.UPLOADED
+        for layer in self._of(blob_upload):
+            if blob_upload.began is not None:
+                layer.started, layer.total = blob_upload.began, blob_upload.stored
+            status = LayerStatus.ALREADY_THERE if blob_upload.began is None else LayerStatus.UPLOADED
             watch.progress.finish(layer, status, watch.clock())
-            layer.descriptor = parcel.descriptor
-            layer.reused = layer.reused or (parcel.began is None and parcel.key in reusable)
+            layer.descriptor = blob_upload.descriptor
+            layer.reused = layer.reused or (blob_upload.began is None and blob_upload.key in reusable)
 
-    def _of(self, parcel: Parcel) -> list[Layer]:
+    def _of(self, blob_upload: BlobUpload) -> list[Layer]:
         """Find the layers that a blob is the content of; a blob that is none of the image's stands for itself."""
-        key = parcel.key or parcel.diff_id
+        key = blob_upload.key or blob_upload.diff_id
         if key not in self._layers:
-            self._layers[key] = [Layer(0, key or parcel.blob.name)]
+            self._layers[key] = [Layer(0, key or blob_upload.blob.name)]
         layers = self._layers[key]
         for layer in layers:
             self._push.watch.progress.layers.setdefault(shorten(layer.diff_id), layer)

@@ -8,7 +8,7 @@ from typing import Protocol
 from pipe.errors import ContentMismatchError, UploadForgottenError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.manifest import DOCKER_LAYER
-from pipe.push.parcel import Parcel, TransferEndedError
+from pipe.push.blob_upload import BlobUpload, TransferEndedError
 from pipe.push.reuse import Stored, is_layer
 from pipe.source.blob import SourceBlob, in_memory
 from pipe.source.layer import Chunks
@@ -47,23 +47,23 @@ class Chunking(Protocol):
 class Blobs(Stored, Protocol):
     """The registry's blobs; see `pipe.registry.blobs`."""
 
-    def find_chunking(self, watch: Parcel) -> Chunking:
+    def find_chunking(self, watch: BlobUpload) -> Chunking:
         """Find out how the registry takes a blob."""
 
-    def upload(self, watch: Parcel) -> Upload:
+    def upload(self, watch: BlobUpload) -> Upload:
         """Open an upload."""
 
 
 class Observer(Protocol):
     """Who follows a transfer, in the thread that runs it."""
 
-    def look(self, parcels: list[Parcel]) -> None:
+    def look(self, blob_uploads: list[BlobUpload]) -> None:
         """Look at what is on its way, several times a second; raise what is to end the transfer."""
 
-    def check(self, parcel: Parcel) -> None:
+    def check(self, blob_upload: BlobUpload) -> None:
         """Look at a blob before more of it is sent, in its own thread; raise what is to end the transfer."""
 
-    def arrived(self, parcel: Parcel) -> None:
+    def arrived(self, blob_upload: BlobUpload) -> None:
         """Take note of a blob that the registry has now, or had before."""
 
 
@@ -111,22 +111,22 @@ class Transfer:
         Raises:
             PipeError: A blob did not arrive; or whatever the observer raised.
         """
-        crew = _Crew(self, observer, one_by_one=one_by_one)
+        workers = _Workers(self, observer, one_by_one=one_by_one)
         try:
-            threading.Thread(target=crew.feed, args=(source,), name="source", daemon=True).start()
+            threading.Thread(target=workers.feed, args=(source,), name="source", daemon=True).start()
             if self._chunk_size is None:
-                self._chunk_size = self.blobs.find_chunking(crew.parcel(_NOTHING)).size
-            crew.begin(self._chunk_size)
-            while (item := crew.next()) is not None:
+                self._chunk_size = self.blobs.find_chunking(workers.blob_upload(_NOTHING)).size
+            workers.begin(self._chunk_size)
+            while (item := workers.next()) is not None:
                 if item.descriptor is not None:
                     self.known[item.key or item.diff_id] = item.descriptor
                     observer.arrived(item)
                 del item  # and with it its buffers, before the next one is waited for
         finally:
-            crew.stop.set()
+            workers.stop.set()
 
 
-class _Crew:
+class _Workers:
     """The threads of one transfer: one asks the source for blobs, one a blob sends it."""
 
     def __init__(self, transfer: Transfer, observer: Observer, *, one_by_one: bool) -> None:
@@ -136,20 +136,20 @@ class _Crew:
         self._chunk_size = 0
         self._may_begin = threading.Event()
         self._places = threading.Semaphore(AT_A_TIME)
-        self._done: queue.SimpleQueue[Parcel | BaseException | None] = queue.SimpleQueue()
-        self._live: list[Parcel] = []
+        self._done: queue.SimpleQueue[BlobUpload | BaseException | None] = queue.SimpleQueue()
+        self._live: list[BlobUpload] = []
         self.stop = threading.Event()
 
-    def parcel(self, blob: SourceBlob) -> Parcel:
+    def blob_upload(self, blob: SourceBlob) -> BlobUpload:
         """Wrap a blob."""
-        return Parcel(blob, self._transfer.clock, self.stop)
+        return BlobUpload(blob, self._transfer.clock, self.stop)
 
     def begin(self, chunk_size: int) -> None:
         """Let uploads begin, now that it is known how."""
         self._chunk_size = chunk_size
         self._may_begin.set()
 
-    def next(self) -> Parcel | None:
+    def next(self) -> BlobUpload | None:
         """Wait for the next blob that is done, None where there is none left; raise what went wrong."""
         while True:
             self._observer.look(list(self._live))
@@ -157,25 +157,25 @@ class _Crew:
                 item = self._done.get(timeout=TICK)
             except queue.Empty:
                 continue
-            failure = item.failure if isinstance(item, Parcel) else item
+            failure = item.failure if isinstance(item, BlobUpload) else item
             if isinstance(failure, BaseException):
                 raise failure
-            return item if isinstance(item, Parcel) else None
+            return item if isinstance(item, BlobUpload) else None
 
     def feed(self, source: Callable[[], Iterable[SourceBlob]]) -> None:
         """Ask the source for one blob after the other, and let each be sent."""
         try:
             seen: set[str] = set()
             for blob in source():
-                parcel = self.parcel(blob)
-                if parcel.key in seen:
+                blob_upload = self.blob_upload(blob)
+                if blob_upload.key in seen:
                     continue
-                seen.update({parcel.key} - {""})
+                seen.update({blob_upload.key} - {""})
                 self._await(self._places.acquire)
-                self._live.append(parcel)
-                threading.Thread(target=self._send, args=(parcel,), name="upload", daemon=True).start()
+                self._live.append(blob_upload)
+                threading.Thread(target=self._send, args=(blob_upload,), name="upload", daemon=True).start()
                 if self._one_by_one:
-                    self._await(parcel.read.wait)
+                    self._await(blob_upload.read.wait)
             for _ in range(AT_A_TIME):
                 self._await(self._places.acquire)
         except TransferEndedError:
@@ -190,32 +190,34 @@ class _Crew:
             if self.stop.is_set():
                 raise TransferEndedError
 
-    def _send(self, parcel: Parcel) -> None:
+    def _send(self, blob_upload: BlobUpload) -> None:
         """Bring one blob to the registry, in a thread of its own."""
         try:
             self._await(self._may_begin.wait)
-            parcel.descriptor = self._present(parcel) or self._uploaded(parcel)
+            blob_upload.descriptor = self._present(blob_upload) or self._uploaded(blob_upload)
         except TransferEndedError:
             return
         except BaseException as error:  # noqa: BLE001
-            parcel.failure = error
+            blob_upload.failure = error
         finally:
-            parcel.read.set()
-            self._live.remove(parcel)
-            self._done.put(parcel)
+            blob_upload.read.set()
+            self._live.remove(blob_upload)
+            self._done.put(blob_upload)
             self._places.release()
 
-    def _present(self, parcel: Parcel) -> Descriptor | None:
+    def _present(self, blob_upload: BlobUpload) -> Descriptor | None:
         """Find out whether the registry has the blob already."""
-        transfer, key = self._transfer, parcel.key
+        transfer, key = self._transfer, blob_upload.key
         if key in transfer.known:
             return transfer.known[key]
-        named = parcel.blob.descriptor
+        named = blob_upload.blob.descriptor
         if named is not None:
             return named if transfer.trusting and transfer.blobs.size(named.digest) is not None else None
         named = (transfer.reusable or {}).get(key)
+        if named is None:
+            return None
         try:
-            return named if named is not None and is_layer(transfer.blobs, named, parcel.blob, parcel.check) else None
+            return named if is_layer(transfer.blobs, named, blob_upload.blob, blob_upload.check) else None
         except UploadForgottenError:
             transfer.forget()
             if self._one_by_one:
@@ -223,50 +225,50 @@ class _Crew:
                 raise
             return None
 
-    def _uploaded(self, parcel: Parcel) -> Descriptor:
+    def _uploaded(self, blob_upload: BlobUpload) -> Descriptor:
         """Send the blob, once more from its first byte where the registry forgot it and the source can."""
         for _ in range(0 if self._one_by_one else BEGINNINGS - 1):
             try:
-                return self._upload(parcel)
+                return self._upload(blob_upload)
             except UploadForgottenError:
-                parcel.wait(1)
-        return self._upload(parcel)
+                blob_upload.wait(1)
+        return self._upload(blob_upload)
 
-    def _upload(self, parcel: Parcel) -> Descriptor:
+    def _upload(self, blob_upload: BlobUpload) -> Descriptor:
         size = self._chunk_size or STREAM_PIECE
-        parcel.chunks = chunks = Chunks(parcel.blob, size, self.stop, parcel.read)
-        pieces = self._checked(parcel, chunks)
+        blob_upload.chunks = chunks = Chunks(blob_upload.blob, size, self.stop, blob_upload.read)
+        pieces = self._checked(blob_upload, chunks)
         first = next(pieces, memoryview(b""))
         if chunks.digest:
-            return self._upload_small(parcel, chunks, first)
-        parcel.begin()
-        upload = self._transfer.blobs.upload(parcel)
+            return self._upload_small(blob_upload, chunks, first)
+        blob_upload.begin()
+        upload = self._transfer.blobs.upload(blob_upload)
         rest = _joined(first, pieces)
         if self._chunk_size:
             for chunk in rest:
                 upload.send(chunk)
         else:
             upload.stream(rest)
-        _check(parcel, chunks)
+        _check(blob_upload, chunks)
         upload.finish(chunks.digest, self._transfer.timeout)
-        return _described(parcel, chunks)
+        return _described(blob_upload, chunks)
 
-    def _checked(self, parcel: Parcel, chunks: Chunks) -> Iterator[memoryview]:
+    def _checked(self, blob_upload: BlobUpload, chunks: Chunks) -> Iterator[memoryview]:
         for chunk in chunks:
-            self._observer.check(parcel)
+            self._observer.check(blob_upload)
             yield chunk
 
-    def _upload_small(self, parcel: Parcel, chunks: Chunks, whole: memoryview) -> Descriptor:
+    def _upload_small(self, blob_upload: BlobUpload, chunks: Chunks, whole: memoryview) -> Descriptor:
         """Send a blob that fits one chunk: its digest is known before, so the registry can be asked."""
-        _check(parcel, chunks)
-        asked = parcel.blob.descriptor is None and self._transfer.trusting
+        _check(blob_upload, chunks)
+        asked = blob_upload.blob.descriptor is None and self._transfer.trusting
         if asked and self._transfer.blobs.size(chunks.digest) is not None:
-            return _described(parcel, chunks)
-        parcel.begin()
-        upload = self._transfer.blobs.upload(parcel)
+            return _described(blob_upload, chunks)
+        blob_upload.begin()
+        upload = self._transfer.blobs.upload(blob_upload)
         upload.send(whole, whole=True)
         upload.finish(chunks.digest, self._transfer.timeout)
-        return _described(parcel, chunks)
+        return _described(blob_upload, chunks)
 
 
 _NOTHING = in_memory("nothing", "", b"")
@@ -277,10 +279,10 @@ def _joined(first: memoryview, rest: Iterator[memoryview]) -> Iterator[memoryvie
     yield from rest
 
 
-def _check(parcel: Parcel, chunks: Chunks) -> None:
+def _check(blob_upload: BlobUpload, chunks: Chunks) -> None:
     """Refuse bytes that are not those that the image names, before the registry is told that they are whole."""
-    parcel.diff_id = chunks.diff_id
-    blob = parcel.blob
+    blob_upload.diff_id = chunks.diff_id
+    blob = blob_upload.blob
     named, found = (
         (blob.descriptor.digest, chunks.digest) if blob.descriptor else (blob.diff_id or chunks.diff_id, chunks.diff_id)
     )
@@ -291,5 +293,5 @@ def _check(parcel: Parcel, chunks: Chunks) -> None:
         )
 
 
-def _described(parcel: Parcel, chunks: Chunks) -> Descriptor:
-    return parcel.blob.descriptor or Descriptor(DOCKER_LAYER, chunks.digest, chunks.made)
+def _described(blob_upload: BlobUpload, chunks: Chunks) -> Descriptor:
+    return blob_upload.blob.descriptor or Descriptor(DOCKER_LAYER, chunks.digest, chunks.made)

@@ -46,7 +46,7 @@ class SourceBlob:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredImage:
     """What an archive or a layout holds of one image.
 
     Attributes:

@@ -16,7 +16,7 @@ from pipe.oci.config import image_of
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.manifest import DOCKER_LAYER
 from pipe.oci.reference import Reference
-from pipe.source.blob import Held, SourceBlob
+from pipe.source.blob import SourceBlob, StoredImage
 from pipe.source.documents import DOCUMENT, Documents
 from pipe.source.files import GZIP, PACKED, shown
 from pipe.source.layout import is_meant, refuse_undistributable, several
@@ -29,7 +29,7 @@ _DIGEST_IN_NAME = re.compile(r"(?:^|[/:])([0-9a-f]{64})(?:\.json)?$")
 """Docker Engine, kaniko, podman and nix name a configuration by its digest, jib does not."""
 
 
-def read_docker_archive(documents: Documents, name: Reference) -> Held:
+def read_docker_archive(documents: Documents, name: Reference) -> StoredImage:
     """Read the image that a docker archive holds.
 
     Args:
@@ -59,7 +59,7 @@ def read_docker_archive(documents: Documents, name: Reference) -> Held:
         raise documents.error(f"the configuration {config_name} {error}") from None
     for layer, blob in zip(image.layers, blobs, strict=True):
         layer.size = None if blob.descriptor else blob.size
-    return Held((), config, tuple(blobs), (image,))
+    return StoredImage((), config, tuple(blobs), (image,))
 
 
 def _chosen(documents: Documents, name: Reference) -> tuple[str, list[str]]:

@@ -8,7 +8,7 @@ from pipe.oci.descriptor import Descriptor, Platform
 from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
-from pipe.source.blob import Held, SourceBlob
+from pipe.source.blob import SourceBlob, StoredImage
 from pipe.source.documents import Documents, blob_name, of_platform
 from pipe.source.files import shown
 
@@ -19,7 +19,7 @@ _FULL_NAME, _NAME = "io.containerd.image.name", "org.opencontainers.image.ref.na
 """Annotations that name an image: containerd's and BuildKit's in full, the specification's often only by its tag."""
 
 
-def read_layout(documents: Documents, name: Reference) -> Held:
+def read_layout(documents: Documents, name: Reference) -> StoredImage:
     """Read the image that a layout holds.
 
     Args:
@@ -48,7 +48,7 @@ def read_layout(documents: Documents, name: Reference) -> Held:
         image = _image(documents, manifest)
         if image is not None:
             images.append(image)
-    return Held(tuple(manifests), b"", tuple(blobs.values()), tuple(images))
+    return StoredImage(tuple(manifests), b"", tuple(blobs.values()), tuple(images))
 
 
 def _chosen(documents: Documents, roots: Sequence[Descriptor], name: Reference) -> Descriptor:

@@ -39,7 +39,7 @@ from registry.client import LocalRegistry
 
 from pipe.errors import ArchiveError
 from pipe.oci.reference import Reference
-from pipe.source.held import open_image
+from pipe.source.archive import open_image
 
 Make = Callable[[Workshop], Path]
 

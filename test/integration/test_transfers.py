@@ -50,8 +50,8 @@ def test_a_blob_goes_in_chunks(registry: LocalRegistry, blob: SourceBlob) -> Non
 def test_a_blob_that_is_there_is_not_sent(registry: LocalRegistry, blob: SourceBlob) -> None:
     transfer(registry, blob)
     registry.clear()
-    [parcel] = transfer(registry, blob)
-    assert (parcel.began, patches(registry)) == (None, [])
+    [blob_upload] = transfer(registry, blob)
+    assert (blob_upload.began, patches(registry)) == (None, [])
 
 
 NO_CHUNKS = {
@@ -147,10 +147,10 @@ def test_an_upload_that_is_forgotten_begins_again(registry: LocalRegistry, blob:
 def test_the_registry_says_how_long_to_wait(registry: LocalRegistry, blob: SourceBlob) -> None:
     busy = {"status": 429, "headers": {"Retry-After": "3"}}
     registry.fault(method="PATCH", content_range=f"{CHUNK}-*", times=1, answer=busy)
-    [parcel] = transfer(registry, blob)
+    [blob_upload] = transfer(registry, blob)
     expect_arrived(registry, blob)
-    assert parcel.began is not None
-    assert parcel.clock() - parcel.began > 3
+    assert blob_upload.began is not None
+    assert blob_upload.clock() - blob_upload.began > 3
 
 
 def test_a_token_that_runs_out_in_the_middle_is_renewed(start_registry: StartRegistry, blob: SourceBlob) -> None:

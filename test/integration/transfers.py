@@ -14,7 +14,7 @@ from registry.client import Registry as LocalRegistry
 
 from pipe.config.settings import Credentials
 from pipe.oci.reference import Reference
-from pipe.push.parcel import Parcel
+from pipe.push.blob_upload import BlobUpload
 from pipe.push.transfer import Transfer
 from pipe.registry.client import Registry
 from pipe.registry.transport import Transport
@@ -41,19 +41,19 @@ class Observer:
 
     seconds: float = 100
     began: float = field(default_factory=time.monotonic)
-    came: list[Parcel] = field(default_factory=list)
+    came: list[BlobUpload] = field(default_factory=list)
 
-    def look(self, parcels: list[Parcel]) -> None:
+    def look(self, blob_uploads: list[BlobUpload]) -> None:
         """End the transfer in time."""
         if time.monotonic() - self.began > self.seconds:
-            raise TimeoutError(f"still under way: {parcels}")
+            raise TimeoutError(f"still under way: {blob_uploads}")
 
-    def check(self, parcel: Parcel) -> None:
+    def check(self, blob_upload: BlobUpload) -> None:
         """Mind nothing."""
 
-    def arrived(self, parcel: Parcel) -> None:
+    def arrived(self, blob_upload: BlobUpload) -> None:
         """Keep it."""
-        self.came.append(parcel)
+        self.came.append(blob_upload)
 
 
 def random_blob(size: int, name: str = "a blob") -> SourceBlob:
@@ -70,7 +70,7 @@ def client(registry: LocalRegistry) -> Registry:
     return Registry(target, Credentials("pipeline", "pipeline-token"), transport, Listener())
 
 
-def transfer(registry: LocalRegistry, *blobs: SourceBlob, one_by_one: bool = False) -> list[Parcel]:
+def transfer(registry: LocalRegistry, *blobs: SourceBlob, one_by_one: bool = False) -> list[BlobUpload]:
     """Send blobs to a local registry."""
     observer = Observer()
     Transfer(client(registry).blobs, time.monotonic, 60).run(lambda: blobs, observer, one_by_one=one_by_one)

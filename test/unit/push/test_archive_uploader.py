@@ -12,12 +12,12 @@ from unit.source.archives import IMAGE_ID, docker_archive, layout, opened, tar
 from pipe.errors import LayerTooLargeError
 from pipe.push.archive_uploader import ArchiveUploader
 from pipe.push.report import Timing
-from pipe.source.blob import Held
+from pipe.source.blob import StoredImage
 
 TIMING = Timing(time.monotonic, time.sleep, float)
 
 
-def uploader(held: Held, limit: int = 10**9) -> ArchiveUploader:
+def uploader(held: StoredImage, limit: int = 10**9) -> ArchiveUploader:
     """Make an uploader of an archive."""
     settings = replace(SETTINGS, max_layer_size=limit)
     return ArchiveUploader(settings, lambda: held, FakeRegistry(), Told(), TIMING)

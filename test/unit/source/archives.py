@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipe.oci.reference import Reference
-from pipe.source.blob import Held, SourceBlob
-from pipe.source.held import open_image
+from pipe.source.archive import open_image
+from pipe.source.blob import SourceBlob, StoredImage
 
 NAME = Reference("", "app", "1.0")
 Files = dict[str, bytes | str]
@@ -112,7 +112,7 @@ def layout(
     return blobs | {"index.json": as_json({"schemaVersion": 2, "manifests": [root]}), "oci-layout": b"{}"}
 
 
-def opened(folder: Path, data: bytes | Files, name: Reference = NAME) -> Held:
+def opened(folder: Path, data: bytes | Files, name: Reference = NAME) -> StoredImage:
     """Open an archive, or a layout in a directory."""
     path = folder / "image"
     if isinstance(data, bytes):

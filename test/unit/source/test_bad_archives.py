@@ -49,7 +49,7 @@ from unit.source.enemies import (
 )
 
 from pipe.errors import ArchiveError
-from pipe.source.held import open_image
+from pipe.source.archive import open_image
 
 OTHER_NAME = as_json([{"Config": f"{'0' * 64}.json", "Layers": ["base.tar", "top.tar"]}])
 BAD: dict[str, tuple[bytes | Files, str]] = {

@@ -14,7 +14,7 @@ class TransferEndedError(Exception):
 
 
 @dataclass(slots=True)
-class Parcel:
+class BlobUpload:
     """One blob on its way, and the watch over its upload.
 
     Attributes:

@@ -82,6 +82,11 @@ def ratio(runs: Runs, name: str, beside: str) -> float:
     return statistics.median(one.seconds / other.seconds for one, other in _pairs(runs, name, beside))
 
 
+def process_ratio(runs: Runs, name: str, beside: str) -> float:
+    """Return the same of the processes, without the making of containers."""
+    return statistics.median(one.process_seconds / other.process_seconds for one, other in _pairs(runs, name, beside))
+
+
 def seconds(runs: Sequence[Run]) -> list[float]:
     """Return how long each run took."""
     return [run.seconds for run in runs]

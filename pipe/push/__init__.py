@@ -1,1 +1,1 @@
-"""The use case: check, push by the Engine, verify, within the limits of the registry."""
+"""The use case: check, upload by Docker Engine or by the pipe itself, prove; within the limits of the registry."""

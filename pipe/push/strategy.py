@@ -27,6 +27,8 @@ BEGIN_WITHIN = 1.0
 """Seconds that the pipe may need where it begins: so much is lost at most where the Engine alone knew that the
 registry has the layers."""
 
+_SHORT, _MINUTE = 10, 59.5
+
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
@@ -121,7 +123,7 @@ def reason_to_take_over(layers: Sequence[Outstanding], image_size: int, kind: En
     alone = largest.size / kind.rate
     if alone >= timeout:
         return (
-            f"Docker Engine would need about {format_duration(alone)} to compress {largest.label}, and the registry"
+            f"Docker Engine would need about {_rounded(alone)} to compress {largest.label}, and the registry"
             f" ends an upload after {format_duration(timeout)}; the pipe uploads it itself."
         )
     return _gain(layers, image_size, kind, WORTH_SECONDS)
@@ -134,5 +136,11 @@ def _gain(layers: Sequence[Outstanding], image_size: int, kind: EngineKind, at_l
     if any(layer.known for layer in layers):
         return "Docker Engine would send layers that the registry has; the pipe uploads only what is missing."
     largest = max(layers, key=lambda layer: layer.size)
-    what = largest.label if largest.size / kind.rate >= engine else f"{len(layers)} layers"
-    return f"Docker Engine would need about {format_duration(engine)} to compress {what}; the pipe uploads it itself."
+    alone = largest.size / kind.rate >= engine
+    what, them = (largest.label, "it") if alone else (f"{len(layers)} layers", "them")
+    return f"Docker Engine would need about {_rounded(engine)} to compress {what}; the pipe uploads {them} itself."
+
+
+def _rounded(seconds: float) -> str:
+    """Write an estimate, which has no tenths of seconds unless it is short."""
+    return f"{seconds:.0f} s" if _SHORT <= seconds < _MINUTE else format_duration(seconds)

@@ -58,14 +58,14 @@ def test_what_the_pipe_needs(sent: list[Outstanding], image: int, seconds: float
 @pytest.mark.parametrize(
     ("sent", "image", "kind", "timeout", "words"),
     [
-        pytest.param(layers(1000), 1000, SLOW, LIMIT, "about 40.0 s to compress layer 1;", id="one-large-layer"),
-        pytest.param(layers(*[200] * 5), 1000, SLOW, LIMIT, "about 20.0 s to compress 5 layers;", id="five-layers"),
+        pytest.param(layers(1000), 1000, SLOW, LIMIT, "about 40 s to compress layer 1;", id="one-large-layer"),
+        pytest.param(layers(*[200] * 5), 1000, SLOW, LIMIT, "about 20 s to compress 5 layers;", id="five-layers"),
         pytest.param(layers(25), 25, SLOW, LIMIT, None, id="small"),
         pytest.param(layers(100), 100, SLOW, LIMIT, None, id="saves-less-than-three-seconds"),
         pytest.param(layers(106), 106, SLOW, LIMIT, "about 4.2 s", id="saves-three-seconds"),
         pytest.param(layers(100), 1000, SLOW, LIMIT, None, id="a-small-part-of-a-large-image"),
-        pytest.param(layers(375), 1000, SLOW, LIMIT, "about 15.0 s", id="more-than-one-and-a-half-times"),
-        pytest.param(layers(350), 1000, SLOW, LIMIT, "about 14.0 s", id="just-above-one-and-a-half-times"),
+        pytest.param(layers(375), 1000, SLOW, LIMIT, "about 15 s", id="more-than-one-and-a-half-times"),
+        pytest.param(layers(350), 1000, SLOW, LIMIT, "about 14 s", id="just-above-one-and-a-half-times"),
         pytest.param(layers(320), 1000, SLOW, LIMIT, None, id="less-than-one-and-a-half-times"),
         pytest.param(layers(800, 200, known=(1,)), 1000, SLOW, LIMIT, "layers that the registry has", id="known"),
         pytest.param(layers(800, known=(1,)), 9000, SLOW, LIMIT, None, id="known-but-staging-takes-longer"),

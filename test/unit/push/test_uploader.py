@@ -70,7 +70,7 @@ class Uploading:
     [
         pytest.param(of_size(25), [PUSHED], "Docker Engine would need about 1.0 s", id="begins-with-a-small-image"),
         pytest.param(
-            of_size(1000), [sending(1000), PUSHED], "Docker Engine would need about 40.0 s", id="takes-over-a-large-one"
+            of_size(1000), [sending(1000), PUSHED], "Docker Engine would need about 40 s", id="takes-over-a-large-one"
         ),
         pytest.param(IMAGE, [GAVE_UP, PUSHED], "The pipe uploads the image itself.", id="after-the-engine-gave-up"),
     ],
@@ -179,7 +179,7 @@ def test_only_a_registry_that_does_not_know_the_pipes_way_is_left_to_the_engine(
 @pytest.mark.parametrize(
     ("image", "uploader", "words"),
     [
-        pytest.param(of_size(1000), "auto", "Docker Engine would need about 40.0 s", id="the-pipe-takes-over"),
+        pytest.param(of_size(1000), "auto", "Docker Engine would need about 40 s", id="the-pipe-takes-over"),
         pytest.param(of_size(25), "auto", "Docker Engine would need about 1.0 s", id="the-pipe-begins"),
         pytest.param(IMAGE, "auto", "Docker Engine would push it.", id="the-engine"),
         pytest.param(of_size(1000), "engine", "Docker Engine would push it.", id="the-engine-is-wanted"),

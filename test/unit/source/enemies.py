@@ -139,7 +139,7 @@ def million_records() -> bytes:
 def many_records() -> bytes:
     """Make an archive of many extended headers in a row, no two records of which have one name."""
     headers = []
-    for number in range(4):
+    for number in range(2):
         names = (f"{number:03}{record:05}" for record in range(60_000))
         records = "".join(f"13 {name}=\n" for name in names).encode()
         headers.append(header(type=tarfile.XHDTYPE, size=len(records)) + records + bytes(-len(records) % 512))

@@ -222,10 +222,10 @@ def test_memory_is_bounded(tmp_path: Path, make: Callable[[], bytes | Files], li
 def test_open_files_are_closed(tmp_path: Path) -> None:
     """Each blob of a folder is a file of its own."""
     files = layout(TWO)
-    for _ in range(20):
+    for _ in range(8):
         opened(tmp_path, files)
     before = len([*Path("/proc/self/fd").iterdir()])
-    for _ in range(20):
+    for _ in range(8):
         for blob in opened(tmp_path, files).blobs:
             read(blob)
     assert len([*Path("/proc/self/fd").iterdir()]) <= before

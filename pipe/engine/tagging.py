@@ -63,7 +63,13 @@ class Tag:
             self._api.timeout = CLOSING_TIMEOUT
             raise
         finally:
-            self._put_back()
+            try:
+                self._put_back()
+            except StoppedError:
+                # Interrupted in the middle; further signals are ignored.
+                self._api.timeout = CLOSING_TIMEOUT
+                self._put_back()
+                raise
 
     def _take(self) -> None:
         before = self._id(str(self._target))

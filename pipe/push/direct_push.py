@@ -146,6 +146,10 @@ class _Observer:
             self._layers.setdefault(layer.diff_id, []).append(layer)
             if layer.descriptor is not None:
                 self._layers.setdefault(layer.descriptor.digest, []).append(layer)
+            size = layer.descriptor.size if layer.descriptor is not None else layer.size
+            if size is not None:
+                # One that waits for its turn is to be sent, too.
+                push.watch.progress.layers.setdefault(layer.short_id, layer).total = size
 
     def look(self, blob_uploads: list[BlobUpload]) -> None:
         """Bring the progress up to date, and look at the clocks."""
@@ -170,19 +174,23 @@ class _Observer:
     def arrived(self, blob_upload: BlobUpload) -> None:
         """Take note of what the registry has."""
         watch, reusable = self._push.watch, self._push.transfer.reusable or {}
+        if not blob_upload.key:
+            # It stood for itself until its bytes told which layer it is.
+            watch.progress.layers.pop(shorten(blob_upload.blob.name), None)
         for layer in self._of(blob_upload):
             if blob_upload.began is not None:
                 layer.started, layer.total = blob_upload.began, blob_upload.stored
             status = LayerStatus.ALREADY_THERE if blob_upload.began is None else LayerStatus.UPLOADED
             watch.progress.finish(layer, status, watch.clock())
             layer.descriptor = blob_upload.descriptor
-            layer.reused = layer.reused or (blob_upload.began is None and blob_upload.key in reusable)
+            there = layer.status is LayerStatus.ALREADY_THERE
+            layer.reused = there and (layer.reused or blob_upload.key in reusable)
 
     def _of(self, blob_upload: BlobUpload) -> list[Layer]:
         """Find the layers that a blob is the content of; a blob that is none of the image's stands for itself."""
-        key = blob_upload.key or blob_upload.diff_id
+        key = blob_upload.key or blob_upload.diff_id or blob_upload.blob.name
         if key not in self._layers:
-            self._layers[key] = [Layer(0, key or blob_upload.blob.name)]
+            self._layers[key] = [Layer(0, key)]
         layers = self._layers[key]
         for layer in layers:
             self._push.watch.progress.layers.setdefault(shorten(layer.diff_id), layer)

@@ -15,8 +15,9 @@ class Progress:
         arrived: When the last layer arrived, by the clock; None where none did in this attempt.
     """
 
-    def __init__(self, image: Image) -> None:
-        """Begin with what is known of the image."""
+    def __init__(self, image: Image, *, engine: bool = True) -> None:
+        """Begin with what is known of the image, and whether an Engine has it."""
+        self._idle = "waiting for Docker Engine" if engine else "nothing sent yet"
         self.image_layers = tuple(replace(layer) for layer in image.layers)
         self.layers: dict[str, Layer] = {}
         self.arrived: float | None = None
@@ -25,7 +26,7 @@ class Progress:
 
     def restart(self) -> None:
         """Begin another attempt: what is done stays done, all else begins again."""
-        self.arrived = None
+        self.arrived = self._line_at = None
         for layer in self.layers.values():
             if layer.status not in ARRIVED:
                 layer.status, layer.started, layer.sent, layer.retries = LayerStatus.WAITING, None, 0, 0
@@ -78,7 +79,7 @@ class Progress:
         done = sum(layer.status in ARRIVED for layer in self.layers.values())
         every = max(len(self.layers), len(self.image_layers))
         if not sent and not self.uploading:
-            return f"waiting for Docker Engine ({done} of {every} layers checked)"
+            return f"{self._idle} ({done} of {every} layers checked)"
         parts = [f"{format_size(sent)} of at most {format_size(total)}"] if total else []
         if self._line_at is not None and now > self._line_at:
             parts.append(f"{format_size(max(0, sent - self._line_bytes) / (now - self._line_at))}/s")

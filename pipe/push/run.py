@@ -159,7 +159,8 @@ class Push:
         state = self._state
         if state.image is None or state.watch is None:
             state.image = image = self._source.image()
-            state.watch = Watch(Progress(image), self._settings.upload_timeout, self._timing.clock, self._report)
+            progress = Progress(image, engine=self._settings.image_archive is None)
+            state.watch = Watch(progress, self._settings.upload_timeout, self._timing.clock, self._report)
             layers = f"{len(image.layers)} layer{'s'[: len(image.layers) != 1]}"
             kind = "unpacked" if all(layer.size is not None for layer in image.layers) else "stored"
             first = self._settings.targets[0]

@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Protocol
 
 from pipe.errors import ContentMismatchError, UploadForgottenError
@@ -219,7 +220,8 @@ class _Workers:
         try:
             return named if is_layer(transfer.blobs, named, blob_upload.blob, blob_upload.check) else None
         except UploadForgottenError:
-            transfer.forget()
+            # What has arrived is there all the same: only the manifests are wrong.
+            transfer.reusable = {}
             if self._one_by_one:
                 # Its bytes have gone by, and come again with the next attempt only.
                 raise
@@ -237,13 +239,19 @@ class _Workers:
     def _upload(self, blob_upload: BlobUpload) -> Descriptor:
         size = self._chunk_size or STREAM_PIECE
         blob_upload.chunks = chunks = Chunks(blob_upload.blob, size, self.stop, blob_upload.read)
+        try:
+            return self._upload_chunks(blob_upload, chunks)
+        finally:
+            chunks.close()
+
+    def _upload_chunks(self, blob_upload: BlobUpload, chunks: Chunks) -> Descriptor:
         pieces = self._checked(blob_upload, chunks)
         first = next(pieces, memoryview(b""))
         if chunks.digest:
             return self._upload_small(blob_upload, chunks, first)
         blob_upload.begin()
         upload = self._transfer.blobs.upload(blob_upload)
-        rest = _joined(first, pieces)
+        rest = chain((first,), pieces)
         if self._chunk_size:
             for chunk in rest:
                 upload.send(chunk)
@@ -272,11 +280,6 @@ class _Workers:
 
 
 _NOTHING = in_memory("nothing", "", b"")
-
-
-def _joined(first: memoryview, rest: Iterator[memoryview]) -> Iterator[memoryview]:
-    yield first
-    yield from rest
 
 
 def _check(blob_upload: BlobUpload, chunks: Chunks) -> None:

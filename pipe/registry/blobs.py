@@ -15,8 +15,11 @@ from pipe.registry.upload import OCTETS, Upload, digest_of
 CHUNK = 8 * 1024 * 1024
 """Bytes of a chunk: large enough to make a request's round trip small beside it, small enough to be
 kept until the registry has it."""
-CHUNK_MAXIMUM = 4 * CHUNK
-"""Bytes of the largest chunk that memory has room for: a registry that wants larger ones gets a stream."""
+CHUNK_MAXIMUM = 10 * 1024 * 1024
+"""Bytes of the largest chunk that memory has room for, 107 MB of it measured with two uploads at a time: a registry
+that wants larger ones gets a stream."""
+_MAY_PASS = frozenset((0, 408, 429, 500, 502, 503, 504))
+"""Statuses that say nothing of chunks, 0 for no answer at all: without chunks, a fault costs all of a layer."""
 EMPTY = b"{}"
 """The empty JSON object, a blob that nothing minds; source: image-spec, "Guidance for an Empty Descriptor"."""
 
@@ -104,13 +107,14 @@ class Blobs:
             answer = self._connection.follow(request)
         return answer.body if answer.status == HTTPStatus.PARTIAL_CONTENT and len(answer.body) == length else None
 
-    def find_chunking(self, watch: Watch) -> Chunking:
+    def find_chunking(self, watch: Watch, *, again: bool = True) -> Chunking:
         """Find out, by four small requests, whether the registry takes a blob in several chunks.
 
         Not every registry that says so does: some refuse the second chunk, some only the end.
 
         Args:
             watch: May end it.
+            again: Whether to ask once more where it may be busy only.
 
         Returns:
             How it takes a blob.
@@ -125,8 +129,11 @@ class Blobs:
             return Chunking(max(CHUNK, upload.minimum) if fits else 0)
         try:
             upload.probe(EMPTY)
-        except RegistryFailedError:
-            return Chunking(0)
+        except RegistryFailedError as error:
+            if not again or error.status not in _MAY_PASS:
+                return Chunking(0)
+            watch.wait(1)
+            return self.find_chunking(watch, again=False)
         return Chunking(CHUNK if upload.offset == len(EMPTY) else 0)
 
     def upload(self, watch: Watch) -> Upload:

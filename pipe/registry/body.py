@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from pipe.errors import UploadForgottenError
+
 SLICE = 256 * 1024
 """Bytes handed to the connection at once: each has to be taken within the connection's timeout."""
-CHUNK_TRIES = 5
-"""Times that one chunk is sent before the upload is given up; waits of 1, 2, 4 and 8 seconds lie between."""
 
 
 class Watch(Protocol):
@@ -48,10 +48,18 @@ class Stream:
     def __init__(self, pieces: Iterable[memoryview], watch: Watch) -> None:
         self._pieces = iter(pieces)
         self._watch = watch
+        self._given = False
         self.total = 0
 
     def __iter__(self) -> Iterator[memoryview]:
-        """Give the bytes as they come, once."""
+        """Give the bytes as they come, once.
+
+        Raises:
+            UploadForgottenError: They are wanted once more, as after a token that was refused.
+        """
+        if self._given:
+            raise UploadForgottenError("it refused the token in the middle of an upload.", fix="Run the step again.")
+        self._given = True
         for piece in self._pieces:
             yield from Slices(piece, self._watch, self.total)
             self.total += len(piece)

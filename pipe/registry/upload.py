@@ -8,7 +8,13 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
-from pipe.errors import DigestMismatchError, PipeError, RegistryFailedError, UploadForgottenError
+from pipe.errors import (
+    DigestMismatchError,
+    PipeError,
+    RegistryFailedError,
+    RegistryUnreachableError,
+    UploadForgottenError,
+)
 from pipe.oci.reference import is_digest
 from pipe.registry.body import Slices, Stream, Watch
 from pipe.registry.connection import Body, Connection
@@ -16,6 +22,8 @@ from pipe.registry.errors import too_large
 from pipe.registry.transport import READ_TIMEOUT, Answer, Request
 
 OCTETS = {"Content-Type": "application/octet-stream"}
+_NO_ANSWER = (RegistryFailedError, RegistryUnreachableError)
+"""A registry that restarts first breaks connections, then refuses them for a while."""
 _TAKEN = frozenset((HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT))
 
 
@@ -43,7 +51,7 @@ class Upload:
         while True:
             try:
                 answer = self._connection.call("POST", "blobs/uploads/", OCTETS)
-            except RegistryFailedError as error:
+            except _NO_ANSWER as error:
                 failure: PipeError = error
             else:
                 if answer.status == HTTPStatus.ACCEPTED:
@@ -91,7 +99,7 @@ class Upload:
         body = Stream(pieces, self._watch)
         try:
             answer = self._follow("PATCH", OCTETS, body, READ_TIMEOUT * 2)
-        except RegistryFailedError as error:
+        except _NO_ANSWER as error:
             raise _forgotten(error) from error
         if answer.status not in _TAKEN:
             failure = self._error(answer)
@@ -103,7 +111,7 @@ class Upload:
         """Send a blob byte by byte, without a second try.
 
         Raises:
-            RegistryFailedError: The registry does not take it this way.
+            RegistryFailedError: The registry does not take it this way; its `status` says why, 0 for no answer.
         """
         view = memoryview(blob)
         for position in range(len(view)):
@@ -135,7 +143,7 @@ class Upload:
         while True:
             try:
                 answer = self._put(digest, timeout)
-            except RegistryFailedError as error:
+            except _NO_ANSWER as error:
                 failure: PipeError = error
             else:
                 if answer.status == HTTPStatus.CREATED:
@@ -153,7 +161,7 @@ class Upload:
     def _arrived(self, digest: str) -> bool:
         try:
             return self._connection.call("HEAD", f"blobs/{digest}", OCTETS).status == HTTPStatus.OK
-        except RegistryFailedError:
+        except _NO_ANSWER:
             return False
 
     def _check_digest(self, answer: Answer, digest: str) -> None:
@@ -172,7 +180,7 @@ class Upload:
             headers["Content-Range"] = f"{self.offset}-{self.offset + length - 1}"
         try:
             answer = self._follow("PATCH", headers, body, READ_TIMEOUT * 2)
-        except RegistryFailedError as error:
+        except _NO_ANSWER as error:
             return error
         if answer.status in _TAKEN:
             self._take_location(answer)
@@ -190,7 +198,7 @@ class Upload:
         """Ask where the upload stands after a chunk failed; without an answer, it stands where it stood."""
         try:
             answer = self._follow("GET")
-        except RegistryFailedError:
+        except _NO_ANSWER:
             return
         if answer.status == HTTPStatus.NOT_FOUND:
             raise _forgotten(self._connection.error(answer))
@@ -239,7 +247,9 @@ class Upload:
         """Make the error of a probe: whatever the registry minds, only credentials end the push."""
         if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return self._connection.error(answer)
-        return RegistryFailedError(f"no blob in several chunks: HTTP {answer.status}")
+        error = RegistryFailedError(f"no blob in several chunks: HTTP {answer.status}")
+        error.status = answer.status
+        return error
 
 
 CHUNK_TRIES = 5

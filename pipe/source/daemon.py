@@ -19,7 +19,7 @@ from pipe.source.chain import diff_id_of
 from pipe.source.tar import Entry, TarError, entries, padding
 
 SMALL = 4 * 1024 * 1024
-"""Bytes of a blob that may be a manifest or a configuration, and is kept until that is known."""
+"""Bytes of a blob that may be a manifest or a configuration, and is kept until that is known where it may be JSON."""
 KEPT = 32 * 1024 * 1024
 """Bytes kept at most; what comes after is sent as it comes."""
 _SKIP = 1024 * 1024
@@ -102,12 +102,12 @@ class DaemonStream:
         digest = f"sha256:{named[1] or named[2]}" if named else ""
         if digest in self._diff_ids:
             return self._opened(entry, digest, None)
-        if entry.size <= SMALL and sum(map(len, self._kept.values())) + entry.size <= KEPT:
-            self._keep(entry, digest)
-            return None
+        if entry.size <= SMALL:
+            return self._kept_or_given(entry, digest)
         return self._opened(entry, None, Descriptor("", digest, entry.size)) if is_digest(digest) else None
 
-    def _keep(self, entry: Entry, digest: str) -> None:
+    def _kept_or_given(self, entry: Entry, digest: str) -> SourceBlob | None:
+        """Keep what may be a manifest or a configuration; layers, of which an image may have many, go on."""
         content = self._content(entry)
         found = f"sha256:{hashlib.sha256(content).hexdigest()}"
         if digest and found != digest:
@@ -115,7 +115,10 @@ class DaemonStream:
         if found == self._image_id and _has_layers(content):
             self.config = content
         elif is_digest(digest):
+            if not content.lstrip().startswith(b"{") or sum(map(len, self._kept.values())) + len(content) > KEPT:
+                return in_memory(entry.name, "", content)
             self._kept[digest] = content
+        return None
 
     def _opened(self, entry: Entry, diff_id: str | None, descriptor: Descriptor | None) -> SourceBlob:
         return SourceBlob(entry.name, entry.size, diff_id, descriptor, lambda: self)

@@ -58,6 +58,7 @@ class Chunks:
         self._size = min(size, blob.size + blob.size // 100 + 1024)
         self._stop = stop
         self._read = read
+        self._closed = threading.Event()
         self._plain: queue.Queue[tuple[bytearray, int] | BaseException | None] = queue.Queue()
         self._chunks: queue.Queue[memoryview | BaseException | None] = queue.Queue()
         self._free: queue.Queue[bytearray] = queue.Queue()
@@ -90,6 +91,10 @@ class Chunks:
             self._free.put(chunk.obj)
             chunk = following
         self.digest = f"sha256:{digest.hexdigest()}"
+
+    def close(self) -> None:
+        """End the threads, and let go of their buffers, where the chunks were not all taken."""
+        self._closed.set()
 
     def _start(self, work: Callable[[], None], outlet: "queue.Queue[Any]") -> None:
         """Run work in a thread; what goes wrong there reaches whoever takes what it makes."""
@@ -162,7 +167,7 @@ class Chunks:
             try:
                 item = source.get(timeout=_LOOK_UP)
             except queue.Empty:
-                if self._stop.is_set():
+                if self._stop.is_set() or self._closed.is_set():
                     raise _StoppedError from None
                 continue
             if isinstance(item, BaseException):

@@ -296,3 +296,7 @@ def test_any_order_of_events_is_told(steps: list[tuple[float, events.Event, bool
         assert f" of {max(2, len(progress.layers))} layers" in progress.line(now)
         assert all(upload.elapsed(now) >= 0 for upload in progress.layers.values())
         assert progress.exhausted is None or progress.exhausted.retries >= 4
+
+
+def test_the_line_speaks_of_the_engine_only_where_it_has_the_image() -> None:
+    assert Progress(IMAGE, engine=False).line(0, 420) == "nothing sent yet (0 of 2 layers checked)"

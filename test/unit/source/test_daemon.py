@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from unit.source.archives import CONFIG, IMAGE_ID, LAYERS, as_json, digest, layout, tar
 
 from pipe.errors import EngineSaveError
+from pipe.source import daemon
 from pipe.source.blob import SourceBlob
 from pipe.source.daemon import DaemonStream
 
@@ -115,6 +116,17 @@ def test_a_containerd_store_streams_what_it_stores(platforms: tuple[str, ...]) -
     assert stream.manifests[-1].digest == root
     assert len(stream.manifests) == (3 if len(platforms) > 1 else 1)
     assert {manifest.config for manifest in stream.manifests} - {None} <= set(blobs)
+
+
+def test_small_layers_leave_room_for_manifests(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = layout(("amd64",))
+    root = json.loads(files["index.json"])["manifests"][0]["digest"]
+    documents = {name: data for name, data in files.items() if data[:1] in {b"{", "{"}}
+    layers = {name: data for name, data in files.items() if name not in documents}
+    monkeypatch.setattr(daemon, "KEPT", sum(len(documents[name]) for name in documents if "/" in name))
+    stream = DaemonStream(Stream(tar(layers | documents)), root, DIFF_IDS)
+    assert {digest(taken(blob)) for blob in stream} >= {digest(gzip.compress(layer, mtime=0)) for layer in LAYERS}
+    assert stream.manifests[-1].digest == root
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 
 import requests
 from docker import APIClient
@@ -20,6 +21,7 @@ from pipe.engine.stream import PushStream
 from pipe.engine.tagging import Tag
 from pipe.errors import EngineError, EngineUnreachableError, ImageNotFoundError
 from pipe.oci.image import Image
+from pipe.oci.manifest import DOCKER_LIST, OCI_INDEX
 from pipe.oci.reference import Reference
 from pipe.text import causes, clean, root_cause
 
@@ -106,7 +108,19 @@ class Engine:
                 inspected = self._api.inspect_image(name)
             except ImageNotFound as error:
                 raise self._not_found(name) from error
-            return image_from(inspected, self._api.history(inspected["Id"]))
+            return image_from(inspected | self._manifests(inspected), self._api.history(inspected["Id"]))
+
+    def _manifests(self, inspected: Mapping[str, Any]) -> dict[str, object]:
+        """Ask what an index names, and what of it is there: an Engine that has a part of it pushes only that.
+
+        Source: Docker Engine API 1.48, "Inspect an image", `manifests`; moby, `api/types/auxprogress/push.go`.
+        """
+        if (inspected.get("Descriptor") or {}).get("mediaType") not in {OCI_INDEX, DOCKER_LIST}:
+            return {}
+        url = f"{self._api.base_url}/v{self._api.api_version}/images/{quote(inspected['Id'], safe='')}/json"
+        answer = self._api.get(url, params={"manifests": "1"}, timeout=TIMEOUT)
+        content = answer.json() if answer.status_code == requests.codes.ok else {}
+        return {"Manifests": content.get("Manifests")}
 
     def _not_found(self, name: str) -> ImageNotFoundError:
         tags = {tag for image in self._api.images() for tag in image.get("RepoTags") or []}

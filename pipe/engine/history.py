@@ -20,7 +20,7 @@ def image_from(inspected: Mapping[str, object], history: Sequence[Mapping[str, o
     """Bring together what the Engine says in two places.
 
     Args:
-        inspected: `GET /images/{name}/json`.
+        inspected: `GET /images/{name}/json`; with `Manifests` where the image is an index.
         history: `GET /images/{name}/history`, newest first.
 
     Returns:
@@ -37,7 +37,23 @@ def image_from(inspected: Mapping[str, object], history: Sequence[Mapping[str, o
         for number, (diff_id, entry) in enumerate(zip_longest(diff_ids, matched), start=1)
     )
     platform = Platform.parse({name.lower(): value for name, value in inspected.items()})
-    return Image(str(inspected.get("Id") or ""), size, layers, platform=platform if str(platform) else None)
+    return Image(
+        str(inspected.get("Id") or ""),
+        size,
+        layers,
+        _pushed_alone(inspected.get("Manifests")),
+        platform if str(platform) else None,
+    )
+
+
+def _pushed_alone(manifests: object) -> frozenset[str]:
+    """List the manifests that an Engine may push instead of an index some of whose platforms it does not have."""
+    listed = [each for each in manifests if isinstance(each, dict)] if isinstance(manifests, list) else []
+    images = [each for each in listed if each.get("Kind") == "image"]
+    available = [each.get("Descriptor") for each in images if each.get("Available")]
+    if len(available) == len(images):
+        return frozenset()
+    return frozenset(str(each.get("digest")) for each in available if isinstance(each, dict))
 
 
 def _match(diff_ids: list[str], entries: list[tuple[str, int]]) -> list[tuple[int, str | None]]:

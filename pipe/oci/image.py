@@ -105,7 +105,8 @@ class Image:
         id: The digest of its configuration, or in a containerd store of its manifest.
         size: Bytes of all of it, as the Engine counts.
         layers: From the base up.
-        manifests: Digests of the manifests that its index names, where the Engine tells them.
+        manifests: Digests of the manifests that the Engine may push instead of its index, where it does not have
+            every platform; none where it pushes the index.
         platform: What it runs on, None where nobody says.
         platforms: Of an index, the image of each platform; their layers, one after the other, are its `layers`.
     """

@@ -26,11 +26,11 @@ def holds(manifest: Manifest, image: Image) -> bool:
     Args:
         manifest: The registry's.
         image: Its ID is the digest of its configuration in a graphdriver store and of a docker archive,
-            and of its manifest in a containerd store and of an OCI layout. Of an index whose other
-            platforms it does not have, an Engine pushes the manifest of its own.
+            and of its manifest in a containerd store and of an OCI layout. Of an index some of whose
+            platforms it does not have, an Engine pushes the manifest of one that it has.
 
     Returns:
-        Whether it is: the same configuration, the same manifest, or one of those that the image's index names.
+        Whether it is: the same configuration, the same manifest, or one that an Engine pushes instead of its index.
     """
     return image.id in {manifest.config, manifest.digest} or manifest.digest in image.manifests
 

@@ -1,9 +1,12 @@
 """What is told of an Engine that cannot even be asked. All else is tested with an Engine, elsewhere."""
 
+from urllib.parse import urlencode
+
 import pytest
 
 from pipe.engine.client import Engine
 from pipe.errors import EngineUnreachableError
+from pipe.oci.manifest import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST
 
 FIX = "add `docker` to the step's `services`"
 
@@ -36,3 +39,66 @@ def test_an_engine_that_went_away_is_told_with_its_address() -> None:
     assert error.summary == "Docker Engine does not answer: tcp://h:2375: reset."
     assert "may have run out of memory" in error.fix
     assert "unix:///var/run/docker.sock: " in Engine({}).gone("x").cause
+
+
+INDEX, HERE, AWAY, ATTESTATION = (f"sha256:{letter * 64}" for letter in "1234")
+
+
+def named(digest: str, kind: str = "image", *, available: bool = True) -> dict[str, object]:
+    """Say what the Engine says of a manifest that an index names."""
+    return {"Descriptor": {"digest": digest}, "Kind": kind, "Available": available}
+
+
+class Api:
+    """An Engine that has an image, and tells of its manifests where it is asked for them."""
+
+    base_url, api_version = "http+docker://localhost", "1.51"
+
+    def __init__(self, media_type: str, manifests: list[dict[str, object]] | None, status: int = 200) -> None:
+        self.media_type = media_type
+        self._manifests = manifests
+        self.status_code = status
+        self.asked: list[str] = []
+
+    def inspect_image(self, _name: str) -> dict[str, object]:
+        """Tell of the image."""
+        return {"Id": INDEX, "Descriptor": {"mediaType": self.media_type}} if self.media_type else {"Id": INDEX}
+
+    def history(self, _name: str) -> list[dict[str, object]]:
+        """Tell no history."""
+        return []
+
+    def get(self, url: str, params: dict[str, str], timeout: float) -> "Api":
+        """Answer with itself."""
+        self.asked.append(f"{url}?{urlencode(params)}")
+        assert timeout
+        return self
+
+    def json(self) -> dict[str, object]:
+        """Return the answer's body."""
+        return {"Manifests": self._manifests}
+
+
+@pytest.mark.parametrize(
+    ("api", "pushed_alone"),
+    [
+        pytest.param(Api("", None), set(), id="a-store-without-indexes"),
+        pytest.param(Api(OCI_MANIFEST, None), set(), id="one-platform"),
+        pytest.param(Api(OCI_INDEX, [named(HERE), named(AWAY, available=False)]), {HERE}, id="a-part-of-an-index"),
+        pytest.param(Api(DOCKER_LIST, [named(HERE), named(AWAY, available=False)]), {HERE}, id="a-part-of-a-list"),
+        pytest.param(Api(OCI_INDEX, [named(HERE), named(AWAY)]), set(), id="all-of-an-index"),
+        pytest.param(
+            Api(OCI_INDEX, [named(HERE), named(ATTESTATION, "attestation", available=False)]),
+            set(),
+            id="all-but-the-attestation",
+        ),
+        pytest.param(Api(OCI_INDEX, None), set(), id="an-engine-that-does-not-say"),
+        pytest.param(Api(OCI_INDEX, [named(HERE), named(AWAY, available=False)], 500), set(), id="it-fails"),
+    ],
+)
+def test_what_an_engine_may_push_instead_of_an_index(api: Api, pushed_alone: set[str]) -> None:
+    engine = Engine({})
+    vars(engine)["_api"] = api
+    assert engine.image("app").manifests == pushed_alone
+    url = f"http+docker://localhost/v1.51/images/sha256%3A{'1' * 64}/json?manifests=1"
+    assert api.asked == ([url] if api.media_type in {OCI_INDEX, DOCKER_LIST} else [])

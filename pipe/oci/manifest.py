@@ -101,18 +101,6 @@ class Manifest:
         """The digest of the bytes."""
         return f"sha256:{hashlib.sha256(self.body).hexdigest()}"
 
-    def holds(self, image_id: str) -> bool:
-        """Tell whether this is the image with that ID.
-
-        Args:
-            image_id: The digest of the configuration in a graphdriver store, of the manifest in a
-                containerd store.
-
-        Returns:
-            Whether it is.
-        """
-        return image_id in {self.config, self.digest}
-
 
 def _descriptors(content: dict[str, object], key: str) -> tuple[Descriptor, ...]:
     """Read the descriptors of a list; what is none is left out."""

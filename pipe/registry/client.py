@@ -111,10 +111,6 @@ class Registry:
             raise self._connection.error(answer)
         return Manifest.parse(answer.headers.get("Content-Type", ""), answer.body)
 
-    def blob_size(self, digest: str) -> int | None:
-        """Ask whether the repository has a blob; see `Blobs.size`."""
-        return self.blobs.size(digest)
-
     def read_blob(self, digest: str, maximum: int) -> bytes | None:
         """Read a small blob; see `Blobs.read`."""
         return self.blobs.read(digest, maximum)

@@ -49,14 +49,6 @@ def test_the_digest_is_that_of_the_very_bytes() -> None:
     assert Manifest.parse("", body).digest == f"sha256:{hashlib.sha256(body).hexdigest()}"
 
 
-def test_it_holds_an_image_of_either_store() -> None:
-    manifest = parsed(IMAGE)
-    assert manifest.holds("sha256:" + "c" * 64)
-    assert manifest.holds(manifest.digest)
-    assert not manifest.holds("sha256:" + "b" * 64)
-    assert not parsed({}).holds("")
-
-
 @pytest.mark.parametrize(
     "content",
     [

@@ -17,6 +17,7 @@ from pipe.config.settings import Credentials
 from pipe.errors import ConfigurationError
 from pipe.oci.reference import Reference
 from pipe.registry import errors
+from pipe.registry.aside import Aside
 from pipe.text import causes, clean, root_cause
 
 CONNECT_TIMEOUT = 10.0
@@ -134,6 +135,7 @@ class Transport:
         self._trace = trace
         self._clock = clock
         self._local = threading.local()
+        self._aside = Aside()
 
     @property
     def _session(self) -> requests.Session:
@@ -158,6 +160,9 @@ class Transport:
             NoTLSError: A loopback host does not speak TLS.
             PipeError: There is no answer.
         """
+        return self._aside.run(lambda: self._send(request, auth))
+
+    def _send(self, request: Request, auth: AuthBase) -> Answer:
         place = urlsplit(request.url)
         host, began = place.hostname or "", self._clock()
         outcome = "no answer"

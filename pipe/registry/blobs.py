@@ -3,14 +3,17 @@
 Source: opencontainers/distribution-spec, `spec.md`.
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from pipe.errors import RegistryFailedError
+from pipe.registry.authentication import asked_to_wait
 from pipe.registry.body import Watch
 from pipe.registry.connection import Connection
-from pipe.registry.transport import Request
-from pipe.registry.upload import OCTETS, Upload, digest_of
+from pipe.registry.transport import Answer, Request
+from pipe.registry.upload import NO_ANSWER, OCTETS, Upload, digest_of
 
 CHUNK = 8 * 1024 * 1024
 """Bytes of a chunk: large enough to make a request's round trip small beside it, small enough to be
@@ -20,6 +23,10 @@ CHUNK_MAXIMUM = 10 * 1024 * 1024
 that wants larger ones gets a stream."""
 _MAY_PASS = frozenset((0, 408, 429, 500, 502, 503, 504))
 """Statuses that say nothing of chunks, 0 for no answer at all: without chunks, a fault costs all of a layer."""
+_QUESTION_DELAYS = (1.0, 2.0)
+"""Seconds before a question whose answer failed is asked again."""
+_QUESTION_WAIT = 10.0
+"""Seconds that a registry may have a question wait; where it asks for more, the next attempt waits."""
 EMPTY = b"{}"
 """The empty JSON object, a blob that nothing minds; source: image-spec, "Guidance for an Empty Descriptor"."""
 
@@ -38,9 +45,15 @@ class Chunking:
 class Blobs:
     """The blobs of one repository."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Use a connection that others use, too."""
+    def __init__(self, connection: Connection, wait: Callable[[float], None] = time.sleep) -> None:
+        """Use a connection that others use, too.
+
+        Args:
+            connection: To the registry.
+            wait: Waits for seconds.
+        """
         self._connection = connection
+        self._wait = wait
 
     def size(self, digest: str) -> int | None:
         """Ask whether the repository has a blob.
@@ -54,7 +67,7 @@ class Blobs:
         Raises:
             PipeError: The registry does not answer the question.
         """
-        answer = self._connection.call("HEAD", f"blobs/{digest}", OCTETS)
+        answer = self._asked(digest)
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
         if answer.status != HTTPStatus.OK:
@@ -64,6 +77,20 @@ class Blobs:
             raise self._connection.error(answer)
         length = answer.headers.get("Content-Length", "")
         return int(length) if length.isascii() and length.isdecimal() and len(length) <= len(str(2**63)) else 0
+
+    def _asked(self, digest: str) -> Answer:
+        """Ask for a blob, a few times where the failure may pass: another attempt costs more than another question."""
+        for delay in _QUESTION_DELAYS:
+            try:
+                answer = self._connection.call("HEAD", f"blobs/{digest}", OCTETS)
+            except NO_ANSWER:
+                self._wait(delay)
+                continue
+            asked = asked_to_wait(answer) or 0.0
+            if answer.status not in _MAY_PASS or asked > _QUESTION_WAIT:
+                return answer
+            self._wait(max(delay, asked))
+        return self._connection.call("HEAD", f"blobs/{digest}", OCTETS)
 
     def read(self, digest: str, maximum: int) -> bytes | None:
         """Read a small blob.

@@ -22,7 +22,7 @@ from pipe.registry.errors import too_large
 from pipe.registry.transport import READ_TIMEOUT, Answer, Request
 
 OCTETS = {"Content-Type": "application/octet-stream"}
-_NO_ANSWER = (RegistryFailedError, RegistryUnreachableError)
+NO_ANSWER = (RegistryFailedError, RegistryUnreachableError)
 """A registry that restarts first breaks connections, then refuses them for a while."""
 _TAKEN = frozenset((HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT))
 
@@ -51,7 +51,7 @@ class Upload:
         while True:
             try:
                 answer = self._connection.call("POST", "blobs/uploads/", OCTETS)
-            except _NO_ANSWER as error:
+            except NO_ANSWER as error:
                 failure: PipeError = error
             else:
                 if answer.status == HTTPStatus.ACCEPTED:
@@ -99,7 +99,7 @@ class Upload:
         body = Stream(pieces, self._watch)
         try:
             answer = self._follow("PATCH", OCTETS, body, READ_TIMEOUT * 2)
-        except _NO_ANSWER as error:
+        except NO_ANSWER as error:
             raise _forgotten(error) from error
         if answer.status not in _TAKEN:
             failure = self._error(answer)
@@ -143,7 +143,7 @@ class Upload:
         while True:
             try:
                 answer = self._put(digest, timeout)
-            except _NO_ANSWER as error:
+            except NO_ANSWER as error:
                 failure: PipeError = error
             else:
                 if answer.status == HTTPStatus.CREATED:
@@ -161,7 +161,7 @@ class Upload:
     def _arrived(self, digest: str) -> bool:
         try:
             return self._connection.call("HEAD", f"blobs/{digest}", OCTETS).status == HTTPStatus.OK
-        except _NO_ANSWER:
+        except NO_ANSWER:
             return False
 
     def _check_digest(self, answer: Answer, digest: str) -> None:
@@ -180,7 +180,7 @@ class Upload:
             headers["Content-Range"] = f"{self.offset}-{self.offset + length - 1}"
         try:
             answer = self._follow("PATCH", headers, body, READ_TIMEOUT * 2)
-        except _NO_ANSWER as error:
+        except NO_ANSWER as error:
             return error
         if answer.status in _TAKEN:
             self._take_location(answer)
@@ -198,7 +198,7 @@ class Upload:
         """Ask where the upload stands after a chunk failed; without an answer, it stands where it stood."""
         try:
             answer = self._follow("GET")
-        except _NO_ANSWER:
+        except NO_ANSWER:
             return
         if answer.status == HTTPStatus.NOT_FOUND:
             raise _forgotten(self._connection.error(answer))

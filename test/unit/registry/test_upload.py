@@ -6,7 +6,7 @@ from requests.structures import CaseInsensitiveDict
 from unit.fakes import Told
 
 from pipe.config.settings import Credentials
-from pipe.errors import PipeError, RegistryFailedError, RegistryUnreachableError, UploadForgottenError
+from pipe.errors import PipeError, PushDeniedError, RegistryFailedError, RegistryUnreachableError, UploadForgottenError
 from pipe.oci.reference import Reference
 from pipe.registry.blobs import CHUNK, Chunking
 from pipe.registry.client import Registry
@@ -30,13 +30,14 @@ class Memory(Transport):
         self.blobs: set[str] = set()
         self.tokens = 0
         self.minimum = 0
+        self.wait = 0
 
     def send(self, request: Request, auth: AuthBase) -> Answer:
         """Answer one request."""
         del auth
         place = request.url.partition("crg.apkg.io")[2]
-        fault = self.faults.get(request.method, [])
-        status = fault.pop(0) if fault and place.startswith(UPLOADS) else 0
+        fault = self.faults.get(request.method, []) if place.startswith("/v2/acme/app/blobs/") else []
+        status = fault.pop(0) if fault else 0
         if isinstance(status, Exception):
             raise status
         body = request.body if isinstance(request.body, bytes) else b"".join(map(bytes, request.body))
@@ -51,6 +52,7 @@ class Memory(Transport):
         elif not status:
             status = self._taken(request, body)
         headers |= {"OCI-Chunk-Min-Length": str(self.minimum)} if self.minimum else {}
+        headers |= {"Retry-After": str(self.wait)} if self.wait and status != 200 else {}
         headers |= {"Range": f"0-{len(self.data) - 1}"} if self.data else {}
         return Answer(status, CaseInsensitiveDict(headers), answer, request.url)
 
@@ -155,3 +157,32 @@ def test_the_smallest_chunk_of_a_registry_fits_the_memory_or_there_are_none(mini
     memory = Memory()
     memory.minimum = minimum
     assert registry(memory).blobs.find_chunking(Watch()) == Chunking(size)
+
+
+@pytest.mark.parametrize(
+    ("faults", "wait", "outcome", "waits"),
+    [
+        pytest.param([], 0, 0, [], id="an-answer"),
+        pytest.param([503, BROKEN], 0, 0, [1, 2], id="two-failures"),
+        pytest.param([UNREACHABLE] * 2, 0, 0, [1, 2], id="unreachable-twice"),
+        pytest.param([429], 3, 0, [3], id="asked-to-wait"),
+        pytest.param([429], 60, RegistryFailedError, [], id="asked-to-wait-long"),
+        pytest.param([503] * 3, 0, RegistryFailedError, [1, 2], id="three-failures"),
+        pytest.param([UNREACHABLE] * 3, 0, RegistryUnreachableError, [1, 2], id="unreachable-three-times"),
+        pytest.param([403], 0, PushDeniedError, [], id="denied"),
+    ],
+)
+def test_a_question_for_a_blob_is_asked_again(
+    faults: list[Exception | int], wait: int, outcome: int | type[PipeError], waits: list[float]
+) -> None:
+    memory, waited = Memory(), list[float]()
+    memory.faults, memory.wait = {"HEAD": list(faults)}, wait
+    memory.blobs = {digest_of(BLOB)}
+    blobs = registry(memory).blobs
+    blobs._wait = waited.append  # noqa: SLF001
+    if isinstance(outcome, type):
+        with pytest.raises(outcome):
+            blobs.size(digest_of(BLOB))
+    else:
+        assert blobs.size(digest_of(BLOB)) == outcome
+    assert waited == waits

@@ -30,6 +30,7 @@ class SaveStream:
         self._name = name
         self._response: requests.Response | None = None
         self._body: Any = None
+        self._failure: EngineSaveError | None = None
         self._closed = False
 
     def readinto(self, buffer: memoryview, /) -> int:
@@ -44,15 +45,19 @@ class SaveStream:
         Raises:
             EngineSaveError: The Engine cannot stream the image, or broke off.
         """
+        if self._failure is not None:
+            # To http.client, a body that broke off is at its end.
+            raise self._failure
         try:
             body = self._body or self._open()
             length: int = body.readinto(buffer)
         except (DockerException, requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
-            raise EngineSaveError(
+            self._failure = EngineSaveError(
                 f"Docker Engine broke off streaming the image ({root_cause(error)}).",
                 fix="Run the step again. If it fails again, look at the Engine's own log.",
                 temporary=True,
-            ) from error
+            )
+            raise self._failure from error
         return length
 
     def _open(self) -> Any:  # noqa: ANN401

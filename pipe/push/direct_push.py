@@ -55,6 +55,7 @@ class DirectPush:
         self.transfer = transfer
         self.watch = watch
         self.max_layer_size = max_layer_size
+        self._read: tuple[tuple[Manifest, ...], bytes] | None = None
 
     def from_engine(self, target: Reference, image: Image, opened: AbstractContextManager[Stream]) -> Manifest:
         """Push an image that an Engine streams.
@@ -70,9 +71,12 @@ class DirectPush:
         Raises:
             PipeError: The image did not arrive.
         """
-        with opened as stream:
-            self._send(lambda: stream, one_by_one=True)
-            manifests, config = tuple(stream.manifests), stream.config
+        if self._read is None:
+            with opened as stream:
+                self._send(lambda: stream, one_by_one=True)
+                self._read = tuple(stream.manifests), stream.config
+        # All of it has arrived: after a failure at the end, or for a further tag, it need not be streamed again.
+        manifests, config = self._read
         if manifests:
             return self._put(target, manifests)
         return self._made(target, image, config)
@@ -132,6 +136,7 @@ class DirectPush:
             if _BLOB_UNKNOWN in error.codes:
                 # What was said to be there is not: with the next attempt everything is looked at again.
                 self.transfer.forget()
+                self._read = None
             raise
         return manifests[-1]
 

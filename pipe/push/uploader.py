@@ -6,7 +6,7 @@ from typing import Protocol
 
 from pipe.config.settings import Settings
 from pipe.engine.kind import GO_GZIP, EngineKind
-from pipe.errors import ContentMismatchError, EngineGaveUpError, EngineSaveError, PipeError
+from pipe.errors import ContentMismatchError, EngineGaveUpError, EngineSaveError, PipeError, UploadForgottenError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import ARRIVED, Image, LayerStatus
 from pipe.oci.manifest import Manifest
@@ -85,6 +85,7 @@ class EngineUploader:
         self._engine_push = EnginePush(engine, settings.credentials, settings.max_layer_size, report, timing)
         self._transfer = Transfer(registry.blobs, timing.clock, settings.upload_timeout)
         self._took_over = settings.uploader == PIPE
+        self._direct_push: DirectPush | None = None
         self._unable = False
         self._reusable: dict[str, Descriptor] | None = None
         self._kind: EngineKind | None = None
@@ -198,9 +199,10 @@ class EngineUploader:
         self.used = PIPE
         if self._transfer.reusable is None:
             self._transfer.reusable = self._known(image)
-        push = DirectPush(self._registry, self._transfer, watch, self._settings.max_layer_size)
+        if self._direct_push is None:
+            self._direct_push = DirectPush(self._registry, self._transfer, watch, self._settings.max_layer_size)
         try:
-            return push.from_engine(target, image, self._engine.streamed(image)).digest
+            return self._direct_push.from_engine(target, image, self._engine.streamed(image)).digest
         except PipeError as error:
             if isinstance(error, EngineSaveError):
                 self._engine_push.await_engine(error)
@@ -252,7 +254,9 @@ class EngineUploader:
 def _is_own(error: PipeError) -> bool:
     """Tell whether it is the pipe's own way that failed, so that the Engine's may lead there."""
     refused = error.status in _PROTOCOL and _PROTOCOL_CODES.issuperset(error.codes)
-    return refused or isinstance(error, EngineSaveError | ContentMismatchError)
+    return (refused and not isinstance(error, UploadForgottenError)) or isinstance(
+        error, EngineSaveError | ContentMismatchError
+    )
 
 
 def _outstanding(progress: Progress, known: dict[str, Descriptor]) -> list[Outstanding]:

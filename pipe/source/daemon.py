@@ -163,7 +163,7 @@ class DaemonStream:
         """Find a manifest and those that it names, children first; each once, so that no circle is endless."""
         content = self._kept.get(digest)
         if content is None:
-            raise _nonsense(f"the manifest {digest} is not in it")
+            raise _nonsense(f"the manifest {digest} is missing, maybe of a platform that the Engine does not have")
         seen.add(digest)
         manifest = Manifest.parse(_media_type(content), content)
         for child in manifest.manifests:

@@ -55,6 +55,19 @@ def test_a_stream_that_always_breaks_off_ends_the_push(
     assert digest_in(registry, "broken") is None
 
 
+def test_a_manifest_that_the_registry_fails_to_take_costs_no_second_stream(
+    registry: LocalRegistry, images: Images, run: Run, proxy: EngineProxy
+) -> None:
+    image = images.build(LARGE)
+    streams: list[None] = []
+    proxy.save = Save(act=lambda: streams.append(None))
+    registry.fault(method="PUT", path="*/manifests/*", times=1, answer={"status": 503})
+    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="pipe", DOCKER_HOST=proxy.docker_host)
+    finished.expect(0, "Attempt 1 of 3 failed")
+    assert config_of(registry, "latest") == image.id
+    assert len(streams) == 1
+
+
 CHANGED = (b"these bytes were written", b"these bytes were altered")
 
 

@@ -11,7 +11,14 @@ from unit.fakes import Clock, FakeEngine, FakeRegistry, Line, Told
 from unit.push.test_run import BASE, IMAGE, IMAGE_ID, MANIFEST, SETTINGS, TOP
 
 from pipe.engine import events
-from pipe.errors import EngineGaveUpError, EngineSaveError, LayerTooLargeError, PipeError, RegistryFailedError
+from pipe.errors import (
+    EngineGaveUpError,
+    EngineSaveError,
+    LayerTooLargeError,
+    PipeError,
+    RegistryFailedError,
+    UploadForgottenError,
+)
 from pipe.oci.image import Image, Layer
 from pipe.push.progress import Progress
 from pipe.push.report import Timing
@@ -115,6 +122,15 @@ def test_a_registry_that_only_the_engine_reaches_is_left_to_it() -> None:
     uploading = Uploading(of_size(1000), sending(1000))
     assert uploading.upload(reachable=False) == MANIFEST.digest
     assert uploading.told.of("INFO") == []
+
+
+def test_an_upload_that_was_forgotten_is_the_pipes_to_begin_again() -> None:
+    uploading = Uploading(of_size(25), PUSHED)
+    uploading.engine.unable = UploadForgottenError("no such upload.")
+    uploading.engine.unable.status = 404
+    with pytest.raises(UploadForgottenError):
+        uploading.upload()
+    assert (uploading.uploader.used, uploading.pushes) == ("pipe", 0)
 
 
 def test_who_wants_the_pipe_gets_no_engine() -> None:

@@ -1,5 +1,6 @@
 """`python3 -m pipe`."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -16,4 +17,11 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, _end)
     from pipe.main import main
 
-    sys.exit(main(sys.argv[1:], os.environ))
+    exit_code = main(sys.argv[1:], os.environ)
+    for stream in (sys.stdout, sys.stderr):
+        # Either may be closed, or was never there.
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    # Threads may still be at work where a push failed. An end in order would wait for the interpreter to be
+    # taken apart around them, which takes time and may break.
+    os._exit(exit_code)

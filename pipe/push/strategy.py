@@ -7,7 +7,7 @@ compresses faster and knows what is there, but has the Engine stage a copy of th
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipe.engine.kind import EngineKind
+from pipe.engine.kind import GO_GZIP, EngineKind
 from pipe.units import format_duration
 
 ENGINE_UPLOADS = 5
@@ -87,6 +87,11 @@ def pipe_seconds(layers: Sequence[Outstanding], image_size: int) -> float:
         Seconds.
     """
     return image_size / STAGING + sum(layer.size for layer in layers if not layer.known) / COMPRESSING
+
+
+def may_begin(image_size: int) -> bool:
+    """Tell whether the pipe may begin with an image of so many unpacked bytes; else nothing need be asked for."""
+    return image_size / GO_GZIP >= BEGIN_WORTH_SECONDS and image_size / STAGING <= BEGIN_WITHIN
 
 
 def reason_to_begin(layers: Sequence[Outstanding], image_size: int, kind: EngineKind) -> str | None:

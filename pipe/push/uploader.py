@@ -18,10 +18,10 @@ from pipe.push.engine_push import EnginePush, TakeOver
 from pipe.push.progress import Progress
 from pipe.push.report import Report, Timing
 from pipe.push.strategy import (
-    BEGIN_WORTH_SECONDS,
     WORTH_SECONDS,
     Outstanding,
     is_compressing,
+    may_begin,
     reason_to_begin,
     reason_to_take_over,
 )
@@ -176,7 +176,7 @@ class EngineUploader:
         """Tell why the Engine need not even begin."""
         layer = limits.above(image, self._settings.max_layer_size)
         if layer is None:
-            if image.size / GO_GZIP < BEGIN_WORTH_SECONDS or any(layer.size is None for layer in image.layers):
+            if any(each.size is None for each in image.layers) or not may_begin(image.size):
                 return None
             known = self._known(image)
             missing = [Outstanding(each.label, each.size or 0) for each in image.layers if each.diff_id not in known]
@@ -237,12 +237,13 @@ class EngineUploader:
         timeout = self._settings.upload_timeout
         if image.size / GO_GZIP < min(WORTH_SECONDS, timeout) or any(layer.size is None for layer in image.layers):
             return lambda _progress, _now: None
-        kind, known = self._engine_kind(), self._known(image)
 
         def decide(_: EngineProgress, now: float) -> str | None:
             progress = watch.progress
             if not progress.uploading:
                 return None
+            # Asked for once, and only where the Engine sends something: it goes on meanwhile.
+            kind, known = self._engine_kind(), self._known(image)
             slow = next((layer for layer in progress.uploading if watch.needed(layer, now) > timeout), None)
             if slow is not None and is_compressing(slow.sent, slow.elapsed(now), kind):
                 return f"Docker Engine would not compress {slow.label} in time; the pipe uploads it itself."

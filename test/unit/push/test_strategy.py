@@ -7,6 +7,7 @@ from pipe.push.strategy import (
     Outstanding,
     engine_seconds,
     is_compressing,
+    may_begin,
     pipe_seconds,
     reason_to_begin,
     reason_to_take_over,
@@ -87,6 +88,19 @@ def test_when_the_pipe_takes_over(
     reason = reason_to_take_over(sent, image * MB, kind, timeout)
     assert (reason is None) == (words is None), reason
     assert (words or "") in (reason or "")
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        pytest.param(4, False, id="not-worth-a-question"),
+        pytest.param(5, True, id="worth-a-question"),
+        pytest.param(130, True, id="staged-within-a-second"),
+        pytest.param(131, False, id="not-staged-within-a-second"),
+    ],
+)
+def test_with_what_the_pipe_may_begin(size: int, expected: bool) -> None:
+    assert may_begin(size * MB) is expected
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
+LOOK_UP = 0.25
+"""Seconds after which the main thread looks for signals while it waits."""
 Value = TypeVar("Value")
 
 
@@ -33,6 +35,9 @@ class Aside:
             threading.Thread(target=self._work, name="requests", daemon=True).start()
         future: Future[Value] = Future()
         self._calls.put(lambda: _settle(future, call))
+        while not future.done():
+            # A signal that comes just before the wait begins is heard only when it ends.
+            wait([future], LOOK_UP)
         return future.result()
 
     def _work(self) -> None:

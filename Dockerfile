@@ -87,7 +87,9 @@ COPY --from=root /image /
 COPY --from=sbom /build/python-packages.cdx.json /usr/share/sbom/
 COPY --from=pipe /pipe /usr/lib/python3/dist-packages
 # A step's folder may hold a docker.py or a pipe folder of its own: it is never imported from.
-ENV PATH=/usr/bin \
+# glibc would keep the buffers of uploads for other threads, which never need them: 123 MB instead of 90 with ten layers.
+ENV MALLOC_MMAP_THRESHOLD_=1048576 \
+    PATH=/usr/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONNOUSERSITE=1 \
     PYTHONSAFEPATH=1 \

@@ -21,6 +21,7 @@ MEDIA_TYPES = (
 
 DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX = MEDIA_TYPES
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 

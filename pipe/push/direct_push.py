@@ -161,7 +161,7 @@ class _Observer:
         watch = self._push.watch
         now = watch.clock()
         for blob_upload in blob_uploads:
-            if blob_upload.began is None:
+            if blob_upload.began is None or blob_upload.blob.is_config:
                 continue
             layer = self._of(blob_upload)[0]
             if layer.started != blob_upload.began:
@@ -178,6 +178,8 @@ class _Observer:
 
     def arrived(self, blob_upload: BlobUpload) -> None:
         """Take note of what the registry has."""
+        if blob_upload.blob.is_config:
+            return
         watch, reusable = self._push.watch, self._push.transfer.reusable or {}
         if not blob_upload.key:
             # It stood for itself until its bytes told which layer it is.

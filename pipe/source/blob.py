@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image
-from pipe.oci.manifest import Manifest
+from pipe.oci.manifest import DOCKER_CONFIG, OCI_CONFIG, Manifest
 
 
 class Reader(Protocol):
@@ -43,6 +43,11 @@ class SourceBlob:
     diff_id: str | None
     descriptor: Descriptor | None
     open: Callable[[], Reader]
+
+    @property
+    def is_config(self) -> bool:
+        """Whether it is an image's configuration, which people do not count as a layer."""
+        return self.descriptor is not None and self.descriptor.media_type in {DOCKER_CONFIG, OCI_CONFIG}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from pipe.errors import EngineSaveError
 from pipe.oci.descriptor import Descriptor
-from pipe.oci.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
+from pipe.oci.manifest import DOCKER_CONFIG, DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
 from pipe.oci.reference import is_digest
 from pipe.source.blob import Reader, SourceBlob, in_memory
 from pipe.source.chain import diff_id_of
@@ -114,7 +114,8 @@ class DaemonStream:
             raise _nonsense(f"{entry.name} has the digest {found}")
         if found == self._image_id and _has_layers(content):
             self.config = content
-        elif is_digest(digest):
+            return in_memory("the image's configuration", DOCKER_CONFIG, content)
+        if is_digest(digest):
             if not content.lstrip().startswith(b"{") or sum(map(len, self._kept.values())) + len(content) > KEPT:
                 return in_memory(entry.name, "", content)
             self._kept[digest] = content
@@ -150,10 +151,10 @@ class DaemonStream:
         """Give what was kept of a containerd store, now that its manifests tell what each blob is."""
         manifests = self.manifests
         for manifest in manifests:
-            named = manifest.config
-            content = self._kept.get(named) if named else None
+            named = manifest.config_descriptor
+            content = self._kept.get(named.digest) if named else None
             if named and content is not None:
-                yield in_memory(f"the configuration {named}", "", content)
+                yield in_memory(f"the configuration {named.digest}", named.media_type, content)
             for layer in manifest.layers:
                 kept = self._kept.get(layer.digest)
                 if kept is not None:

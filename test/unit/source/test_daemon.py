@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from unit.source.archives import CONFIG, IMAGE_ID, LAYERS, as_json, digest, layout, tar
 
 from pipe.errors import EngineSaveError
+from pipe.oci.descriptor import Descriptor
+from pipe.oci.manifest import DOCKER_CONFIG
 from pipe.source import daemon
 from pipe.source.blob import SourceBlob
 from pipe.source.daemon import DaemonStream
@@ -81,9 +83,17 @@ def taken(blob: SourceBlob, size: int = 700) -> bytes:
 def test_layers_are_known_before_they_are_read(files: dict[str, bytes | str], backwards: bool) -> None:
     entries = dict(reversed(files.items())) if backwards and "index.json" in files else files
     stream = DaemonStream(Stream(tar(entries)), IMAGE_ID, DIFF_IDS)
-    found = {blob.diff_id: taken(blob) for blob in stream}
+    found = {blob.diff_id: taken(blob) for blob in stream if not blob.is_config}
     assert found == dict(zip(DIFF_IDS, LAYERS, strict=True))
     assert (stream.config, stream.manifests) == (as_json(CONFIG), ())
+
+
+@pytest.mark.parametrize("files", [old(), new()], ids=["directories", "layout"])
+def test_the_configuration_is_sent_along_with_the_layers(files: dict[str, bytes | str]) -> None:
+    stream = DaemonStream(Stream(tar(files)), IMAGE_ID, DIFF_IDS)
+    [config] = [blob for blob in stream if blob.is_config]
+    assert config.descriptor == Descriptor(DOCKER_CONFIG, IMAGE_ID, len(as_json(CONFIG)))
+    assert taken(config) == as_json(CONFIG)
 
 
 @pytest.mark.parametrize("files", [old(), new()], ids=["directories", "layout"])
@@ -97,12 +107,12 @@ def test_what_is_not_read_is_skipped(files: dict[str, bytes | str]) -> None:
 def test_a_directory_that_proves_nothing_is_only_known_by_its_bytes() -> None:
     files = {name.replace("0", "1"): data for name, data in old().items() if "/" in name}
     stream = DaemonStream(Stream(tar(files | {f"{IMAGE_ID[7:]}.json": as_json(CONFIG)})), IMAGE_ID, DIFF_IDS)
-    assert [blob.diff_id for blob in stream] == [None, None]
+    assert [blob.diff_id for blob in stream if not blob.is_config] == [None, None]
 
 
 def test_links_are_no_layers_of_their_own() -> None:
     stream = DaemonStream(Stream(tar(old() | {"x/layer.tar": "../y/layer.tar"})), IMAGE_ID, DIFF_IDS)
-    assert len(list(stream)) == 2
+    assert [blob.is_config for blob in stream].count(False) == 2
 
 
 @pytest.mark.parametrize("platforms", [("amd64",), ("amd64", "arm64")], ids=["manifest", "index"])

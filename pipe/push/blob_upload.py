@@ -1,10 +1,12 @@
-"""One blob on its way to the registry: how far it is, and what ends it."""
+"""One blob on its way to the registry: how far it is, what ends it, and what the registry has to offer for it."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from pipe.oci.descriptor import Descriptor
+from pipe.push.reuse import Stored
 from pipe.source.blob import SourceBlob
 from pipe.source.layer import Chunks
 
@@ -83,3 +85,34 @@ class BlobUpload:
         if self.chunks is None or not self.chunks.taken:
             return self.blob.size
         return max(self.chunks.made, self.blob.size * self.chunks.made // self.chunks.taken)
+
+
+class Upload(Protocol):
+    """An upload of one blob; see `pipe.registry.upload`."""
+
+    def send(self, chunk: memoryview, *, whole: bool = False) -> None:
+        """Send a chunk."""
+
+    def stream(self, pieces: Iterable[memoryview]) -> None:
+        """Send all of a blob in one request."""
+
+    def finish(self, digest: str, timeout: float) -> None:
+        """End the upload."""
+
+
+class Chunking(Protocol):
+    """How the registry takes a blob."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of a chunk; 0 where it takes no chunks, but one stream."""
+
+
+class Blobs(Stored, Protocol):
+    """The registry's blobs; see `pipe.registry.blobs`."""
+
+    def find_chunking(self, watch: BlobUpload) -> Chunking:
+        """Find out how the registry takes a blob."""
+
+    def upload(self, watch: BlobUpload) -> Upload:
+        """Open an upload."""

@@ -7,7 +7,8 @@ A pair that is wrong by mistake does not come that far: the end of the blob does
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from pipe.errors import PipeError, UploadForgottenError
@@ -44,12 +45,81 @@ class Stored(Protocol):
         """Read the last bytes of a blob, None where the registry gives no part of one."""
 
 
-def is_layer(blobs: Stored, named: Descriptor, layer: SourceBlob, go_on: Callable[[], None]) -> bool:
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A blob of the registry's that its manifests say is a layer.
+
+    Attributes:
+        descriptor: How a manifest names it.
+        trailer: The blob's last bytes, None where the registry gives no part of one.
+    """
+
+    descriptor: Descriptor
+    trailer: bytes | None
+
+
+class Candidates:
+    """The blobs that the registry is said to have, by diffID; it is asked for each before that counts."""
+
+    def __init__(self, blobs: Stored, named: Mapping[str, Descriptor]) -> None:
+        """Prepare; nothing is asked yet.
+
+        Args:
+            blobs: The registry's.
+            named: What its manifests say.
+        """
+        self._blobs = blobs
+        self._named = dict(named)
+        self._asked: dict[str, Candidate | None] = {}
+
+    def ask(self, go_on: Callable[[], None]) -> None:
+        """Ask for all of them now: when a streamed layer's turn comes, the stream would have to wait.
+
+        Args:
+            go_on: Called before each question; raises what ends the asking.
+
+        Raises:
+            PipeError: The registry does not answer.
+        """
+        for diff_id in list(self._named):
+            go_on()
+            self.find(diff_id)
+
+    def find(self, diff_id: str) -> Candidate | None:
+        """Ask for the blob of one layer, unless that was done.
+
+        Args:
+            diff_id: The layer's.
+
+        Returns:
+            The blob; None where the registry does not have it.
+
+        Raises:
+            PipeError: The registry does not answer.
+        """
+        named = self._named.get(diff_id)
+        if named is None:
+            return None
+        if diff_id not in self._asked:
+            self._asked[diff_id] = self._look(named)
+        return self._asked[diff_id]
+
+    def _look(self, named: Descriptor) -> Candidate | None:
+        # A registry that keeps its blobs elsewhere does not tell their size.
+        if named.size < TRAILER or self._blobs.size(named.digest) not in {0, named.size}:
+            return None
+        return Candidate(named, self._blobs.read_end(named.digest, named.size, TRAILER))
+
+    def clear(self) -> None:
+        """Believe none of it any more."""
+        self._named.clear()
+
+
+def is_layer(candidate: Candidate, layer: SourceBlob, go_on: Callable[[], None]) -> bool:
     """Make sure that a blob of the registry's is a layer, gzipped.
 
     Args:
-        blobs: The registry's.
-        named: What its manifests say that the layer is.
+        candidate: The blob.
         layer: The layer; its bytes are read where the registry gives the end of the blob.
         go_on: Called now and then; raises what ends the reading.
 
@@ -58,12 +128,8 @@ def is_layer(blobs: Stored, named: Descriptor, layer: SourceBlob, go_on: Callabl
 
     Raises:
         UploadForgottenError: It is not, and that showed only when the layer's bytes had been read.
-        PipeError: The registry does not answer.
     """
-    # A registry that keeps its blobs elsewhere does not tell their size.
-    if named.size < TRAILER or blobs.size(named.digest) not in {0, named.size}:
-        return False
-    trailer = blobs.read_end(named.digest, named.size, TRAILER)
+    named, trailer = candidate.descriptor, candidate.trailer
     if trailer is None:
         return True
     if not may_be(layer, trailer):

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Protocol
 
-from pipe.errors import ContentMismatchError, UploadForgottenError
+from pipe.errors import ContentMismatchError, PipeError, UploadForgottenError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.manifest import DOCKER_LAYER
-from pipe.push.blob_upload import BlobUpload, TransferEndedError
-from pipe.push.reuse import Stored, is_layer
+from pipe.push.blob_upload import Blobs, BlobUpload, TransferEndedError
+from pipe.push.reuse import Candidates, is_layer
 from pipe.source.blob import SourceBlob, in_memory
 from pipe.source.layer import Chunks
 
@@ -22,37 +22,6 @@ STREAM_PIECE = 1024 * 1024
 """Bytes of a piece where the registry takes no chunks."""
 TICK = 0.25
 """Seconds between looks at the clocks while nothing else happens."""
-
-
-class Upload(Protocol):
-    """An upload of one blob; see `pipe.registry.upload`."""
-
-    def send(self, chunk: memoryview, *, whole: bool = False) -> None:
-        """Send a chunk."""
-
-    def stream(self, pieces: Iterable[memoryview]) -> None:
-        """Send all of a blob in one request."""
-
-    def finish(self, digest: str, timeout: float) -> None:
-        """End the upload."""
-
-
-class Chunking(Protocol):
-    """How the registry takes a blob."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of a chunk; 0 where it takes no chunks, but one stream."""
-
-
-class Blobs(Stored, Protocol):
-    """The registry's blobs; see `pipe.registry.blobs`."""
-
-    def find_chunking(self, watch: BlobUpload) -> Chunking:
-        """Find out how the registry takes a blob."""
-
-    def upload(self, watch: BlobUpload) -> Upload:
-        """Open an upload."""
 
 
 class Observer(Protocol):
@@ -115,6 +84,8 @@ class Transfer:
         workers = _Workers(self, observer, one_by_one=one_by_one)
         try:
             threading.Thread(target=workers.feed, args=(source,), name="source", daemon=True).start()
+            if one_by_one:
+                threading.Thread(target=workers.ask, name="candidates", daemon=True).start()
             if self._chunk_size is None:
                 self._chunk_size = self.blobs.find_chunking(workers.blob_upload(_NOTHING)).size
             workers.begin(self._chunk_size)
@@ -134,6 +105,7 @@ class _Workers:
         self._transfer = transfer
         self._observer = observer
         self._one_by_one = one_by_one
+        self._candidates = Candidates(transfer.blobs, transfer.reusable or {})
         self._chunk_size = 0
         self._may_begin = threading.Event()
         self._places = threading.Semaphore(AT_A_TIME)
@@ -162,6 +134,15 @@ class _Workers:
             if isinstance(failure, BaseException):
                 raise failure
             return item if isinstance(item, BlobUpload) else None
+
+    def ask(self) -> None:
+        """Ask for the layers that the registry is said to have, before the first one comes."""
+        try:
+            self._candidates.ask(self.blob_upload(_NOTHING).check)
+        except (TransferEndedError, PipeError):
+            return  # It is asked again when a layer's turn comes.
+        except BaseException as error:  # noqa: BLE001
+            self._done.put(error)
 
     def feed(self, source: Callable[[], Iterable[SourceBlob]]) -> None:
         """Ask the source for one blob after the other, and let each be sent."""
@@ -214,14 +195,15 @@ class _Workers:
         named = blob_upload.blob.descriptor
         if named is not None:
             return named if transfer.trusting and transfer.blobs.size(named.digest) is not None else None
-        named = (transfer.reusable or {}).get(key)
-        if named is None:
+        candidate = self._candidates.find(key)
+        if candidate is None:
             return None
         try:
-            return named if is_layer(transfer.blobs, named, blob_upload.blob, blob_upload.check) else None
+            return candidate.descriptor if is_layer(candidate, blob_upload.blob, blob_upload.check) else None
         except UploadForgottenError:
             # What has arrived is there all the same: only the manifests are wrong.
             transfer.reusable = {}
+            self._candidates.clear()
             if self._one_by_one:
                 # Its bytes have gone by, and come again with the next attempt only.
                 raise

@@ -13,8 +13,10 @@ from pipe.errors import EngineSaveError, EngineUnreachableError, PipeError
 from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
+from pipe.push.blob_upload import Blobs, BlobUpload
 from pipe.push.direct_push import Stream
-from pipe.push.transfer import Blobs
+from pipe.registry.blobs import Chunking
+from pipe.source.blob import SourceBlob
 
 Line = tuple[float, Event]
 """Seconds since the push began, and what the Engine says then."""
@@ -153,7 +155,7 @@ class FakeRegistry:
     @property
     def blobs(self) -> Blobs:
         """Have none: who uploads by itself is tested with a real registry."""
-        return cast("Blobs", None)
+        return cast("Blobs", NoBlobs())
 
     def read_blob(self, digest: str, maximum: int) -> bytes | None:
         """Have no blobs."""
@@ -172,6 +174,26 @@ class FakeRegistry:
         if answer:
             self.keep(tag, manifest)
         return answer
+
+
+class NoBlobs:
+    """A registry's blobs, of which there are none."""
+
+    def find_chunking(self, watch: BlobUpload) -> Chunking:
+        """Take a blob as one stream."""
+        del watch
+        return Chunking(0)
+
+
+class Unreadable:
+    """A stream that fails with its first blob."""
+
+    def __init__(self, failure: PipeError) -> None:
+        self._failure = failure
+
+    def __iter__(self) -> Iterator[SourceBlob]:
+        """Fail."""
+        raise self._failure
 
 
 class FakeEngine:
@@ -232,9 +254,20 @@ class FakeEngine:
         """Be as slow as Bitbucket's."""
         return EngineKind("go1.21", 2)
 
-    def streamed(self, image: Image) -> AbstractContextManager[Stream]:
+    @contextmanager
+    def _unreadable(self) -> Iterator[Stream]:
         """Stream nothing: that is tested with a real Engine."""
-        raise self.unable
+        try:
+            yield cast("Stream", Unreadable(self.unable))
+        finally:
+            self.done.append("end of stream")
+
+    def streamed(self, image: Image, *, ahead: bool = False) -> AbstractContextManager[Stream]:
+        """Begin a stream that cannot be read."""
+        assert image is self._image
+        if ahead:
+            self.done.append("stream ahead")
+        return self._unreadable()
 
     def alive(self) -> bool:
         """Tell whether it answers."""

@@ -9,7 +9,8 @@ import pytest
 from pipe.errors import PipeError, RegistryFailedError, UploadForgottenError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.manifest import DOCKER_LAYER, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Manifest
-from pipe.push.reuse import CONFIG_SIZE, MANIFESTS, is_layer, known_layers, pairs
+from pipe.push.blob_upload import TransferEndedError
+from pipe.push.reuse import CONFIG_SIZE, MANIFESTS, Candidate, Candidates, is_layer, known_layers, pairs
 from pipe.source.blob import SourceBlob, in_memory
 
 
@@ -179,6 +180,12 @@ def layer(content: bytes = PLAIN) -> SourceBlob:
 END = GZIPPED[-8:]
 
 
+def found(stored: Stored, content: SourceBlob, ticks: list[None]) -> bool:
+    """Tell whether a registry has a layer."""
+    candidate = Candidates(stored, {digest(1): NAMED}).find(digest(1))
+    return candidate is not None and is_layer(candidate, content, lambda: ticks.append(None))
+
+
 @pytest.mark.parametrize(
     ("stored", "content", "expected"),
     [
@@ -195,21 +202,48 @@ def test_a_blob_is_the_layer_as_far_as_its_end_tells(stored: Stored, content: by
     ticks: list[None] = []
     if expected is None:
         with pytest.raises(UploadForgottenError, match=rf"layer\.tar is the blob {NAMED.digest}, but it is not"):
-            is_layer(stored, NAMED, layer(content), lambda: ticks.append(None))
+            found(stored, layer(content), ticks)
         assert ticks, "it can be ended while it reads"
     else:
-        assert is_layer(stored, NAMED, layer(content), lambda: ticks.append(None)) is expected
+        assert found(stored, layer(content), ticks) is expected
     assert stored.asked[0] == f"HEAD {NAMED.digest}"
     assert stored.asked[1:] in ([], [f"{len(GZIPPED) - 8} to {len(GZIPPED)} of {NAMED.digest}"])
 
 
 def test_a_blob_smaller_than_a_gzip_streams_end_is_no_layer() -> None:
     stored = Stored(7, b"")
-    assert not is_layer(stored, Descriptor(DOCKER_LAYER, digest(21), 7), layer(), lambda: None)
+    assert Candidates(stored, {digest(1): Descriptor(DOCKER_LAYER, digest(21), 7)}).find(digest(1)) is None
     assert stored.asked == []
 
 
 def test_the_length_counts_up_to_four_gigabytes() -> None:
     """Source: RFC 1952, ISIZE is the length modulo 2^32."""
-    large = replace(layer(), size=2**32 + len(PLAIN))
-    assert is_layer(Stored(len(GZIPPED), END), NAMED, large, lambda: None)
+    assert is_layer(Candidate(NAMED, END), replace(layer(), size=2**32 + len(PLAIN)), lambda: None)
+
+
+def test_what_was_asked_for_before_its_turn_is_not_asked_for_again() -> None:
+    stored = Stored(len(GZIPPED), END)
+    candidates = Candidates(stored, {digest(1): NAMED})
+    candidates.ask(lambda: None)
+    asked = len(stored.asked)
+    assert asked
+    assert candidates.find(digest(1)) == Candidate(NAMED, END)
+    assert (candidates.find(digest(2)), len(stored.asked)) == (None, asked)
+
+
+def test_what_is_not_believed_any_more_is_not_found_although_it_was_asked_for() -> None:
+    candidates = Candidates(Stored(len(GZIPPED), END), {digest(1): NAMED})
+    candidates.ask(lambda: None)
+    candidates.clear()
+    assert candidates.find(digest(1)) is None
+
+
+def test_asking_ends_where_nobody_wants_the_answers() -> None:
+    stored = Stored(len(GZIPPED), END)
+
+    def stop() -> None:
+        raise TransferEndedError
+
+    with pytest.raises(TransferEndedError):
+        Candidates(stored, {digest(1): NAMED}).ask(stop)
+    assert stored.asked == []

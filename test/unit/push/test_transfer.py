@@ -1,18 +1,19 @@
 """Blobs on their way to a registry that forgets, and whose manifests are wrong about what it has."""
 
+import gzip
 import hashlib
 import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pytest
 
 from pipe.errors import UploadForgottenError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, Layer, LayerStatus
-from pipe.oci.manifest import DOCKER_LAYER
+from pipe.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, OCI_CONFIG
 from pipe.push.blob_upload import BlobUpload
 from pipe.push.direct_push import DirectPush, _Observer
 from pipe.push.progress import Progress
@@ -71,6 +72,7 @@ class Blobs:
         self.stored: dict[str, bytes] = {}
         self.forgets = forgets
         self.threads: list[int] = []
+        self.end_read = threading.Event()
 
     def find_chunking(self, watch: BlobUpload) -> Chunking:
         """Take chunks."""
@@ -91,6 +93,7 @@ class Blobs:
     def read_end(self, named: str, size: int, length: int) -> bytes | None:
         """Give the end of a blob."""
         del size
+        self.end_read.set()
         return self.stored[named][-length:]
 
 
@@ -205,3 +208,32 @@ def test_a_layer_that_was_uploaded_after_all_is_not_called_reused(seen: bool) ->
         observer.look([blob_upload])
     observer.arrived(blob_upload)
     assert (found.status, found.reused) == (LayerStatus.UPLOADED, False)
+
+
+def test_a_configuration_is_no_layer_in_the_line_of_progress() -> None:
+    layers = [plain(NOISE, "a")]
+    push = direct(Blobs(), layers)
+    observer = _Observer(push, push.watch.progress.image_layers)
+    for media_type in (DOCKER_CONFIG, OCI_CONFIG):
+        config = BlobUpload(in_memory("config", media_type, media_type.encode()), time.monotonic, threading.Event())
+        config.begin()
+        observer.look([config])
+        observer.arrived(config)
+    assert push.watch.progress.line(0, 60) == "waiting for Docker Engine (0 of 1 layers checked)"
+
+
+def test_what_may_be_reused_is_asked_for_before_the_first_layer_comes() -> None:
+    layer = plain(NOISE)
+    blobs = Blobs()
+    there = gzip.compress(NOISE)
+    blobs.stored[digest(there)] = there
+    push = direct(blobs, [layer])
+    push.transfer.reusable = {str(layer.diff_id): Descriptor(DOCKER_LAYER, digest(there), len(there))}
+
+    def staged() -> Iterator[SourceBlob]:
+        assert blobs.end_read.wait(10), "nothing was asked for while the Engine staged"
+        yield layer
+
+    push.transfer.run(staged, _Observer(push, push.watch.progress.image_layers), one_by_one=True)
+    assert push.transfer.known[digest(NOISE)].digest == digest(there)
+    assert len(blobs.stored) == 1

@@ -4,10 +4,12 @@ import contextlib
 import random
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from pipe.about import About
 from pipe.config.settings import Settings
 from pipe.engine.client import Engine
+from pipe.engine.save import SaveStream
 from pipe.oci.image import Image
 from pipe.output.log import Output
 from pipe.push.archive_uploader import ArchiveUploader
@@ -24,11 +26,18 @@ from pipe.source.files import located
 class StreamingEngine(Engine):
     """An Engine whose images are read while it streams them."""
 
-    @contextlib.contextmanager
-    def streamed(self, image: Image) -> Iterator[DaemonStream]:
-        """Stream an image, and end the stream with the context."""
-        with contextlib.closing(self.saved(image)) as stream:
-            yield DaemonStream(stream, image.id, [layer.diff_id for layer in image.layers])
+    def streamed(self, image: Image, *, ahead: bool = False) -> AbstractContextManager[DaemonStream]:
+        """Stream an image, from now on or from the first read, and end the stream with the context."""
+        saved = self.saved(image)
+        if ahead:
+            saved.begin()
+        return _read(saved, image)
+
+
+@contextlib.contextmanager
+def _read(saved: SaveStream, image: Image) -> Iterator[DaemonStream]:
+    with contextlib.closing(saved):
+        yield DaemonStream(saved, image.id, [layer.diff_id for layer in image.layers])
 
 
 def wired(settings: Settings, about: About, output: Output) -> Push:

@@ -1,5 +1,8 @@
 """An image as the Engine streams it: `GET /images/{name}/get`, what `docker save` asks for."""
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +20,7 @@ _NO_ROOM = ("no space left on device", "disk quota exceeded")
 
 
 class SaveStream:
-    """The bytes of an image, a tar archive; opened with the first read."""
+    """The bytes of an image, a tar archive; asked for with the first read, or before."""
 
     def __init__(self, api: APIClient, name: str) -> None:
         """Prepare; nothing is asked yet.
@@ -31,7 +34,18 @@ class SaveStream:
         self._response: requests.Response | None = None
         self._body: Any = None
         self._failure: EngineSaveError | None = None
+        self._opening = threading.Lock()
         self._closed = False
+
+    def begin(self) -> None:
+        """Ask for the bytes in another thread, so that the Engine stages the image before somebody reads."""
+
+        def ask() -> None:
+            # What went wrong is for who reads.
+            with contextlib.suppress(EngineSaveError):
+                self._opened()
+
+        threading.Thread(target=ask, name="save", daemon=True).start()
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the buffer as far as there are bytes.
@@ -45,12 +59,29 @@ class SaveStream:
         Raises:
             EngineSaveError: The Engine cannot stream the image, or broke off.
         """
-        if self._failure is not None:
-            # To http.client, a body that broke off is at its end.
-            raise self._failure
-        try:
-            body = self._body or self._open()
+        body = self._opened()
+        with self._translated():
             length: int = body.readinto(buffer)
+        return length
+
+    def _opened(self) -> Any:  # noqa: ANN401
+        with self._opening:
+            if self._failure is not None:
+                # To http.client, a body that broke off is at its end.
+                raise self._failure
+            if self._body is None:
+                with self._translated():
+                    self._body = self._open()
+            return self._body
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Keep what went wrong: it goes wrong for good."""
+        try:
+            yield
+        except EngineSaveError as error:
+            self._failure = error
+            raise
         except (DockerException, requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
             self._failure = EngineSaveError(
                 f"Docker Engine broke off streaming the image ({root_cause(error)}).",
@@ -58,7 +89,6 @@ class SaveStream:
                 temporary=True,
             )
             raise self._failure from error
-        return length
 
     def _open(self) -> Any:  # noqa: ANN401
         url = f"{self._api.base_url}/v{self._api.api_version}/images/{quote(self._name, safe='')}/get"
@@ -76,8 +106,7 @@ class SaveStream:
                 else "Look at the Engine's own log.",
             )
         # The bytes of the body without urllib3's buffers, which would copy each of them twice more.
-        self._body = getattr(response.raw, "_original_response", None) or response.raw
-        return self._body
+        return getattr(response.raw, "_original_response", None) or response.raw
 
     def close(self) -> None:
         """End the connection, upon which the Engine ends the stream."""

@@ -12,6 +12,7 @@ from pipe.oci.image import ARRIVED, Image, LayerStatus
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.push import engine_push, limits, reuse
+from pipe.push.blob_upload import Blobs
 from pipe.push.direct_push import DirectPush, Stream
 from pipe.push.engine_progress import EngineProgress
 from pipe.push.engine_push import EnginePush, TakeOver
@@ -25,7 +26,7 @@ from pipe.push.strategy import (
     reason_to_begin,
     reason_to_take_over,
 )
-from pipe.push.transfer import Blobs, Transfer
+from pipe.push.transfer import Transfer
 from pipe.push.watch import Watch
 
 ENGINE, PIPE, AUTO = "engine", "pipe", "auto"
@@ -44,8 +45,13 @@ class Engine(engine_push.Engine, Protocol):
     def kind(self) -> EngineKind:
         """Tell what decides how fast it pushes."""
 
-    def streamed(self, image: Image) -> AbstractContextManager[Stream]:
-        """Stream an image."""
+    def streamed(self, image: Image, *, ahead: bool = False) -> AbstractContextManager[Stream]:
+        """Stream an image.
+
+        Args:
+            image: The image.
+            ahead: Whether the Engine is to begin before it is read.
+        """
 
 
 class Registry(reuse.Registry, Protocol):
@@ -89,6 +95,7 @@ class EngineUploader:
         self._unable = False
         self._reusable: dict[str, Descriptor] | None = None
         self._kind: EngineKind | None = None
+        self._ahead: AbstractContextManager[Stream] | None = None
         self.used: str | None = None
         self.engine_may_push = settings.uploader != PIPE
 
@@ -102,6 +109,9 @@ class EngineUploader:
     def check(self, image: Image) -> None:
         """Refuse at once what cannot fit, before a byte is sent.
 
+        An image that the pipe may be going to upload is staged by the Engine from here on, while the
+        registry is asked.
+
         Args:
             image: What is to be pushed.
 
@@ -113,6 +123,8 @@ class EngineUploader:
             self._check_unpacked(image)
         if any(layer.size is None for layer in image.layers) and (image.size > limit or limit < limits.REGISTRY_LIMIT):
             self._check_stored(image, limit)
+        if self._settings.uploader != ENGINE and not self._settings.dry_run and _is_small(image):
+            self._ahead = self._engine.streamed(image, ahead=True)
 
     def _check_unpacked(self, image: Image) -> None:
         """Refuse a layer that may be too large where nobody can tell its compressed size before it is sent."""
@@ -176,7 +188,7 @@ class EngineUploader:
         """Tell why the Engine need not even begin."""
         layer = limits.above(image, self._settings.max_layer_size)
         if layer is None:
-            if any(each.size is None for each in image.layers) or not may_begin(image.size):
+            if not _is_small(image):
                 return None
             known = self._known(image)
             missing = [Outstanding(each.label, each.size or 0) for each in image.layers if each.diff_id not in known]
@@ -193,6 +205,9 @@ class EngineUploader:
         decide: Callable[[EngineProgress, float], str | None] = lambda _progress, _now: None,
     ) -> str:
         self.used = ENGINE
+        if self._ahead is not None:
+            with self._streamed(image):
+                pass  # The Engine has better things to do.
         return self._engine_push.push(target, image, watch, decide)
 
     def _by_pipe(self, target: Reference, image: Image, watch: Watch) -> str:
@@ -202,7 +217,7 @@ class EngineUploader:
         if self._direct_push is None:
             self._direct_push = DirectPush(self._registry, self._transfer, watch, self._settings.max_layer_size)
         try:
-            return self._direct_push.from_engine(target, image, self._engine.streamed(image)).digest
+            return self._direct_push.from_engine(target, image, self._streamed(image)).digest
         except PipeError as error:
             if isinstance(error, EngineSaveError):
                 self._engine_push.await_engine(error)
@@ -212,6 +227,11 @@ class EngineUploader:
             self._check_unpacked(image)
             self._report.warning(f"{error.summary}\nThe pipe cannot upload this image itself; Docker Engine pushes it.")
         return self._by_engine(target, image, watch)
+
+    def _streamed(self, image: Image) -> AbstractContextManager[Stream]:
+        """Stream the image, unless the Engine has begun with that already."""
+        ahead, self._ahead = self._ahead, None
+        return ahead or self._engine.streamed(image)
 
     def _known(self, image: Image) -> dict[str, Descriptor]:
         """Find out, once, which layers the registry has in other images."""
@@ -250,6 +270,11 @@ class EngineUploader:
             return reason_to_take_over(_outstanding(progress, known), image.size, kind, timeout)
 
         return decide
+
+
+def _is_small(image: Image) -> bool:
+    """Tell whether the pipe may upload an image without a look at how the Engine begins."""
+    return may_begin(image.size) and all(layer.size is not None for layer in image.layers)
 
 
 def _is_own(error: PipeError) -> bool:

@@ -1,5 +1,6 @@
 """A stream of an image that breaks off, which two threads may find out."""
 
+import threading
 from http.client import IncompleteRead
 from typing import TYPE_CHECKING, cast
 
@@ -34,6 +35,51 @@ class Broken:
         if self._reads == 2:
             raise IncompleteRead(b"")
         return len(buffer) if self._reads == 1 else 0
+
+
+class Slow(Broken):
+    """An Engine that stages an image, and tells when it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = threading.Event()
+        self.staged = threading.Event()
+        self.questions = 0
+
+    def get(self, url: str, *, stream: bool) -> "Broken":
+        """Answer once it is staged."""
+        self.questions += 1
+        self.asked.set()
+        assert self.staged.wait(10)
+        return super().get(url, stream=stream)
+
+
+def test_an_image_is_staged_before_it_is_read_and_only_once() -> None:
+    engine = Slow()
+    stream = SaveStream(cast("APIClient", engine), "app")
+    stream.begin()
+    assert engine.asked.wait(10), "the Engine was not asked"
+    engine.staged.set()
+    assert stream.readinto(memoryview(bytearray(10))) == 10
+    assert engine.questions == 1
+
+
+class Unable(Broken):
+    """An Engine that cannot stage an image."""
+
+    status_code = 500
+
+    def json(self) -> dict[str, str]:
+        """Say why."""
+        return {"message": "no space left on device"}
+
+
+def test_why_an_image_could_not_be_staged_is_told_who_reads() -> None:
+    stream = SaveStream(cast("APIClient", Unable()), "app")
+    stream.begin()
+    for _ in range(2):
+        with pytest.raises(EngineSaveError, match="no space left on device"):
+            stream.readinto(memoryview(bytearray(10)))
 
 
 def test_a_stream_that_broke_off_never_looks_as_if_it_had_ended() -> None:

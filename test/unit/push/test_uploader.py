@@ -90,6 +90,47 @@ def test_the_pipe_takes_over_once_and_gives_back_once(image: Image, pushes: list
     assert (uploading.uploader.used, uploading.pushes) == ("engine", len(pushes))
 
 
+AHEAD, END = "stream ahead", "end of stream"
+
+
+@pytest.mark.parametrize(
+    ("image", "settings", "ahead"),
+    [
+        pytest.param(of_size(25), {}, True, id="a-small-image"),
+        pytest.param(of_size(25), {"uploader": "pipe"}, True, id="the-user-wants-the-pipe"),
+        pytest.param(of_size(25), {"uploader": "engine"}, False, id="the-user-wants-the-engine"),
+        pytest.param(of_size(25), {"dry_run": True}, False, id="a-dry-run"),
+        pytest.param(IMAGE, {}, False, id="a-tiny-image"),
+        pytest.param(of_size(1000), {}, False, id="a-large-image"),
+        pytest.param(
+            replace(of_size(25), layers=(replace(IMAGE.layers[0], size=None),)), {}, False, id="a-containerd-store"
+        ),
+    ],
+)
+def test_the_engine_stages_what_the_pipe_may_upload_while_the_registry_is_asked(
+    image: Image, settings: dict[str, object], ahead: bool
+) -> None:
+    uploading = Uploading(image, **settings)
+    uploading.uploader.check(image)
+    assert uploading.engine.done.count(AHEAD) == ahead
+    assert uploading.registry.asked == []
+
+
+def test_what_the_engine_staged_ahead_is_what_the_pipe_reads() -> None:
+    uploading = Uploading(of_size(25), PUSHED)
+    uploading.uploader.check(uploading.image)
+    uploading.upload()
+    assert [line for line in uploading.engine.done if "stream" in line] == [AHEAD, END]
+
+
+def test_what_the_engine_staged_ahead_is_ended_where_it_pushes_itself() -> None:
+    uploading = Uploading(of_size(25), PUSHED)
+    uploading.uploader.check(uploading.image)
+    uploading.upload(reachable=False)
+    done = uploading.engine.done
+    assert done.index(END) < done.index(f"push {TARGET}"), done
+
+
 def test_what_the_pipe_could_not_do_is_not_tried_again_with_the_next_attempt() -> None:
     uploading = Uploading(of_size(1000), sending(1000), PUSHED, sending(1000))
     assert [uploading.upload(), uploading.upload()] == [MANIFEST.digest] * 2

@@ -46,12 +46,7 @@ class Engine(engine_push.Engine, Protocol):
         """Tell what decides how fast it pushes."""
 
     def streamed(self, image: Image, *, ahead: bool = False) -> AbstractContextManager[Stream]:
-        """Stream an image.
-
-        Args:
-            image: The image.
-            ahead: Whether the Engine is to begin before it is read.
-        """
+        """Stream an image; `ahead` of its being read, the Engine begins to stage it."""
 
 
 class Registry(reuse.Registry, Protocol):

@@ -45,11 +45,14 @@ class Engine:
         self._environment = dict(environment)
 
     @cached_property
-    def _api(self) -> APIClient:
+    def _version(self) -> Mapping[str, Any]:
         # The SDK's own look at the version would come before the proxy is ruled out.
-        answer = self._connect(DEFAULT_DOCKER_API_VERSION, TIMEOUT).version(api_version=False)
+        return self._connect(DEFAULT_DOCKER_API_VERSION, TIMEOUT).version(api_version=False)
+
+    @cached_property
+    def _api(self) -> APIClient:
         try:
-            return self._connect(str(answer["ApiVersion"]), TIMEOUT)
+            return self._connect(str(self._version["ApiVersion"]), TIMEOUT)
         except (KeyError, TypeError):
             raise DockerException("whatever answers there is not Docker Engine") from None
 
@@ -159,7 +162,7 @@ class Engine:
             What is known of it; nothing where it does not say.
         """
         try:
-            version, info = self._api.version(), self._api.info()
+            version, info = self._version, self._api.info()
         except (DockerException, requests.RequestException, OSError, ValueError):
             return EngineKind()
         store = str(info.get("DriverStatus") or "")

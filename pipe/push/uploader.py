@@ -252,13 +252,15 @@ class EngineUploader:
         timeout = self._settings.upload_timeout
         if image.size / GO_GZIP < min(WORTH_SECONDS, timeout) or any(layer.size is None for layer in image.layers):
             return lambda _progress, _now: None
+        # An Engine that compresses on every core takes half a second for this answer.
+        kind = self._engine_kind()
 
         def decide(_: EngineProgress, now: float) -> str | None:
             progress = watch.progress
             if not progress.uploading:
                 return None
             # Asked for once, and only where the Engine sends something: it goes on meanwhile.
-            kind, known = self._engine_kind(), self._known(image)
+            known = self._known(image)
             slow = next((layer for layer in progress.uploading if watch.needed(layer, now) > timeout), None)
             if slow is not None and is_compressing(slow.sent, slow.elapsed(now), kind):
                 return f"Docker Engine would not compress {slow.label} in time; the pipe uploads it itself."

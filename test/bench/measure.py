@@ -24,6 +24,7 @@ SMALL = (25_000_000, 3)
 MEDIUM = (250_000_000, 4)
 """Bytes and layers of the images that are pushed."""
 PIPE, DOCKER, SKOPEO = "the pipe", "`docker push`", "`skopeo copy`"
+STAGING = "the first byte of `docker save`"
 ONE_TAG, TEN_TAGS = "the pipe, one tag", "the pipe, ten tags"
 START, EMPTY = "the pipe's first line", "a line of an empty program"
 

@@ -3,10 +3,13 @@
 import statistics
 
 from bench import report, uploads
-from bench.measure import DOCKER, PIPE, Bench, Runs, can_make_engines
+from bench.measure import DOCKER, PIPE, STAGING, Bench, Runs, can_make_engines
 from bench.report import MEGABYTE, Target
 from bench.sections import Section, megabytes
 
+STAGED = f"""\
+{STAGING[0].upper()}{STAGING[1:]} is what the pipe waits for, too, before it can read anything: until then the Engine \
+stages a copy of the image on its disk."""
 MEMORY = 120
 """MB that the pipe's process may hold, whatever the image."""
 
@@ -27,7 +30,7 @@ def _fresh(bench: Bench, rounds: int, size: tuple[int, int], limit: float) -> Se
     text = (
         f"{megabytes(size)} of real files (programs, libraries, documents of this machine), new in each round, to a new"
         f" registry for each push, so that every layer is compressed and sent; {rounds} rounds.\n\n"
-        f"{report.runs_table(runs, DOCKER)}\n\n{_memory(runs)}"
+        f"{report.runs_table(runs, DOCKER)}\n\n{STAGED} {_memory(runs)}"
     )
     targets = (
         Target(f"{what}, times {DOCKER}", limit, report.ratio(runs, PIPE, DOCKER), ""),
@@ -41,7 +44,7 @@ def small(bench: Bench, rounds: int) -> Section:
     runs = uploads.fresh(bench, rounds, uploads.SMALL)
     text = (
         f"{megabytes(uploads.SMALL)}, new in each round, to a new registry for each push; {rounds} rounds.\n\n"
-        f"{report.runs_table(runs, DOCKER)}\n\nThe pipe's own process, without the making of its container:"
+        f"{report.runs_table(runs, DOCKER)}\n\n{STAGED} The pipe's own process, without the making of its container:"
         f" {report.process_median(runs, PIPE):.2f} s."
     )
     targets = (

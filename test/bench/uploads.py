@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.images import fresh_image, relatives
-from bench.measure import DOCKER, PIPE, Bench, Push, Runs, turns
+from bench.measure import DOCKER, PIPE, STAGING, Bench, Push, Runs, turns
 from bench.pushes import Place, Run, run
 from registry.client import LocalRegistry, local_registry
 
@@ -42,8 +42,8 @@ def contenders(bench: Bench) -> dict[str, Push]:
 
 
 def fresh(bench: Bench, rounds: int, size: tuple[int, int]) -> Runs:
-    """Push an image that nobody has seen before."""
-    return bench.each_fresh(rounds, size, contenders(bench))
+    """Push an image that nobody has seen before, and time what the Engine does before it streams it."""
+    return bench.each_fresh(rounds, size, contenders(bench) | {STAGING: lambda place, image: place.staging(image)})
 
 
 def mostly_known(bench: Bench, rounds: int) -> Known:

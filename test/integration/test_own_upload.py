@@ -108,7 +108,7 @@ def test_the_limit_is_on_stored_bytes(registry: LocalRegistry, images: Images, r
     registry.clear()
     refused = run(registry, IMAGE_NAME=noise.name, TAGS="noise", **limit)
     refused.expect(5, "layer 1 (COPY", "MAX_LAYER_SIZE", "None of it was sent")
-    assert sent(registry) == []
+    assert sum(sent(registry)) < MB // 100, "nothing but the configuration may have gone before it"
 
 
 def test_layers_that_the_registry_has_are_not_sent(registry: LocalRegistry, images: Images, run: Run) -> None:

@@ -45,8 +45,9 @@ class Upload:
     def __init__(self, registry: LocalRegistry, session: requests.Session) -> None:
         self.registry = registry
         self._session = session
-        answer = session.post(f"{registry.url}/v2/{APP}/blobs/uploads/")
+        # The registry's clock begins before its answer comes.
         self.opened = time.monotonic()
+        answer = session.post(f"{registry.url}/v2/{APP}/blobs/uploads/")
         self.identifier = answer.headers["Docker-Upload-UUID"]
         self._location = answer.headers["Location"]
 

@@ -11,8 +11,9 @@ CUT = "…"
 _ALIGNMENTS = 3
 _CORE_MINIMUM = 6
 """Characters of base64, or of a secret that was cut, below which hiding them would hide innocent text."""
-_HEAD = 256
-"""Characters by which a long secret is known: what follows them, as long as the secret is, is hidden with them."""
+_HEAD = 64
+"""Characters by which a long secret is known: what follows them, as long as the secret is, is hidden with them.
+Each more takes its time at every start, since `re` compiles several spellings of it: 256 of them 15 ms."""
 _UNIT = r"(?:%[0-9A-Fa-f]{2}|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\.|[\s\S])"
 """A character as it is or escaped; of one outside ASCII no more are needed than it has octets in UTF-8."""
 

@@ -4,8 +4,9 @@ controls.py serve TOKEN                   run one in which `pipeline` has TOKEN,
                                           prints its host and its container's name
 controls.py fault HOST JSON               add a fault
 controls.py clear HOST                    remove every fault, and forget the requests so far
-controls.py requests HOST [METHOD]        print the requests whose method matches, one a line
-controls.py wait HOST METHOD              wait until such a request has sent bytes
+controls.py requests HOST [METHOD [SIZE]] print the requests whose method matches, one a line, with a body of
+                                          SIZE bytes at least
+controls.py wait HOST METHOD              wait until such a request has sent some of a layer
 controls.py quiet HOST                    wait until nothing has moved for two seconds
 controls.py manifest HOST NAME REFERENCE  print a manifest of demo-workspace
 """
@@ -16,6 +17,8 @@ import sys
 from registry.client import Registry, build_image, local_registry
 
 WORKSPACE = "demo-workspace"
+LAYER = 100_000
+"""Bytes that only a layer has."""
 PACKAGES = ("my-container-app", "bbc-packages-push-container-image")
 MEDIA_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
@@ -63,15 +66,15 @@ def clear(host: str) -> None:
     Registry(host).clear()
 
 
-def requests(host: str, method: str = "*") -> None:
+def requests(host: str, method: str = "*", received: str = "0") -> None:
     """Print what was asked of the registry."""
-    for entry in Registry(host).requests(method=method):
+    for entry in Registry(host).requests(method=method, received=int(received)):
         print(entry.method, entry.path, entry.status)
 
 
 def wait(host: str, method: str) -> None:
-    """Wait for a request whose body has begun to arrive, but for those of one byte, which find out about chunks."""
-    Registry(host).wait_for(received=2, method=method)
+    """Wait for a request that has brought more than a configuration, or one byte to find out about chunks, would."""
+    Registry(host).wait_for(received=LAYER, method=method)
 
 
 def quiet(host: str) -> None:

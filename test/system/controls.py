@@ -4,8 +4,8 @@ controls.py serve TOKEN                   run one in which `pipeline` has TOKEN,
                                           prints its host and its container's name
 controls.py fault HOST JSON               add a fault
 controls.py clear HOST                    remove every fault, and forget the requests so far
-controls.py requests HOST [METHOD [SIZE]] print the requests whose method matches, one a line, with a body of
-                                          SIZE bytes at least
+controls.py requests HOST [METHOD]        print the requests whose method matches, one a line
+controls.py layers HOST                   print the uploads in which some of a layer was sent, one a line
 controls.py wait HOST METHOD              wait until such a request has sent some of a layer
 controls.py quiet HOST                    wait until nothing has moved for two seconds
 controls.py manifest HOST NAME REFERENCE  print a manifest of demo-workspace
@@ -66,10 +66,16 @@ def clear(host: str) -> None:
     Registry(host).clear()
 
 
-def requests(host: str, method: str = "*", received: str = "0") -> None:
+def requests(host: str, method: str = "*") -> None:
     """Print what was asked of the registry."""
-    for entry in Registry(host).requests(method=method, received=int(received)):
+    for entry in Registry(host).requests(method=method):
         print(entry.method, entry.path, entry.status)
+
+
+def layers(host: str) -> None:
+    """Print where layers were sent to."""
+    for path in sorted({entry.path for entry in Registry(host).requests(method="PATCH", received=LAYER)}):
+        print(path)
 
 
 def wait(host: str, method: str) -> None:
@@ -93,7 +99,7 @@ def manifest(host: str, name: str, reference: str) -> None:
     print(answer.text)
 
 
-COMMANDS = {command.__name__: command for command in (serve, fault, clear, requests, wait, quiet, manifest)}
+COMMANDS = {command.__name__: command for command in (serve, fault, clear, requests, layers, wait, quiet, manifest)}
 
 if __name__ == "__main__":
     COMMANDS[sys.argv[1]](*sys.argv[2:])

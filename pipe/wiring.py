@@ -1,70 +1,64 @@
-"""Puts the parts of a push together: the one place that knows all rooms, loaded after the log has begun."""
+"""Puts the parts of a push together; loaded after the log has begun."""
 
-import contextlib
 import random
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
 
 from pipe.about import About
 from pipe.config.settings import Settings
-from pipe.engine.client import Engine
-from pipe.engine.save import SaveStream
-from pipe.oci.image import Image
+from pipe.errors import EngineSaveError
 from pipe.output.log import Output
-from pipe.push.archive_uploader import ArchiveUploader
+from pipe.push.engine_pusher import await_engine
+from pipe.push.pushers import Pushers
 from pipe.push.report import Timing
-from pipe.push.run import Push, Source
-from pipe.push.uploader import EngineUploader
-from pipe.registry.client import Registry
-from pipe.registry.transport import Transport
+from pipe.push.reuse import Place
+from pipe.push.run import Push
+from pipe.registry.client import Client
+from pipe.registry.upload import CHUNK
 from pipe.source.archive import open_image
-from pipe.source.daemon import DaemonStream
-from pipe.source.files import located
+from pipe.source.archive_source import ArchiveSource
+from pipe.source.blob import SourceBlob
+from pipe.source.engine_source import EngineSource
+from pipe.source.image_source import ImageSource
+from pipe.source.layer import Chunks
+from pipe.threads import Cancel
 
-
-class StreamingEngine(Engine):
-    """An Engine whose images are read while it streams them."""
-
-    def streamed(self, image: Image, *, ahead: bool = False) -> AbstractContextManager[DaemonStream]:
-        """Stream an image, from now on or from the first read, and end the stream with the context."""
-        saved = self.saved(image)
-        if ahead:
-            saved.begin()
-        return _read(saved, image)
-
-
-@contextlib.contextmanager
-def _read(saved: SaveStream, image: Image) -> Iterator[DaemonStream]:
-    with contextlib.closing(saved):
-        yield DaemonStream(saved, image.id, [layer.diff_id for layer in image.layers])
+DEFAULT_TAG = "latest"
 
 
 def wired(settings: Settings, about: About, output: Output) -> Push:
-    """Put a push together; nothing happens yet.
-
-    Args:
-        settings: What the user wants.
-        about: What this program is.
-        output: Tells people what happens.
-
-    Returns:
-        The push.
-    """
-    target = settings.targets[0]
-    transport = Transport(target, f"{about.name}/{about.version}", output.debug)
-    registry = Registry(target, settings.credentials, transport, output)
+    """Put a push together; nothing happens yet."""
     timing = Timing(time.monotonic, time.sleep, random.random)
-    archive = settings.image_archive
-    source: Source = (
-        EngineUploader(settings, StreamingEngine(settings.docker), registry, output, timing)
-        if archive is None
-        else ArchiveUploader(
-            settings,
-            lambda: open_image(located(archive, settings.clone_directory), settings.name, output.info),
-            registry,
-            output,
-            timing,
-        )
+    client = Client(settings.registry, settings.credentials, f"{about.name}/{about.version}", output)
+    repository = client.repository(settings.repository)
+    places = (
+        *(Place(client.repository(each.repository), each.tag) for each in settings.reuse_from),
+        *(Place(repository, tag) for tag in (*settings.tags, DEFAULT_TAG)),
     )
-    return Push(settings, source, registry, output, timing)
+    archive = settings.image_archive
+    if archive is not None:
+
+        def open_archive() -> ImageSource:
+            return ArchiveSource(open_image(archive, settings.name, output.info))
+
+        pushers = Pushers(settings, repository, places, _encoded, None, output, timing)
+        return Push(settings, open_archive, repository, pushers, output, timing)
+
+    # The Docker SDK takes much of the start, and an archive does not need it.
+    from pipe.engine.client import Engine  # noqa: PLC0415
+
+    engine = Engine(settings.docker)
+
+    def check_engine(error: EngineSaveError) -> None:
+        await_engine(engine, error, timing)
+
+    def find_image() -> ImageSource:
+        image = engine.image(settings.image)
+        return EngineSource(image, lambda: engine.saved(image), check_engine)
+
+    pushers = Pushers(settings, repository, places, _encoded, engine, output, timing)
+    return Push(settings, find_image, repository, pushers, output, timing)
+
+
+def _encoded(blob: SourceBlob, cancel: Cancel, read: threading.Event) -> Chunks:
+    return Chunks(blob, CHUNK, cancel, read)

@@ -19,6 +19,8 @@ MEDIA_TYPES = (
 """All that a tag may name; a registry answers 404 for a type that is not asked for."""
 
 
+MANIFEST_MAXIMUM = 4 * 1024 * 1024
+"""Bytes of a manifest or a config that are read; source: distribution-spec, a registry accepts at least 4 MiB."""
 DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX = MEDIA_TYPES
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"

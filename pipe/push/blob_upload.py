@@ -1,118 +1,157 @@
-"""One blob on its way to the registry: how far it is, what ends it, and what the registry has to offer for it."""
+"""One blob on its way to the registry: its clock, its limit, its progress."""
 
-import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from pipe.errors import ContentMismatchError, PipeError
 from pipe.oci.descriptor import Descriptor
-from pipe.push.reuse import Stored
+from pipe.oci.image import shorten
+from pipe.oci.manifest import DOCKER_LAYER
+from pipe.push import limits
+from pipe.push.clocks import Clocks
 from pipe.source.blob import SourceBlob
-from pipe.source.layer import Chunks
+from pipe.threads import Cancel
 
 
-class TransferEndedError(Exception):
-    """The transfer is over while one of its threads is still at work; nobody else sees this."""
+class Encoded(Protocol):
+    """The bytes of a blob as the registry stores them; see `pipe.encoding`."""
+
+    taken: int
+    made: int
+    diff_id: str
+    digest: str
+
+    def __iter__(self) -> Iterator[memoryview]:
+        """Yield the chunks; each is valid until the next is requested, and the last one completes the digests."""
+
+    def close(self) -> None:
+        """Stop encoding and release the buffers."""
 
 
-@dataclass(slots=True)
 class BlobUpload:
-    """One blob on its way, and the watch over its upload.
+    """The watch over one blob's upload, in the thread that makes it.
 
     Attributes:
-        blob: What is sent.
-        clock: Returns seconds that never go back.
-        stop: Set where the transfer is over.
-        began: When its upload was opened; None where it was not.
-        out: Bytes that went out since.
-        chunks: What is made of it, None before that.
-        descriptor: How a manifest names it; None until the registry has it.
-        diff_id: Of its plain bytes, "" where they were not looked at.
-        failure: Why it did not arrive.
-        read: Set once the source may go on to its next blob.
+        started: When the upload was first opened, by the clock; None if it was not.
     """
 
-    blob: SourceBlob
-    clock: Callable[[], float]
-    stop: threading.Event
-    began: float | None = None
-    out: int = 0
-    chunks: Chunks | None = None
-    descriptor: Descriptor | None = None
-    diff_id: str = ""
-    failure: BaseException | None = None
-    read: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, blob: SourceBlob, clocks: Clocks, cancel: Cancel, max_layer_size: int, name: str) -> None:
+        """Watch a blob whose layer has a `name` in the progress."""
+        self.blob = blob
+        self.name = name
+        self.started: float | None = None
+        self._clocks = clocks
+        self._cancel = cancel
+        self._max_layer_size = max_layer_size
+        self._encoded: Encoded | None = None
+
+    def chunks(self, encoded: Encoded) -> "CheckedChunks":
+        """Return the chunks of the encoded blob, checked as they pass."""
+        self._encoded = encoded
+        return CheckedChunks(encoded, self._check_chunk)
 
     def check(self) -> None:
-        """End where the transfer has ended.
+        """Raise what ends the upload: it was cancelled, or has used up its time."""
+        self._cancel.check()
+        if self.remaining() <= 0:
+            raise self._too_slow()
 
-        Raises:
-            TransferEndedError: It has.
-        """
-        if self.stop.is_set():
-            raise TransferEndedError
+    def remaining(self) -> float:
+        """Return the seconds that are left on the clock of this blob, which restarts do not reset."""
+        elapsed = 0.0 if self.started is None else self._clocks.now() - self.started
+        return self._clocks.timeout - elapsed
 
-    def wait(self, seconds: float) -> None:
-        """Wait, and end where the transfer ends meanwhile.
+    def wait(self, seconds: float, cause: PipeError) -> None:
+        """Wait before a retry; if there is no time for that, raise the cause."""
+        if seconds >= self.remaining():
+            raise cause if cause.status else self._too_slow() from cause
+        self._cancel.wait(seconds)
 
-        Raises:
-            TransferEndedError: It did.
-        """
-        if self.stop.wait(seconds):
-            raise TransferEndedError
+    def began(self, at: float) -> None:
+        """Start the clock: an upload was opened."""
+        if self.started is None:
+            self.started = at
+        if not self.blob.is_config:
+            self._clocks.tracker.begin(self.name, self.started)
 
     def sent(self, total: int) -> None:
-        """Take note of the bytes that went out."""
-        self.out = total
+        """Record the bytes that were sent."""
+        if not self.blob.is_config:
+            self._clocks.tracker.advance(self.name, total, self._expected())
 
-    def begin(self) -> None:
-        """Take note that the upload is opened now: the registry's clock runs from here."""
-        self.began, self.out = self.clock(), 0
+    def descriptor(self) -> Descriptor:
+        """Return how a manifest names the blob, once all of it was encoded."""
+        if self.blob.descriptor is not None:
+            return self.blob.descriptor
+        encoded = self._encoded
+        return Descriptor(DOCKER_LAYER, encoded.digest if encoded else "", encoded.made if encoded else 0)
 
-    @property
-    def key(self) -> str:
-        """What the blob is known by: its digest where it is sent as it is, else its diffID, "" where not known."""
-        return self.blob.descriptor.digest if self.blob.descriptor else self.blob.diff_id or ""
-
-    @property
-    def stored(self) -> int:
-        """Bytes that are ready for the registry."""
-        return self.chunks.made if self.chunks else 0
-
-    @property
-    def expected(self) -> int:
-        """Bytes that the registry will store, as far as the share of the blob that is compressed tells."""
-        if self.chunks is None or not self.chunks.taken:
+    def _expected(self) -> int:
+        """Estimate the bytes of the whole blob from the share that was encoded."""
+        encoded = self._encoded
+        if encoded is None or not encoded.taken or self.blob.descriptor is not None:
             return self.blob.size
-        return max(self.chunks.made, self.blob.size * self.chunks.made // self.chunks.taken)
+        return max(encoded.made, self.blob.size * encoded.made // encoded.taken)
+
+    def _check_chunk(self, encoded: Encoded) -> None:
+        """Check the size, and the digests before the last chunk is sent."""
+        self.check()
+        if encoded.made > self._max_layer_size:
+            label = self._clocks.tracker.of(self.name).layer.label
+            raise limits.grown_too_large(label, encoded.made, self._max_layer_size, sent=self.started is not None)
+        if encoded.digest:
+            _check_digest(self.blob, encoded)
+
+    def _too_slow(self) -> PipeError:
+        return self._clocks.too_slow(self._clocks.tracker.of(self.name), self._clocks.now())
 
 
-class Upload(Protocol):
-    """An upload of one blob; see `pipe.registry.upload`."""
+class CheckedChunks:
+    """Chunks that are checked as they pass; the first one can be looked at before all are sent."""
 
-    def send(self, chunk: memoryview, *, whole: bool = False) -> None:
-        """Send a chunk."""
-
-    def stream(self, pieces: Iterable[memoryview]) -> None:
-        """Send all of a blob in one request."""
-
-    def finish(self, digest: str, timeout: float) -> None:
-        """End the upload."""
-
-
-class Chunking(Protocol):
-    """How the registry takes a blob."""
+    def __init__(self, encoded: Encoded, check: Callable[[Encoded], None]) -> None:
+        self._encoded = encoded
+        self._check = check
+        self._chunks = iter(encoded)
+        self._first: memoryview | None = None
 
     @property
-    def size(self) -> int:
-        """Bytes of a chunk; 0 where it takes no chunks, but one stream."""
+    def digest(self) -> str:
+        """The digest of all chunks, "" until the last one was yielded."""
+        return self._encoded.digest
+
+    def peek(self) -> str:
+        """Encode the first chunk, and return the digest if it is the only one, else ""."""
+        self._first = next(self._chunks, memoryview(b""))
+        self._check(self._encoded)
+        return self._encoded.digest
+
+    def __iter__(self) -> Iterator[memoryview]:
+        """Yield the chunks."""
+        if self._first is not None:
+            yield self._first
+        for chunk in self._chunks:
+            self._check(self._encoded)
+            yield chunk
 
 
-class Blobs(Stored, Protocol):
-    """The registry's blobs; see `pipe.registry.blobs`."""
+def key_of(blob: SourceBlob) -> str:
+    """Return the digest of a blob that is sent as it is, otherwise the diffID of the layer; "" if unknown."""
+    return blob.descriptor.digest if blob.descriptor else blob.diff_id or ""
 
-    def find_chunking(self, watch: BlobUpload) -> Chunking:
-        """Find out how the registry takes a blob."""
 
-    def upload(self, watch: BlobUpload) -> Upload:
-        """Open an upload."""
+def name_of(blob: SourceBlob) -> str:
+    """Return the name of a blob that is no known layer of the image."""
+    return shorten(key_of(blob) or blob.name)
+
+
+def _check_digest(blob: SourceBlob, encoded: Encoded) -> None:
+    if blob.descriptor is not None:
+        named, found = blob.descriptor.digest, encoded.digest
+    else:
+        named, found = blob.diff_id or encoded.diff_id, encoded.diff_id
+    if named != found:
+        raise ContentMismatchError(
+            f"{blob.name} has the digest {found}, but the image names {named}.",
+            fix="The image was damaged in transit or in its store: build it again.",
+        )

@@ -1,92 +1,195 @@
-"""How far each layer has come, told by whoever uploads it → a line now and then (pure, the clock is passed in)."""
+"""The progress of each layer, over all attempts of a push: one thread-safe writer, frozen snapshots for everyone."""
 
-from dataclasses import replace
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
-from pipe.oci.image import ARRIVED, Image, Layer, LayerStatus
+from pipe.oci.descriptor import Descriptor
+from pipe.oci.image import Image, Layer
+from pipe.push.result import ARRIVED, LayerStatus
 from pipe.units import format_clock, format_size
 
 
-class Progress:
-    """The state of a push, over all its attempts.
+@dataclass(frozen=True, slots=True)
+class LayerProgress:
+    """How far one layer has come.
 
     Attributes:
-        image_layers: The image's layers, from the base up.
-        layers: Those that an uploader has named so far, by its own names, in that order.
-        arrived: When the last layer arrived, by the clock; None where none did in this attempt.
+        layer: The layer, or a blob of the push that is no known layer of the image.
+        status: How far it has come.
+        sent: Bytes sent since its upload last began: uncompressed bytes if a graphdriver Engine pushes, otherwise
+            bytes of the blob.
+        total: Bytes of the whole layer, counted likewise; 0 if unknown.
+        started: When its upload last began, by the clock; None if it has not.
+        seconds: Duration of the upload, None until it is done and if nobody saw it begin.
+        retries: How often the Engine restarted it.
+        warned: Whether a warning said that it is too slow.
+        descriptor: The blob that stores it in the registry, None while unknown.
+        reused: Whether the registry had it in another image, by which the pipe found it.
     """
 
-    def __init__(self, image: Image, *, engine: bool = True) -> None:
-        """Begin with what is known of the image, and whether an Engine has it."""
-        self._idle = "waiting for Docker Engine" if engine else "nothing sent yet"
-        self.image_layers = tuple(replace(layer) for layer in image.layers)
-        self.layers: dict[str, Layer] = {}
-        self.arrived: float | None = None
-        self._line_at: float | None = None
-        self._line_bytes = 0
+    layer: Layer
+    status: LayerStatus = LayerStatus.WAITING
+    sent: int = 0
+    total: int = 0
+    started: float | None = None
+    seconds: float | None = None
+    retries: int = 0
+    warned: bool = False
+    descriptor: Descriptor | None = None
+    reused: bool = False
+
+    def elapsed(self, now: float) -> float:
+        """Return the seconds since the upload last began, 0 if it has not."""
+        return 0.0 if self.started is None else now - self.started
+
+
+Snapshot = Mapping[str, LayerProgress]
+"""The progress of all layers by their short names, in the order in which they appeared."""
+
+
+class ProgressTracker:
+    """The only writer of progress; any thread may call it.
+
+    Layers are named by the first characters of their diffID or, if only the blob is known, of its digest, as an
+    Engine's push stream names them.
+    """
+
+    def __init__(self, image: Image, idle: str = "waiting for Docker Engine") -> None:
+        """Start with an image and the words for a push that has not sent anything yet."""
+        self._idle = idle
+        self._layers = {layer.short_id: layer for layer in reversed(image.layers)}
+        self._count = len(image.layers)
+        self._lock = threading.Lock()
+        self._progress: dict[str, LayerProgress] = {}
+        self._arrived: float | None = None
+        self._line: tuple[float, int] | None = None
 
     def restart(self) -> None:
-        """Begin another attempt: what is done stays done, all else begins again."""
-        self.arrived = self._line_at = None
-        for layer in self.layers.values():
-            if layer.status not in ARRIVED:
-                layer.status, layer.started, layer.sent, layer.retries = LayerStatus.WAITING, None, 0, 0
+        """Begin another attempt: layers that arrived stay, all others start again."""
+        with self._lock:
+            self._arrived = self._line = None
+            for name, one in self._progress.items():
+                if one.status not in ARRIVED:
+                    self._progress[name] = replace(
+                        one, status=LayerStatus.WAITING, started=None, sent=0, retries=0
+                    )
 
-    def begin(self, layer: Layer, now: float) -> None:
-        """Take note that a layer's upload begins."""
-        layer.status, layer.started, layer.sent = LayerStatus.UPLOADING, now, 0
+    def expect(self, name: str, total: int) -> None:
+        """Add a layer of `total` bytes that waits for its turn."""
+        self._change(name, lambda one: one if one.total else replace(one, total=total))
 
-    def finish(self, layer: Layer, status: LayerStatus, now: float) -> None:
-        """Take note that the registry has a layer.
+    def begin(self, name: str, at: float) -> None:
+        """Record that a layer's upload began."""
+        self._change(name, lambda one: replace(one, status=LayerStatus.UPLOADING, started=at, sent=0))
 
-        Args:
-            layer: The layer.
-            status: How it came there; one that was uploaded stays so.
-            now: The clock, in seconds.
-        """
-        self.arrived = now
-        if layer.status is LayerStatus.UPLOADED:
-            return
-        if status is LayerStatus.UPLOADED and layer.started is not None:
-            layer.seconds = now - layer.started
-        layer.status, layer.sent = status, layer.total
+    def advance(self, name: str, sent: int, total: int) -> None:
+        """Record the bytes sent, and those of the whole layer (0 if unknown)."""
+        self._change(name, lambda one: replace(one, sent=min(sent, total) if total else sent, total=total or one.total))
+
+    def retry(self, name: str, *, again: bool) -> LayerProgress:
+        """Record that the Engine waits before it restarts a layer; `again` if this is a new restart."""
+
+        def change(one: LayerProgress) -> LayerProgress:
+            # Without a first byte, the upload that failed has no start.
+            started = one.started if one.status is LayerStatus.UPLOADING else None
+            return replace(one, status=LayerStatus.RETRYING, started=started, retries=one.retries + again)
+
+        return self._change(name, change)
+
+    def warn(self, name: str) -> bool:
+        """Record that a warning is due for a slow layer; return False if it was given before."""
+        before = self.of(name)
+        self._change(name, lambda one: replace(one, warned=True))
+        return not before.warned
+
+    def finish(
+        self, name: str, status: LayerStatus, at: float, descriptor: Descriptor | None = None, *, reused: bool = False
+    ) -> None:
+        """Record that the registry has a layer; one that was uploaded stays so."""
+
+        def change(one: LayerProgress) -> LayerProgress:
+            one = replace(one, descriptor=descriptor or one.descriptor)
+            if one.status is LayerStatus.UPLOADED:
+                return one
+            uploaded = status is LayerStatus.UPLOADED and one.started is not None
+            seconds = at - one.started if uploaded and one.started is not None else one.seconds
+            total = descriptor.size if uploaded and descriptor is not None else one.total
+            return replace(
+                one, status=status, seconds=seconds, total=total, sent=total, reused=one.reused or reused
+            )
+
+        self._change(name, change, arrived=at)
+
+    def drop(self, name: str) -> None:
+        """Remove a blob that turned out to be a layer with another name."""
+        with self._lock:
+            self._progress.pop(name, None)
+
+    def of(self, name: str) -> LayerProgress:
+        """Return the progress of one layer, also of one that has not been named yet."""
+        with self._lock:
+            return self._of(name)
+
+    def snapshot(self) -> Snapshot:
+        """Return the progress of all layers that were named so far."""
+        with self._lock:
+            return dict(self._progress)
 
     @property
-    def uploading(self) -> list[Layer]:
-        """The layers whose uploads are under way."""
-        return [layer for layer in self.layers.values() if layer.status is LayerStatus.UPLOADING]
-
-    @property
-    def complete(self) -> bool:
-        """Whether every layer that was named has arrived, and there are some."""
-        return bool(self.layers) and all(layer.status in ARRIVED for layer in self.layers.values())
+    def arrived(self) -> float | None:
+        """When the last layer arrived in this attempt, by the clock; None if none did."""
+        with self._lock:
+            return self._arrived
 
     def line(self, now: float, timeout: float) -> str:
-        """Tell how far the push has come.
+        """Return the line of progress for the log.
 
         Args:
             now: The clock, in seconds.
-            timeout: Seconds that one upload may last.
+            timeout: Seconds that one upload may take.
 
         Returns:
-            Bytes, rate since the last such line, layers done, the slowest layer's clock.
+            Bytes, rate since the previous line, number of layers done, the slowest layer's clock.
         """
+        layers = self.snapshot()
         to_send = [
-            layer
-            for layer in self.layers.values()
-            if layer.status not in {LayerStatus.ALREADY_THERE, LayerStatus.MOUNTED}
+            one for one in layers.values() if one.status not in {LayerStatus.ALREADY_THERE, LayerStatus.MOUNTED}
         ]
-        sent, total = sum(layer.sent for layer in to_send), sum(layer.total for layer in to_send)
-        done = sum(layer.status in ARRIVED for layer in self.layers.values())
-        every = max(len(self.layers), len(self.image_layers))
-        if not sent and not self.uploading:
+        sent, total = sum(one.sent for one in to_send), sum(one.total for one in to_send)
+        done = sum(one.status in ARRIVED for one in layers.values())
+        every, under_way = max(len(layers), self._count), uploading(layers)
+        if not sent and not under_way:
             return f"{self._idle} ({done} of {every} layers checked)"
         parts = [f"{format_size(sent)} of at most {format_size(total)}"] if total else []
-        if self._line_at is not None and now > self._line_at:
-            parts.append(f"{format_size(max(0, sent - self._line_bytes) / (now - self._line_at))}/s")
+        if self._line is not None and now > self._line[0]:
+            parts.append(f"{format_size(max(0, sent - self._line[1]) / (now - self._line[0]))}/s")
         parts.append(f"{done} of {every} layers")
-        slowest = max(self.uploading, key=lambda layer: layer.elapsed(now), default=None)
+        slowest = max(under_way.values(), key=lambda one: one.elapsed(now), default=None)
         clock = ""
         if slowest:
-            clock = f"; {slowest.name} at {format_clock(slowest.elapsed(now))} of {format_clock(timeout)}"
-        self._line_at, self._line_bytes = now, sent
+            clock = f"; {slowest.layer.name} at {format_clock(slowest.elapsed(now))} of {format_clock(timeout)}"
+        self._line = now, sent
         return ", ".join(parts) + clock
+
+    def _of(self, name: str) -> LayerProgress:
+        layer = self._layers.get(name) or Layer(0, name)
+        return self._progress.get(name) or LayerProgress(layer, total=layer.size or 0)
+
+    def _change(
+        self, name: str, change: Callable[[LayerProgress], LayerProgress], arrived: float | None = None
+    ) -> LayerProgress:
+        with self._lock:
+            self._progress[name] = changed = change(self._of(name))
+            self._arrived = self._arrived if arrived is None else arrived
+            return changed
+
+
+def uploading(layers: Snapshot) -> Snapshot:
+    """Return the layers whose uploads are under way."""
+    return {name: one for name, one in layers.items() if one.status is LayerStatus.UPLOADING}
+
+
+def is_complete(layers: Snapshot) -> bool:
+    """Return whether every layer that was named has arrived, and there are some."""
+    return bool(layers) and all(one.status in ARRIVED for one in layers.values())

@@ -1,17 +1,36 @@
-"""What was pushed: the frozen result that a push makes and the output writes (pure)."""
+"""The frozen result of a run, which the output writes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipe.oci.image import ARRIVED, Layer, LayerStatus
+from pipe.oci.descriptor import Descriptor
+from pipe.oci.image import Layer
 from pipe.oci.reference import Reference
 
 
+class LayerStatus(StrEnum):
+    """How far a layer has come; spelled as the result spells it."""
+
+    WAITING = "waiting"
+    UPLOADING = "uploading"
+    RETRYING = "retrying"
+    UPLOADED = "uploaded"
+    ALREADY_THERE = "already there"
+    MOUNTED = "mounted"
+    WOULD_UPLOAD = "would upload"
+
+
+ARRIVED = frozenset((LayerStatus.UPLOADED, LayerStatus.ALREADY_THERE, LayerStatus.MOUNTED))
+"""Statuses of layers that the registry has."""
+
+
 class TagStatus(StrEnum):
-    """What became of a tag."""
+    """The outcome for one tag."""
 
     PUSHED = "pushed"
     ALREADY_THERE = "already there"
+    SKIPPED = "skipped"
     FAILED = "failed"
     NOT_TRIED = "not tried"
     WOULD_PUSH = "would push"
@@ -22,11 +41,12 @@ class TagResult:
     """One tag of the result.
 
     Attributes:
-        target: What was to be pushed, with tag and without digest.
-        status: What became of it.
-        digest: The manifest's, None where it did not arrive.
-        verified: Whether the registry named this digest when it was read back.
-        error: Why it did not arrive, None where it did or was not tried.
+        target: The reference to push, with a tag and without a digest.
+        status: The outcome.
+        digest: The digest of the pushed manifest, None if it did not arrive.
+        verified: Whether the registry returned this digest for the tag after the push.
+        error: Why it did not arrive, None if it did or was not tried.
+        previous: The digest of another image that the tag pointed to before the push, None if it did not exist.
     """
 
     target: Reference
@@ -34,16 +54,61 @@ class TagResult:
     digest: str | None = None
     verified: bool = False
     error: str | None = None
+    previous: str | None = None
 
     @property
     def arrived(self) -> bool:
-        """Whether the image is in the registry under this tag, as far as known."""
+        """Whether the registry has the image under this tag, as far as is known."""
         return self.status in {TagStatus.PUSHED, TagStatus.ALREADY_THERE} and self.digest is not None
 
     @property
     def reference(self) -> str | None:
-        """`registry/workspace/package:tag@sha256:…`, None where it did not arrive."""
+        """`registry/workspace/package:tag@sha256:…`, None if the tag did not arrive."""
         return str(self.target.with_digest(self.digest)) if self.digest and self.arrived else None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerResult:
+    """The outcome for one layer.
+
+    Attributes:
+        layer: The layer.
+        status: How far it has come.
+        descriptor: The blob that stores it in the registry, None if unknown.
+        seconds: Duration of its upload, None if it was not uploaded or the start was not seen.
+        reused: Whether the registry had the layer in another image, by which the pipe found it.
+    """
+
+    layer: Layer
+    status: LayerStatus = LayerStatus.WAITING
+    descriptor: Descriptor | None = None
+    seconds: float | None = None
+    reused: bool = False
+
+    @property
+    def number(self) -> int:
+        """The layer's number."""
+        return self.layer.number
+
+    @property
+    def size(self) -> int | None:
+        """Uncompressed bytes, None if unknown."""
+        return self.layer.size
+
+    @property
+    def instruction(self) -> str | None:
+        """The Dockerfile instruction, None if uncertain."""
+        return self.layer.instruction
+
+    @property
+    def origin(self) -> str:
+        """The instruction that made the layer, or `base image`."""
+        return self.layer.origin
+
+    @property
+    def platform(self) -> str:
+        """The platform of its image, "" if there is only one."""
+        return self.layer.platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,50 +116,50 @@ class PlatformResult:
     """The image of one platform.
 
     Attributes:
-        platform: Such as `linux/arm64`, None where nobody says.
-        digest: Its manifest's, None where that is not known.
-        layers: From the base up.
+        platform: Such as `linux/arm64`, None if unknown.
+        digest: The digest of its manifest, None if unknown.
+        layers: From the lowest up.
     """
 
     platform: str | None
     digest: str | None
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerResult, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Everything there is to say of a run.
+    """The outcome of a run.
 
     Attributes:
         image: The image's name, as the user wrote it.
-        image_id: The Engine's ID of it, None where it was not found.
-        dry_run: Whether nothing was to be uploaded.
+        image_id: The Engine's ID of it, None if it was not found.
+        dry_run: Whether uploading was ruled out.
         tags: In the order of the user.
-        layers: From the base up.
-        exit_code: What the process ends with.
-        uploader: Who pushed, "engine" or "pipe"; None where nobody had to.
-        seconds: How long the run lasted, None where it did not begin.
-        platforms: The image of each platform; one where there is no index.
+        layers: From the lowest up.
+        exit_code: The exit code of the process.
+        uploader: "engine" or "pipe"; None if nothing had to be pushed.
+        seconds: Duration of the run, None if it did not begin.
+        platforms: The image of each platform; one if there is no index.
     """
 
     image: str
     image_id: str | None
     dry_run: bool
     tags: tuple[TagResult, ...]
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerResult, ...]
     exit_code: int
     uploader: str | None = None
     seconds: float | None = None
     platforms: tuple[PlatformResult, ...] = ()
 
     @property
-    def shown_layers(self) -> tuple[Layer, ...]:
+    def shown_layers(self) -> tuple[LayerResult, ...]:
         """The layers of all platforms, one platform after the other."""
         return tuple(layer for each in self.platforms for layer in each.layers) or self.layers
 
     @property
     def digest(self) -> str | None:
-        """The digest of the first tag that arrived, None where none did."""
+        """The digest of the first tag that arrived, None if none did."""
         return next((tag.digest for tag in self.tags if tag.arrived), None)
 
     def as_json(self) -> dict[str, object]:
@@ -111,32 +176,31 @@ class Result:
                     "digest": tag.digest if tag.arrived else None,
                     "verified": tag.verified,
                     "status": tag.status,
+                    "previous": tag.previous,
                     "error": tag.error,
                 }
                 for tag in self.tags
             ],
             "uploader": self.uploader,
-            "layers": [_layer(layer) for layer in self.layers],
+            "layers": _layers(self.layers),
             "platforms": [
-                {
-                    "platform": each.platform,
-                    "digest": each.digest,
-                    "layers": [_layer(layer) for layer in each.layers],
-                }
+                {"platform": each.platform, "digest": each.digest, "layers": _layers(each.layers)}
                 for each in self.platforms
             ],
             "exit_code": self.exit_code,
         }
 
 
-def _layer(layer: Layer) -> dict[str, object]:
-    told = layer.status in ARRIVED or layer.status is LayerStatus.WOULD_UPLOAD
-    return {
-        "digest": layer.descriptor.digest if layer.descriptor else None,
-        "size": layer.descriptor.size if layer.descriptor else None,
-        "unpacked_size": layer.size,
-        "instruction": layer.instruction,
-        "seconds": None if layer.seconds is None else round(layer.seconds, 3),
-        "status": layer.status if told else None,
-        "reused": layer.reused,
-    }
+def _layers(layers: Sequence[LayerResult]) -> list[dict[str, object]]:
+    return [
+        {
+            "digest": layer.descriptor.digest if layer.descriptor else None,
+            "size": layer.descriptor.size if layer.descriptor else None,
+            "unpacked_size": layer.size,
+            "instruction": layer.instruction,
+            "seconds": None if layer.seconds is None else round(layer.seconds, 3),
+            "status": layer.status if layer.status in ARRIVED or layer.status is LayerStatus.WOULD_UPLOAD else None,
+            "reused": layer.reused,
+        }
+        for layer in layers
+    ]

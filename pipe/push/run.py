@@ -1,272 +1,254 @@
-"""The use case: check → upload → verify, for every tag, as often as it is worth it."""
+"""The use case: check → plan → push → verify, for every tag, with retries."""
 
-from typing import Protocol
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import TypeVar
 
 from pipe.config.settings import Settings
-from pipe.errors import PipeError, RegistryUnreachableError, StatusLostError
-from pipe.oci.image import Image, LayerStatus
-from pipe.oci.manifest import Manifest
+from pipe.errors import (
+    BlobMissingError,
+    PipeError,
+    RegistryUnreachableError,
+    StatusLostError,
+    TagRejectedError,
+    UnsupportedError,
+)
+from pipe.oci.image import Image
 from pipe.oci.reference import Reference
-from pipe.push.layers import settled_layers
-from pipe.push.platforms import platform_images
-from pipe.push.progress import Progress
+from pipe.push import tags
+from pipe.push.checks import check_sizes
+from pipe.push.existing_tags import ExistingTags
+from pipe.push.outcome import Outcome
+from pipe.push.plan import Kind
+from pipe.push.pusher import CannotPushError, Pushed
+from pipe.push.pushers import Pushers
 from pipe.push.report import Report, Timing
 from pipe.push.result import Result, TagResult, TagStatus
-from pipe.push.state import State
-from pipe.push.verify import holds, proven
-from pipe.push.watch import Watch
+from pipe.push.verify import is_pushed, missing_parts, proven
+from pipe.registry.repository import Repository
 from pipe.retry import Attempts
+from pipe.source.image_source import ImageSource
 from pipe.text import listed
 from pipe.units import format_size
 
-
-class Source(Protocol):
-    """What a run pushes, and how that gets to the registry.
-
-    Attributes:
-        used: Who pushed last: "engine", "pipe", None before.
-    """
-
-    used: str | None
-
-    @property
-    def engine_may_push(self) -> bool:
-        """Whether an Engine may push it, which may reach a registry that the pipe does not."""
-
-    def image(self) -> Image:
-        """Find the image."""
-
-    def check(self, image: Image) -> None:
-        """Refuse at once what cannot fit."""
-
-    def forecast(self, image: Image) -> str:
-        """Tell who would upload it."""
-
-    def present(self, image: Image) -> frozenset[str]:
-        """Tell which layers the registry has, by diffID."""
-
-    def upload(self, target: Reference, image: Image, watch: Watch, *, reachable: bool) -> str:
-        """Bring the image under one tag; return the digest of its manifest.
-
-        Args:
-            target: The tag.
-            image: The image.
-            watch: Keeps the clocks.
-            reachable: Whether the pipe itself reaches the registry.
-        """
-
-
-class Registry(Protocol):
-    """What a run needs of the registry."""
-
-    def check_push(self) -> None:
-        """Ask whether a push is allowed."""
-
-    def digest(self, reference: str) -> str | None:
-        """Ask what a tag or digest names."""
-
-    def manifest(self, reference: str) -> Manifest | None:
-        """Read a manifest."""
-
-    def read_blob(self, digest: str, maximum: int) -> bytes | None:
-        """Read a small blob, None where it is not to be had."""
-
-    def put_manifest(self, tag: str, manifest: Manifest) -> bool:
-        """Put a manifest under a tag."""
+Value = TypeVar("Value")
 
 
 class Push:
     """One run: every tag of one image, to one repository."""
 
-    def __init__(self, settings: Settings, source: Source, registry: Registry, report: Report, timing: Timing) -> None:
-        """Prepare; nothing happens yet.
+    def __init__(
+        self,
+        settings: Settings,
+        find: Callable[[], ImageSource],
+        repository: Repository,
+        pushers: Pushers,
+        report: Report,
+        timing: Timing,
+    ) -> None:
+        """Nothing happens before `run`.
 
         Args:
-            settings: What the user wants.
-            source: Has the image.
-            registry: Is to have it.
-            report: Tells people what happens.
+            settings: The user's settings.
+            find: Finds the image.
+            repository: Where to push.
+            pushers: Plans and makes the pushers.
+            report: The log.
             timing: Time and randomness.
         """
         self._settings = settings
-        self._source = source
-        self._registry = registry
+        self._find = find
+        self._repository = repository
+        self._pushers = pushers
         self._report = report
         self._timing = timing
         self._attempts = Attempts(settings.max_attempts, timing.random)
-        self._state = State({target.tag: TagResult(target) for target in settings.targets})
+        self._outcome = Outcome(settings.targets, repository, report)
+        self._existing = ExistingTags(settings, repository, report)
         self._began: float | None = None
+        self._staging = ExitStack()
+        self._source: ImageSource | None = None
+        self._reachable = self._surveyed = False
+        self._pushed: dict[str, Pushed] = {}
 
     def run(self) -> None:
-        """Push every tag.
+        """Push every tag; a tag that the registry rejects does not stop the others.
 
         Raises:
-            PipeError: A tag did not arrive; `result` says what became of each.
+            PipeError: A tag did not arrive; `result` has the outcome for each.
         """
         self._began = self._timing.clock()
-        for target in self._settings.targets:
-            if not self._state.tags[target.tag].arrived:
-                # What a signal leaves behind.
-                self._state.tags[target.tag] = TagResult(target, TagStatus.FAILED, error="The push was stopped.")
-            try:
-                self._state.tags[target.tag] = self._push(target)
-            except PipeError as error:
-                self._state.tags[target.tag] = TagResult(target, TagStatus.FAILED, error=error.summary)
-                raise
-        if self._settings.dry_run:
-            self._forecast()
+        rejected: TagRejectedError | None = None
+        with self._staging:
+            source = self._attempted(self._settings.targets[0], self._prepared)
+            for target in tags.ordered(self._outcome.pending()):
+                try:
+                    self._outcome.set(self._attempted(target, partial(self._push, source, target)))
+                except TagRejectedError as error:
+                    rejected = rejected or error
+            if rejected is not None:
+                raise rejected
+            if self._settings.dry_run:
+                self._foresee(source)
 
     def result(self, exit_code: int) -> Result:
-        """Tell what became of the run, at any time.
-
-        Args:
-            exit_code: What the process ends with.
-
-        Returns:
-            The result so far.
-        """
-        state, tags = self._state, tuple(self._state.tags.values())
-        layers = settled_layers(state.watch.progress if state.watch else None, state.single, tags)
+        """Return the outcome of the run, at any time."""
+        outcome, progress = self._outcome, self._pushers.progress()
         return Result(
             image=self._settings.image,
-            image_id=state.image.id if state.image else None,
+            image_id=outcome.image.id if outcome.image else None,
             dry_run=self._settings.dry_run,
-            tags=tags,
-            layers=layers,
+            tags=outcome.tags(),
+            layers=outcome.layers(progress),
             exit_code=exit_code,
-            uploader=self._source.used,
+            uploader=self._pushers.used,
             seconds=None if self._began is None else self._timing.clock() - self._began,
-            platforms=state.platform_results(layers),
+            platforms=outcome.platforms(progress),
         )
 
-    def _push(self, target: Reference) -> TagResult:
-        """Bring one tag to the registry, trying again what may pass."""
+    def _attempted(self, target: Reference, call: Callable[[], Value]) -> Value:
+        """Make a call for a tag, and retry it after a temporary failure."""
+        self._outcome.start(target)
         while True:
             try:
-                return self._attempt(target, *self._checked_image())
+                return call()
             except PipeError as error:
                 delay = self._attempts.next_delay(error)
                 if delay is None:
+                    self._outcome.fail(target, error)
                     raise
                 self._report.warning(
                     f"Attempt {self._attempts.made} of {self._attempts.maximum} failed. {error.summary}"
-                    f"\nNext attempt in {delay:.0f} s; layers that have arrived are not sent again."
+                    f"\nRetrying in {delay:.0f} s; uploaded layers are kept."
                 )
                 self._timing.sleep(delay)
 
-    def _checked_image(self) -> tuple[Image, Watch]:
-        """Find the image once, and refuse at once what cannot fit."""
-        state = self._state
-        if state.image is None or state.watch is None:
-            state.image = image = self._source.image()
-            progress = Progress(image, engine=self._settings.image_archive is None)
-            state.watch = Watch(progress, self._settings.upload_timeout, self._timing.clock, self._report)
-            layers = f"{len(image.layers)} layer{'s'[: len(image.layers) != 1]}"
-            kind = "unpacked" if all(layer.size is not None for layer in image.layers) else "stored"
-            first = self._settings.targets[0]
-            self._report.info(
-                f"{self._settings.image}: {layers}, {format_size(image.size)} {kind} → {first.repository}:"
-                f" {listed(self._settings.tags)}"
-            )
-            self._source.check(image)
-        return state.image, state.watch
-
-    def _attempt(self, target: Reference, image: Image, watch: Watch) -> TagResult:
-        """Make one attempt for one tag."""
-        state = self._state
-        if not state.reachable:
+    def _prepared(self) -> ImageSource:
+        """Find the image, check what can be checked, and find out what the registry has under the tags."""
+        source = self._source
+        if source is None:
+            source = self._source = self._find()
+            self._outcome.image = source.image
+            self._announce(source.image)
+            check_sizes(source, self._settings, self._report)
+            self._staging.enter_context(self._pushers.staged(source))
+        if not self._reachable:
             self._check_push()
-        if state.reachable:
-            self._survey(target, image)
-            if state.tags[target.tag].arrived:
-                return state.tags[target.tag]
-        if self._settings.dry_run:
-            return TagResult(target, TagStatus.WOULD_PUSH)
-        digest = self._put(target)
-        if digest is None:
-            digest = self._upload(target, image, watch)
-        state.uploaded.add(target.tag)
-        return self._verified(target, image, digest)
+        if self._reachable and not self._surveyed:
+            self._pushers.read = self._existing.survey(source.image, self._outcome)
+            self._surveyed = True
+            there = [tag.target.tag for tag in self._outcome.tags() if tag.status is TagStatus.ALREADY_THERE]
+            if there and self._outcome.pending():
+                self._report.info(f"Up to date already: {listed(there)}.")
+        return source
 
-    def _upload(self, target: Reference, image: Image, watch: Watch) -> str:
-        """Have the image uploaded; where the Engine lost a refusal's status, the registry's own answer decides."""
-        try:
-            return self._source.upload(target, image, watch, reachable=self._state.reachable)
-        except StatusLostError:
-            if self._state.reachable:
-                self._registry.check_push()
-            raise
+    def _announce(self, image: Image) -> None:
+        layers = f"{len(image.layers)} layer{'s'[: len(image.layers) != 1]}"
+        kind = "uncompressed" if all(layer.size is not None for layer in image.layers) else "stored"
+        first = self._settings.targets[0]
+        self._report.info(
+            f"{self._settings.image}: {layers}, {format_size(image.size)} {kind} → {first.repository}:"
+            f" {listed(self._settings.tags)}"
+        )
 
     def _check_push(self) -> None:
-        """Ask whether a push is allowed; only a registry out of reach from here leaves it to the Engine."""
+        """Make sure that a push is allowed; only a registry that cannot be reached from here is left to the Engine."""
         try:
-            self._registry.check_push()
+            self._repository.check_push()
         except RegistryUnreachableError as error:
-            if self._settings.dry_run or not self._source.engine_may_push:
+            if self._settings.dry_run or not self._pushers.engine_may_push:
                 raise
-            self._report.warning(f"{error.summary}\nDocker Engine may still reach it, so the push goes on.")
+            self._report.warning(f"{error.summary}\nContinuing with Docker Engine, which may still reach it.")
             return
-        self._state.reachable = self._attempts.allowed = True
+        self._reachable = self._attempts.allowed = True
         self._report.info("Push access confirmed.")
 
-    def _survey(self, target: Reference, image: Image) -> None:
-        """Look which tags hold this very image: all of them at first, since one spares the others an upload."""
-        state = self._state
-        for each in self._settings.targets:
-            again = each == target and each.tag in state.uploaded
-            if not state.tags[each.tag].arrived and (again or not state.surveyed):
-                self._look(each, image)
-        state.surveyed = True
+    def _push(self, source: ImageSource, target: Reference) -> TagResult:
+        """Make one attempt for one tag."""
+        self._prepared()
+        before = self._outcome.tag(target)
+        if before.status is not TagStatus.NOT_TRIED:
+            return before
+        if self._settings.dry_run:
+            return TagResult(target, TagStatus.WOULD_PUSH, previous=before.previous)
+        try:
+            pushed = self._arrived_before(source, target) or self._retagged(target) or self._uploaded(source, target)
+        except PipeError as error:
+            if not self._reachable or not tags.may_be_protected(error):
+                raise
+            return self._existing.rejected(source.image, target, self._outcome, error)
+        self._pushed[target.tag] = pushed
+        return self._verified(source.image, before, pushed)
 
-    def _look(self, target: Reference, image: Image) -> None:
-        """Find out whether nothing is to be done for a tag, since it holds this very image."""
-        state, manifest = self._state, self._state.manifest
-        if manifest is None:
-            manifest = self._registry.manifest(target.tag)
-            if manifest is None or not holds(manifest, image):
-                return
-            self._remember(manifest)
-        elif self._registry.digest(target.tag) != manifest.digest:
-            return
-        pushed = target.tag in state.uploaded
-        status = TagStatus.PUSHED if pushed else TagStatus.ALREADY_THERE
-        state.tags[target.tag] = TagResult(target, status, manifest.digest, verified=True)
-        if not pushed:
-            self._report.info(f"{target} already points to this image.")
-
-    def _put(self, target: Reference) -> str | None:
-        """Set a further tag to the manifest that is in the registry, without sending anything else."""
-        manifest = self._state.manifest
-        if manifest is None or not self._state.reachable or not self._registry.put_manifest(target.tag, manifest):
+    def _arrived_before(self, source: ImageSource, target: Reference) -> Pushed | None:
+        """Return what an earlier attempt pushed whose proof failed, if the tag points to it now."""
+        pushed = self._pushed.get(target.tag)
+        if pushed is None or not self._reachable:
             return None
-        return manifest.digest
+        manifest = self._repository.manifest(target.tag)
+        if manifest is None or not is_pushed(manifest, pushed, source.image):
+            return None
+        return pushed if not missing_parts(self._repository, manifest) else None
 
-    def _verified(self, target: Reference, image: Image, digest: str) -> TagResult:
-        """Read the tag back."""
-        if not self._state.reachable:
-            return TagResult(target, TagStatus.PUSHED, digest, verified=False)
-        manifest = proven(self._registry, target, image, digest)
-        if self._state.manifest is None:
-            self._remember(manifest)
-        return TagResult(target, TagStatus.PUSHED, manifest.digest, verified=True)
+    def _retagged(self, target: Reference) -> Pushed | None:
+        """Put the manifest that is in the registry under a further tag; return None if it must be pushed."""
+        manifest = self._outcome.manifest
+        if manifest is None or not self._reachable:
+            return None
+        try:
+            self._repository.put_manifest(target.tag, manifest)
+        except UnsupportedError as error:
+            if self._outcome.tag(target).previous is not None or not self._pushers.engine_may_push:
+                raise
+            self._report.debug(f"{error.summary} Docker Engine pushes the tag.")
+            return None
+        return Pushed(manifest.digest, manifest)
 
-    def _remember(self, manifest: Manifest) -> None:
-        self._state.manifest = self._state.single = manifest
-        if len(manifest.images) == 1:
+    def _uploaded(self, source: ImageSource, target: Reference) -> Pushed:
+        """Push the image with the first pusher of the plan that can."""
+        pushers = self._pushers
+        while True:
+            step = pushers.current(source, reachable=self._reachable)
+            if step.kind is Kind.ENGINE:
+                # The Engine need not stage an image that it pushes.
+                self._staging.close()
             try:
-                self._state.single = self._registry.manifest(manifest.images[0])
-            except PipeError as error:
-                self._report.debug(f"The manifest {manifest.images[0]} could not be read. {error.summary}")
-        elif manifest.images and self._state.image and not self._state.image.platforms:
-            self._state.platforms = platform_images(self._registry, manifest, self._report.debug)
+                return pushers.push(source, target, step)
+            except CannotPushError as error:
+                if pushers.is_last:
+                    raise error.failure or PipeError(error.reason) from error
+                pushers.give_way(error)
+            except StatusLostError:
+                # The Engine lost the status of a rejection: the registry's own answer decides.
+                if self._reachable:
+                    self._repository.check_push()
+                raise
 
-    def _forecast(self) -> None:
-        """Tell what a push would do."""
-        state = self._state
-        if state.image is None or state.watch is None or all(tag.arrived for tag in state.tags.values()):
+    def _verified(self, image: Image, before: TagResult, pushed: Pushed) -> TagResult:
+        """Read the tag back."""
+        target, previous = before.target, before.previous
+        if not self._reachable:
+            return TagResult(target, TagStatus.PUSHED, pushed.digest, verified=False, previous=previous)
+        try:
+            manifest = proven(self._repository, target, pushed, image)
+        except BlobMissingError:
+            self._outcome.manifest = None
+            self._pushers.forget()
+            raise
+        self._outcome.remember(manifest)
+        return TagResult(target, TagStatus.PUSHED, manifest.digest, verified=True, previous=previous)
+
+    def _foresee(self, source: ImageSource) -> None:
+        """Log and keep what a push would do."""
+        would = [tag for tag in self._outcome.tags() if tag.status is TagStatus.WOULD_PUSH]
+        for tag in would:
+            if tag.previous is not None:
+                self._report.info(f"{tag.target.tag} exists, points to {tag.previous}, and would move.")
+        if not would:
             return
-        self._report.info(self._source.forecast(state.image))
-        present = frozenset() if state.manifest is not None else self._source.present(state.image)
-        for layer in state.watch.progress.image_layers:
-            there = state.manifest is not None or layer.diff_id in present
-            layer.status = LayerStatus.ALREADY_THERE if there else LayerStatus.WOULD_UPLOAD
+        if self._outcome.manifest is not None:
+            self._outcome.foresee(frozenset(layer.diff_id for layer in source.image.layers))
+            return
+        self._report.info(self._pushers.forecast(source))
+        self._outcome.foresee(self._pushers.present(source.image))

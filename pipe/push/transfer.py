@@ -1,282 +1,267 @@
-"""Blobs from a source to the registry: several at a time, read, compressed and sent at once."""
+"""Blobs from a source to the registry: a fixed number of workers reads, encodes and sends them."""
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 
-from pipe.errors import ContentMismatchError, PipeError, UploadForgottenError
+from pipe.errors import PipeError, UploadLostError
 from pipe.oci.descriptor import Descriptor
-from pipe.oci.manifest import DOCKER_LAYER
-from pipe.push.blob_upload import Blobs, BlobUpload, TransferEndedError
-from pipe.push.reuse import Candidates, is_layer
-from pipe.source.blob import SourceBlob, in_memory
-from pipe.source.layer import Chunks
+from pipe.oci.image import Image, shorten
+from pipe.push.blob_upload import BlobUpload, Encoded, key_of, name_of
+from pipe.push.clocks import Clocks
+from pipe.push.result import LayerStatus
+from pipe.push.reuse import Candidates
+from pipe.registry.repository import Repository
+from pipe.registry.upload import CHUNK
+from pipe.source.blob import SourceBlob
+from pipe.source.trailer import is_made_from, may_be
+from pipe.threads import Cancel, CancelledError, Pool
 
-AT_A_TIME = 2
-"""Uploads at a time: while one waits for the registry's answer, the next one is compressed."""
+WORKERS = 4
+"""Blobs that are uploaded at once if all fit one chunk; each larger one counts twice, for its buffers."""
 BEGINNINGS = 3
-"""Times that a blob is sent from its first byte before the push is given up."""
-STREAM_PIECE = 1024 * 1024
-"""Bytes of a piece where the registry takes no chunks."""
+"""How often an upload starts at the first byte before the push fails."""
 TICK = 0.25
-"""Seconds between looks at the clocks while nothing else happens."""
+"""Seconds between checks of the clocks."""
+
+Encode = Callable[[SourceBlob, Cancel, threading.Event], Encoded]
+"""Starts to encode a blob; the event is set once its source was read to the end, or has failed."""
 
 
-class Observer(Protocol):
-    """Who follows a transfer, in the thread that runs it."""
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The outcome for one blob.
 
-    def look(self, blob_uploads: list[BlobUpload]) -> None:
-        """Look at what is on its way, several times a second; raise what is to end the transfer."""
+    Attributes:
+        key: The digest of a blob that was sent as it is, else the diffID of the layer.
+        descriptor: How a manifest names the blob; None if its bytes were read in vain, since a candidate for reuse
+            was wrong: it must come once more.
+    """
 
-    def check(self, blob_upload: BlobUpload) -> None:
-        """Look at a blob before more of it is sent, in its own thread; raise what is to end the transfer."""
-
-    def arrived(self, blob_upload: BlobUpload) -> None:
-        """Take note of a blob that the registry has now, or had before."""
+    key: str
+    descriptor: Descriptor | None
 
 
 class Transfer:
-    """Brings the blobs of sources to the registry, and remembers what it has.
+    """Brings blobs to one repository, and remembers over all attempts what it has.
 
     Attributes:
-        known: Descriptors of what the registry has, by diffID for what is compressed on its way, else
-            by digest; what arrives is added, so that another attempt does not send it again.
-        reusable: Descriptors by diffID of what the registry is said to have, None where nobody looked yet;
-            it is asked before they count.
-        trusting: Whether the registry is believed that it has a blob.
+        known: Blobs that the registry has, by digest if they are sent as they are, else by the layer's diffID.
+        trusting: Whether the registry's word counts that it has a blob.
     """
 
-    def __init__(self, blobs: Blobs, clock: Callable[[], float], timeout: float) -> None:
-        """Prepare; nothing is sent yet.
-
-        Args:
-            blobs: The registry's.
-            clock: Returns seconds that never go back.
-            timeout: Seconds that the registry may take to put a blob in its place.
-        """
-        self.blobs = blobs
-        self.clock = clock
-        self.timeout = timeout
+    def __init__(
+        self, repository: Repository, image: Image, clocks: Clocks, encode: Encode, max_layer_size: int
+    ) -> None:
+        """Nothing is sent before `run`."""
         self.known: dict[str, Descriptor] = {}
-        self.reusable: Mapping[str, Descriptor] | None = None
         self.trusting = True
-        self._chunk_size: int | None = None
+        self.repository = repository
+        self.clocks = clocks
+        self.encode = encode
+        self.max_layer_size = max_layer_size
+        self._names = {layer.diff_id: layer.short_id for layer in image.layers}
+        self._names |= {layer.descriptor.digest: layer.short_id for layer in image.layers if layer.descriptor}
+        self._image = image
 
     def forget(self) -> None:
-        """Take nothing for present any more: what the registry said it had, it has not."""
+        """Drop all cached existence information: the registry lacks a blob that it reported."""
         self.known.clear()
-        self.reusable = {}
         self.trusting = False
 
-    def run(self, source: Callable[[], Iterable[SourceBlob]], observer: Observer, *, one_by_one: bool) -> None:
-        """Bring every blob of a source to the registry.
+    def name(self, blob: SourceBlob) -> str:
+        """Return the name of a blob in the progress."""
+        return self._names.get(key_of(blob)) or name_of(blob)
+
+    def layer_name(self, diff_id: str) -> str:
+        """Return the name of a layer in the progress."""
+        return self._names.get(diff_id) or shorten(diff_id)
+
+    def run(self, blobs: Callable[[], Iterable[SourceBlob]], candidates: Candidates, *, replayable: bool) -> bool:
+        """Bring every blob to the registry.
 
         Args:
-            source: Opens the source, in another thread.
-            observer: Follows it.
-            one_by_one: Whether a blob has to be read before the next one is asked for.
+            blobs: Starts the iteration over the blobs, in another thread.
+            candidates: What the registry may have, by diffID.
+            replayable: Whether a blob can be read again, and after the next one was requested.
+
+        Returns:
+            Whether all arrived; if not, the source must be read once more for the others.
 
         Raises:
-            PipeError: A blob did not arrive; or whatever the observer raised.
+            PipeError: A blob did not arrive.
         """
-        workers = _Workers(self, observer, one_by_one=one_by_one)
+        for layer in self._image.layers:
+            size = layer.descriptor.size if layer.descriptor else layer.size
+            if size is not None:
+                self.clocks.tracker.expect(layer.short_id, size)
+        workers = _Workers(self, candidates, replayable=replayable)
+        complete = True
         try:
-            threading.Thread(target=workers.feed, args=(source,), name="source", daemon=True).start()
-            if one_by_one:
-                threading.Thread(target=workers.ask, name="candidates", daemon=True).start()
-            if self._chunk_size is None:
-                self._chunk_size = self.blobs.find_chunking(workers.blob_upload(_NOTHING)).size
-            workers.begin(self._chunk_size)
-            while (item := workers.next()) is not None:
-                if item.descriptor is not None:
-                    self.known[item.key or item.diff_id] = item.descriptor
-                    observer.arrived(item)
-                del item  # and with it its buffers, before the next one is waited for
+            workers.start(blobs)
+            while (delivery := workers.next()) is not None:
+                if delivery.descriptor is None:
+                    complete = False
+                else:
+                    self.known[delivery.key] = delivery.descriptor
         finally:
-            workers.stop.set()
+            workers.cancel.cancel()
+        return complete
 
 
 class _Workers:
-    """The threads of one transfer: one asks the source for blobs, one a blob sends it."""
+    """The threads of one transfer: one iterates over the source, the others deliver its blobs."""
 
-    def __init__(self, transfer: Transfer, observer: Observer, *, one_by_one: bool) -> None:
+    def __init__(self, transfer: Transfer, candidates: Candidates, *, replayable: bool) -> None:
         self._transfer = transfer
-        self._observer = observer
-        self._one_by_one = one_by_one
-        self._candidates = Candidates(transfer.blobs, transfer.reusable or {})
-        self._chunk_size = 0
-        self._may_begin = threading.Event()
-        self._places = threading.Semaphore(AT_A_TIME)
-        self._done: queue.SimpleQueue[BlobUpload | BaseException | None] = queue.SimpleQueue()
-        self._live: list[BlobUpload] = []
-        self.stop = threading.Event()
+        self._candidates = candidates
+        self._replayable = replayable
+        self._threads = Pool(WORKERS, "blob")
+        self._places = _Places(WORKERS)
+        self._outcomes: queue.SimpleQueue[Delivery | BaseException | None] = queue.SimpleQueue()
+        self.cancel = Cancel()
 
-    def blob_upload(self, blob: SourceBlob) -> BlobUpload:
-        """Wrap a blob."""
-        return BlobUpload(blob, self._transfer.clock, self.stop)
+    def start(self, blobs: Callable[[], Iterable[SourceBlob]]) -> None:
+        """Start to read the source."""
+        threading.Thread(target=self._guarded, args=(partial(self._feed, blobs),), name="source", daemon=True).start()
 
-    def begin(self, chunk_size: int) -> None:
-        """Let uploads begin, now that it is known how."""
-        self._chunk_size = chunk_size
-        self._may_begin.set()
-
-    def next(self) -> BlobUpload | None:
-        """Wait for the next blob that is done, None where there is none left; raise what went wrong."""
+    def next(self) -> Delivery | None:
+        """Wait for the next delivery, None after the last one; raise what went wrong."""
+        clocks = self._transfer.clocks
         while True:
-            self._observer.look(list(self._live))
+            clocks.check(clocks.now())
             try:
-                item = self._done.get(timeout=TICK)
+                outcome = self._outcomes.get(timeout=TICK)
             except queue.Empty:
                 continue
-            failure = item.failure if isinstance(item, BlobUpload) else item
-            if isinstance(failure, BaseException):
-                raise failure
-            return item if isinstance(item, BlobUpload) else None
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
 
-    def ask(self) -> None:
-        """Ask for the layers that the registry is said to have, before the first one comes."""
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Do the work of one thread; what goes wrong there is raised by `next`."""
         try:
-            self._candidates.ask(self.blob_upload(_NOTHING).check)
-        except (TransferEndedError, PipeError):
-            return  # It is asked again when a layer's turn comes.
+            work()
+        except CancelledError:
+            pass
         except BaseException as error:  # noqa: BLE001
-            self._done.put(error)
+            self._outcomes.put(error)
 
-    def feed(self, source: Callable[[], Iterable[SourceBlob]]) -> None:
-        """Ask the source for one blob after the other, and let each be sent."""
+    def _feed(self, blobs: Callable[[], Iterable[SourceBlob]]) -> None:
+        if not self._replayable:
+            threading.Thread(target=self._ask_all, name="candidates", daemon=True).start()
+        seen: set[str] = set()
+        for blob in blobs():
+            key = key_of(blob)
+            if key in seen:
+                continue
+            seen.update({key} - {""})
+            weight = 1 if blob.size <= CHUNK else 2
+            self._places.take(weight, self.cancel)
+            read = threading.Event()
+            self._threads.submit(partial(self._work, blob, weight, read))
+            if not self._replayable:
+                while not read.wait(TICK):
+                    self.cancel.check()
+        self._places.take(WORKERS, self.cancel)
+        self._outcomes.put(None)
+
+    def _ask_all(self) -> None:
+        """Ask for all candidates early; if that fails, each is asked for when its turn comes."""
         try:
-            seen: set[str] = set()
-            for blob in source():
-                blob_upload = self.blob_upload(blob)
-                if blob_upload.key in seen:
-                    continue
-                seen.update({blob_upload.key} - {""})
-                self._await(self._places.acquire)
-                self._live.append(blob_upload)
-                threading.Thread(target=self._send, args=(blob_upload,), name="upload", daemon=True).start()
-                if self._one_by_one:
-                    self._await(blob_upload.read.wait)
-            for _ in range(AT_A_TIME):
-                self._await(self._places.acquire)
-        except TransferEndedError:
+            self._candidates.ask_all()
+        except PipeError:
             return
-        except BaseException as error:  # noqa: BLE001
-            self._done.put(error)
-        else:
-            self._done.put(None)
 
-    def _await(self, wait: Callable[..., bool]) -> None:
-        while not wait(timeout=TICK):
-            if self.stop.is_set():
-                raise TransferEndedError
+    def _work(self, blob: SourceBlob, weight: int, read: threading.Event) -> None:
+        self._guarded(lambda: self._outcomes.put(self._deliver(blob, read)))
+        self._places.give(weight)
+        # After the outcome, so that a failure precedes what the source makes of unread bytes.
+        read.set()
 
-    def _send(self, blob_upload: BlobUpload) -> None:
-        """Bring one blob to the registry, in a thread of its own."""
-        try:
-            self._await(self._may_begin.wait)
-            blob_upload.descriptor = self._present(blob_upload) or self._uploaded(blob_upload)
-        except TransferEndedError:
-            return
-        except BaseException as error:  # noqa: BLE001
-            blob_upload.failure = error
-        finally:
-            blob_upload.read.set()
-            self._live.remove(blob_upload)
-            self._done.put(blob_upload)
-            self._places.release()
-
-    def _present(self, blob_upload: BlobUpload) -> Descriptor | None:
-        """Find out whether the registry has the blob already."""
-        transfer, key = self._transfer, blob_upload.key
+    def _deliver(self, blob: SourceBlob, read: threading.Event) -> Delivery:
+        """Bring one blob to the registry, unless it has it."""
+        transfer, key = self._transfer, key_of(blob)
         if key in transfer.known:
-            return transfer.known[key]
-        named = blob_upload.blob.descriptor
-        if named is not None:
-            return named if transfer.trusting and transfer.blobs.size(named.digest) is not None else None
-        candidate = self._candidates.find(key)
-        if candidate is None:
-            return None
-        try:
-            return candidate.descriptor if is_layer(candidate, blob_upload.blob, blob_upload.check) else None
-        except UploadForgottenError:
-            # What has arrived is there all the same: only the manifests are wrong.
-            transfer.reusable = {}
-            self._candidates.clear()
-            if self._one_by_one:
-                # Its bytes have gone by, and come again with the next attempt only.
-                raise
-            return None
-
-    def _uploaded(self, blob_upload: BlobUpload) -> Descriptor:
-        """Send the blob, once more from its first byte where the registry forgot it and the source can."""
-        for _ in range(0 if self._one_by_one else BEGINNINGS - 1):
-            try:
-                return self._upload(blob_upload)
-            except UploadForgottenError:
-                blob_upload.wait(1)
-        return self._upload(blob_upload)
-
-    def _upload(self, blob_upload: BlobUpload) -> Descriptor:
-        size = self._chunk_size or STREAM_PIECE
-        blob_upload.chunks = chunks = Chunks(blob_upload.blob, size, self.stop, blob_upload.read)
-        try:
-            return self._upload_chunks(blob_upload, chunks)
-        finally:
-            chunks.close()
-
-    def _upload_chunks(self, blob_upload: BlobUpload, chunks: Chunks) -> Descriptor:
-        pieces = self._checked(blob_upload, chunks)
-        first = next(pieces, memoryview(b""))
-        if chunks.digest:
-            return self._upload_small(blob_upload, chunks, first)
-        blob_upload.begin()
-        upload = self._transfer.blobs.upload(blob_upload)
-        rest = chain((first,), pieces)
-        if self._chunk_size:
-            for chunk in rest:
-                upload.send(chunk)
+            return Delivery(key, transfer.known[key])
+        if blob.descriptor is not None:
+            if transfer.trusting and transfer.repository.stat(blob.descriptor.digest) is not None:
+                return self._there(blob, blob.descriptor)
         else:
-            upload.stream(rest)
-        _check(blob_upload, chunks)
-        upload.finish(chunks.digest, self._transfer.timeout)
-        return _described(blob_upload, chunks)
+            candidate = self._candidates.find(key)
+            if candidate is not None and (candidate.trailer is None or may_be(blob, candidate.trailer)):
+                if candidate.trailer is None or is_made_from(blob, candidate.trailer, self.cancel.check):
+                    status = LayerStatus.MOUNTED if candidate.mounted else LayerStatus.ALREADY_THERE
+                    return self._there(blob, candidate.descriptor, status, reused=True)
+                self._candidates.clear()
+                if not self._replayable:
+                    return Delivery(key, None)
+        return self._upload(blob, read)
 
-    def _checked(self, blob_upload: BlobUpload, chunks: Chunks) -> Iterator[memoryview]:
-        for chunk in chunks:
-            self._observer.check(blob_upload)
-            yield chunk
+    def _upload(self, blob: SourceBlob, read: threading.Event) -> Delivery:
+        """Upload a blob, again from its first byte if the registry lost the upload and the source is replayable."""
+        transfer = self._transfer
+        upload = BlobUpload(blob, transfer.clocks, self.cancel, transfer.max_layer_size, transfer.name(blob))
+        for _ in range(BEGINNINGS - 1 if self._replayable else 0):
+            try:
+                return self._upload_once(upload, read)
+            except UploadLostError as error:
+                upload.wait(1, error)
+        return self._upload_once(upload, read)
 
-    def _upload_small(self, blob_upload: BlobUpload, chunks: Chunks, whole: memoryview) -> Descriptor:
-        """Send a blob that fits one chunk: its digest is known before, so the registry can be asked."""
-        _check(blob_upload, chunks)
-        asked = blob_upload.blob.descriptor is None and self._transfer.trusting
-        if asked and self._transfer.blobs.size(chunks.digest) is not None:
-            return _described(blob_upload, chunks)
-        blob_upload.begin()
-        upload = self._transfer.blobs.upload(blob_upload)
-        upload.send(whole, whole=True)
-        upload.finish(chunks.digest, self._transfer.timeout)
-        return _described(blob_upload, chunks)
+    def _upload_once(self, upload: BlobUpload, read: threading.Event) -> Delivery:
+        transfer, blob = self._transfer, upload.blob
+        encoded = transfer.encode(blob, self.cancel, read)
+        try:
+            chunks = upload.chunks(encoded)
+            digest = chunks.peek()
+            unasked = blob.descriptor is None and transfer.trusting
+            if digest and unasked and transfer.repository.stat(digest) is not None:
+                return self._there(blob, upload.descriptor(), key=encoded.diff_id)
+            transfer.repository.put_blob(chunks, upload)
+            return self._there(blob, upload.descriptor(), LayerStatus.UPLOADED, key=encoded.diff_id)
+        finally:
+            encoded.close()
+
+    def _there(
+        self,
+        blob: SourceBlob,
+        descriptor: Descriptor,
+        status: LayerStatus = LayerStatus.ALREADY_THERE,
+        *,
+        key: str = "",
+        reused: bool = False,
+    ) -> Delivery:
+        """Record that the registry has a blob; `key` names a layer that only its bytes identified."""
+        transfer = self._transfer
+        if not blob.is_config:
+            tracker, name = transfer.clocks.tracker, transfer.name(blob)
+            if not key_of(blob) and key:
+                tracker.drop(name)
+                name = transfer.layer_name(key)
+            tracker.finish(name, status, transfer.clocks.now(), descriptor, reused=reused)
+        return Delivery(key_of(blob) or key or descriptor.digest, descriptor)
 
 
-_NOTHING = in_memory("nothing", "", b"")
+class _Places:
+    """Counts what is under way; several places can be taken at once."""
 
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._changed = threading.Condition()
 
-def _check(blob_upload: BlobUpload, chunks: Chunks) -> None:
-    """Refuse bytes that are not those that the image names, before the registry is told that they are whole."""
-    blob_upload.diff_id = chunks.diff_id
-    blob = blob_upload.blob
-    named, found = (
-        (blob.descriptor.digest, chunks.digest) if blob.descriptor else (blob.diff_id or chunks.diff_id, chunks.diff_id)
-    )
-    if named != found:
-        raise ContentMismatchError(
-            f"{blob.name} has the digest {found}, but the image names {named}.",
-            fix="The image was damaged on its way or where it is stored: build it again.",
-        )
+    def take(self, count: int, cancel: Cancel) -> None:
+        """Wait for free places."""
+        with self._changed:
+            while self._free < count:
+                self._changed.wait(TICK)
+                cancel.check()
+            self._free -= count
 
-
-def _described(blob_upload: BlobUpload, chunks: Chunks) -> Descriptor:
-    return blob_upload.blob.descriptor or Descriptor(DOCKER_LAYER, chunks.digest, chunks.made)
+    def give(self, count: int) -> None:
+        """Free places."""
+        with self._changed:
+            self._free += count
+            self._changed.notify()

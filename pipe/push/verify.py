@@ -1,75 +1,125 @@
-"""The proof: what the registry, asked afterwards, says that it has under a tag."""
+"""The proof: what the registry returns for a tag after the push, down to every blob."""
 
-from typing import Protocol
+from collections.abc import Iterable
+from functools import partial
 
-from pipe.errors import DigestMismatchError, NotInRegistryError
+from pipe.errors import BlobMissingError, DigestMismatchError, NotInRegistryError
+from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
+from pipe.push.pusher import Pushed
+from pipe.registry.repository import Repository
+from pipe.text import listed
 
-_ONE_AT_A_TIME = "Let only one pipeline at a time push this tag, or use a tag of its own for each build."
-
-
-class Registry(Protocol):
-    """What a proof asks of the registry."""
-
-    def digest(self, reference: str) -> str | None:
-        """Ask what a tag or digest names."""
-
-    def manifest(self, reference: str) -> Manifest | None:
-        """Read a manifest."""
+_ONE_AT_A_TIME = "Do not push one tag from two pipelines at once; use a unique tag per build."
+_SHOWN = 3
 
 
 def holds(manifest: Manifest, image: Image) -> bool:
-    """Tell whether a manifest is that of an image.
+    """Return whether a manifest of the registry is that of a local image.
 
-    Args:
-        manifest: The registry's.
-        image: Its ID is the digest of its configuration in a graphdriver store and of a docker archive,
-            and of its manifest in a containerd store and of an OCI layout. Of an index some of whose
-            platforms it does not have, an Engine pushes the manifest of one that it has.
-
-    Returns:
-        Whether it is: the same configuration, the same manifest, or one that an Engine pushes instead of its index.
+    An image's ID is the digest of its config in a graphdriver store and of a docker archive, and that of its manifest
+    in a containerd store and of an OCI layout. In place of an index that lacks platforms, an Engine pushes the manifest
+    of one that it has.
     """
-    return image.id in {manifest.config, manifest.digest} or manifest.digest in image.manifests
+    if image.id == manifest.digest or manifest.digest in image.manifests:
+        return True
+    return image.id == manifest.config and len(manifest.layers) == len(image.layers)
 
 
-def proven(registry: Registry, target: Reference, image: Image, pushed: str) -> Manifest:
-    """Read a tag back, and make sure that it names the image.
+def is_pushed(manifest: Manifest, pushed: Pushed, image: Image) -> bool:
+    """Return whether a manifest is the one that was pushed: by digest, or by config and every layer.
 
-    Args:
-        registry: Is asked.
-        target: The tag.
-        image: What has to be there.
-        pushed: The digest of the manifest that was pushed, as far as who pushed it knows.
+    An Engine names only a digest. Its manifest must be that of the image too: another push on the same Engine may have
+    moved the local tag.
+    """
+    if pushed.manifest is None:
+        return manifest.digest == pushed.digest and holds(manifest, image)
+    return manifest.digest == pushed.digest or (
+        manifest.config is not None and _contents(manifest) == _contents(pushed.manifest)
+    )
+
+
+def _contents(manifest: Manifest) -> list[tuple[str, int] | None]:
+    config = manifest.config_descriptor
+    return [(each.digest, each.size) if each else None for each in (config, *manifest.layers)]
+
+
+def proven(repository: Repository, target: Reference, pushed: Pushed, image: Image) -> Manifest:
+    """Read a tag back, and make sure that it names what was pushed and that the registry has all of it.
 
     Returns:
-        The manifest that the registry has under the tag.
+        The manifest that the registry returns for the tag.
 
     Raises:
         NotInRegistryError: The tag does not exist.
-        DigestMismatchError: It names another image.
+        DigestMismatchError: It names another manifest.
+        BlobMissingError: The registry lacks a part of it.
     """
-    manifest = registry.manifest(target.tag)
+    manifest = repository.manifest(target.tag)
     if manifest is None:
         raise NotInRegistryError(
-            f"{target} does not exist, though {pushed} was pushed.",
+            f"Pushed {pushed.digest}, but {target} is not in the registry.",
             fix="Run the step again. If it fails again, check Bitbucket's status page.",
         )
-    if holds(manifest, image):
-        return manifest
-    if manifest.digest == pushed:
-        raise DigestMismatchError(
-            f"{target} names {pushed}, which is another image than {image.id}: another push on the same Docker Engine"
-            " moved the local tag meanwhile.",
+    if not is_pushed(manifest, pushed, image):
+        raise _mismatch(repository, target, pushed, image, manifest)
+    missing = missing_parts(repository, manifest)
+    if missing:
+        raise BlobMissingError(
+            f"{target} points to {manifest.digest}, but the registry does not have {listed(missing, _SHOWN)}.",
+            fix="Run the step again. If it fails again, check Bitbucket's status page.",
+        )
+    return manifest
+
+
+def missing_parts(repository: Repository, manifest: Manifest) -> list[str]:
+    """Return the digests of blobs and manifests that a manifest names and the registry does not have, or not whole.
+
+    Blobs that are distributed from elsewhere (`urls`) are not asked for.
+    """
+    children, missing = [manifest], []
+    for _ in range(_DEPTH):
+        digests = [child.digest for parent in children for child in parent.manifests]
+        if not digests:
+            break
+        found = repository.pool.gather([partial(repository.manifest, digest) for digest in digests])
+        missing += [digest for digest, child in zip(digests, found, strict=True) if child is None]
+        children = [*(child for child in found if child is not None)]
+        missing += missing_blobs(repository, children)
+    return [*missing_blobs(repository, [manifest]), *missing]
+
+
+_DEPTH = 4
+"""Indexes in indexes that are followed; more is a mistake, or malice."""
+
+
+def missing_blobs(repository: Repository, manifests: Iterable[Manifest]) -> list[str]:
+    """Return the digests of blobs that manifests name and the registry does not have in their sizes."""
+    named: dict[str, Descriptor] = {}
+    for manifest in manifests:
+        blobs = (manifest.config_descriptor, *manifest.layers)
+        named |= {blob.digest: blob for blob in blobs if blob is not None and not blob.urls}
+    sizes = repository.stat_all(named)
+    # A registry that stores its blobs elsewhere does not return their size: 0.
+    return [digest for digest, blob in named.items() if sizes[digest] not in {0, blob.size}]
+
+
+def _mismatch(
+    repository: Repository, target: Reference, pushed: Pushed, image: Image, manifest: Manifest
+) -> DigestMismatchError:
+    if manifest.digest == pushed.digest:
+        return DigestMismatchError(
+            f"{target} points to {pushed.digest}, which is not {image.id}: another push on the same Docker Engine moved"
+            " the local tag.",
             fix=_ONE_AT_A_TIME,
             temporary=True,
         )
-    there = registry.digest(pushed) == pushed
-    why = (
-        f"another push has moved the tag meanwhile; {pushed} is in the registry, too."
-        if there
-        else f"the registry does not have {pushed}."
+    there = repository.manifest(pushed.digest)
+    also = f"The registry has {pushed.digest} as well." if there else f"The registry does not have {pushed.digest}."
+    return DigestMismatchError(
+        f"Pushed {pushed.digest}, but {target} points to {manifest.digest}. {also} If another pipeline pushed the same"
+        " tag at the same time, that is the reason.",
+        fix=_ONE_AT_A_TIME,
     )
-    raise DigestMismatchError(f"{target} names {manifest.digest}, but {pushed} was pushed: {why}", fix=_ONE_AT_A_TIME)

@@ -8,6 +8,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from isal import isal_zlib
@@ -57,9 +58,11 @@ def read_docker_archive(documents: Documents, name: Reference) -> StoredImage:
         image = image_of(identifier, config, [blob.descriptor for blob in blobs])
     except ValueError as error:
         raise documents.error(f"the configuration {config_name} {error}") from None
-    for layer, blob in zip(image.layers, blobs, strict=True):
-        layer.size = None if blob.descriptor else blob.size
-    return StoredImage((), config, tuple(blobs), (image,))
+    layers = tuple(
+        replace(layer, size=None if blob.descriptor else blob.size)
+        for layer, blob in zip(image.layers, blobs, strict=True)
+    )
+    return StoredImage((), config, tuple(blobs), (replace(image, layers=layers),))
 
 
 def _chosen(documents: Documents, name: Reference) -> tuple[str, list[str]]:

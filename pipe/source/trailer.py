@@ -1,4 +1,9 @@
-"""The end of a gzip stream, which tells what was compressed: its CRC-32 and its length. Source: RFC 1952, 2.3.1."""
+"""The end of a gzip file: CRC-32 and length of what its last member holds. Source: RFC 1952, section 2.3.1.
+
+A layer may be stored in one member, as Docker Engine writes it, or in many (eStargz, pgzip, bgzip, and the pipe's
+own blocks). Either way the last member holds the last bytes of the layer, so a trailer that does not fit them proves
+that the file is not that layer.
+"""
 
 import struct
 from collections.abc import Callable
@@ -8,38 +13,42 @@ from isal import isal_zlib
 from pipe.source.blob import SourceBlob
 
 TRAILER = 8
-"""Bytes that a gzip stream ends with."""
+"""Bytes of the trailer of a gzip member."""
 _PIECE = 256 * 1024
+_MODULUS = 2**32
+"""Lengths are stored modulo 2^32."""
 
 
 def may_be(blob: SourceBlob, trailer: bytes) -> bool:
-    """Tell by its length whether a gzip stream can be made from a blob.
+    """Return whether the length in a trailer can be that of the last member of a layer; no bytes are read."""
+    _, length = _unpack(trailer)
+    return length <= blob.size
+
+
+def is_made_from(blob: SourceBlob, trailer: bytes, check: Callable[[], None]) -> bool:
+    """Read a layer, and return whether a trailer fits its last bytes.
 
     Args:
-        blob: The blob; its bytes are not read.
-        trailer: The last bytes of the stream.
-
-    Returns:
-        Whether the lengths agree. Those of a stream of several members never do, unless by chance.
+        blob: The layer; all of its bytes are read.
+        trailer: The last bytes of the gzip file.
+        check: Called for each piece; raises what ends the reading.
     """
-    size: int = struct.unpack("<II", trailer)[1]
-    return size == blob.size % 2**32
+    expected, length = _unpack(trailer)
+    whole = blob.size % _MODULUS == length
+    reader, buffer = blob.open(), memoryview(bytearray(_PIECE))
+    position, of_all, of_last = 0, 0, 0
+    while read := reader.readinto(buffer):
+        check()
+        piece = buffer[:read]
+        if whole:
+            of_all = isal_zlib.crc32(piece, of_all)
+        before = max(0, blob.size - length - position)
+        if before < read:
+            of_last = isal_zlib.crc32(piece[before:], of_last)
+        position += read
+    return of_last == expected or (whole and of_all == expected)
 
 
-def is_made_from(blob: SourceBlob, trailer: bytes, go_on: Callable[[], None]) -> bool:
-    """Tell by its checksum whether a gzip stream was made from a blob.
-
-    Args:
-        blob: The blob; all of its bytes are read.
-        trailer: The last bytes of the stream.
-        go_on: Called now and then; raises what ends the reading.
-
-    Returns:
-        Whether the checksums agree.
-    """
-    reader, buffer, checksum = blob.open(), memoryview(bytearray(_PIECE)), 0
-    while length := reader.readinto(buffer):
-        go_on()
-        checksum = isal_zlib.crc32(buffer[:length], checksum)
-    expected: int = struct.unpack("<II", trailer)[0]
-    return checksum == expected
+def _unpack(trailer: bytes) -> tuple[int, int]:
+    checksum, length = struct.unpack("<II", trailer)
+    return int(checksum), int(length)

@@ -1,0 +1,58 @@
+"""The clocks of a push: the time limit of each layer's upload, and the regular line of progress."""
+
+from collections.abc import Callable
+
+from pipe.errors import UploadTooSlowError
+from pipe.push import limits
+from pipe.push.progress import LayerProgress, ProgressTracker, uploading
+from pipe.push.report import Report
+from pipe.units import format_duration
+
+LINE_EVERY = 10.0
+"""Seconds between lines of progress: the log of a step has no terminal on which a bar could be redrawn."""
+
+
+class Clocks:
+    """Checks the uploads of one push, whoever makes them."""
+
+    def __init__(self, tracker: ProgressTracker, timeout: float, clock: Callable[[], float], report: Report) -> None:
+        """Start the clock of the progress lines; `timeout` is the seconds that one layer's upload may take."""
+        self.tracker = tracker
+        self.timeout = timeout
+        self.now = clock
+        self._report = report
+        self._began = self._last_line = clock()
+
+    def check(self, now: float) -> None:
+        """Check every upload that is under way, and log a line of progress if one is due.
+
+        Raises:
+            UploadTooSlowError: An upload has taken longer than the registry allows.
+        """
+        for name, one in uploading(self.tracker.snapshot()).items():
+            if one.elapsed(now) >= self.timeout:
+                raise self.too_slow(one, now)
+            needed = self.needed(one, now)
+            if needed > self.timeout and self.tracker.warn(name):
+                self._report.warning(
+                    f"{one.layer.label}: at this rate the upload will take {format_duration(needed)}, but the registry"
+                    f" times out after {format_duration(self.timeout)}."
+                )
+        if now - self._last_line >= LINE_EVERY:
+            self._last_line = now
+            self._report.info(f"{now - self._began:.0f} s: {self.tracker.line(now, self.timeout)}")
+
+    def needed(self, one: LayerProgress, now: float) -> float:
+        """Return the estimated seconds of a whole upload, 0 until its rate is steady."""
+        elapsed = one.elapsed(now)
+        if elapsed < limits.WARN_AFTER * self.timeout or not one.sent:
+            return 0.0
+        return elapsed * one.total / one.sent
+
+    def ended_by_registry(self, one: LayerProgress, now: float) -> bool:
+        """Return whether an upload that failed now was ended by the registry's own timer."""
+        return one.elapsed(now) >= limits.ENDED_BY_REGISTRY * self.timeout
+
+    def too_slow(self, one: LayerProgress, now: float) -> UploadTooSlowError:
+        """Return the error for an upload that exceeds the registry's time limit."""
+        return limits.too_slow(one.layer.label, (one.sent, one.total), one.elapsed(now), self.timeout)

@@ -1,0 +1,110 @@
+"""The tags that the registry has before the push, and after it rejected one."""
+
+from functools import partial
+
+from pipe.config.settings import Settings
+from pipe.errors import PipeError
+from pipe.oci.config import Origin
+from pipe.oci.image import Image
+from pipe.oci.manifest import MANIFEST_MAXIMUM, Manifest
+from pipe.oci.reference import Reference
+from pipe.push import tags
+from pipe.push.outcome import Outcome
+from pipe.push.report import Report
+from pipe.push.result import TagResult, TagStatus
+from pipe.push.reuse import Place
+from pipe.push.verify import holds, missing_parts
+from pipe.registry.repository import Repository
+from pipe.text import listed
+
+_SHOWN = 3
+
+
+class ExistingTags:
+    """Reads the tags of one repository."""
+
+    def __init__(self, settings: Settings, repository: Repository, report: Report) -> None:
+        self._settings = settings
+        self._repository = repository
+        self._report = report
+
+    def survey(self, image: Image, outcome: Outcome) -> dict[Place, Manifest | None]:
+        """Read every tag, record those that are done, and apply IF_TAG_EXISTS to those with another image.
+
+        Returns:
+            The manifest of each tag, None if there is none.
+
+        Raises:
+            TagExistsError: A tag points to another image, and IF_TAG_EXISTS is `fail`.
+        """
+        repository, targets = self._repository, self._settings.targets
+        found = repository.pool.gather([partial(repository.manifest, target.tag) for target in targets])
+        whole: dict[str, bool] = {}
+        for target, manifest in zip(targets, found, strict=True):
+            if manifest is None:
+                continue
+            if not holds(manifest, image):
+                outcome.set(self._other(target, manifest))
+                continue
+            if manifest.digest not in whole:
+                whole[manifest.digest] = self._is_whole(target, manifest)
+            if whole[manifest.digest]:
+                outcome.remember(manifest)
+                outcome.set(TagResult(target, TagStatus.ALREADY_THERE, manifest.digest, verified=True))
+        self._reject(outcome, dict(zip(targets, found, strict=True)))
+        return {Place(repository, target.tag): manifest for target, manifest in zip(targets, found, strict=True)}
+
+    def rejected(self, image: Image, target: Reference, outcome: Outcome, error: PipeError) -> TagResult:
+        """Find out why the registry rejected a tag: it may point to the image already, or be protected.
+
+        Raises:
+            TagRejectedError: The tag points to another image.
+            PipeError: The tag does not exist, so the rejection has another reason.
+        """
+        manifest = self._repository.manifest(target.tag)
+        if manifest is None:
+            raise error
+        if holds(manifest, image) and not missing_parts(self._repository, manifest):
+            outcome.remember(manifest)
+            return TagResult(target, TagStatus.ALREADY_THERE, manifest.digest, verified=True)
+        raise tags.rejected(target, manifest.digest, self._origin(manifest), error) from error
+
+    def _is_whole(self, target: Reference, manifest: Manifest) -> bool:
+        missing = missing_parts(self._repository, manifest)
+        if missing:
+            self._report.warning(
+                f"{target} points to this image, but the registry does not have {listed(missing, _SHOWN)}:"
+                " pushing it again."
+            )
+        return not missing
+
+    def _other(self, target: Reference, manifest: Manifest) -> TagResult:
+        """Return the outcome for a tag that points to another image, as far as it is decided."""
+        skipped = self._settings.if_tag_exists == "skip"
+        return TagResult(target, TagStatus.SKIPPED if skipped else TagStatus.NOT_TRIED, previous=manifest.digest)
+
+    def _reject(self, outcome: Outcome, found: dict[Reference, Manifest | None]) -> None:
+        """Reject the push if a tag would move although IF_TAG_EXISTS is `fail`."""
+        if self._settings.if_tag_exists != "fail":
+            return
+        errors = []
+        for tag in outcome.pending():
+            manifest = found[tag.target]
+            if tag.previous is None or manifest is None:
+                continue
+            error = tags.exists(tag.target, manifest.digest, self._origin(manifest))
+            outcome.set(TagResult(tag.target, TagStatus.FAILED, error=error.summary, previous=tag.previous))
+            errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _origin(self, manifest: Manifest) -> Origin:
+        """Return where an image of the registry comes from, as far as its config can be read."""
+        try:
+            if manifest.images:
+                manifest = self._repository.manifest(manifest.images[0]) or manifest
+            config = self._repository.read(manifest.config, MANIFEST_MAXIMUM) if manifest.config else None
+        except PipeError as error:
+            self._report.debug(f"The config of {manifest.digest} could not be read. {error.summary}")
+            return Origin()
+        return Origin.parse(config or b"")

@@ -1,0 +1,245 @@
+"""The pushers of one run: planned from facts, made when their turn comes, kept over all attempts."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from pipe.config.settings import Settings
+from pipe.engine.kind import GO_GZIP, EngineKind
+from pipe.oci.image import Image
+from pipe.oci.manifest import Manifest
+from pipe.oci.reference import Reference
+from pipe.push import engine_pusher
+from pipe.push.checks import check_unpacked
+from pipe.push.clocks import Clocks
+from pipe.push.engine_pusher import TICK, EnginePusher
+from pipe.push.plan import (
+    WORTH_SECONDS,
+    Facts,
+    Kind,
+    Step,
+    is_compressing,
+    may_start,
+    pending_layers,
+    plan,
+    reason_to_hand_over,
+)
+from pipe.push.progress import ProgressTracker, Snapshot, uploading
+from pipe.push.pusher import CannotPushError, Pushed, Pusher
+from pipe.push.registry_pusher import RegistryPusher
+from pipe.push.report import Report, Timing
+from pipe.push.reuse import Place, Stored, known_layers
+from pipe.push.transfer import Encode, Transfer
+from pipe.registry.repository import Repository
+from pipe.source.image_source import ImageSource
+
+
+class PlannedEngine(engine_pusher.PushingEngine, Protocol):
+    """An Engine, as far as plans need it."""
+
+    def kind(self) -> EngineKind:
+        """Return what determines how fast it pushes."""
+
+
+class Pushers:
+    """Plans the pushers of one image, and makes them.
+
+    Attributes:
+        used: Who pushed last: "engine" or "pipe"; None before the first push.
+        read: Manifests of tags that were read already; None for a tag that does not exist.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        repository: Repository,
+        places: Sequence[Place],
+        encode: Encode,
+        engine: PlannedEngine | None,
+        report: Report,
+        timing: Timing,
+    ) -> None:
+        """Nothing happens before the first plan.
+
+        Args:
+            settings: The user's settings.
+            repository: Where to push.
+            places: Where layers may be found that need not be sent, the likeliest first.
+            encode: Encodes layers.
+            engine: It has the image; None if the image is in an archive.
+            report: The log.
+            timing: Time.
+        """
+        self._settings = settings
+        self._repository = repository
+        self._places = places
+        self._encode = encode
+        self._engine = engine
+        self._report = report
+        self._timing = timing
+        self._clocks: Clocks | None = None
+        self._steps: tuple[Step, ...] = ()
+        self._stored: dict[str, Stored] | None = None
+        self._kind: EngineKind | None = None
+        self._registry_pusher: RegistryPusher | None = None
+        self.used: str | None = None
+        self.read: Mapping[Place, Manifest | None] = {}
+
+    @property
+    def engine_may_push(self) -> bool:
+        """Whether an Engine may push, which may reach a registry that the pipe does not."""
+        return self._engine is not None and self._settings.uploader != "pipe"
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no pusher follows the current one."""
+        return len(self._steps) <= 1
+
+    def progress(self) -> Snapshot:
+        """Return the progress of all layers that were named so far."""
+        return self._clocks.tracker.snapshot() if self._clocks else {}
+
+    def staged(self, source: ImageSource) -> AbstractContextManager[None]:
+        """Let the Engine stage a small image that the pipe may push, while the registry is asked."""
+        if self._settings.debug:
+            self._engine_kind()
+        if not self.engine_may_stage(source.image):
+            return nullcontext()
+        return source.staged()
+
+    def engine_may_stage(self, image: Image) -> bool:
+        """Return whether it may pay to have an image staged before the plan is made."""
+        settings = self._settings
+        return self._engine is not None and settings.uploader != "engine" and not settings.dry_run and may_start(image)
+
+    def current(self, source: ImageSource, *, reachable: bool) -> Step:
+        """Return the step of the plan whose turn it is."""
+        if not reachable:
+            return self._planned(source.image, reachable=False)[0]
+        if not self._steps:
+            self._steps = self._planned(source.image, reachable=True)
+        return self._steps[0]
+
+    def give_way(self, error: CannotPushError) -> None:
+        """Continue with the next step, and log why."""
+        (self._report.info if error.failure is None else self._report.warning)(error.reason)
+        self._steps = self._steps[1:]
+
+    def push(self, source: ImageSource, reference: Reference, step: Step) -> Pushed:
+        """Push with one step of the plan.
+
+        Raises:
+            CannotPushError: It cannot push.
+            PipeError: The push failed.
+        """
+        if step.reason and self.used is None:
+            self._report.info(step.reason)
+        self.used = step.kind.value
+        return self._pusher(source.image, step).push(source, reference)
+
+    def forget(self) -> None:
+        """Check everything again with the next push: the registry lacks a blob that it reported."""
+        if self._registry_pusher is not None:
+            self._registry_pusher.forget()
+
+    def forecast(self, source: ImageSource) -> str:
+        """Return who would push the image, as far as that can be known before."""
+        step = self.current(source, reachable=True)
+        reason = step.reason
+        if step.hands_over:
+            image = source.image
+            pending = pending_layers(image, {}, frozenset())
+            reason = reason_to_hand_over(pending, image.size, self._engine_kind(), self._settings.upload_timeout) or ""
+        if reason:
+            return reason
+        return "The pipe would push it directly." if step.kind is Kind.REGISTRY else "Docker Engine would push it."
+
+    def present(self, image: Image) -> frozenset[str]:
+        """Return the diffIDs of the layers that the registry has, and that a push would not send."""
+        named = {diff_id: stored.descriptor for diff_id, stored in self._find_stored(image).items()}
+        named |= {layer.diff_id: layer.descriptor for layer in image.layers if layer.descriptor is not None}
+        sizes = self._repository.stat_all(each.digest for each in named.values())
+        return frozenset(diff_id for diff_id, each in named.items() if sizes[each.digest] is not None)
+
+    def _planned(self, image: Image, *, reachable: bool) -> tuple[Step, ...]:
+        settings = self._settings
+        small = reachable and self.engine_may_push and settings.uploader == "auto" and may_start(image)
+        return plan(
+            Facts(
+                image,
+                settings.uploader,
+                in_engine=self._engine is not None,
+                reachable=reachable,
+                max_layer_size=settings.max_layer_size,
+                kind=self._engine_kind() if small else EngineKind(),
+                known=frozenset(self._find_stored(image)) if small else frozenset(),
+            )
+        )
+
+    def _pusher(self, image: Image, step: Step) -> Pusher:
+        settings = self._settings
+        clocks = self._clocks = self._clocks or self._new_clocks(image)
+        if step.kind is Kind.ENGINE and self._engine is not None:
+            check_unpacked(image, settings.max_layer_size)
+            return EnginePusher(
+                self._engine,
+                settings.credentials,
+                clocks,
+                self._report,
+                self._timing,
+                max_layer_size=settings.max_layer_size,
+                hand_over=self._hand_over(image, clocks) if step.hands_over else None,
+            )
+        if self._registry_pusher is None:
+            transfer = Transfer(self._repository, image, clocks, self._encode, settings.max_layer_size)
+            self._registry_pusher = RegistryPusher(transfer, lambda: self._find_stored(image))
+        return self._registry_pusher
+
+    def _new_clocks(self, image: Image) -> Clocks:
+        idle = "waiting for Docker Engine" if self._engine is not None else "nothing sent yet"
+        return Clocks(
+            ProgressTracker(image, idle), self._settings.upload_timeout, self._timing.clock, self._report
+        )
+
+    def _hand_over(self, image: Image, clocks: Clocks) -> engine_pusher.HandOver:
+        """Return the decision whether the Engine's push is worth ending; none for an image that is soon pushed."""
+        timeout = self._settings.upload_timeout
+        if image.size / GO_GZIP < min(WORTH_SECONDS, timeout) or any(layer.size is None for layer in image.layers):
+            return lambda _layers, _now: None
+        # An Engine that compresses on every core takes half a second for this answer.
+        kind = self._engine_kind()
+        found: list[Future[dict[str, Stored]]] = []
+
+        def decide(layers: Snapshot, now: float) -> str | None:
+            sending = uploading(layers).values()
+            if not sending:
+                return None
+            if not found:
+                found.append(self._repository.pool.submit(lambda: self._find_stored(image)))
+            # Events are timed when they are read, so a short wait delays nothing.
+            wait(found, TICK)
+            if not found[0].done():
+                return None
+            slow = next((one for one in sending if clocks.needed(one, now) > timeout), None)
+            if slow is not None and is_compressing(slow.sent, slow.elapsed(now), kind):
+                return f"Uploading {slow.layer.label} directly: Docker Engine would not compress it in time."
+            pending = pending_layers(image, layers, frozenset(found[0].result()))
+            return reason_to_hand_over(pending, image.size, kind, timeout)
+
+        return decide
+
+    def _find_stored(self, image: Image) -> dict[str, Stored]:
+        """Find, once, the layers that the registry stores under other tags."""
+        if self._stored is None:
+            wanted = frozenset(layer.diff_id for layer in image.layers if layer.descriptor is None)
+            log = self._report.debug
+            self._stored = known_layers(self._places, wanted, self.read, log) if wanted else {}
+        return self._stored
+
+    def _engine_kind(self) -> EngineKind:
+        if self._kind is None:
+            self._kind = self._engine.kind() if self._engine is not None else EngineKind()
+            self._report.debug(f"Docker Engine: {self._kind}.")
+        return self._kind
+

@@ -1,0 +1,126 @@
+"""The pipe's own push: every blob from the source to the registry, then the manifest under its tag."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pipe.errors import (
+    ContentMismatchError,
+    EngineSaveError,
+    PipeError,
+    RegistryFailedError,
+    UnsupportedError,
+)
+from pipe.oci.image import Image
+from pipe.oci.manifest import DOCKER_CONFIG, Manifest
+from pipe.oci.reference import Reference
+from pipe.push.pusher import CannotPushError, Pushed
+from pipe.push.reuse import Candidates, Stored
+from pipe.push.transfer import Transfer
+from pipe.source.blob import SourceBlob, in_memory
+from pipe.source.image_source import BlobStream, ImageSource
+
+BLOB_UNKNOWN = "MANIFEST_BLOB_UNKNOWN"
+PASSES = 2
+"""How often the source of one attempt is read: a second time if a candidate for reuse was wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What the source yields beside its blobs."""
+
+    manifests: Sequence[Manifest]
+    config: bytes
+
+
+class RegistryPusher:
+    """Pushes an image straight to the registry."""
+
+    def __init__(self, transfer: Transfer, stored: Callable[[], dict[str, Stored]]) -> None:
+        """Nothing happens before `push`.
+
+        Args:
+            transfer: Takes the blobs, and knows over all attempts what has arrived.
+            stored: Finds the layers that the registry already stores; called once.
+        """
+        self._transfer = transfer
+        self._find_stored = stored
+        self._stored: dict[str, Stored] | None = None
+        self._content: _Content | None = None
+
+    def push(self, source: ImageSource, reference: Reference) -> Pushed:
+        """Push an image under one tag.
+
+        Raises:
+            CannotPushError: The Engine cannot export the image, its content is damaged, or the registry does not
+                support such uploads.
+            PipeError: The push failed.
+        """
+        try:
+            # All blobs have arrived if the content is known: a further tag, or an attempt after the manifest alone
+            # failed, does not read the source again.
+            content = self._content = self._content or self._sent(source)
+            manifest = self._put(reference, content, source.image)
+        except (EngineSaveError, ContentMismatchError, UnsupportedError) as error:
+            raise CannotPushError(f"{error.summary}\nFalling back to Docker Engine.", error) from error
+        return Pushed(manifest.digest, manifest)
+
+    def _sent(self, source: ImageSource) -> _Content:
+        """Bring every blob of the source to the registry."""
+        transfer = self._transfer
+        transfer.clocks.tracker.restart()
+        if self._stored is None:
+            self._stored = self._find_stored()
+        for _ in range(PASSES):
+            candidates = Candidates(transfer.repository, self._stored)
+            with source.blobs() as blobs:
+                complete = transfer.run(lambda: _ordered(blobs, source), candidates, replayable=source.replayable)
+                content = _Content(tuple(blobs.manifests), blobs.config)
+            if complete:
+                return content
+            self._stored = {}
+        raise RegistryFailedError("A layer could not be identified.", fix="Run the step again.")
+
+    def _put(self, reference: Reference, content: _Content, image: Image) -> Manifest:
+        """Put the manifests, children first; the last one under the tag."""
+        manifests = content.manifests or (self._made(content.config, image),)
+        repository = self._transfer.repository
+        try:
+            for child in manifests[:-1]:
+                repository.put_manifest(child.digest, child)
+            repository.put_manifest(reference.tag, manifests[-1])
+        except PipeError as error:
+            if BLOB_UNKNOWN in error.codes:
+                self.forget()
+            raise
+        return manifests[-1]
+
+    def forget(self) -> None:
+        """Check everything again with the next push: the registry lacks a blob that it reported."""
+        self._transfer.forget()
+        self._stored, self._content = {}, None
+
+    def _made(self, config: bytes, image: Image) -> Manifest:
+        """Return the manifest of an image of which only config and layers are known, with its config uploaded."""
+        blob = in_memory("the image's config", DOCKER_CONFIG, config)
+        descriptor = blob.descriptor
+        if descriptor is None or descriptor.digest != image.id:
+            raise ContentMismatchError(
+                f"the config has the digest {descriptor and descriptor.digest}, but the image ID is {image.id}.",
+                fix="Build the image again.",
+            )
+        transfer = self._transfer
+        if descriptor.digest not in transfer.known:
+            transfer.run(lambda: [blob], Candidates(transfer.repository, {}), replayable=True)
+        # A layer that is already gzipped is known by its own digest.
+        known = [
+            transfer.known.get(layer.descriptor.digest if layer.descriptor else layer.diff_id) for layer in image.layers
+        ]
+        missing = [layer.label for layer, found in zip(image.layers, known, strict=True) if found is None]
+        if missing:
+            raise ContentMismatchError(f"{', '.join(missing)}: missing from the export.", fix="Build the image again.")
+        return Manifest.of_docker(descriptor, tuple(filter(None, known)))
+
+
+def _ordered(blobs: BlobStream, source: ImageSource) -> Sequence[SourceBlob] | BlobStream:
+    """Return the largest blobs first if the order is free: a large one at the end would be sent alone."""
+    return sorted(blobs, key=lambda blob: -blob.size) if source.replayable else blobs

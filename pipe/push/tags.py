@@ -1,0 +1,90 @@
+"""Tags that exist already: in which order tags are pushed, and what a rejected one means."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from pipe.errors import (
+    ImageRefusedError,
+    PackageNotFoundError,
+    PipeError,
+    PushDeniedError,
+    TagExistsError,
+    TagRejectedError,
+)
+from pipe.oci.config import Origin
+from pipe.oci.reference import Reference
+from pipe.push.result import TagResult
+
+LATEST = "latest"
+_OTHER_REASONS = frozenset(
+    (
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    )
+)
+"""Statuses of the 4xx class that never mean that a tag is protected."""
+_LOST = frozenset(("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"))
+_WITHOUT_STATUS = (ImageRefusedError, PushDeniedError, PackageNotFoundError)
+"""Errors that an Engine's words stand for if they lost the status."""
+
+
+def ordered(tags: Iterable[TagResult]) -> list[Reference]:
+    """Return the tags to push: new ones first, then those that move, `latest` last.
+
+    A tag that the registry rejects is then met after the release's own tags are there, and `latest` never points to an
+    image that has no other tag yet.
+    """
+    return [tag.target for tag in sorted(tags, key=lambda tag: (tag.target.tag == LATEST, tag.previous is not None))]
+
+
+def may_be_protected(error: PipeError) -> bool:
+    """Return whether a failed push of a tag that exists may mean that the registry protects the tag.
+
+    Which status Bitbucket's registry returns is not documented, and others return 400, 403, 405, 409 or 412, so every
+    rejection counts that has no other meaning.
+    """
+    if _LOST & set(error.codes):
+        return False
+    if not error.status:
+        return isinstance(error, _WITHOUT_STATUS)
+    is_rejection = HTTPStatus.BAD_REQUEST <= error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_rejection and error.status not in _OTHER_REASONS
+
+
+def rejected(target: Reference, digest: str, origin: Origin, error: PipeError) -> TagRejectedError:
+    """Return the error for a tag that exists and that the registry does not move.
+
+    Args:
+        target: The tag.
+        digest: The digest that it points to.
+        origin: Where the image that it points to comes from.
+        error: The registry's answer.
+    """
+    found = TagRejectedError(
+        f"{target} exists, points to {digest}{_described(origin)}, and the registry rejects moving it:"
+        f" {error.cause.rstrip('.')}.",
+        fix="The tag is probably protected (Container settings of the workspace): push a new tag, or set"
+        " IF_TAG_EXISTS: skip.",
+    )
+    found.status, found.codes = error.status, error.codes
+    return found
+
+
+def exists(target: Reference, digest: str, origin: Origin) -> TagExistsError:
+    """Return the error for a tag that exists, if IF_TAG_EXISTS rules out moving it."""
+    return TagExistsError(
+        f"{target} points to another image, {digest}{_described(origin)}. Nothing was uploaded.",
+        fix="Push a new tag, or set IF_TAG_EXISTS to skip or overwrite.",
+    )
+
+
+def _described(origin: Origin) -> str:
+    parts = [
+        f"created {origin.created}" if origin.created else "",
+        f"from revision {origin.revision}" if origin.revision else "",
+    ]
+    text = " ".join(filter(None, parts))
+    return f" ({text})" if text else ""

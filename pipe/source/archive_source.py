@@ -1,0 +1,57 @@
+"""An image in an archive or a layout as a source: its blobs can be read in any order, any number of times."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from pipe.oci.image import Image, labelled
+from pipe.oci.manifest import Manifest
+from pipe.source.blob import SourceBlob, StoredImage
+
+
+class ArchiveSource:
+    """An image in an archive or a layout.
+
+    Attributes:
+        image: What the archive holds of it; the layers of all its platforms are listed one after the other.
+        replayable: Always.
+    """
+
+    def __init__(self, stored: StoredImage) -> None:
+        self.image = _image_of(stored)
+        self.replayable = True
+        self._stored = stored
+
+    def staged(self) -> AbstractContextManager[None]:
+        """Do nothing: an archive needs no preparation."""
+        return nullcontext()
+
+    def blobs(self) -> AbstractContextManager["ArchiveSource"]:
+        """Open the archive."""
+        return nullcontext(self)
+
+    def __iter__(self) -> Iterator[SourceBlob]:
+        """Yield the blobs."""
+        return iter(self._stored.blobs)
+
+    @property
+    def config(self) -> bytes:
+        """The config of a docker archive's image, else b""."""
+        return self._stored.config
+
+    @property
+    def manifests(self) -> Sequence[Manifest]:
+        """The manifests of a layout, children first; empty for a docker archive."""
+        return self._stored.manifests
+
+
+def _image_of(stored: StoredImage) -> Image:
+    several = len(stored.images) > 1
+    images = tuple(labelled(image) for image in stored.images) if several else stored.images
+    return Image(
+        stored.manifests[-1].digest if stored.manifests else stored.images[0].id,
+        sum(blob.size for blob in stored.blobs),
+        tuple(layer for image in images for layer in image.layers),
+        platform=images[0].platform if len(images) == 1 else None,
+        platforms=images if several else (),
+    )
+

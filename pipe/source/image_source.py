@@ -1,0 +1,42 @@
+"""Sources of images: what each provides, whatever its form."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from pipe.oci.image import Image
+from pipe.oci.manifest import Manifest
+from pipe.source.blob import SourceBlob
+
+
+class BlobStream(Protocol):
+    """The blobs of one image, and what they make up."""
+
+    def __iter__(self) -> Iterator[SourceBlob]:
+        """Yield the blobs; if the source is not replayable, each must be read before the next is requested."""
+
+    @property
+    def config(self) -> bytes:
+        """The image's config if the manifest must be made, else b""; complete once all blobs were yielded."""
+
+    @property
+    def manifests(self) -> Sequence[Manifest]:
+        """The image's manifests, children first, as they are stored; empty if the manifest must be made."""
+
+
+class ImageSource(Protocol):
+    """One image that can be pushed.
+
+    Attributes:
+        image: What is known of it.
+        replayable: Whether blobs can be opened several times, in any order, by several threads.
+    """
+
+    image: Image
+    replayable: bool
+
+    def blobs(self) -> AbstractContextManager[BlobStream]:
+        """Open the image; nothing happens before the context is entered, and nothing remains after it."""
+
+    def staged(self) -> AbstractContextManager[None]:
+        """Prepare the image while the context lasts, so that `blobs` begins sooner; nothing remains after it."""

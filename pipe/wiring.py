@@ -8,9 +8,9 @@ from pipe.about import About
 from pipe.config.settings import Settings
 from pipe.errors import EngineSaveError
 from pipe.output.log import Output
+from pipe.push.context import Context, Timing
 from pipe.push.engine_pusher import await_engine
 from pipe.push.pushers import Pushers
-from pipe.push.report import Timing
 from pipe.push.reuse import Place
 from pipe.push.run import Push
 from pipe.registry.client import Client
@@ -31,6 +31,7 @@ def wired(settings: Settings, about: About, output: Output) -> Push:
     timing = Timing(time.monotonic, time.sleep, random.random)
     client = Client(settings.registry, settings.credentials, f"{about.name}/{about.version}", output)
     repository = client.repository(settings.repository)
+    context = Context(settings, repository, output, timing)
     places = (
         *(Place(client.repository(each.repository), each.tag) for each in settings.reuse_from),
         *(Place(repository, tag) for tag in (*settings.tags, DEFAULT_TAG)),
@@ -41,8 +42,7 @@ def wired(settings: Settings, about: About, output: Output) -> Push:
         def open_archive() -> ImageSource:
             return ArchiveSource(open_image(archive, settings.name, output.info))
 
-        pushers = Pushers(settings, repository, places, _encoded, None, output, timing)
-        return Push(settings, open_archive, repository, pushers, output, timing)
+        return Push(context, open_archive, Pushers(context, places, _encoded, None))
 
     # The Docker SDK takes much of the start, and an archive does not need it.
     from pipe.engine.client import Engine  # noqa: PLC0415
@@ -56,8 +56,7 @@ def wired(settings: Settings, about: About, output: Output) -> Push:
         image = engine.image(settings.image)
         return EngineSource(image, lambda: engine.saved(image), check_engine)
 
-    pushers = Pushers(settings, repository, places, _encoded, engine, output, timing)
-    return Push(settings, find_image, repository, pushers, output, timing)
+    return Push(context, find_image, Pushers(context, places, _encoded, engine))
 
 
 def _encoded(blob: SourceBlob, cancel: Cancel, read: threading.Event) -> Chunks:

@@ -12,10 +12,10 @@ from pipe.oci.image import Image
 from pipe.oci.reference import Reference
 from pipe.push import limits
 from pipe.push.clocks import Clocks
+from pipe.push.context import Context, Report, Timing
 from pipe.push.engine_progress import ENGINE_ATTEMPTS, EngineProgress
 from pipe.push.progress import LayerProgress, Snapshot, is_complete, uploading
 from pipe.push.pusher import CannotPushError, Pushed
-from pipe.push.report import Report, Timing
 from pipe.source.image_source import ImageSource
 from pipe.units import format_duration
 
@@ -63,32 +63,24 @@ class EnginePusher:
 
     def __init__(
         self,
+        context: Context,
         engine: PushingEngine,
-        credentials: Credentials,
         clocks: Clocks,
-        report: Report,
-        timing: Timing,
-        *,
-        max_layer_size: int,
         hand_over: HandOver | None = None,
     ) -> None:
         """Nothing happens before `push`.
 
         Args:
+            context: Of the run.
             engine: It has the image.
-            credentials: For the registry.
             clocks: For all attempts.
-            report: The log.
-            timing: Time.
-            max_layer_size: Bytes that one layer may have.
             hand_over: Checked after each event; None if no other pusher follows.
         """
+        self._settings = context.settings
+        self._report = context.report
+        self._timing = context.timing
         self._engine = engine
-        self._credentials = credentials
         self._clocks = clocks
-        self._report = report
-        self._timing = timing
-        self._max_layer_size = max_layer_size
         self._hand_over = hand_over
 
     def push(self, source: ImageSource, reference: Reference) -> Pushed:
@@ -101,7 +93,7 @@ class EnginePusher:
         self._clocks.tracker.restart()
         began = self._timing.clock()
         with self._engine.tagged(source.image, reference, self._report.warning):
-            stream = self._engine.push(reference, self._credentials)
+            stream = self._engine.push(reference, self._settings.credentials)
             try:
                 digest = self._follow(stream, reference)
             except PushInterruptedError as error:
@@ -138,8 +130,8 @@ class EnginePusher:
     def _check_sizes(self, layers: Snapshot) -> None:
         """Stop as soon as a stored size shows in the stream and exceeds the limit."""
         for one in uploading(layers).values():
-            if one.layer.size is None and one.total > self._max_layer_size:
-                raise limits.too_large(one.layer.label, one.total, self._max_layer_size)
+            if one.layer.size is None and one.total > self._settings.max_layer_size:
+                raise limits.too_large(one.layer.label, one.total, self._settings.max_layer_size)
 
     def _check_silence(self, silent: float, layers: Snapshot) -> None:
         if is_complete(layers) and silent >= SILENCE:

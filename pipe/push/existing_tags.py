@@ -2,19 +2,17 @@
 
 from functools import partial
 
-from pipe.config.settings import Settings
 from pipe.errors import PipeError
 from pipe.oci.config import Origin
 from pipe.oci.image import Image
 from pipe.oci.manifest import MANIFEST_MAXIMUM, Manifest
 from pipe.oci.reference import Reference
 from pipe.push import tags
+from pipe.push.context import Context
 from pipe.push.outcome import Outcome
-from pipe.push.report import Report
 from pipe.push.result import TagResult, TagStatus
 from pipe.push.reuse import Place
 from pipe.push.verify import holds, missing_parts
-from pipe.registry.repository import Repository
 from pipe.text import listed
 
 _SHOWN = 3
@@ -23,10 +21,10 @@ _SHOWN = 3
 class ExistingTags:
     """Reads the tags of one repository."""
 
-    def __init__(self, settings: Settings, repository: Repository, report: Report) -> None:
-        self._settings = settings
-        self._repository = repository
-        self._report = report
+    def __init__(self, context: Context) -> None:
+        self._settings = context.settings
+        self._repository = context.repository
+        self._report = context.report
 
     def survey(self, image: Image, outcome: Outcome) -> dict[Place, Manifest | None]:
         """Read every tag, record those that are done, and apply IF_TAG_EXISTS to those with another image.

@@ -1,17 +1,14 @@
 """What a run has achieved so far, from which its result can be built at any time."""
 
-from collections.abc import Sequence
-
 from pipe.errors import PipeError, TagExistsError
 from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
+from pipe.push.context import Context
 from pipe.push.layer_results import forecast, layer_results
 from pipe.push.platforms import platform_images, registry_results, split_results
 from pipe.push.progress import Snapshot
-from pipe.push.report import Report
 from pipe.push.result import LayerResult, PlatformResult, TagResult, TagStatus
-from pipe.registry.repository import Repository
 
 
 class Outcome:
@@ -22,16 +19,20 @@ class Outcome:
         manifest: The image's manifest in the registry, None while it is unknown.
     """
 
-    def __init__(self, targets: Sequence[Reference], repository: Repository, report: Report) -> None:
-        self._repository = repository
-        self._report = report
-        self._tags = {target.tag: TagResult(target) for target in targets}
+    def __init__(self, context: Context) -> None:
+        self._repository = context.repository
+        self._report = context.report
+        self._tags = {target.tag: TagResult(target) for target in context.settings.targets}
         self._current: Reference | None = None
         self._single: Manifest | None = None
         self._platforms: tuple[Image, ...] = ()
         self._forecast: tuple[LayerResult, ...] = ()
         self.image: Image | None = None
         self.manifest: Manifest | None = None
+
+    def found(self, image: Image) -> None:
+        """Record the image."""
+        self.image = image
 
     def tag(self, target: Reference) -> TagResult:
         """Return the outcome for a tag so far."""

@@ -135,7 +135,9 @@ def reason_to_start(layers: Sequence[PendingLayer], image_size: int, kind: Engin
     return _gain(layers, image_size, kind, BEGIN_WORTH_SECONDS)
 
 
-def reason_to_hand_over(layers: Sequence[PendingLayer], image_size: int, kind: EngineKind, timeout: float) -> str | None:
+def reason_to_hand_over(
+    layers: Sequence[PendingLayer], image_size: int, kind: EngineKind, timeout: float
+) -> str | None:
     """Return why the pipe should push in place of the Engine, which has begun; None if the Engine should go on.
 
     Args:

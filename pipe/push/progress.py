@@ -71,9 +71,7 @@ class ProgressTracker:
             self._arrived = self._line = None
             for name, one in self._progress.items():
                 if one.status not in ARRIVED:
-                    self._progress[name] = replace(
-                        one, status=LayerStatus.WAITING, started=None, sent=0, retries=0
-                    )
+                    self._progress[name] = replace(one, status=LayerStatus.WAITING, started=None, sent=0, retries=0)
 
     def expect(self, name: str, total: int) -> None:
         """Add a layer of `total` bytes that waits for its turn."""
@@ -115,9 +113,7 @@ class ProgressTracker:
             uploaded = status is LayerStatus.UPLOADED and one.started is not None
             seconds = at - one.started if uploaded and one.started is not None else one.seconds
             total = descriptor.size if uploaded and descriptor is not None else one.total
-            return replace(
-                one, status=status, seconds=seconds, total=total, sent=total, reused=one.reused or reused
-            )
+            return replace(one, status=status, seconds=seconds, total=total, sent=total, reused=one.reused or reused)
 
         self._change(name, change, arrived=at)
 
@@ -153,9 +149,7 @@ class ProgressTracker:
             Bytes, rate since the previous line, number of layers done, the slowest layer's clock.
         """
         layers = self.snapshot()
-        to_send = [
-            one for one in layers.values() if one.status not in {LayerStatus.ALREADY_THERE, LayerStatus.MOUNTED}
-        ]
+        to_send = [one for one in layers.values() if one.status not in {LayerStatus.ALREADY_THERE, LayerStatus.MOUNTED}]
         sent, total = sum(one.sent for one in to_send), sum(one.total for one in to_send)
         done = sum(one.status in ARRIVED for one in layers.values())
         every, under_way = max(len(layers), self._count), uploading(layers)

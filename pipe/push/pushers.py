@@ -5,7 +5,6 @@ from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-from pipe.config.settings import Settings
 from pipe.engine.kind import GO_GZIP, EngineKind
 from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
@@ -13,6 +12,7 @@ from pipe.oci.reference import Reference
 from pipe.push import engine_pusher
 from pipe.push.checks import check_unpacked
 from pipe.push.clocks import Clocks
+from pipe.push.context import Context
 from pipe.push.engine_pusher import TICK, EnginePusher
 from pipe.push.plan import (
     WORTH_SECONDS,
@@ -28,10 +28,8 @@ from pipe.push.plan import (
 from pipe.push.progress import ProgressTracker, Snapshot, uploading
 from pipe.push.pusher import CannotPushError, Pushed, Pusher
 from pipe.push.registry_pusher import RegistryPusher
-from pipe.push.report import Report, Timing
 from pipe.push.reuse import Place, Stored, known_layers
 from pipe.push.transfer import Encode, Transfer
-from pipe.registry.repository import Repository
 from pipe.source.image_source import ImageSource
 
 
@@ -47,44 +45,37 @@ class Pushers:
 
     Attributes:
         used: Who pushed last: "engine" or "pipe"; None before the first push.
-        read: Manifests of tags that were read already; None for a tag that does not exist.
     """
 
     def __init__(
         self,
-        settings: Settings,
-        repository: Repository,
+        context: Context,
         places: Sequence[Place],
         encode: Encode,
         engine: PlannedEngine | None,
-        report: Report,
-        timing: Timing,
     ) -> None:
         """Nothing happens before the first plan.
 
         Args:
-            settings: The user's settings.
-            repository: Where to push.
+            context: Of the run.
             places: Where layers may be found that need not be sent, the likeliest first.
             encode: Encodes layers.
             engine: It has the image; None if the image is in an archive.
-            report: The log.
-            timing: Time.
         """
-        self._settings = settings
-        self._repository = repository
+        self._context = context
+        self._settings = context.settings
+        self._repository = context.repository
+        self._report = context.report
         self._places = places
         self._encode = encode
         self._engine = engine
-        self._report = report
-        self._timing = timing
         self._clocks: Clocks | None = None
         self._steps: tuple[Step, ...] = ()
         self._stored: dict[str, Stored] | None = None
         self._kind: EngineKind | None = None
         self._registry_pusher: RegistryPusher | None = None
         self.used: str | None = None
-        self.read: Mapping[Place, Manifest | None] = {}
+        self._read: Mapping[Place, Manifest | None] = {}
 
     @property
     def engine_may_push(self) -> bool:
@@ -99,6 +90,10 @@ class Pushers:
     def progress(self) -> Snapshot:
         """Return the progress of all layers that were named so far."""
         return self._clocks.tracker.snapshot() if self._clocks else {}
+
+    def surveyed(self, read: Mapping[Place, Manifest | None]) -> None:
+        """Keep the manifests of tags that were read already; None for a tag that does not exist."""
+        self._read = read
 
     def staged(self, source: ImageSource) -> AbstractContextManager[None]:
         """Let the Engine stage a small image that the pipe may push, while the registry is asked."""
@@ -178,28 +173,20 @@ class Pushers:
         )
 
     def _pusher(self, image: Image, step: Step) -> Pusher:
-        settings = self._settings
         clocks = self._clocks = self._clocks or self._new_clocks(image)
         if step.kind is Kind.ENGINE and self._engine is not None:
-            check_unpacked(image, settings.max_layer_size)
-            return EnginePusher(
-                self._engine,
-                settings.credentials,
-                clocks,
-                self._report,
-                self._timing,
-                max_layer_size=settings.max_layer_size,
-                hand_over=self._hand_over(image, clocks) if step.hands_over else None,
-            )
+            check_unpacked(image, self._settings.max_layer_size)
+            hand_over = self._hand_over(image, clocks) if step.hands_over else None
+            return EnginePusher(self._context, self._engine, clocks, hand_over)
         if self._registry_pusher is None:
-            transfer = Transfer(self._repository, image, clocks, self._encode, settings.max_layer_size)
+            transfer = Transfer(self._context, image, clocks, self._encode)
             self._registry_pusher = RegistryPusher(transfer, lambda: self._find_stored(image))
         return self._registry_pusher
 
     def _new_clocks(self, image: Image) -> Clocks:
         idle = "waiting for Docker Engine" if self._engine is not None else "nothing sent yet"
         return Clocks(
-            ProgressTracker(image, idle), self._settings.upload_timeout, self._timing.clock, self._report
+            ProgressTracker(image, idle), self._settings.upload_timeout, self._context.timing.clock, self._report
         )
 
     def _hand_over(self, image: Image, clocks: Clocks) -> engine_pusher.HandOver:
@@ -234,7 +221,7 @@ class Pushers:
         if self._stored is None:
             wanted = frozenset(layer.diff_id for layer in image.layers if layer.descriptor is None)
             log = self._report.debug
-            self._stored = known_layers(self._places, wanted, self.read, log) if wanted else {}
+            self._stored = known_layers(self._places, wanted, self._read, log) if wanted else {}
         return self._stored
 
     def _engine_kind(self) -> EngineKind:
@@ -242,4 +229,3 @@ class Pushers:
             self._kind = self._engine.kind() if self._engine is not None else EngineKind()
             self._report.debug(f"Docker Engine: {self._kind}.")
         return self._kind
-

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TypeVar
 
-from pipe.config.settings import Settings
 from pipe.errors import (
     BlobMissingError,
     PipeError,
@@ -18,15 +17,14 @@ from pipe.oci.image import Image
 from pipe.oci.reference import Reference
 from pipe.push import tags
 from pipe.push.checks import check_sizes
+from pipe.push.context import Context
 from pipe.push.existing_tags import ExistingTags
 from pipe.push.outcome import Outcome
 from pipe.push.plan import Kind
 from pipe.push.pusher import CannotPushError, Pushed
 from pipe.push.pushers import Pushers
-from pipe.push.report import Report, Timing
 from pipe.push.result import Result, TagResult, TagStatus
 from pipe.push.verify import is_pushed, missing_parts, proven
-from pipe.registry.repository import Repository
 from pipe.retry import Attempts
 from pipe.source.image_source import ImageSource
 from pipe.text import listed
@@ -40,32 +38,26 @@ class Push:
 
     def __init__(
         self,
-        settings: Settings,
+        context: Context,
         find: Callable[[], ImageSource],
-        repository: Repository,
         pushers: Pushers,
-        report: Report,
-        timing: Timing,
     ) -> None:
         """Nothing happens before `run`.
 
         Args:
-            settings: The user's settings.
+            context: Of the run.
             find: Finds the image.
-            repository: Where to push.
             pushers: Plans and makes the pushers.
-            report: The log.
-            timing: Time and randomness.
         """
-        self._settings = settings
+        self._settings = context.settings
+        self._repository = context.repository
+        self._report = context.report
+        self._timing = context.timing
         self._find = find
-        self._repository = repository
         self._pushers = pushers
-        self._report = report
-        self._timing = timing
-        self._attempts = Attempts(settings.max_attempts, timing.random)
-        self._outcome = Outcome(settings.targets, repository, report)
-        self._existing = ExistingTags(settings, repository, report)
+        self._attempts = Attempts(self._settings.max_attempts, self._timing.random)
+        self._outcome = Outcome(context)
+        self._existing = ExistingTags(context)
         self._began: float | None = None
         self._staging = ExitStack()
         self._source: ImageSource | None = None
@@ -129,14 +121,14 @@ class Push:
         source = self._source
         if source is None:
             source = self._source = self._find()
-            self._outcome.image = source.image
+            self._outcome.found(source.image)
             self._announce(source.image)
             check_sizes(source, self._settings, self._report)
             self._staging.enter_context(self._pushers.staged(source))
         if not self._reachable:
             self._check_push()
         if self._reachable and not self._surveyed:
-            self._pushers.read = self._existing.survey(source.image, self._outcome)
+            self._pushers.surveyed(self._existing.survey(source.image, self._outcome))
             self._surveyed = True
             there = [tag.target.tag for tag in self._outcome.tags() if tag.status is TagStatus.ALREADY_THERE]
             if there and self._outcome.pending():

@@ -11,9 +11,9 @@ from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, shorten
 from pipe.push.blob_upload import BlobUpload, Encoded, key_of, name_of
 from pipe.push.clocks import Clocks
+from pipe.push.context import Context
 from pipe.push.result import LayerStatus
 from pipe.push.reuse import Candidates
-from pipe.registry.repository import Repository
 from pipe.registry.upload import CHUNK
 from pipe.source.blob import SourceBlob
 from pipe.source.trailer import is_made_from, may_be
@@ -52,16 +52,14 @@ class Transfer:
         trusting: Whether the registry's word counts that it has a blob.
     """
 
-    def __init__(
-        self, repository: Repository, image: Image, clocks: Clocks, encode: Encode, max_layer_size: int
-    ) -> None:
+    def __init__(self, context: Context, image: Image, clocks: Clocks, encode: Encode) -> None:
         """Nothing is sent before `run`."""
         self.known: dict[str, Descriptor] = {}
         self.trusting = True
-        self.repository = repository
+        self.repository = context.repository
         self.clocks = clocks
         self.encode = encode
-        self.max_layer_size = max_layer_size
+        self.max_layer_size = context.settings.max_layer_size
         self._names = {layer.diff_id: layer.short_id for layer in image.layers}
         self._names |= {layer.descriptor.digest: layer.short_id for layer in image.layers if layer.descriptor}
         self._image = image

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from functools import partial
 
 from pipe.errors import BlobMissingError, DigestMismatchError, NotInRegistryError
-from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
@@ -97,13 +96,11 @@ _DEPTH = 4
 
 def missing_blobs(repository: Repository, manifests: Iterable[Manifest]) -> list[str]:
     """Return the digests of blobs that manifests name and the registry does not have in their sizes."""
-    named: dict[str, Descriptor] = {}
-    for manifest in manifests:
-        blobs = (manifest.config_descriptor, *manifest.layers)
-        named |= {blob.digest: blob for blob in blobs if blob is not None and not blob.urls}
+    blobs = [blob for manifest in manifests for blob in (manifest.config_descriptor, *manifest.layers)]
+    named = {blob.digest: blob.size for blob in blobs if blob is not None and not blob.urls}
     sizes = repository.stat_all(named)
     # A registry that stores its blobs elsewhere does not return their size: 0.
-    return [digest for digest, blob in named.items() if sizes[digest] not in {0, blob.size}]
+    return [digest for digest, size in named.items() if sizes[digest] not in {0, size}]
 
 
 def _mismatch(

@@ -54,4 +54,3 @@ def _image_of(stored: StoredImage) -> Image:
         platform=images[0].platform if len(images) == 1 else None,
         platforms=images if several else (),
     )
-

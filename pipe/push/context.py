@@ -1,0 +1,53 @@
+"""What all parts of a run share: settings, repository, log, time and randomness."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipe.config.settings import Settings
+from pipe.registry.repository import Repository
+
+
+class Report(Protocol):
+    """The log."""
+
+    def info(self, text: str) -> None:
+        """Log what happens."""
+
+    def warning(self, text: str) -> None:
+        """Log what people should know."""
+
+    def debug(self, text: str) -> None:
+        """Log what matters only if something is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Time and randomness, which tests pass in.
+
+    Attributes:
+        clock: Returns seconds that never go back.
+        sleep: Waits for seconds.
+        random: Returns a number from 0 up to 1.
+    """
+
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    random: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What all parts of a run share.
+
+    Attributes:
+        settings: The user's settings.
+        repository: Where to push.
+        report: The log.
+        timing: Time and randomness.
+    """
+
+    settings: Settings
+    repository: Repository
+    report: Report
+    timing: Timing

@@ -61,12 +61,13 @@ class Player:
         self._heard = heard
         self.closed = False
 
-    def next(self, timeout: float) -> Event | None:
-        """Return the next event where its time comes within `timeout` seconds; with no end, silence goes on."""
+    def next(self, timeout: float) -> tuple[float, Event] | None:
+        """Return the next event and its time if it comes within `timeout` seconds; with no end, silence goes on."""
         if self._next is None:
             if self._end is None:
                 self._clock.now += timeout
-            return self._end
+                return None
+            return self._clock.now, self._end
         at, event = self._next
         if self._began + at > self._clock.now + timeout:
             self._clock.now += timeout
@@ -74,7 +75,7 @@ class Player:
         self._clock.now = max(self._clock.now, self._began + at)
         self._next = next(self._lines, None)
         self._heard(event)
-        return event
+        return self._clock.now, event
 
     def close(self) -> None:
         """Remember that the push was ended."""
@@ -109,91 +110,57 @@ class Told:
         return [line.removeprefix(f"{level} ") for line in self.lines if line.startswith(f"{level} ")]
 
 
-class FakeRegistry:
-    """A registry that keeps what it is given, and answers as a test wants."""
-
-    def __init__(self) -> None:
-        self.tags: dict[str, str] = {}
-        self.manifests: dict[str, Manifest] = {}
-        self.check: list[PipeError | None] = []
-        """What becomes of the first checks; later ones pass."""
-        self.put: list[bool | PipeError] = []
-        """What becomes of the first manifests put; later ones are taken."""
-        self.read_back: list[str | PipeError | None] = []
-        """What the first questions for a tag that exists are answered; later ones truly."""
-        self.asked: list[str] = []
-
-    def keep(self, tag: str, manifest: Manifest) -> None:
-        """Store a manifest under a tag."""
-        self.tags[tag] = manifest.digest
-        self.manifests[manifest.digest] = manifest
-
-    def check_push(self) -> None:
-        """Allow the push, or not."""
-        self.asked.append("check")
-        error = self.check.pop(0) if self.check else None
-        if error is not None:
-            raise error
-
-    def digest(self, reference: str) -> str | None:
-        """Say what a tag or digest names."""
-        self.asked.append(f"HEAD {reference}")
-        if reference in self.manifests or reference in self.tags.values():
-            return reference
-        return self.tags.get(reference)
-
-    def manifest(self, reference: str) -> Manifest | None:
-        """Return what a tag or digest names."""
-        self.asked.append(f"GET {reference}")
-        if self.read_back and reference in self.tags:
-            answer = self.read_back.pop(0)
-            if isinstance(answer, PipeError):
-                raise answer
-            return self.manifests.get(answer or "")
-        return self.manifests.get(self.tags.get(reference, reference))
-
-    @property
-    def blobs(self) -> Blobs:
-        """Have none: who uploads by itself is tested with a real registry."""
-        return cast("Blobs", NoBlobs())
-
-    def read_blob(self, digest: str, maximum: int) -> bytes | None:
-        """Have no blobs."""
-        return None
-
-    def push_manifest(self, reference: str, manifest: Manifest) -> None:
-        """Keep a manifest."""
-        self.keep(reference, manifest)
-
-    def put_manifest(self, tag: str, manifest: Manifest) -> bool:
-        """Keep a manifest, or not."""
-        self.asked.append(f"PUT {tag}")
-        answer = self.put.pop(0) if self.put else True
-        if isinstance(answer, PipeError):
-            raise answer
-        if answer:
-            self.keep(tag, manifest)
-        return answer
+SETTINGS = Settings(
+    image="app",
+    name=Reference("", "app"),
+    registry="crg.apkg.io",
+    repository="acme/app",
+    tags=("1.0",),
+    credentials=Credentials("me", "s3cr3t-t0ken"),
+    max_layer_size=32 * 10**9,
+    upload_timeout=420.0,
+    max_attempts=3,
+    dry_run=False,
+    result_file=None,
+    variables_file=None,
+    debug=False,
+    docker={},
+    uploader="engine",
+    reuse_from=(),
+    image_archive=None,
+    if_tag_exists="overwrite",
+    compression="auto",
+)
+"""The settings of a push of `app` to `crg.apkg.io/acme/app:1.0`."""
 
 
-class NoBlobs:
-    """A registry's blobs, of which there are none."""
+class OneImage:
+    """A source whose export fails, or that is only there for its image."""
 
-    def find_chunking(self, watch: BlobUpload) -> Chunking:
-        """Take a blob as one stream."""
-        del watch
-        return Chunking(0)
+    def __init__(self, image: Image, failure: PipeError | None = None) -> None:
+        self.image = image
+        self.replayable = False
+        self.failure = failure or EngineSaveError("it cannot be exported.")
+        self.done: list[str] = []
 
+    @contextmanager
+    def staged(self) -> Iterator[None]:
+        """Remember that the image was staged, and released."""
+        self.done.append("stage")
+        try:
+            yield
+        finally:
+            self.done.append("end of staging")
 
-class Unreadable:
-    """A stream that fails with its first blob."""
-
-    def __init__(self, failure: PipeError) -> None:
-        self._failure = failure
-
-    def __iter__(self) -> Iterator[SourceBlob]:
+    @contextmanager
+    def blobs(self) -> Iterator[BlobStream]:
         """Fail."""
-        raise self._failure
+        self.done.append("open")
+        try:
+            raise self.failure
+            yield
+        finally:
+            self.done.append("close")
 
 
 class FakeEngine:

@@ -4,21 +4,25 @@ import contextlib
 import difflib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
-from unit.fakes import Clock, Line, Player, Told
+from unit.fakes import SETTINGS, Clock, Line, OneImage, Player, Told
 
 from pipe.config.settings import Credentials
 from pipe.engine import events
 from pipe.errors import PipeError
 from pipe.oci.image import Image
 from pipe.oci.reference import Reference
-from pipe.push.engine_push import EnginePush
-from pipe.push.progress import Progress
-from pipe.push.report import Timing
-from pipe.push.watch import Watch
+from pipe.push.clocks import Clocks
+from pipe.push.context import Context, Timing
+from pipe.push.engine_pusher import EnginePusher
+from pipe.push.progress import ProgressTracker
+
+if TYPE_CHECKING:
+    from pipe.registry.repository import Repository
 
 STREAMS = Path(__file__).parents[1] / "streams"
 TARGET = Reference("crg.apkg.io", "acme/app", "1")
@@ -101,9 +105,10 @@ def follow(
     stream: Player, clock: Clock, told: Told, image: Image, *, timeout: float = 420.0, limit: int = 32 * 10**9
 ) -> str:
     """Let an Engine push, and return the digest that it names."""
-    timing = Timing(clock, clock.sleep, lambda: 0.0)
-    push = EnginePush(OneStream(stream), Credentials("me", "s3cr3t"), limit, told, timing)
-    return push.push(TARGET, image, Watch(Progress(image), timeout, clock, told))
+    settings = replace(SETTINGS, max_layer_size=limit, upload_timeout=timeout)
+    context = Context(settings, cast("Repository", None), told, Timing(clock, clock.sleep, lambda: 0.0))
+    clocks = Clocks(ProgressTracker(image), timeout, clock, told)
+    return EnginePusher(context, OneStream(stream), clocks).push(OneImage(image), TARGET).digest
 
 
 def transcript(played: Recording) -> str:

@@ -31,17 +31,17 @@ def test_the_defaults_are_what_atlassian_says() -> None:
     ],
 )
 def test_what_fits(sizes: tuple[int | None, ...]) -> None:
-    assert limits.above(image(*sizes), LIMIT) is None
+    assert limits.oversized(image(*sizes), LIMIT) is None
 
 
 def test_what_does_not_fit() -> None:
-    layer = limits.above(image(1, None, LIMIT + 1, LIMIT + 2), LIMIT)
+    layer = limits.oversized(image(1, None, LIMIT + 1, LIMIT + 2), LIMIT)
     assert layer is not None
-    error = limits.too_large(layer.label, LIMIT + 1, LIMIT, unpacked=True)
+    error = limits.too_large_unpacked(layer.label, LIMIT + 1, LIMIT)
     assert str(error) == (
-        "A layer is too large for the registry: layer 3 (COPY big /): 32.0 GB unpacked (32000000001 bytes);"
-        " the limit is 32.0 GB (MAX_LAYER_SIZE). None of it was sent.\n"
-        "Split what this instruction adds across several instructions, or add less."
+        "A layer is too large for the registry: layer 3 (COPY big /): 32.0 GB uncompressed (32000000001 bytes);"
+        " the limit is 32.0 GB (MAX_LAYER_SIZE). Nothing was uploaded.\n"
+        "Split this instruction into several, or add fewer files."
         " If it compresses below the registry's 32 GB, raise MAX_LAYER_SIZE."
     )
     assert error.exit_code == 5
@@ -49,7 +49,7 @@ def test_what_does_not_fit() -> None:
 
 
 def test_a_stored_size_is_no_matter_of_compression() -> None:
-    error = limits.too_large("layer 1", 2, 1, unpacked=False)
+    error = limits.too_large("layer 1", 2, 1)
     assert "2 B stored (2 bytes); the limit is 1 B" in str(error)
     assert "compresses" not in str(error)
 
@@ -58,7 +58,7 @@ def test_too_slow_says_all_there_is_to_know() -> None:
     error = limits.too_slow("layer 2 (RUN make)", (100_000_000, 1_000_000_000), 420, 420)
     assert error.summary == (
         "A layer's upload takes too long for the registry: layer 2 (RUN make): 100.0 MB of 1.0 GB sent in 7m 00s,"
-        " 238.1 KB/s; all of it would need 1h 10m. The registry ends an upload after 7m 00s (UPLOAD_TIMEOUT)."
+        " 238.1 KB/s; the whole layer would take 1h 10m. The registry times out after 7m 00s (UPLOAD_TIMEOUT)."
     )
     assert error.exit_code == 5
     assert not error.temporary
@@ -76,4 +76,17 @@ def test_too_slow_says_all_there_is_to_know() -> None:
 def test_too_slow_leaves_out_what_is_not_known(sizes: tuple[int, int], seconds: float, words: str) -> None:
     error = limits.too_slow("layer 1", sizes, seconds, 420)
     assert words in error.summary
-    assert "would need" not in error.summary
+    assert "would take" not in error.summary
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        pytest.param(True, "The upload was stopped.", id="under-way"),
+        pytest.param(False, "Nothing of it was uploaded.", id="before-its-first-byte"),
+    ],
+)
+def test_a_layer_that_grows_over_the_limit(sent: bool, words: str) -> None:
+    error = limits.grown_too_large("layer 1", 16_800_000, 10_000_000, sent=sent)
+    assert "layer 1: more than 10.0 MB (10000000 bytes) compressed, the limit set by MAX_LAYER_SIZE" in error.cause
+    assert error.cause.endswith(words)

@@ -1,4 +1,7 @@
-"""The state of each layer's upload, and the line that tells of it."""
+"""The progress of each layer's upload, and the line of the log."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -6,9 +9,10 @@ from hypothesis import strategies as st
 from unit.recordings import RECORDINGS, Recording, each_recording
 
 from pipe.engine import events
-from pipe.oci.image import Image, Layer, LayerStatus
+from pipe.oci.image import Image, Layer
 from pipe.push.engine_progress import EngineProgress
-from pipe.push.progress import Progress
+from pipe.push.progress import LayerProgress, ProgressTracker, Snapshot, uploading
+from pipe.push.result import LayerStatus
 
 BASE, TOP = "a" * 12, "b" * 12
 IMAGE = Image(
@@ -23,36 +27,37 @@ class Fed:
     """The progress of a push, fed by the Engine's events."""
 
     def __init__(self, image: Image = IMAGE) -> None:
-        self.progress = Progress(image)
-        self._engine = EngineProgress(self.progress)
+        self.tracker = ProgressTracker(image)
+        self._engine = EngineProgress(self.tracker)
 
-    def apply(self, event: events.Event, now: float) -> Layer | None:
+    def apply(self, event: events.Event, now: float) -> LayerProgress | None:
         """Take in an event."""
-        return self._engine.apply(event, now)
+        return self._engine.apply(event, now) if isinstance(event, events.LayerEvent) else None
 
     def restart(self) -> None:
         """Begin another attempt."""
-        self.progress.restart()
-        self._engine = EngineProgress(self.progress)
+        self.tracker.restart()
+        self._engine = EngineProgress(self.tracker)
 
     def line(self, now: float) -> str:
         """Tell how far it has come."""
-        return self.progress.line(now, 420)
+        return self.tracker.line(now, 420)
 
     @property
-    def exhausted(self) -> Layer | None:
+    def exhausted(self) -> LayerProgress | None:
         """What the Engine has tried as often as it does."""
-        return self._engine.exhausted
+        found = self._engine.exhausted()
+        return found[0] if found else None
 
     @property
-    def layers(self) -> dict[str, Layer]:
+    def layers(self) -> Snapshot:
         """What the Engine named."""
-        return self.progress.layers
+        return self.tracker.snapshot()
 
     @property
-    def uploading(self) -> list[Layer]:
+    def uploading(self) -> Snapshot:
         """What is under way."""
-        return self.progress.uploading
+        return uploading(self.tracker.snapshot())
 
 
 def after(*steps: Step, image: Image = IMAGE) -> Fed:
@@ -71,7 +76,7 @@ def pushing(current: int, layer: str = BASE, total: int = 1000) -> events.Upload
 def test_nothing_is_known_before_the_engine_speaks() -> None:
     progress = after()
     assert progress.layers == {}
-    assert progress.uploading == []
+    assert progress.uploading == {}
     assert progress.exhausted is None
     assert progress.line(0.0) == "waiting for Docker Engine (0 of 2 layers checked)"
 
@@ -120,13 +125,13 @@ def test_other_events_change_nothing() -> None:
 
 def test_a_layer_is_known_by_its_diff_id_only() -> None:
     progress = after((1.0, pushing(1)), (1.0, pushing(1, "c" * 12)))
-    assert progress.layers[BASE].label == "layer 1 (base image)"
-    assert progress.layers["c" * 12].label == "layer cccccccccccc"
+    assert progress.layers[BASE].layer.label == "layer 1 (base image)"
+    assert progress.layers["c" * 12].layer.label == "layer cccccccccccc"
 
 
 def test_two_layers_alike_are_the_lower_one() -> None:
     twice = Image("sha256:0", 2, (Layer(1, "sha256:aa", 1, "ADD a /"), Layer(2, "sha256:aa", 1, "ADD b /")))
-    assert after((1.0, pushing(1, "aa")), image=twice).layers["aa"].label == "layer 1 (base image)"
+    assert after((1.0, pushing(1, "aa")), image=twice).layers["aa"].layer.label == "layer 1 (base image)"
 
 
 def test_bytes_never_exceed_the_size() -> None:
@@ -145,7 +150,8 @@ def test_the_clock_stands_while_the_engine_waits() -> None:
     countdown: list[Step] = [(1.0, pushing(1)), *((2.0 + s, events.Retrying(BASE, 5 - s)) for s in range(5))]
     progress = after(*countdown)
     again = progress.apply(events.Retrying(BASE, 10), 7.0)
-    assert again is progress.layers[BASE]
+    assert again == progress.layers[BASE]
+    assert again is not None
     assert again.elapsed(7.0) == 0.0
 
 
@@ -183,7 +189,7 @@ def retries(count: int, layer: str = BASE) -> list[Step]:
 def test_what_the_engine_tried_in_vain(steps: list[Step], exhausted: bool) -> None:
     found = after(*steps).exhausted
     assert (found is not None) is exhausted
-    assert found is None or found.short_id == BASE
+    assert found is None or found.layer.short_id == BASE
 
 
 def test_another_attempt_keeps_what_is_done() -> None:
@@ -195,7 +201,7 @@ def test_another_attempt_keeps_what_is_done() -> None:
     assert progress.exhausted is None
     for now in range(5):
         progress.apply(events.AlreadyThere(TOP), 60.0 + now)
-    assert done.status is LayerStatus.UPLOADED
+    assert progress.layers[TOP].status is LayerStatus.UPLOADED
 
 
 def test_an_arrival_of_the_attempt_before_does_not_count() -> None:
@@ -203,7 +209,7 @@ def test_an_arrival_of_the_attempt_before_does_not_count() -> None:
     progress.restart()
     for now, event in retries(4):
         progress.apply(event, now)
-    assert progress.exhausted is progress.layers[BASE]
+    assert progress.exhausted == progress.layers[BASE]
 
 
 @pytest.mark.parametrize(
@@ -298,5 +304,35 @@ def test_any_order_of_events_is_told(steps: list[tuple[float, events.Event, bool
         assert progress.exhausted is None or progress.exhausted.retries >= 4
 
 
-def test_the_line_speaks_of_the_engine_only_where_it_has_the_image() -> None:
-    assert Progress(IMAGE, engine=False).line(0, 420) == "nothing sent yet (0 of 2 layers checked)"
+def test_the_line_names_the_engine_only_if_it_has_the_image() -> None:
+    assert ProgressTracker(IMAGE, "nothing sent yet").line(0, 420) == "nothing sent yet (0 of 2 layers checked)"
+
+
+def test_many_threads_may_write_and_read_at_once() -> None:
+    tracker = ProgressTracker(IMAGE)
+    start = threading.Barrier(4)
+
+    def write(thread: int) -> None:
+        start.wait()
+        for number in range(500):
+            name = f"{thread}-{number}"
+            tracker.begin(name, 1.0)
+            tracker.advance(name, 5, 10)
+            tracker.line(2.0, 420)
+            tracker.finish(name, LayerStatus.UPLOADED, 3.0)
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(write, thread) for thread in range(4)]:
+            done.result()
+    layers = tracker.snapshot()
+    assert len(layers) == 2000
+    assert {(one.status, one.sent, one.seconds) for one in layers.values()} == {(LayerStatus.UPLOADED, 10, 2.0)}
+
+
+def test_a_snapshot_never_changes() -> None:
+    tracker = ProgressTracker(IMAGE)
+    tracker.begin(BASE, 1.0)
+    before = tracker.snapshot()
+    tracker.finish(BASE, LayerStatus.UPLOADED, 2.0)
+    tracker.begin(TOP, 2.0)
+    assert {name: one.status for name, one in before.items()} == {BASE: LayerStatus.UPLOADING}

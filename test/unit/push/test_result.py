@@ -1,23 +1,20 @@
-"""The result as JSON and as a table."""
+"""The result as JSON."""
 
 import json
 
 import pytest
 
 from pipe.oci.descriptor import Descriptor
-from pipe.oci.image import Layer, LayerStatus
+from pipe.oci.image import Layer
 from pipe.oci.reference import Reference
-from pipe.push.result import PlatformResult, Result, TagResult, TagStatus
+from pipe.push.result import LayerResult, LayerStatus, PlatformResult, Result, TagResult, TagStatus
 
 DIGEST = "sha256:" + "d" * 64
 TARGET = Reference("crg.apkg.io", "acme/app", "1.0")
-LAYER = Layer(
-    1,
-    "sha256:" + "a" * 64,
-    456,
-    "COPY . /app",
-    Descriptor("", "sha256:" + "1" * 64, 123),
+LAYER = LayerResult(
+    Layer(1, "sha256:" + "a" * 64, 456, "COPY . /app"),
     LayerStatus.UPLOADED,
+    Descriptor("", "sha256:" + "1" * 64, 123),
     seconds=1.23456,
     reused=False,
 )
@@ -25,7 +22,10 @@ PUSHED = TagResult(TARGET, TagStatus.PUSHED, DIGEST, verified=True)
 FAILED = TagResult(TARGET.with_tag("2.0"), TagStatus.FAILED, error="denied")
 
 
-def result(*tags: TagResult, layers: tuple[Layer, ...] = (), exit_code: int = 0) -> Result:
+NOTHING = {"reference": None, "digest": None, "verified": False, "previous": None, "error": None}
+
+
+def result(*tags: TagResult, layers: tuple[LayerResult, ...] = (), exit_code: int = 0) -> Result:
     """Make a result."""
     platforms = (PlatformResult("linux/arm64", DIGEST, layers),)
     return Result(
@@ -42,6 +42,7 @@ def result(*tags: TagResult, layers: tuple[Layer, ...] = (), exit_code: int = 0)
 
 def test_the_object_has_the_promised_shape() -> None:
     not_tried = TagResult(TARGET.with_tag("3.0"))
+    skipped = TagResult(TARGET.with_tag("4.0"), TagStatus.SKIPPED, previous="sha256:" + "e" * 64)
     layer = {
         "digest": "sha256:" + "1" * 64,
         "size": 123,
@@ -51,7 +52,7 @@ def test_the_object_has_the_promised_shape() -> None:
         "status": "uploaded",
         "reused": False,
     }
-    assert json.loads(json.dumps(result(PUSHED, FAILED, not_tried, layers=(LAYER,), exit_code=4).as_json())) == {
+    assert json.loads(json.dumps(result(PUSHED, FAILED, not_tried, skipped, layers=(LAYER,), exit_code=4).as_json())) == {
         "image": "my-container-app:latest",
         "image_id": "sha256:" + "c" * 64,
         "digest": DIGEST,
@@ -63,10 +64,12 @@ def test_the_object_has_the_promised_shape() -> None:
                 "digest": DIGEST,
                 "verified": True,
                 "status": "pushed",
+                "previous": None,
                 "error": None,
             },
-            {"tag": "2.0", "reference": None, "digest": None, "verified": False, "status": "failed", "error": "denied"},
-            {"tag": "3.0", "reference": None, "digest": None, "verified": False, "status": "not tried", "error": None},
+            {**NOTHING, "tag": "2.0", "status": "failed", "error": "denied"},
+            {**NOTHING, "tag": "3.0", "status": "not tried"},
+            {**NOTHING, "tag": "4.0", "status": "skipped", "previous": "sha256:" + "e" * 64},
         ],
         "uploader": "engine",
         "layers": [layer],
@@ -76,10 +79,10 @@ def test_the_object_has_the_promised_shape() -> None:
 
 
 def test_statuses_are_the_promised_words() -> None:
-    assert [*TagStatus] == ["pushed", "already there", "failed", "not tried", "would push"]
+    assert [*TagStatus] == ["pushed", "already there", "skipped", "failed", "not tried", "would push"]
     told: list[object] = []
     for status in LayerStatus:
-        layers = result(layers=(Layer(1, "", status=status),)).as_json()["layers"]
+        layers = result(layers=(LayerResult(Layer(1, ""), status),)).as_json()["layers"]
         assert isinstance(layers, list)
         told.append(layers[0]["status"])
     assert told == [None, None, None, "uploaded", "already there", "mounted", "would upload"]

@@ -1,4 +1,4 @@
-"""What became of each layer, from what three sides know of it."""
+"""The result of each layer, from what three sides know of it."""
 
 import json
 
@@ -7,13 +7,13 @@ from unit.fakes import Line
 
 from pipe.engine import events
 from pipe.oci.descriptor import Descriptor
-from pipe.oci.image import Image, Layer, LayerStatus
+from pipe.oci.image import Image, Layer
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.push.engine_progress import EngineProgress
-from pipe.push.layers import settled_layers
-from pipe.push.progress import Progress
-from pipe.push.result import TagResult, TagStatus
+from pipe.push.layer_results import forecast, layer_results
+from pipe.push.progress import ProgressTracker, Snapshot
+from pipe.push.result import LayerResult, LayerStatus, TagResult, TagStatus
 
 TARGET = Reference("crg.apkg.io", "acme/app", "1")
 IMAGE = Image(
@@ -32,17 +32,18 @@ PUSHED = TagResult(TARGET, TagStatus.PUSHED, "sha256:" + "d" * 64, verified=True
 BLOBS = (Descriptor("", "sha256:" + "1" * 64, 500), Descriptor("", "sha256:" + "2" * 64, 50))
 
 
-def pushed(*lines: Line, image: Image = IMAGE) -> Progress:
-    """Take in a push."""
-    progress = Progress(image)
-    engine = EngineProgress(progress)
+def pushed(*lines: Line, image: Image = IMAGE) -> Snapshot:
+    """Return the progress of a push."""
+    tracker = ProgressTracker(image)
+    engine = EngineProgress(tracker)
     for now, event in lines:
+        assert isinstance(event, events.LayerEvent)
         engine.apply(event, now)
-    return progress
+    return tracker.snapshot()
 
 
-def told(layers: tuple[Layer, ...]) -> list[tuple[object, ...]]:
-    """Return what is told of each layer."""
+def told(layers: tuple[LayerResult, ...]) -> list[tuple[object, ...]]:
+    """Return what is reported of each layer."""
     return [
         (layer.descriptor, layer.size, layer.instruction, layer.seconds and round(layer.seconds, 3), layer.status)
         for layer in layers
@@ -55,7 +56,7 @@ def test_a_push_from_a_graphdriver_store() -> None:
         (2.23456, events.Uploaded("a" * 12)),
         (3.0, events.Mounted("b" * 12)),
     )
-    assert told(settled_layers(progress, MANIFEST, [PUSHED])) == [
+    assert told(layer_results(IMAGE, progress, MANIFEST, [PUSHED])) == [
         (BLOBS[0], 1000, "ADD base /", 1.235, LayerStatus.UPLOADED),
         (BLOBS[1], 100, None, None, LayerStatus.MOUNTED),
     ]
@@ -64,7 +65,7 @@ def test_a_push_from_a_graphdriver_store() -> None:
 def test_a_push_from_a_containerd_store() -> None:
     lines = [(1.0, events.Uploading("1" * 12, 1, 500)), (2.0, events.Uploaded("1" * 12))]
     progress = pushed(*lines, (3.0, events.AlreadyThere("2" * 12)), image=CONTAINERD)
-    assert told(settled_layers(progress, MANIFEST, [PUSHED])) == [
+    assert told(layer_results(CONTAINERD, progress, MANIFEST, [PUSHED])) == [
         (BLOBS[0], None, None, 1.0, LayerStatus.UPLOADED),
         (BLOBS[1], None, None, None, LayerStatus.ALREADY_THERE),
     ]
@@ -72,18 +73,18 @@ def test_a_push_from_a_containerd_store() -> None:
 
 def test_nothing_is_said_of_layers_that_cannot_be_matched() -> None:
     progress = pushed((2.0, events.Uploaded("1" * 12)), image=CONTAINERD)
-    assert told(settled_layers(progress, None, [PUSHED])) == [(None, None, None, None, LayerStatus.WAITING)] * 2
+    assert told(layer_results(CONTAINERD, progress, None, [PUSHED])) == [(None, None, None, None, LayerStatus.WAITING)] * 2
 
 
 def test_a_manifest_of_another_image_says_nothing() -> None:
     other = Manifest.parse("", json.dumps({"layers": [{"digest": BLOBS[0].digest, "size": 500}]}).encode())
-    assert [layer.descriptor for layer in settled_layers(pushed(), other, [])] == [None, None]
+    assert [layer.descriptor for layer in layer_results(IMAGE, pushed(), other, [])] == [None, None]
 
 
 def test_a_push_that_failed_tells_what_arrived() -> None:
     lines = [(1.0, events.Uploading("a" * 12, 1, 1000)), (1.5, events.AlreadyThere("b" * 12))]
     failed = TagResult(TARGET, TagStatus.FAILED, error="denied")
-    statuses = [layer.status for layer in settled_layers(pushed(*lines), None, [failed])]
+    statuses = [layer.status for layer in layer_results(IMAGE, pushed(*lines), None, [failed])]
     assert statuses == [LayerStatus.UPLOADING, LayerStatus.ALREADY_THERE]
 
 
@@ -97,8 +98,9 @@ def test_a_push_that_failed_tells_what_arrived() -> None:
     ],
 )
 def test_without_a_push_all_layers_are_alike(tag: TagResult, status: LayerStatus) -> None:
-    assert [layer.status for layer in settled_layers(pushed(), None, [tag])] == [status, status]
+    assert [layer.status for layer in layer_results(IMAGE, pushed(), None, [tag])] == [status, status]
 
 
-def test_without_an_image_there_are_no_layers() -> None:
-    assert settled_layers(None, None, [TagResult(TARGET)]) == ()
+def test_a_forecast() -> None:
+    layers = forecast(IMAGE, frozenset({"sha256:" + "b" * 64}))
+    assert [layer.status for layer in layers] == [LayerStatus.WOULD_UPLOAD, LayerStatus.ALREADY_THERE]

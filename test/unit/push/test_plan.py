@@ -1,0 +1,229 @@
+"""Who pushes: facts in, plan and reasons out. Sizes in MB; the seconds follow from the rates in plan.py."""
+
+import pytest
+
+from pipe.engine.kind import EngineKind
+from pipe.oci.image import Image, Layer
+from pipe.push.plan import (
+    Facts,
+    Kind,
+    PendingLayer,
+    Step,
+    engine_seconds,
+    is_compressing,
+    may_start,
+    pending_layers,
+    pipe_seconds,
+    plan,
+    reason_to_hand_over,
+    reason_to_start,
+)
+from pipe.push.progress import LayerProgress, Snapshot
+from pipe.push.result import LayerStatus
+
+MB = 10**6
+SLOW = EngineKind("go1.19.8", 2)
+LIMIT = 420.0
+
+
+def layers(*sizes: int, known: tuple[int, ...] = ()) -> list[PendingLayer]:
+    """Make layers of so many MB, some of which the registry has."""
+    return [PendingLayer(f"layer {i}", size * MB, i in known) for i, size in enumerate(sizes, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "kind", "seconds"),
+    [
+        pytest.param([1000], SLOW, 40, id="one-layer-is-compressed-on-one-core"),
+        pytest.param([500, 500], SLOW, 20, id="two-on-two"),
+        pytest.param([900, 100], SLOW, 36, id="the-largest-decides"),
+        pytest.param([100] * 10, EngineKind("go1.19.8", 64), 8, id="five-at-a-time"),
+        pytest.param([100, 100], EngineKind("go1.19.8", 0), 8, id="processors-not-told"),
+        pytest.param([1300], EngineKind("go1.27", 2), 10, id="fast-go"),
+        pytest.param([1300], EngineKind("go2.0.1", 2), 10, id="faster-go-to-come"),
+        pytest.param([1000], EngineKind("go1.26.9", 2), 40, id="the-last-slow-go"),
+        pytest.param([1000], EngineKind("devel", 2), 40, id="go-not-told"),
+        pytest.param([1000], EngineKind("go1.19.8", 2, containerd=True), 0, id="nothing-to-compress"),
+        pytest.param([], SLOW, 0, id="nothing-to-send"),
+    ],
+)
+def test_what_the_engine_needs(sizes: list[int], kind: EngineKind, seconds: float) -> None:
+    assert engine_seconds(layers(*sizes), kind) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("sent", "image", "seconds"),
+    [
+        pytest.param(layers(1300), 1300, 10 + 13 / 3, id="staged-and-compressed"),
+        pytest.param(layers(1300, known=(1,)), 1300, 10, id="staged-though-known"),
+        pytest.param(layers(300), 1300, 11, id="all-of-the-image-is-staged"),
+        pytest.param([], 130, 1, id="nothing-to-send"),
+    ],
+)
+def test_what_the_pipe_needs(sent: list[PendingLayer], image: int, seconds: float) -> None:
+    assert pipe_seconds(sent, image * MB) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("sent", "image", "kind", "timeout", "words"),
+    [
+        pytest.param(layers(1000), 1000, SLOW, LIMIT, "Uploading layer 1 directly: Docker Engine would take about 40 s to compress it.", id="one-large-layer"),
+        pytest.param(layers(*[200] * 5), 1000, SLOW, LIMIT, "Uploading 5 layers directly: Docker Engine would take about 20 s to compress them.", id="five-layers"),
+        pytest.param(layers(25), 25, SLOW, LIMIT, None, id="small"),
+        pytest.param(layers(100), 100, SLOW, LIMIT, None, id="saves-less-than-three-seconds"),
+        pytest.param(layers(106), 106, SLOW, LIMIT, "about 4.2 s", id="saves-three-seconds"),
+        pytest.param(layers(100), 1000, SLOW, LIMIT, None, id="a-small-part-of-a-large-image"),
+        pytest.param(layers(375), 1000, SLOW, LIMIT, "about 15 s", id="more-than-one-and-a-half-times"),
+        pytest.param(layers(350), 1000, SLOW, LIMIT, "about 14 s", id="just-above-one-and-a-half-times"),
+        pytest.param(layers(320), 1000, SLOW, LIMIT, None, id="less-than-one-and-a-half-times"),
+        pytest.param(layers(800, 200, known=(1,)), 1000, SLOW, LIMIT, "layers that the registry already has", id="known"),
+        pytest.param(layers(800, known=(1,)), 9000, SLOW, LIMIT, None, id="known-but-staging-takes-longer"),
+        pytest.param(layers(1300), 1300, EngineKind("go1.27", 2), LIMIT, None, id="a-fast-engine"),
+        pytest.param(layers(1000), 1000, EngineKind("go1.27", 2, containerd=True), LIMIT, None, id="containerd"),
+        pytest.param(layers(10500), 10500, SLOW, LIMIT, "the registry times out after 7m 00s", id="never-in-seven-minutes"),
+        pytest.param(
+            layers(100), 9000, SLOW, 4.0, "the registry times out after 4.0 s", id="never-in-time-however-slow-the-pipe"
+        ),
+        pytest.param(layers(100), 9000, SLOW, 4.1, None, id="just-in-time"),
+        pytest.param(layers(10, 100, 20), 9000, SLOW, 4.0, "Uploading layer 2 directly", id="the-largest-is-named"),
+        pytest.param(layers(10, 1000, 20), 1030, SLOW, LIMIT, "Uploading layer 2 directly", id="the-largest-takes-longest"),
+        pytest.param([], 1000, SLOW, LIMIT, None, id="nothing-to-send"),
+    ],
+)
+def test_when_the_pipe_takes_over(
+    sent: list[PendingLayer], image: int, kind: EngineKind, timeout: float, words: str | None
+) -> None:
+    reason = reason_to_hand_over(sent, image * MB, kind, timeout)
+    assert (reason is None) == (words is None), reason
+    assert (words or "") in (reason or "")
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        pytest.param(4, False, id="not-worth-a-question"),
+        pytest.param(5, True, id="worth-a-question"),
+        pytest.param(130, True, id="staged-within-a-second"),
+        pytest.param(131, False, id="not-staged-within-a-second"),
+    ],
+)
+def test_with_what_the_pipe_may_begin(size: int, expected: bool) -> None:
+    assert may_start(Image("sha256:0", size * MB, (Layer(1, "sha256:1", size * MB),))) is expected
+
+
+@pytest.mark.parametrize(
+    ("missing", "image", "kind", "words"),
+    [
+        pytest.param(layers(9, 8, 8), 25, SLOW, "about 0.5 s to compress them.", id="small"),
+        pytest.param(layers(25), 25, SLOW, "Uploading layer 1 directly: Docker Engine would take about 1.0 s", id="one-small-layer"),
+        pytest.param(layers(7), 7, SLOW, "about 0.3 s to compress it.", id="worth-a-fifth-of-a-second"),
+        pytest.param(layers(6), 6, SLOW, None, id="not-worth-a-fifth-of-a-second"),
+        pytest.param(layers(90), 90, SLOW, "about 3.6 s to compress it.", id="done-within-a-second"),
+        pytest.param(layers(91), 91, SLOW, None, id="too-much-to-lose-where-the-engine-knows-better"),
+        pytest.param(layers(10), 80, SLOW, None, id="a-small-part-of-a-larger-image"),
+        pytest.param(layers(25), 25, EngineKind("go1.27", 2), None, id="a-fast-engine"),
+        pytest.param(layers(25), 25, EngineKind("go1.19.8", 2, containerd=True), None, id="containerd"),
+        pytest.param([], 25, SLOW, None, id="nothing-is-missing"),
+    ],
+)
+def test_when_the_pipe_begins(missing: list[PendingLayer], image: int, kind: EngineKind, words: str | None) -> None:
+    reason = reason_to_start(missing, image * MB, kind)
+    assert (reason is None) == (words is None), reason
+    assert (words or "") in (reason or "")
+
+
+@pytest.mark.parametrize(
+    ("sent", "seconds", "kind", "expected"),
+    [
+        pytest.param(250, 10, SLOW, True, id="as-fast-as-it-compresses"),
+        pytest.param(125, 10, SLOW, True, id="half-as-fast"),
+        pytest.param(124, 10, SLOW, False, id="a-slow-link"),
+        pytest.param(124, 10, EngineKind("go1.27", 2), False, id="a-fast-engine-with-a-slow-link"),
+        pytest.param(0, 0, SLOW, False, id="nothing-was-sent"),
+        pytest.param(250, 10, EngineKind("go1.19.8", 2, containerd=True), False, id="nothing-to-compress"),
+    ],
+)
+def test_what_an_upload_is_slow_by(sent: int, seconds: float, kind: EngineKind, expected: bool) -> None:
+    assert is_compressing(sent * MB, seconds, kind) is expected
+
+
+def test_an_image_whose_sizes_are_unknown_is_never_started_by_the_pipe() -> None:
+    assert not may_start(Image("sha256:0", 25 * MB, (Layer(1, "sha256:1"),)))
+
+
+def image(*sizes: int) -> Image:
+    """Make an image with layers of so many MB."""
+    made = tuple(Layer(number, f"sha256:{number}", size * MB) for number, size in enumerate(sizes, start=1))
+    return Image("sha256:0", sum(sizes) * MB, made)
+
+
+ENGINE, REGISTRY, HANDS_OVER = Step(Kind.ENGINE), Step(Kind.REGISTRY), Step(Kind.ENGINE, hands_over=True)
+LARGE, SMALL = image(1000), image(25)
+
+
+@pytest.mark.parametrize(
+    ("facts", "steps"),
+    [
+        pytest.param(Facts(LARGE, "auto", True, True, 10**12), [HANDS_OVER, REGISTRY, ENGINE], id="auto"),
+        pytest.param(Facts(LARGE, "engine", True, True, 10**12), [ENGINE], id="engine"),
+        pytest.param(Facts(LARGE, "pipe", True, True, 10**12), [REGISTRY], id="pipe"),
+        pytest.param(Facts(LARGE, "auto", False, True, 10**12), [REGISTRY], id="archive"),
+        pytest.param(Facts(LARGE, "auto", True, False, 10**12), [ENGINE], id="registry-out-of-reach"),
+        pytest.param(Facts(LARGE, "auto", True, True, 999 * MB), ["compressed size", ENGINE], id="oversized"),
+        pytest.param(Facts(SMALL, "auto", True, True, 10**12, SLOW), ["1.0 s to compress it", ENGINE], id="small"),
+        pytest.param(
+            Facts(SMALL, "auto", True, True, 10**12, SLOW, frozenset({"sha256:1"})),
+            [HANDS_OVER, REGISTRY, ENGINE],
+            id="small-but-known",
+        ),
+        pytest.param(
+            Facts(SMALL, "auto", True, True, 10**12, EngineKind("go1.27", 2)),
+            [HANDS_OVER, REGISTRY, ENGINE],
+            id="small-with-a-fast-engine",
+        ),
+    ],
+)
+def test_plans(facts: Facts, steps: list[Step | str]) -> None:
+    for step, expected in zip(plan(facts), steps, strict=True):
+        if isinstance(expected, str):
+            assert step.kind is Kind.REGISTRY
+            assert expected in step.reason
+        else:
+            assert step == expected
+
+
+def progress(**statuses: tuple[LayerStatus, int]) -> Snapshot:
+    """Make the progress of layers by number (`l1`), each with a status and the MB sent."""
+    return {
+        layer.short_id: LayerProgress(layer, status, sent * MB)
+        for layer in image(300, 200, 100).layers
+        for status, sent in [statuses[f"l{layer.number}"]]
+    }
+
+
+WAITING, UPLOADING = (LayerStatus.WAITING, 0), (LayerStatus.UPLOADING, 50)
+
+
+@pytest.mark.parametrize(
+    ("layers_so_far", "known", "pending"),
+    [
+        pytest.param({}, (), [(1, 300), (2, 200), (3, 100)], id="nothing-was-reported"),
+        pytest.param(progress(l1=UPLOADING, l2=WAITING, l3=WAITING), (), [(1, 250), (2, 200), (3, 100)], id="under-way"),
+        pytest.param(
+            progress(l1=UPLOADING, l2=(LayerStatus.UPLOADED, 200), l3=(LayerStatus.MOUNTED, 0)),
+            (),
+            [(1, 250)],
+            id="arrived",
+        ),
+        pytest.param(progress(l1=UPLOADING, l2=WAITING, l3=WAITING), (2,), [(1, 250), (3, 100)], id="known-and-waiting"),
+        pytest.param(
+            progress(l1=UPLOADING, l2=WAITING, l3=WAITING),
+            (1, 2),
+            [(1, 250), (2, 200), (3, 100)],
+            id="known-but-the-engine-sends-known-layers",
+        ),
+    ],
+)
+def test_pending_layers(layers_so_far: Snapshot, known: tuple[int, ...], pending: list[tuple[int, int]]) -> None:
+    found = pending_layers(image(300, 200, 100), layers_so_far, frozenset(f"sha256:{number}" for number in known))
+    assert found == [PendingLayer(f"layer {number}", size * MB, number in known) for number, size in pending]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from registry.gateway.callers import Caller, Gate
     from registry.gateway.context import Context
     from registry.gateway.faults import Fault
+    from registry.gateway.tag_rules import Rejection
     from registry.gateway.uploads import Uploads
 
 # A manifest is small: whoever takes longer does not mean to send one.
@@ -200,8 +201,12 @@ class Registry:
         pushes.lease(target.repository, digest)
         await self._lease_stored(target.repository, *named.digests)
         async with contextlib.AsyncExitStack() as answered:
+            # Between the look at a protected tag and its change nobody else may push it.
             async with pushes.manifest_lock(target.repository):
                 previous = None if target.by_digest else self._tagged(target)
+                policy = self._context.settings.tags(target.workspace)
+                if policy.rejects(target.reference, previous, digest):
+                    raise RefusedError(_rejected(policy.rejection, target))
                 answer = await answered.enter_async_context(relay.ask(target.path, body))
             if answer.status == HTTPStatus.CREATED and not target.by_digest:
                 event = TagPushed(target.repository, target.reference, digest, previous)
@@ -268,6 +273,16 @@ def _scope(method: str, target: Target) -> str:
 
 def _invalid(message: str) -> RefusedError:
     return RefusedError(oci_error(HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", message))
+
+
+def _rejected(rejection: Rejection, target: Target) -> web.Response:
+    """Answer a push that would change a protected tag."""
+    if rejection.body is not None:
+        headers = {"Content-Type": rejection.content_type}
+        return web.Response(status=rejection.status, body=rejection.body.encode(), headers=headers)
+    message = rejection.message or f"tag {target.reference} is protected and cannot be overwritten"
+    detail = {"name": target.repository, "tag": target.reference}
+    return oci_error(rejection.status, rejection.code, message, detail)
 
 
 def _unsupported(what: str) -> RefusedError:

@@ -22,6 +22,8 @@ def main(arguments: list[str]) -> int:
     match options.command:
         case "fault":
             registry.fault(**json.loads(options.description))
+        case "protect":
+            registry.protect_tags(options.workspace, **json.loads(options.settings))
         case "clear":
             registry.clear()
         case "quiet":
@@ -65,12 +67,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("options", nargs="*", help="like max_layer=1MB upload_timeout=3s")
     for name, text in {
         "fault": "add a fault",
+        "protect": "replace how a workspace protects its tags",
         "clear": "remove faults and clear the log",
         "quiet": "wait until nothing happens any more",
         "requests": "print logged requests, one JSON object a line",
     }.items():
         commands.add_parser(name, help=text).add_argument("host", help="address:port")
     commands.choices["fault"].add_argument("description", help="a JSON object")
+    commands.choices["protect"].add_argument("workspace")
+    commands.choices["protect"].add_argument("settings", help='a JSON object, like {"protect": "all"}')
     commands.choices["quiet"].add_argument("seconds", type=float, nargs="?", default=2)
     requests = commands.choices["requests"]
     requests.add_argument("conditions", nargs="*", help="like method=PATCH path='*/blobs/*' status=201")

@@ -20,7 +20,8 @@ from registry.gateway.options import OptionError, Options, read_options
 from registry.gateway.packages import Packages
 from registry.gateway.pushes import Pushes
 from registry.gateway.repair import repair
-from registry.gateway.world import WorldError, read_world
+from registry.gateway.settings import Settings
+from registry.gateway.world_file import WorldError, read_world
 
 _LOGGER = logging.getLogger("registry")
 _STOP_SECONDS = 2.0
@@ -50,6 +51,7 @@ def _context(options: Options) -> Context:
     return Context(
         world=world,
         packages=Packages(world, options.data / "packages.json"),
+        settings=Settings(world, options.data / "settings.json"),
         pushes=Pushes(options.lease, time.monotonic),
         options=options,
     )

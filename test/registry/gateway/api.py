@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from functools import wraps
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from registry.gateway.forms import read_json
 from registry.gateway.layout import TAG
 from registry.gateway.login import authenticate
 from registry.gateway.sessions import from_own_page
+from registry.gateway.tag_rules import PolicyError, read_policy, try_pattern
 from registry.gateway.threads import in_thread
 from registry.gateway.world import Role
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
-    from registry.gateway.catalogue import Listed, TagDetails
+    from registry.gateway.listings import Listed, TagDetails
 
 _PACKAGE = "/api/packages/{workspace}/{package}"
 _TAG = _PACKAGE + f"/tags/{{tag:{TAG.pattern}}}"
@@ -81,10 +83,7 @@ def list_packages(request: web.Request, catalogue: Catalogue) -> web.Response:
 @_known
 async def create_package(request: web.Request, catalogue: Catalogue) -> web.Response:
     """Create a package from an object with `workspace`, `name` and `repository`."""
-    if request.content_type != "application/json":
-        # No form of another site can send this type, whoever is logged in to this one.
-        raise Refused(415, "Send application/json.")
-    fields = await read_json(request) or {}
+    fields = await _sent(request)
     values = [value for name in _FIELDS if isinstance(value := fields.get(name), str)]
     if len(values) < len(_FIELDS):
         raise Refused(400, f"Send an object with the texts {', '.join(_FIELDS)}.")
@@ -105,7 +104,8 @@ def show_package(request: web.Request, catalogue: Catalogue) -> web.Response:
 def show_tag(request: web.Request, catalogue: Catalogue) -> web.Response:
     """Answer with a tag."""
     listed = catalogue.package(request.match_info["workspace"], request.match_info["package"])
-    return web.json_response(_tag(catalogue.tag(listed, request.match_info["tag"])))
+    details = catalogue.tag(listed, request.match_info["tag"])
+    return web.json_response(_tag(details, protected=details.tag.name in listed.protected))
 
 
 @_known
@@ -131,6 +131,39 @@ async def collect(request: web.Request, catalogue: Catalogue) -> web.Response:
     return web.json_response(asdict(await request.app[COLLECTOR].collect()))
 
 
+@_known
+async def show_tag_settings(request: web.Request, catalogue: Catalogue) -> web.Response:
+    """Answer with how a workspace protects its tags."""
+    return web.json_response(catalogue.tag_policy(request.match_info["workspace"]).as_object())
+
+
+@_known
+async def set_tag_settings(request: web.Request, catalogue: Catalogue) -> web.Response:
+    """Replace how a workspace protects its tags by an object with the keys of `tags` in a world."""
+    workspace = request.match_info["workspace"]
+    catalogue.tag_policy(workspace)
+    try:
+        policy = await asyncio.to_thread(read_policy, await _sent(request))
+    except PolicyError as error:
+        raise Refused(400, str(error)) from error
+    catalogue.set_tag_policy(workspace, policy)
+    return web.json_response(policy.as_object())
+
+
+@_known
+async def check_tag_pattern(request: web.Request, _: Catalogue) -> web.Response:
+    """Answer whether the `pattern` of an object matches its `tag`."""
+    fields = await _sent(request)
+    pattern, tag = fields.get("pattern"), fields.get("tag")
+    if not isinstance(pattern, str) or not isinstance(tag, str):
+        raise Refused(400, "Send an object with the texts pattern, tag.")
+    try:
+        found = await asyncio.to_thread(try_pattern, pattern, tag)
+    except PolicyError as error:
+        raise Refused(400, str(error)) from error
+    return web.json_response({"matches": found})
+
+
 async def show_missing(request: web.Request) -> web.Response:
     """Answer for what nothing else answers for."""
     return web.json_response({"error": f"there is no {request.method} of {request.path}"}, status=404)
@@ -141,6 +174,9 @@ def add_routes(app: web.Application) -> None:
     app.add_routes(
         [
             web.get("/api/workspaces/{workspace}", show_workspace),
+            web.get("/api/workspaces/{workspace}/tags", show_tag_settings),
+            web.put("/api/workspaces/{workspace}/tags", set_tag_settings),
+            web.post("/api/patterns", check_tag_pattern),
             web.get("/api/packages/{workspace}", list_packages),
             web.post("/api/packages", create_package),
             web.get(_PACKAGE, show_package),
@@ -151,6 +187,17 @@ def add_routes(app: web.Application) -> None:
             web.route("*", "/api/{rest:.*}", show_missing),
         ]
     )
+
+
+async def _sent(request: web.Request) -> dict[str, Any]:
+    """Return the object that was sent; refuse what is none."""
+    if request.content_type != "application/json":
+        # No form of another site can send this type, whoever is logged in to this one.
+        raise Refused(415, "Send application/json.")
+    fields = await read_json(request)
+    if fields is None:
+        raise Refused(400, "Send a JSON object.")
+    return fields
 
 
 def _package(listed: Listed) -> dict[str, Any]:
@@ -164,7 +211,7 @@ def _package(listed: Listed) -> dict[str, Any]:
     }
 
 
-def _tag(details: TagDetails) -> dict[str, Any]:
+def _tag(details: TagDetails, *, protected: bool) -> dict[str, Any]:
     return {
         "name": details.tag.name,
         "digest": details.tag.digest,
@@ -173,12 +220,15 @@ def _tag(details: TagDetails) -> dict[str, Any]:
         "size": details.size,
         "pushed": details.tag.pushed.isoformat(),
         "same": list(details.same),
+        "protected": protected,
         "images": [
             {
                 "digest": image.digest,
                 "platform": image.platform,
                 "size": image.size,
-                "layers": [{"digest": each.digest, "size": each.size} for each in image.layers],
+                "created": image.created.isoformat() if image.created else None,
+                "revision": image.revision,
+                "layers": [asdict(layer) for layer in image.layers],
             }
             for image in details.images
         ],

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from registry.gateway.access import role_on
 from registry.gateway.collector import COLLECTOR
 from registry.gateway.context import CONTEXT
-from registry.gateway.documents import read_object
-from registry.gateway.manifests import platform_name
+from registry.gateway.images import Images
+from registry.gateway.listings import Listed, TagDetails, TagSummary
 from registry.gateway.packages import PackageError
 from registry.gateway.storage import Storage
 from registry.gateway.world import Role
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from registry.gateway.manifests import Descriptor, Manifest
     from registry.gateway.storage import Tag
+    from registry.gateway.tag_rules import TagPolicy
     from registry.gateway.world import Account, Package, Repository, Workspace
 
 
@@ -33,64 +32,6 @@ class Refused(Exception):  # noqa: N818 - it is an answer, with a status
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A package as its visitor sees it. Sizes in bytes."""
-
-    package: Package
-    repository: Repository
-    role: Role
-    tags: tuple[Tag, ...]
-    """Newest first."""
-    contents: frozenset[str]
-    """Digests of all its manifests and blobs, those of deleted tags too until they are collected."""
-    size: int
-    """What all those take."""
-
-    @property
-    def pushed(self) -> datetime | None:
-        """When a tag was last pushed."""
-        return self.tags[0].pushed if self.tags else None
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """One image behind a tag: its platform, layers and size."""
-
-    digest: str
-    platform: str
-    layers: tuple[Descriptor, ...]
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class TagSummary:
-    """What a list shows of a tag."""
-
-    tag: Tag
-    media_type: str
-    artifact_type: str
-    """What it holds, if that is no image."""
-    size: int
-    """Bytes of all blobs and manifests, each once."""
-    platforms: tuple[str, ...]
-    """The platforms that the tag has an image for, each once."""
-
-    @property
-    def pull(self) -> str:
-        """How the command begins that pulls it."""
-        return "oras pull " if self.artifact_type else "docker pull "
-
-
-@dataclass(frozen=True, slots=True)
-class TagDetails(TagSummary):
-    """All there is to know of a tag."""
-
-    images: tuple[Image, ...]
-    same: tuple[str, ...]
-    """Other tags of the same manifest."""
-
-
 class Catalogue:
     """The packages of one visitor: what the account cannot read does not exist for it."""
 
@@ -100,7 +41,9 @@ class Catalogue:
         self._world = context.world
         self._packages = context.packages
         self._pushes = context.pushes
+        self._settings = context.settings
         self._storage = Storage(context.storage)
+        self._images = Images(self._storage)
         self._collector = app[COLLECTOR]
         self._delay = timedelta(seconds=context.options.visible_delay)
 
@@ -166,7 +109,7 @@ class Catalogue:
             artifact_type=summary.artifact_type,
             size=summary.size,
             platforms=summary.platforms,
-            images=tuple(self._images(tag.digest)),
+            images=tuple(self._images.behind(tag.digest)),
             same=tuple(each for each in same if each != name),
         )
 
@@ -179,7 +122,7 @@ class Catalogue:
             artifact_type=manifest.artifact_type,
             # What a manifest names and the repository does not have is not its own to show.
             size=self._size({*self._everything(tag.digest)}.intersection(listed.contents)),
-            platforms=tuple(dict.fromkeys(image.platform for image in self._images(tag.digest))),
+            platforms=self._images.platforms(tag.digest),
         )
 
     def usage(self, workspace: Workspace) -> int:
@@ -213,21 +156,51 @@ class Catalogue:
         return package
 
     async def delete_tag(self, slug: str, name: str, tag: str) -> None:
-        """Delete one tag, whatever else refers to its manifest; needs Write."""
+        """Delete one tag, whatever else refers to its manifest; needs Write, for a protected one an admin."""
         repository = self._found(slug, name, Role.WRITE).path
         async with self._pushes.manifest_lock(repository):
+            if self._storage.tag_digest(repository, tag) is not None:
+                self._check_protection(slug, [tag])
             removed = self._storage.remove_tag(repository, tag)
         if not removed:
             raise Refused(404, f"There is no tag {tag!r} in package {repository!r}.")
         self._collector.ask()
 
     async def delete_package(self, slug: str, name: str) -> None:
-        """Delete an image with all its tags; needs Admin."""
+        """Delete an image with all its tags; needs Admin, with protected tags an admin of the workspace."""
         package = self._found(slug, name, Role.ADMIN)
         async with self._pushes.manifest_lock(package.path):
+            self._check_protection(slug, [tag.name for tag in self._storage.tags(package.path)])
             self._packages.delete(package)
             self._storage.remove_repository(package.path)
         self._collector.ask()
+
+    def _check_protection(self, slug: str, tags: list[str]) -> None:
+        """Refuse with 403 to delete protected tags, unless the account is an admin of the workspace."""
+        policy = self._settings.tags(slug)
+        protected = [tag for tag in tags if policy.protects(tag)]
+        if protected and not self.account.administers(slug):
+            what = f"Tag {protected[0]!r} is" if len(protected) == 1 else f"{len(protected)} tags are"
+            raise Refused(403, f"{what} protected: only an admin of workspace {slug!r} may delete that.")
+
+    def may_set(self, slug: str) -> bool:
+        """Return whether the account may change a workspace's settings: its admins may, and operators."""
+        return self.account.administers(slug) or self.account.operator
+
+    def tag_policy(self, slug: str) -> TagPolicy:
+        """Return how a workspace protects its tags; refuse with 404 if there is none, with 403 to all but admins."""
+        if slug not in self._world.workspaces or not (
+            self.may_set(slug) or self._readable(self._world.workspaces[slug])
+        ):
+            raise Refused(404, f"There is no workspace {slug!r} that {self.account.name} can read.")
+        if not self.may_set(slug):
+            raise Refused(403, f"Only an admin of workspace {slug!r} may see and change its settings.")
+        return self._settings.tags(slug)
+
+    def set_tag_policy(self, slug: str, policy: TagPolicy) -> None:
+        """Change how a workspace protects its tags; refuses as `tag_policy` does."""
+        self.tag_policy(slug)
+        self._settings.set_tags(slug, policy)
 
     def _readable(self, workspace: Workspace) -> bool:
         return bool(self.repositories(workspace))
@@ -235,13 +208,17 @@ class Catalogue:
     def _listed(self, package: Package) -> Listed:
         visible = self._visible()
         contents = frozenset(self._contents(package.path))
+        tags = tuple(self._storage.tags(package.path, visible))
+        policy = self._settings.tags(package.workspace)
         return Listed(
             package=package,
             repository=self._world.workspaces[package.workspace].repositories[package.repository],
             role=role_on(self.account, package),
-            tags=tuple(self._storage.tags(package.path, visible)),
+            tags=tags,
             contents=contents,
             size=self._size(contents),
+            protected=frozenset(tag.name for tag in tags if policy.protects(tag.name)),
+            administers=self.account.administers(package.workspace),
         )
 
     def _visible(self) -> datetime | None:
@@ -256,31 +233,6 @@ class Catalogue:
         for each, manifest in self._storage.reachable(digest):
             yield each
             yield from manifest.named
-
-    def _images(self, digest: str) -> Iterator[Image]:
-        """Yield all images that a manifest leads to, each once."""
-        manifests: dict[str, Manifest] = {}
-        platforms: dict[str, dict[str, None]] = {digest: {}}
-        ahead = [digest]
-        while ahead:
-            digest = ahead.pop()
-            manifests[digest] = self._storage.manifest(digest)
-            members = [each for each in manifests[digest].manifests if not each.attestation]
-            ahead += reversed(dict.fromkeys(each.digest for each in members if each.digest not in platforms))
-            for each in members:
-                platforms.setdefault(each.digest, {}).update({each.platform: None} if each.platform else {})
-        for digest, manifest in manifests.items():
-            if manifest.config:
-                yield Image(
-                    digest=digest,
-                    platform=", ".join(platforms[digest]) or self._platform(manifest.config.digest),
-                    layers=manifest.layers,
-                    size=sum(blob.size for blob in manifest.blobs),
-                )
-
-    def _platform(self, config: str) -> str:
-        fields = read_object(self._storage.content(config) or b"")
-        return "configuration not readable" if fields is None else platform_name(fields) or "unknown"
 
     def _size(self, digests: Iterable[str]) -> int:
         return sum(self._storage.size(digest) for digest in set(digests))

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from registry.gateway.pushes import Guard, Pushes, TagPushed
 
 log = logging.getLogger(__name__)
+# Seconds between collections that nothing else started.
+_EVERY = 3600.0
 
 
 @dataclass(slots=True)
@@ -67,7 +69,6 @@ class Collector:
         self._lease = options.lease
         # What a push named before a restart is in no lease any more; that it is young still shows.
         self._young = timedelta(seconds=options.young)
-        self._every = options.collect_every
         self._asked = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         pushes.on_tag.append(self._tag_pushed)
@@ -78,21 +79,21 @@ class Collector:
 
     async def run(self) -> None:
         """Collect whenever asked, when protection may have ended, and now and then."""
-        pause = self._every
+        pause = _EVERY
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), pause)
             self._asked.clear()
-            pause = self._every
+            pause = _EVERY
             try:
                 collected = await self.collect()
             except OSError:
                 log.exception("Garbage collection could not read or remove a file; it will retry.")
             else:
                 if collected.protected:
-                    pause = min(self._lease, self._every)
+                    pause = min(self._lease, _EVERY)
                 elif collected.young:
-                    pause = min(self._young.total_seconds(), self._every)
+                    pause = min(self._young.total_seconds(), _EVERY)
 
     async def collect(self) -> Collected:
         """Remove all that neither a tag nor a push under way leads to."""

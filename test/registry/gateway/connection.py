@@ -89,7 +89,10 @@ class Connection(web.RequestHandler):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; where no request is whole yet, its time runs."""
+        """Parse what arrived; while no request is complete, its time runs."""
+        if not data:
+            # aiohttp 3.14 calls this to parse what it kept while the reader of a body was behind.
+            self._read(b"")
         start = 0
         while start < len(data) and self.transport is not None and not self.transport.is_closing():
             size = _PIECE if self._body.is_eof() else _PIECE_OF_BODY

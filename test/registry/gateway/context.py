@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from registry.gateway.options import Options
     from registry.gateway.packages import Packages
     from registry.gateway.pushes import Pushes
+    from registry.gateway.settings import Settings
     from registry.gateway.world import World
 
 
@@ -22,6 +23,7 @@ class Context:
 
     world: World
     packages: Packages
+    settings: Settings
     pushes: Pushes
     options: Options
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
-    from registry.gateway.faults import Answer, Fault
+    from registry.gateway.faults import Answer, Fault, Faults
     from registry.gateway.request_log import Entry, RequestLog
 
 _FILLER = b"x" * 65536
@@ -38,12 +38,15 @@ EXCHANGE = "exchange"
 class Exchange:
     """Counts the bytes of a request and its answer, and lets its fault slow or end them."""
 
-    def __init__(self, request: web.Request, entry: Entry, log: RequestLog, fault: Fault | None) -> None:
+    def __init__(
+        self, request: web.Request, entry: Entry, log: RequestLog, faults: Faults, fault: Fault | None
+    ) -> None:
         """Begin; a slow link must not hide in the buffers of the receiving socket."""
         self.entry = entry
         self.fault = fault
         self._request = request
         self._log = log
+        self._faults = faults
         self._until_strike = fault.after if fault and fault.ends else None
         if fault and fault.bytes_per_second and request.transport:
             connection = request.transport.get_extra_info("socket")
@@ -60,6 +63,27 @@ class Exchange:
             await asyncio.sleep(self.fault.wait)
         if self._until_strike == 0:
             await self._strike()
+
+    async def take_manifest(self, media_types: Collection[str]) -> None:
+        """End the request if a fault strikes manifests that name one of these media types.
+
+        Raises:
+            Struck: the request is over.
+
+        """
+        fault = self._faults.strike_content(self.entry, media_types) if self.fault is None else None
+        if fault is not None:
+            self.fault, self.entry.fault = fault, fault.identifier
+            self._until_strike = 0
+            await self.begin()
+
+    async def hold(self) -> None:
+        """Hold an answer back as the fault asks, until nobody waits for it any more."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + (self.fault.hold if self.fault else 0)
+        # Nothing tells a handler that its client has gone.
+        while self.fault and not self.fault.removed and not is_gone(self._request) and clock() < until:  # noqa: ASYNC110
+            await asyncio.sleep(min(_LOOK_AGAIN, until - clock()))
 
     async def receive(self, chunk: bytes) -> AsyncIterator[bytes]:
         """Let a chunk of the request's body through.

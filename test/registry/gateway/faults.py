@@ -8,12 +8,13 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from registry.gateway.request_log import Entry
 
 _ANSWER_KEYS = {"status": int, "headers": dict, "body": str, "body_bytes": int}
 _CUTS = ("reset", "close")
+_MOUNTS = ("ignored", "challenged")
 
 
 class FaultError(ValueError):
@@ -40,10 +41,13 @@ class Fault:
     user_agent: str = "*"
     account: str = "*"
     content_range: str = "*"
+    mounts: str = "*"
+    media_type: str = "*"
     patches: int = 0
     skip: int = 0
     times: int | None = None
     wait: float = 0.0
+    hold: float = 0.0
     bytes_per_second: float | None = None
     after: int = 0
     answer: Answer | None = None
@@ -51,6 +55,7 @@ class Fault:
     hang: bool = False
     replace_headers: Mapping[str, str] = field(default_factory=dict)
     upload: Mapping[str, Any] = field(default_factory=dict)
+    mount: str | None = None
     matched: int = 0
     struck: int = 0
     removed: bool = False
@@ -63,7 +68,16 @@ class Fault:
             and fnmatchcase(entry.user_agent, self.user_agent)
             and fnmatchcase(entry.account, self.account)
             and fnmatchcase(entry.content_range, self.content_range)
+            and fnmatchcase(entry.mounts, self.mounts)
             and entry.patches >= self.patches
+        )
+
+    def matches_content(self, entry: Entry, media_types: Collection[str]) -> bool:
+        """Return whether this fault strikes manifests like one of a request, which names these media types."""
+        return (
+            self.media_type != "*"
+            and any(fnmatchcase(media_type, self.media_type) for media_type in media_types)
+            and self.matches(entry)
         )
 
     def due(self) -> bool:
@@ -107,7 +121,11 @@ class Faults:
 
     def strike(self, entry: Entry) -> Fault | None:
         """Return the fault that strikes a request, if any."""
-        return next((f for f in self.active if f.matches(entry) and f.due()), None)
+        return next((f for f in self.active if f.media_type == "*" and f.matches(entry) and f.due()), None)
+
+    def strike_content(self, entry: Entry, media_types: Collection[str]) -> Fault | None:
+        """Return the fault that strikes a manifest for a media type that it names, if any."""
+        return next((f for f in self.active if f.matches_content(entry, media_types) and f.due()), None)
 
 
 _KINDS: Mapping[str, tuple[type, ...]] = {
@@ -116,10 +134,13 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "user_agent": (str,),
     "account": (str,),
     "content_range": (str,),
+    "mounts": (str,),
+    "media_type": (str,),
     "patches": (int,),
     "skip": (int,),
     "times": (int,),
     "wait": (int, float),
+    "hold": (int, float),
     "bytes_per_second": (int, float),
     "after": (int,),
     "answer": (dict,),
@@ -127,7 +148,9 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "hang": (bool,),
     "replace_headers": (dict,),
     "upload": (dict,),
+    "mount": (str,),
 }
+_EFFECTS = ("wait", "hold", "bytes_per_second", "replace_headers", "upload", "mount")
 _UPLOAD_KINDS: Mapping[str, tuple[type, ...]] = {"checked": (bool,), "by_request": (bool,), "least_chunk": (int,)}
 
 
@@ -146,12 +169,16 @@ def read_fault(identifier: int, description: object) -> Fault:
     fault = Fault(identifier, **values)
     if fault.cut not in (None, *_CUTS):
         raise FaultError(f"cut takes {' or '.join(_CUTS)}, not {fault.cut!r}")
+    if fault.mount not in (None, *_MOUNTS):
+        raise FaultError(f"mount takes {' or '.join(_MOUNTS)}, not {fault.mount!r}")
+    if fault.media_type != "*" and not fault.ends:
+        raise FaultError("media_type goes with answer, cut or hang")
     if fault.bytes_per_second is not None and fault.bytes_per_second <= 0:
         raise FaultError("bytes_per_second must be above 0")
     if sum((fault.hang, fault.cut is not None, fault.answer is not None)) > 1:
         raise FaultError("a fault has at most one of answer, cut and hang")
-    if not (fault.ends or fault.wait or fault.bytes_per_second or fault.replace_headers or fault.upload):
-        raise FaultError("a fault needs one of answer, cut, hang, wait, bytes_per_second, replace_headers, upload")
+    if not (fault.ends or any(getattr(fault, name) for name in _EFFECTS)):
+        raise FaultError(f"a fault needs one of answer, cut, hang, {', '.join(_EFFECTS)}")
     return fault
 
 

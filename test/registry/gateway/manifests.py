@@ -157,6 +157,13 @@ def problem_of(body: bytes) -> str:
     return ""
 
 
+def media_types_of(body: bytes) -> frozenset[str]:
+    """Return the media types that a manifest names: its own, and those of all its entries."""
+    document = read_object(body) or {}
+    named = (each.get("mediaType") for each in (document, *_entries(document)))
+    return frozenset(each for each in named if isinstance(each, str))
+
+
 def platform_name(fields: object) -> str | None:
     """Return `linux/arm64/v8` for a list's `platform` or an image's configuration."""
     if not isinstance(fields, dict):

@@ -45,12 +45,13 @@ def recorder(log: RequestLog, faults: Faults, gate: Gate, uploads: Uploads) -> M
             caller.account.name if caller else "",
             request.headers.get("Content-Range", ""),
             uploads.patches(request.path),
+            _mounts(request),
         )
         log.add(entry)
         fault = faults.strike(entry)
         entry.shorten()
         entry.fault = fault.identifier if fault else None
-        exchange = request[EXCHANGE] = Exchange(request, entry, log, fault)
+        exchange = request[EXCHANGE] = Exchange(request, entry, log, faults, fault)
         try:
             return await _struck_or_served(request, handler, exchange)
         finally:
@@ -59,6 +60,12 @@ def recorder(log: RequestLog, faults: Faults, gate: Gate, uploads: Uploads) -> M
             log.changed()
 
     return record
+
+
+def _mounts(request: web.Request) -> str:
+    """Return which blob a request asks to mount."""
+    digest = request.query.get("mount", "")
+    return f"{request.query.get('from', '')}@{digest}" if digest and request.method == "POST" else ""
 
 
 async def _struck_or_served(request: web.Request, handler: Handler, exchange: Exchange) -> web.StreamResponse:
@@ -121,6 +128,7 @@ async def finish_headers(request: web.Request, response: web.StreamResponse) -> 
     exchange = request.get(EXCHANGE)
     if not isinstance(exchange, Exchange):
         return
+    await exchange.hold()
     if not is_gone(request):
         exchange.entry.status = response.status
         body = getattr(response, "body", None)

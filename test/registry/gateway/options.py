@@ -42,7 +42,6 @@ class Options:
     young: float
     most_uploads: int
     """How many uploads to one package may be open."""
-    collect_every: float
     header_timeout: float
     url: str
     """Scheme and host that clients know the registry by; empty for what each of them says."""
@@ -111,7 +110,6 @@ def read_options(environment: Mapping[str, str]) -> Options:
         lease=duration("REGISTRY_LEASE", "2m"),
         most_uploads=count("REGISTRY_MOST_UPLOADS", "5000"),
         young=duration("REGISTRY_YOUNG", "1h"),
-        collect_every=duration("REGISTRY_COLLECT_EVERY", "1h"),
         header_timeout=duration("REGISTRY_HEADER_TIMEOUT", "10s"),
         url=_url(value("REGISTRY_URL", "")),
         tls_cert=tls_cert,

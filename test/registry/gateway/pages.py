@@ -16,6 +16,7 @@ from registry.gateway.layout import TAG
 from registry.gateway.login import check
 from registry.gateway.render import page
 from registry.gateway.sessions import SESSIONS, Sessions, from_own_page
+from registry.gateway.settings_pages import save_settings, show_settings
 from registry.gateway.tag_views import tag_view
 from registry.gateway.threads import in_thread
 from registry.gateway.visits import Visit, see, visited
@@ -97,7 +98,7 @@ def show_package(visit: Visit) -> web.Response:
         "package.html",
         listed=listed,
         view=view,
-        newest=visit.catalogue.summary(listed, view.newest) if view.newest else None,
+        offered=visit.catalogue.summary(listed, view.offered) if view.offered else None,
         tags=[visit.catalogue.summary(listed, tag) for tag in view.tags],
         **visit.place_of(listed.package),
     )
@@ -140,6 +141,8 @@ def confirm_tag_deletion(visit: Visit) -> web.Response:
     """Ask whether a tag is really to be deleted."""
     listed = visit.catalogue.package(visit["workspace"], visit["package"], Role.WRITE)
     details = visit.catalogue.tag(listed, visit["tag"])
+    if not listed.may_delete(visit["tag"]):
+        raise Refused(403, f"Tag {visit['tag']!r} is protected: only an admin of the workspace may delete it.")
     return visit.page("delete_tag.html", details=details, **visit.place_of(listed.package))
 
 
@@ -156,6 +159,8 @@ async def delete_tag(visit: Visit) -> web.Response:
 def confirm_image_deletion(visit: Visit) -> web.Response:
     """Ask whether an image is really to be deleted."""
     listed = visit.catalogue.package(visit["workspace"], visit["package"], Role.ADMIN)
+    if not listed.may_delete_image:
+        raise Refused(403, "The image has protected tags: only an admin of the workspace may delete it.")
     return visit.page("delete_image.html", listed=listed, **visit.place_of(listed.package))
 
 
@@ -190,6 +195,8 @@ def add_routes(app: web.Application) -> None:
             web.get("/create", ask_for_package),
             web.post("/create", create_package),
             web.get(rf"{_WORKSPACE}/create", ask_for_package),
+            web.get(rf"{_WORKSPACE}/settings", show_settings),
+            web.post(rf"{_WORKSPACE}/settings", save_settings),
             web.get(_PACKAGE, show_package),
             web.get(rf"{_PACKAGE}/delete", confirm_image_deletion),
             web.post(rf"{_PACKAGE}/delete", delete_image),

@@ -34,13 +34,11 @@ _DAY = 24 * _HOUR
 
 
 def size_text(size: int) -> str:
-    """Return a size in decimal units, as Docker and Bitbucket's limits state them."""
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:  # noqa: PLR2004 - a kilo
-            return f"{size} B" if unit == "B" else f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} TB"
+    """Return a size in decimal units, as the pipe's log has it: `999 B`, `126.3 KB`, `3.0 MB`."""
+    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} B"
 
 
 def age_text(moment: datetime, now: datetime) -> str:

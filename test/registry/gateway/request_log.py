@@ -16,14 +16,15 @@ _KEPT = 10_000
 _LONGEST = 200
 _PAUSE = 0.01
 # What requests can be selected by, each as a glob.
-CONDITIONS = frozenset({"method", "path", "user_agent", "account", "status", "state", "content_range"})
+CONDITIONS = frozenset({"method", "path", "user_agent", "account", "status", "state", "content_range", "mounts"})
 
 
 @dataclass(slots=True)
 class Entry:
     """One request. Times in seconds, sizes in bytes; `state` is open, done or cut.
 
-    `patches` says how many PATCHes of the same upload were acknowledged before it came.
+    `patches` says how many PATCHes of the same upload were acknowledged before it came, `mounts` which blob a
+    POST asks to mount, as `<repository>@<digest>`.
     """
 
     method: str
@@ -32,6 +33,7 @@ class Entry:
     account: str
     content_range: str = ""
     patches: int = 0
+    mounts: str = ""
     status: int | None = None
     received: int = 0
     sent: int = 0
@@ -41,7 +43,7 @@ class Entry:
 
     def shorten(self) -> None:
         """Keep of each value what a log needs."""
-        for name in ("method", "path", "user_agent", "content_range"):
+        for name in ("method", "path", "user_agent", "content_range", "mounts"):
             setattr(self, name, getattr(self, name)[:_LONGEST])
 
 

@@ -29,8 +29,10 @@ class TagView:
     pages: int
     found: int
     all: int
-    newest: Tag | None
-    """The tag that was pushed last."""
+    offered: Tag | None
+    """The tag to pull: `latest` if there is one, else the one that was pushed last."""
+    newest: bool
+    """Whether that is the image that was pushed last."""
     referrers: Sequence[Tag]
 
 
@@ -41,6 +43,7 @@ def tag_view(tags: Sequence[Tag], query: Mapping[str, str]) -> TagView:
     if sort not in ("name", "-name", "pushed", "-pushed"):
         sort = "-pushed"
     own = [tag for tag in tags if not _REFERRER.fullmatch(tag.name)]
+    offered = next((tag for tag in own if tag.name == "latest"), own[0] if own else None)
     found = [tag for tag in own if text.lower() in tag.name.lower()]
     if sort.endswith("name"):
         found.sort(key=lambda tag: _by_number(tag.name))
@@ -59,7 +62,8 @@ def tag_view(tags: Sequence[Tag], query: Mapping[str, str]) -> TagView:
         pages=pages,
         found=len(found),
         all=len(own),
-        newest=own[0] if own else None,
+        offered=offered,
+        newest=offered is not None and offered.digest == own[0].digest,
         referrers=[tag for tag in tags if _REFERRER.fullmatch(tag.name)],
     )
 

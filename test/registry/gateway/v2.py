@@ -16,7 +16,15 @@ from registry.gateway.body import Ended
 from registry.gateway.documents import LARGEST
 from registry.gateway.errors import RefusedError, oci_error
 from registry.gateway.exchange import EXCHANGE
-from registry.gateway.manifests import DIGEST, MOST_BELOW, MOST_CHILDREN, MOST_LEVELS, ONLY_SHA256, problem_of
+from registry.gateway.manifests import (
+    DIGEST,
+    MOST_BELOW,
+    MOST_CHILDREN,
+    MOST_LEVELS,
+    ONLY_SHA256,
+    media_types_of,
+    problem_of,
+)
 from registry.gateway.pushes import TagPushed
 from registry.gateway.relay import Relay
 from registry.gateway.storage import Storage
@@ -26,6 +34,8 @@ if TYPE_CHECKING:
     from registry.gateway.backend import Backend
     from registry.gateway.callers import Caller, Gate
     from registry.gateway.context import Context
+    from registry.gateway.faults import Fault
+    from registry.gateway.tag_rules import Rejection
     from registry.gateway.uploads import Uploads
 
 # A manifest is small: whoever takes longer does not mean to send one.
@@ -98,7 +108,8 @@ class Registry:
         pushes = self._context.pushes
         match target.kind:
             case Kind.UPLOADS:
-                query = self._mount(request, target, caller)
+                self._check_source(request, target, caller, relay.exchange.fault)
+                query = self._mount(request, target, caller, relay.exchange.fault)
                 return await self._uploads.start(request, relay, target.repository, query)
             case Kind.UPLOAD:
                 digest = request.query.get("digest", "")
@@ -146,7 +157,19 @@ class Registry:
             and caller.in_scope(target.repository, "push")
         )
 
-    def _mount(self, request: web.Request, target: Target, caller: Caller) -> str:
+    def _check_source(self, request: web.Request, target: Target, caller: Caller, fault: Fault | None) -> None:
+        """Refuse a mount whose token does not cover its source, if a fault asks for what Distribution does.
+
+        Raises:
+            RefusedError: it holds the challenge for both repositories.
+
+        """
+        source = request.query.get("from", "")
+        if fault is not None and fault.mount == "challenged" and source and not caller.in_scope(source, "pull"):
+            scope = f"{_scope(request.method, target)} repository:{source}:pull"
+            raise RefusedError(self._gate.challenge(request, scope, "insufficient_scope"))
+
+    def _mount(self, request: web.Request, target: Target, caller: Caller, fault: Fault | None) -> str:
         """Return the query of a mount that is allowed; an empty one opens an upload instead."""
         digest, source = request.query.get("mount", ""), request.query.get("from", "")
         workspace, _, name = source.partition("/")
@@ -154,6 +177,7 @@ class Registry:
         if (
             DIGEST.fullmatch(digest) is None
             or digest.startswith("sha512:")
+            or (fault is not None and fault.mount == "ignored")
             or package is None
             or workspace != target.workspace
             or "pull" not in allowed_actions(caller.account, package)
@@ -173,14 +197,18 @@ class Registry:
                 f"a list may lead to {MOST_CHILDREN} manifests in {MOST_LEVELS} levels, itself included, "
                 f"and these may name {MOST_BELOW} blobs and manifests"
             )
-        pushes.lease(target.repository, f"sha256:{sha256(body).hexdigest()}")
+        digest = f"sha256:{sha256(body).hexdigest()}"
+        pushes.lease(target.repository, digest)
         await self._lease_stored(target.repository, *named.digests)
         async with contextlib.AsyncExitStack() as answered:
+            # Between the look at a protected tag and its change nobody else may push it.
             async with pushes.manifest_lock(target.repository):
                 previous = None if target.by_digest else self._tagged(target)
+                policy = self._context.settings.tags(target.workspace)
+                if policy.rejects(target.reference, previous, digest):
+                    raise RefusedError(_rejected(policy.rejection, target))
                 answer = await answered.enter_async_context(relay.ask(target.path, body))
             if answer.status == HTTPStatus.CREATED and not target.by_digest:
-                digest = answer.headers["Docker-Content-Digest"]
                 event = TagPushed(target.repository, target.reference, digest, previous)
                 pushes.tagged(event)
             return await relay.answer(answer)
@@ -202,6 +230,7 @@ class Registry:
             raise _invalid(f"the manifest is larger than {LARGEST} bytes")
         if problem := await asyncio.to_thread(problem_of, body):
             raise _invalid(problem)
+        await relay.exchange.take_manifest(await asyncio.to_thread(media_types_of, body))
         return body
 
     def _tagged(self, target: Target) -> str | None:
@@ -244,6 +273,16 @@ def _scope(method: str, target: Target) -> str:
 
 def _invalid(message: str) -> RefusedError:
     return RefusedError(oci_error(HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", message))
+
+
+def _rejected(rejection: Rejection, target: Target) -> web.Response:
+    """Answer a push that would change a protected tag."""
+    if rejection.body is not None:
+        headers = {"Content-Type": rejection.content_type}
+        return web.Response(status=rejection.status, body=rejection.body.encode(), headers=headers)
+    message = rejection.message or f"tag {target.reference} is protected and cannot be overwritten"
+    detail = {"name": target.repository, "tag": target.reference}
+    return oci_error(rejection.status, rejection.code, message, detail)
 
 
 def _unsupported(what: str) -> RefusedError:

@@ -26,6 +26,7 @@ _NOTICES = {
     "created": "The package has been created. Push an image to it with the commands below.",
     "tag-deleted": "The tag has been deleted. A background garbage collection frees what nothing else refers to.",
     "image-deleted": "The image has been deleted. A background garbage collection frees what nothing else refers to.",
+    "settings-saved": "The settings have been saved. They count for every push from now on.",
 }
 _NOTICE = "registry_notice"
 _NOTICE_SECONDS = 60
@@ -41,6 +42,8 @@ class Place:
     repositories: list[Repository]
     listed: bool
     """Whether its list of packages is what is shown."""
+    may_set: bool
+    """Whether the visitor may change the workspace's settings."""
 
 
 class Visit:
@@ -87,7 +90,8 @@ class Visit:
     def place(self, slug: str, project: str | None, repository: str | None, *, listed: bool = False) -> Place:
         """Return where in a workspace the visitor is, for the bar at the side."""
         workspace = self.catalogue.workspace(slug)
-        return Place(slug, project, repository, self.catalogue.repositories(workspace), listed)
+        repositories, may_set = self.catalogue.repositories(workspace), self.catalogue.may_set(slug)
+        return Place(slug, project, repository, repositories, listed, may_set)
 
     def place_of(self, package: Package) -> dict[str, Any]:
         """Return what the pages of a package show around it."""

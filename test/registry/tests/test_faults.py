@@ -59,6 +59,9 @@ class TestAnswers:
             pytest.param({"account": "writer"}, True, id="account"),
             pytest.param({"account": ""}, False, id="no account"),
             pytest.param({"method": "GET", "account": "reader"}, False, id="both must match"),
+            pytest.param({"mounts": ""}, True, id="no mount"),
+            pytest.param({"mounts": "?*"}, False, id="a mount"),
+            pytest.param({"media_type": "*zstd"}, False, id="no manifest with such a media type"),
         ],
     )
     def test_conditions(
@@ -201,6 +204,9 @@ class TestDescriptions:
             pytest.param({"hang": 1}, "hang takes bool", id="number for a truth"),
             pytest.param({"times": True, "hang": True}, "times takes int", id="truth for a number"),
             pytest.param({"replace_headers": {"A": "b\r\nC: d"}}, "one line", id="two lines"),
+            pytest.param({"mount": "refused"}, "ignored or challenged", id="another mount"),
+            pytest.param({"media_type": "*", "wait": 1, "hold": "1"}, "hold takes int or float", id="hold as text"),
+            pytest.param({"media_type": "*zstd", "wait": 1}, "goes with answer, cut or hang", id="late wait"),
         ],
     )
     def test_what_means_nothing_is_refused(

@@ -9,6 +9,8 @@ from registry.gateway.render import age_text, size_text
 from registry.gateway.storage import Tag
 from registry.gateway.tag_views import tag_view
 
+from pipe.units import format_size
+
 TAGS = [
     Tag(f"build-{number}", f"sha256:{number:064}", datetime(2024, 1, 1, tzinfo=UTC)) for number in range(120, 0, -1)
 ]
@@ -35,11 +37,40 @@ def test_pages_of_tags(query: dict[str, str], first: str, last: str, page: int) 
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (76_606_801, "76.6 MB"), (32 * 10**9, "32 GB"), (10**13, "10 TB")],
+    ("names", "offered", "newest"),
+    [
+        pytest.param(["1.1", "1.0"], "1.1", True, id="the tag that was pushed last"),
+        pytest.param(["1.1", "latest", "1.0"], "latest", False, id="latest, although it is older"),
+        pytest.param(["latest", "1.0"], "latest", True, id="latest, which is the newest"),
+        pytest.param([f"sha256-{'ab' * 32}.sig", "1.0"], "1.0", True, id="no signature"),
+    ],
 )
-def test_sizes_are_decimal(size: int, expected: str) -> None:
-    assert size_text(size) == expected
+def test_the_tag_to_pull(names: list[str], offered: str, newest: bool) -> None:
+    view = tag_view([Tag(name, f"sha256:{name}", datetime(2024, 1, 1, tzinfo=UTC)) for name in names], {})
+    assert view.offered is not None
+    assert (view.offered.name, view.newest) == (offered, newest)
+
+
+def test_latest_is_the_newest_if_it_has_the_digest_that_was_pushed_last() -> None:
+    tags = [Tag(name, "sha256:same", datetime(2024, 1, 1, tzinfo=UTC)) for name in ("1.1", "latest")]
+    view = tag_view(tags, {})
+    assert (view.offered, view.newest) == (tags[1], True)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 KB"),
+        (126_342, "126.3 KB"),
+        (3_000_000, "3.0 MB"),
+        (32 * 10**9, "32.0 GB"),
+        (10**13, "10.0 TB"),
+    ],
+)
+def test_sizes_are_written_as_the_log_writes_them(size: int, expected: str) -> None:
+    assert size_text(size) == expected == format_size(size)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,30 @@ if TYPE_CHECKING:
     from registry.client import LocalRegistry
 
 
+HISTORY = [
+    {"created_by": "/bin/sh -c #(nop) ADD rootfs.tar / "},
+    {"created_by": "ENV A=b", "empty_layer": True},
+    {"created_by": "RUN /bin/sh -c make && ls # buildkit"},
+]
+
+
+def made_image(**fields: object) -> Image:
+    """Return an image of two layers whose configuration tells how it was made."""
+    plain = image([b"rootfs", b"made"])
+    *layers, config = plain.blobs
+    told = json.dumps({**json.loads(config), **fields}).encode()
+    document = json.loads(plain.manifest)
+    document["config"] = descriptor(told, document["config"]["mediaType"])
+    return Image(json.dumps(document).encode(), MANIFEST, (*layers, told))
+
+
+MADE = made_image(
+    created="2024-05-06T07:08:09.123456789Z",
+    config={"Labels": {"org.opencontainers.image.revision": "4f0c2b1"}},
+    history=HISTORY,
+)
+
+
 class TestLists:
     @pytest.mark.parametrize(
         ("user", "path", "expected"),
@@ -178,6 +202,28 @@ class TestTags:
         page = visitor.log_in("reader").get(f"{APP}/tags/chart").replace("<wbr>", "")
         assert "application/vnd.cncf.helm.config.v1+json" in page
         assert f"oras pull {registry.host}/demo-workspace/my-container-app:chart" in page
+
+    def test_it_tells_when_and_from_what_it_was_made(self, visitor: Visitor, registry: LocalRegistry) -> None:
+        with registry.session("writer") as session:
+            Repository(session, registry.url, "demo-workspace/my-container-app").push(MADE, "made")
+            shown = session.get(f"{registry.url}/api/packages/demo-workspace/my-container-app/tags/made").json()
+        page = visitor.log_in("reader").get(f"{APP}/tags/made")
+        assert "2024-05-06 07:08 UTC" in page.partition("<dt>Created</dt>")[2].partition("</dd>")[0]
+        assert '<code class="whole">4f0c2b1</code>' in page.partition("<dt>Revision</dt>")[2].partition("</dd>")[0]
+        assert re.findall(r'<code class="instruction">([^<]*)<', page) == ["ADD rootfs.tar /", "RUN make &amp;&amp; ls"]
+        [made] = shown["images"]
+        assert (made["created"], made["revision"]) == ("2024-05-06T07:08:09.123456+00:00", "4f0c2b1")
+        assert [layer["instruction"] for layer in made["layers"]] == ["ADD rootfs.tar /", "RUN make && ls"]
+
+    def test_what_an_image_does_not_tell_is_not_made_up(self, visitor: Visitor) -> None:
+        page = visitor.log_in("reader").get(TAG)
+        assert all(word not in page for word in ("Created", "Revision", "instruction", "Instruction"))
+
+    def test_a_history_of_other_layers_is_not_theirs(self, visitor: Visitor, registry: LocalRegistry) -> None:
+        with registry.session("writer") as session:
+            repository = Repository(session, registry.url, "demo-workspace/my-container-app")
+            repository.push(made_image(history=HISTORY[:1]), "made")
+        assert "ADD rootfs.tar" not in visitor.log_in("reader").get(f"{APP}/tags/made")
 
     def test_equal_platforms_are_merged_and_headed_by_digest(self, visitor: Visitor, registry: LocalRegistry) -> None:
         members = [image([b"one"]), image([b"two"])]

@@ -15,6 +15,7 @@ import pytest
 import requests
 from integration.certificates import make_certificate
 from registry.client import Registry, local_registry
+from registry.tests.administrator import DEMO
 from registry.tests.asking import APP
 from registry.tests.clients import run
 from registry.tests.images import Repository, image
@@ -102,6 +103,7 @@ def test_an_upload_does_not_outlive_a_restart(installation: Installation) -> Non
     [
         pytest.param({"max_layer": "32 apples"}, "REGISTRY_MAX_LAYER takes a size", id="size"),
         pytest.param({"world": "two-packages.yaml"}, ":7: workspace 'ws' has two", id="world"),
+        pytest.param({"world": "no-re2.yaml"}, ":7: the pattern '(?=a)' is no RE2", id="rule"),
     ],
 )
 def test_bad_configuration_is_told(
@@ -111,6 +113,10 @@ def test_bad_configuration_is_told(
     (tmp_path / "two-packages.yaml").write_text(
         "workspaces:\n  ws:\n    projects:\n      KEY: [repo]\n    packages:\n" + packages + "accounts: {}\n",
         encoding="utf-8",
+    )
+    rule = "      protect: some\n      rules: [{name: a, pattern: '(?=a)'}]\n"
+    (tmp_path / "no-re2.yaml").write_text(
+        "workspaces:\n  ws:\n    projects:\n      KEY: [repo]\n    tags:\n" + rule + "accounts: {}\n", encoding="utf-8"
     )
     if "world" in options:
         options = {"world": str(tmp_path / options["world"])}
@@ -156,6 +162,12 @@ class TestFromAShell:
         shell("clear", registry.host)
         assert shell("requests", registry.host) == ""
         shell("quiet", registry.host, "0.1")
+
+    def test_protecting_tags(self, registry: Registry) -> None:
+        with registry.protected_tags(DEMO, "none"), registry.session("admin") as session:
+            assert shell("protect", registry.host, DEMO, '{"protect": "all"}') == ""
+            assert session.get(f"{registry.url}/api/workspaces/{DEMO}/tags").json()["protect"] == "all"
+            assert "'most' is none of" in shell("protect", registry.host, DEMO, '{"protect": "most"}', fails=True)
 
     def test_what_does_not_come(self, registry: Registry) -> None:
         output = shell("requests", registry.host, "method=PUT", "--count=1", "--timeout=0.1", fails=True)

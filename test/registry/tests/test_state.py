@@ -12,7 +12,8 @@ from registry.gateway.options import OptionError, read_options
 from registry.gateway.packages import PackageError, Packages
 from registry.gateway.pushes import Pushes
 from registry.gateway.tokens import Token, Tokens, read_scopes
-from registry.gateway.world import Package, read_world
+from registry.gateway.world import Package
+from registry.gateway.world_file import read_world
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from registry.gateway.world import Role, World, WorldError, read_world
+from registry.gateway.tag_rules import Protect, Rejection, Rule
+from registry.gateway.world import Role, World
+from registry.gateway.world_file import WorldError, read_world
 
 SHIPPED = Path(__file__).parents[1] / "world.yaml"
+WRITE = "write:package:bitbucket"
 DEMO, OTHER = "demo-repository", "other-repository"
 
 
@@ -105,6 +108,9 @@ def test_a_valid_world() -> None:
         pytest.param("token: secret", "token: [a]", 9, "must be a text", id="no text"),
         pytest.param("  one: {token: secret", "  one: {", 9, "has no 'token'", id="no token"),
         pytest.param("[repo, second]", "[repo", 5, "not YAML", id="no YAML"),
+        pytest.param("ws/repo: admin", "other: admin", 9, "no workspace 'other'", id="workspace alone"),
+        pytest.param("ws/repo: admin", "ws: write", 9, "role in a workspace 'write'", id="no role of a workspace"),
+        pytest.param("ws/repo: admin", "ws: admin, ws/repo: read", 9, "two roles on repository 'ws/repo'", id="two"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(old: str, new: str, line: int, words: str) -> None:
@@ -113,6 +119,94 @@ def test_what_cannot_be_meant_is_refused(old: str, new: str, line: int, words: s
     with pytest.raises(WorldError, match=words) as raised:
         read_world(text, "my-world.yaml")
     assert str(raised.value).startswith(f"my-world.yaml:{line}: ")
+
+
+PROTECTED = """\
+workspaces:
+  ws:
+    projects:
+      KEY: [repo]
+    tags:
+      protect: some
+      rules:
+        - {name: one, pattern: ^v}
+        - name: two
+          pattern: ^prod$
+        - {name: three, pattern: c}
+        - {name: four, pattern: d}
+        - {name: five, pattern: e}
+        - {name: six, pattern: f}
+        - {name: seven, pattern: g}
+      rejection:
+        status: 409
+        body: |
+          no
+      same_digest: rejected
+accounts: {}
+"""
+
+
+def test_a_workspace_with_protected_tags() -> None:
+    policy = read_world(PROTECTED).workspaces["ws"].tags
+    assert (policy.protect, len(policy.rules)) == (Protect.SOME, 7)
+    assert policy.rules[1] == Rule("two", "^prod$")
+    assert policy.rejection == Rejection(status=409, body="no\n")
+    assert not policy.accepts_same_digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        pytest.param("some", "most", 6, "protect 'most' is none of none, all, some", id="unknown choice"),
+        pytest.param("pattern: ^prod$", "pattern: (", 10, r"'\(' is no RE2: missing \)", id="no RE2"),
+        pytest.param("^prod$", "(?=a)", 10, "is no RE2: invalid perl operator", id="look-around"),
+        pytest.param("^prod$", r"(a)\1", 10, "is no RE2: invalid escape sequence", id="back-reference"),
+        pytest.param("^prod$", "a" * 101, 10, "has 101 characters, at most 100", id="long pattern"),
+        pytest.param("^prod$", "''", 10, "pattern is empty", id="empty pattern"),
+        pytest.param("{name: seven", "{name: 7, pattern: x}\n        - {name: 8", 16, "at most 7 rules", id="eighth"),
+        pytest.param("name: two", "name: one", 9, "two rules have the name 'one'", id="two of one name"),
+        pytest.param("name: two", "name: ''", 9, "name has 1 to 100", id="no name"),
+        pytest.param("name: two", "nam: two", 9, "unknown key 'nam' in a rule", id="unknown key of a rule"),
+        pytest.param("name: two\n          ", "", 9, "a rule has no 'name'", id="rule without a name"),
+        pytest.param("protect:", "protects:", 6, "unknown key 'protects' in tags", id="unknown key"),
+        pytest.param("rejection:", "rejections:", 16, "unknown key 'rejections' in tags", id="key of a block"),
+        pytest.param("status: 409", "status: 200", 17, "from 400 to 599", id="status"),
+        pytest.param("status: 409", "status: four", 17, "from 400 to 599", id="status in words"),
+        pytest.param("body: |", "text: |", 18, "unknown key 'text' in rejection", id="key of a rejection"),
+        pytest.param("same_digest: rejected", "same_digest: no", 20, "same_digest 'no' is none", id="same digest"),
+        pytest.param("protect: some", "protect: some\n      protect: all", 7, "'protect' stands twice", id="twice"),
+        pytest.param("- {name: three, pattern: c}", "- three", 11, "a rule must be a mapping", id="text for a rule"),
+    ],
+)
+def test_a_protection_that_cannot_be_meant_is_refused(old: str, new: str, line: int, words: str) -> None:
+    assert old in PROTECTED
+    with pytest.raises(WorldError, match=words) as raised:
+        read_world(PROTECTED.replace(old, new, 1), "my-world.yaml")
+    assert str(raised.value).startswith(f"my-world.yaml:{line}: ")
+
+
+def test_some_needs_rules() -> None:
+    text = VALID.replace("    packages:", "    tags: {protect: some}\n    packages:")
+    with pytest.raises(WorldError, match=r"^world.yaml:5: protect: some needs at least one rule$"):
+        read_world(text)
+
+
+@pytest.mark.parametrize(
+    ("roles", "administers"),
+    [
+        pytest.param("ws: admin", True, id="of the workspace"),
+        pytest.param("ws/repo: admin, ws/second: admin", False, id="of all its repositories"),
+    ],
+)
+def test_an_admin_of_a_workspace_is_more_than_one_of_its_repositories(roles: str, administers: bool) -> None:
+    account = read_world(VALID.replace("ws/repo: admin", roles)).accounts["one"]
+    assert [account.role_on("ws", repository) for repository in ("repo", "second")] == [Role.ADMIN, Role.ADMIN]
+    assert account.administers("ws") == administers
+
+
+def test_a_token_for_writing_administers_nothing() -> None:
+    text = VALID.replace("ws/repo: admin", "ws: admin").replace("token: secret", f"token: secret, scope: {WRITE}")
+    assert not read_world(text).accounts["one"].administers("ws")
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n", "\x00"])

@@ -1,0 +1,201 @@
+"""The way of one blob's blocks from its reader, by way of the processors, to its sender, in order."""
+
+import hashlib
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipe.encoding.codecs import Codec
+from pipe.encoding.pool import BlockPool, Share
+
+_LOOK_UP = 0.2
+"""Seconds after which a waiting thread checks whether the run was cancelled."""
+
+
+class ClosedError(Exception):
+    """The lane was closed or has failed; its reader ends."""
+
+
+class Cancellation(Protocol):
+    """Ends all waiting threads of a run."""
+
+    def check(self) -> None:
+        """Raise an error if the run was cancelled."""
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """A buffer, first with plain bytes, then with the same bytes as they are sent.
+
+    Attributes:
+        buffer: Belongs to the pool.
+        plain: Number of plain bytes.
+        packed: The bytes to send; None until compressed.
+    """
+
+    buffer: bytearray
+    plain: int = 0
+    packed: memoryview | None = None
+
+
+class Lane:
+    """Passes the blocks of one blob on.
+
+    Attributes:
+        digest: Of the packed bytes, complete when `next` has returned None.
+    """
+
+    def __init__(self, pool: BlockPool, cancel: Cancellation, *, compressed: bool) -> None:
+        """Prepare.
+
+        Args:
+            pool: Owns the buffers and the processors.
+            cancel: Ends the waits.
+            compressed: Whether blocks are compressed, not sent as they are.
+        """
+        self.digest = hashlib.sha256()
+        self._pool = pool
+        self._cancel = cancel
+        self._compressed = compressed
+        self._share = Share()
+        self._pending: deque[Block] = deque()
+        self._ready: deque[Block] = deque()
+        self._changed = threading.Condition(pool.lock)
+        self._hashing = self._ended = self._closed = False
+        self._error: BaseException | None = None
+
+    def take(self) -> Block:
+        """Wait for an empty block; for the reader.
+
+        Raises:
+            ClosedError: Nobody needs the block.
+        """
+
+        def wait(condition: threading.Condition) -> None:
+            self._wait(condition)
+            self._check_open()
+
+        with self._pool.lock:
+            self._check_open()
+            return Block(self._pool.take(self._share, wait))
+
+    def put(self, block: Block) -> None:
+        """Pass a filled block on; for the reader."""
+        with self._pool.lock:
+            if self._closed:
+                self._pool.give_back(self._share, block.buffer)
+                return
+            self._pending.append(block)
+            if self._compressed:
+                self._pool.submit(lambda codec: self._compress(block, codec))
+                return
+            block.packed = memoryview(block.buffer)[: block.plain]
+        self._hand_over()
+
+    def end(self) -> None:
+        """Note that no block follows; for the reader."""
+        with self._pool.lock:
+            self._ended = True
+            self._changed.notify_all()
+
+    def fail(self, error: BaseException) -> None:
+        """Note what ended the reader or a processor; the first such error reaches the sender."""
+        with self._pool.lock:
+            self._error = self._error or error
+            self._changed.notify_all()
+            self._pool.wake()
+
+    def next(self) -> Block | None:
+        """Wait for the next block, None at the end; for the sender.
+
+        Raises:
+            ClosedError: Another thread closed the lane.
+            BaseException: The error of the source, of a codec, or of the cancellation.
+        """
+        with self._pool.lock:
+            self._pool.count(starving=1)
+            try:
+                while not self._ready or self._error:
+                    if self._error:
+                        raise self._error
+                    self._check_open()
+                    if self._ended and not self._pending and not self._hashing:
+                        return None
+                    self._wait(self._changed)
+                return self._ready.popleft()
+            finally:
+                self._pool.count(starving=-1)
+
+    def release(self, block: Block) -> None:
+        """Return a block's buffer to the pool; for whoever took the block."""
+        with self._pool.lock:
+            self._pool.give_back(self._share, block.buffer)
+
+    def sending(self, change: int) -> None:
+        """Note that the sender begins (1) or stops (-1) sending a chunk."""
+        with self._pool.lock:
+            self._pool.count(sending=change)
+
+    def close(self) -> None:
+        """Drop all blocks, and end the waits. Threads that use a buffer return it when they are done with it."""
+        with self._pool.lock:
+            self._closed = True
+            for block in (*self._ready, *self._pending):
+                if block.packed is not None:
+                    self._pool.give_back(self._share, block.buffer)
+            self._ready.clear()
+            self._pending.clear()
+            self._changed.notify_all()
+            self._pool.wake()
+
+    def _wait(self, condition: threading.Condition) -> None:
+        if not condition.wait(_LOOK_UP):
+            self._cancel.check()
+
+    def _check_open(self) -> None:
+        if self._closed or self._error:
+            raise ClosedError
+
+    def _compress(self, block: Block, codec: Codec) -> None:
+        packed = None
+        try:
+            if not self._closed and not self._error:
+                packed = _packed(block, codec)
+        except BaseException as error:  # noqa: BLE001 - the sender raises it
+            self.fail(error)
+        with self._pool.lock:
+            if self._closed or packed is None:
+                if block in self._pending:
+                    self._pending.remove(block)
+                self._pool.give_back(self._share, block.buffer)
+                return
+            block.packed = packed
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Hash the blocks whose turn it is, and pass them to the sender. One thread at a time does so."""
+        while True:
+            with self._pool.lock:
+                if self._hashing or not self._pending or self._pending[0].packed is None:
+                    return
+                self._hashing = True
+                block = self._pending.popleft()
+            self.digest.update(block.packed or b"")
+            with self._pool.lock:
+                self._hashing = False
+                self._changed.notify_all()
+                if not self._closed:
+                    self._ready.append(block)
+                else:
+                    self._pool.give_back(self._share, block.buffer)
+
+
+def _packed(block: Block, codec: Codec) -> memoryview:
+    """Compress a block into its own buffer, so that memory does not depend on the content."""
+    buffer = memoryview(block.buffer)
+    packed = codec.compress(buffer[: block.plain])
+    if len(packed) > len(buffer):
+        return memoryview(packed)
+    buffer[: len(packed)] = packed
+    return buffer[: len(packed)]

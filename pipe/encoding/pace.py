@@ -1,0 +1,108 @@
+"""Which codec compresses the next block, so that neither the link nor the processors wait for the other.
+
+The link is the bottleneck if compressed blocks fill the buffers, the processors are if the senders have nothing to
+send. An image's source can be the bottleneck too; then the codec stays, because another one gains nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipe.encoding.codecs import Codec, Compression
+
+WINDOW = 16
+"""Blocks between two decisions: most of what the buffers of a run hold, so that one decision shows before the next."""
+STARVED = 0.5
+"""The share of time without anything to send from which a faster codec is taken.
+
+At 800 Mbit/s two processors keep a link busy at libdeflate 6, and the layer must not become larger for the rest."""
+BUSY = 0.8
+"""The most that a smaller codec may leave the processors to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the threads of a run are doing.
+
+    Attributes:
+        queued: Plain blocks that wait for a processor.
+        idle: Share of the processors that compress nothing.
+        sending: Senders that are sending a chunk.
+        starving: Senders that wait for a compressed block.
+        blocked: Readers that wait for a buffer.
+    """
+
+    queued: int = 0
+    idle: float = 1.0
+    sending: int = 0
+    starving: int = 0
+    blocked: int = 0
+
+    @property
+    def is_starved(self) -> bool:
+        """Whether the link is idle because the processors are behind."""
+        return bool(self.starving and not self.sending and self.queued)
+
+    @property
+    def spare(self) -> float:
+        """The share of the processors that is idle because the link is behind: compressed blocks hold the buffers."""
+        return self.idle if self.sending and self.blocked and not self.queued else 0.0
+
+
+def next_level(compression: Compression, level: int, starved: float, spare: float) -> int:
+    """Return the index of the codec for the next blocks.
+
+    Args:
+        compression: The codecs to choose from.
+        level: Index of the codec in use.
+        starved: Share of the time in which the link was idle because the processors were behind.
+        spare: Share of the processors' time in which they were idle because the link was behind.
+    """
+    if level > 0 and starved >= STARVED:
+        return level - 1
+    if level + 1 < len(compression.codecs):
+        slower = compression.codecs[level].speed / compression.codecs[level + 1].speed
+        if (1 - spare) * slower <= BUSY:
+            return level + 1
+    return level
+
+
+class Pace:
+    """Follows the load of a run and chooses the codec; the caller serializes the calls."""
+
+    def __init__(self, compression: Compression, clock: Callable[[], float]) -> None:
+        self._compression = compression
+        self._clock = clock
+        self._load = Load()
+        self._since = clock()
+        self._starved = self._spare = self._observed = 0.0
+        self._sent = False
+        self._blocks = 0
+        self._level = compression.start
+
+    @property
+    def codec(self) -> Codec:
+        """The codec for the next block."""
+        return self._compression.codecs[self._level]
+
+    def observe(self, load: Load) -> None:
+        """Count the time since the last call for the load given then, and note the present one."""
+        now = self._clock()
+        elapsed, self._since = now - self._since, now
+        # Until the first chunk is full, nothing can be sent, however fast the processors are.
+        if self._sent:
+            self._observed += elapsed
+            self._starved += elapsed if self._load.is_starved else 0
+            self._spare += elapsed * self._load.spare
+        self._sent = self._sent or bool(load.sending)
+        self._load = load
+
+    def compressed(self) -> None:
+        """Count a block, and decide again after every window of them."""
+        if not self._sent:
+            return
+        self._blocks += 1
+        if self._blocks >= WINDOW and self._observed > 0:
+            starved, spare = self._starved / self._observed, self._spare / self._observed
+            self._level = next_level(self._compression, self._level, starved, spare)
+            self._starved = self._spare = self._observed = 0.0
+            self._blocks = 0

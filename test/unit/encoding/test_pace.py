@@ -1,0 +1,117 @@
+"""The codec follows the link: a table of decisions, and the loads that lead to them."""
+
+import pytest
+
+from pipe.encoding.codecs import COMPRESSIONS, Codec, Compression
+from pipe.encoding.pace import WINDOW, Load, Pace, next_level
+
+AUTO = COMPRESSIONS["auto"]
+EVEN = Compression("", tuple(Codec(f"{speed}", speed, None, "", bytes) for speed in (100, 80, 50, 20)), start=1)
+"""The next codec takes 1.25, 1.6 and 2.5 times as long."""
+
+
+@pytest.mark.parametrize(
+    ("level", "starved", "spare", "expected"),
+    [
+        pytest.param(1, 0, 0, 1, id="balanced"),
+        pytest.param(1, 0.49, 0, 1, id="link-idle-for-less-than-half-the-time"),
+        pytest.param(1, 0.5, 0, 0, id="link-idle-for-half-the-time"),
+        pytest.param(3, 1, 0, 2, id="one-step-at-a-time"),
+        pytest.param(0, 1, 0, 0, id="none-is-faster"),
+        pytest.param(0, 0, 0.35, 0, id="no-room-for-1.25-times-as-much-work"),
+        pytest.param(0, 0, 0.36, 1, id="room-for-1.25-times-as-much-work"),
+        pytest.param(1, 0, 0.49, 1, id="no-room-for-1.6-times-as-much-work"),
+        pytest.param(1, 0, 0.51, 2, id="room-for-1.6-times-as-much-work"),
+        pytest.param(2, 0, 0.67, 2, id="no-room-for-2.5-times-as-much-work"),
+        pytest.param(2, 0, 0.69, 3, id="room-for-2.5-times-as-much-work"),
+        pytest.param(3, 0, 1, 3, id="none-is-smaller"),
+        pytest.param(1, 0.5, 0.5, 0, id="an-idle-link-comes-first"),
+    ],
+)
+def test_the_next_level(level: int, starved: float, spare: float, expected: int) -> None:
+    assert next_level(EVEN, level, starved, spare) == expected
+
+
+@pytest.mark.parametrize("level", range(len(AUTO.codecs)))
+def test_a_smaller_codec_is_not_left_at_once(level: int) -> None:
+    """At the busiest that the smaller codec is taken, the processors still keep up with the link."""
+    for spare in (step / 100 for step in range(101)):
+        after = next_level(AUTO, level, 0, spare)
+        if after > level:
+            assert (1 - spare) * AUTO.codecs[level].speed / AUTO.codecs[after].speed < 1
+
+
+@pytest.mark.parametrize(
+    ("load", "starved", "spare"),
+    [
+        pytest.param(Load(), False, 0, id="nothing-to-do"),
+        pytest.param(Load(queued=3, idle=0, starving=1), True, 0, id="processors-are-behind"),
+        pytest.param(Load(queued=3, idle=0, starving=1, sending=1), False, 0, id="another-sender-uses-the-link"),
+        pytest.param(Load(idle=1, starving=1), False, 0, id="the-source-is-behind"),
+        pytest.param(Load(idle=1, sending=1, blocked=1), False, 1, id="the-link-is-behind"),
+        pytest.param(Load(idle=0.5, sending=2, blocked=1), False, 0.5, id="the-link-is-behind-for-one-processor"),
+        pytest.param(Load(queued=1, idle=0, sending=1, blocked=1), False, 0, id="both-have-work"),
+        pytest.param(Load(idle=1, sending=1), False, 0, id="link-and-source-are-slow"),
+        pytest.param(Load(idle=1, blocked=1), False, 0, id="nothing-is-being-sent"),
+    ],
+)
+def test_who_is_behind(load: Load, starved: bool, spare: float) -> None:
+    assert (load.is_starved, load.spare) == (starved, spare)
+
+
+class Clock:
+    """Stands still until it is set forward."""
+
+    now = 5.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+SENDS, WAITS, FULL = Load(2, 0, 1), Load(2, 0, 0, 1), Load(0, 1, 1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("loads", "blocks", "expected"),
+    [
+        pytest.param([(WAITS, 9)], WINDOW, "80", id="the-first-chunk-is-not-full-yet"),
+        pytest.param([(SENDS, 1), (WAITS, 2)], WINDOW, "100", id="link-idle-for-two-thirds"),
+        pytest.param([(SENDS, 1), (WAITS, 2)], WINDOW - 1, "80", id="too-few-blocks-to-decide"),
+        pytest.param([(WAITS, 9), (SENDS, 2), (WAITS, 1)], WINDOW, "80", id="link-idle-for-a-third"),
+        pytest.param([(SENDS, 1), (FULL, 2)], WINDOW, "50", id="link-behind-for-two-thirds"),
+        pytest.param([(SENDS, 2), (FULL, 1)], WINDOW, "80", id="link-behind-for-a-third"),
+        pytest.param([(SENDS, 1), (WAITS, 2)], 2 * WINDOW, "100", id="none-is-faster"),
+        pytest.param([(SENDS, 0)], WINDOW, "80", id="no-time-has-passed"),
+    ],
+)
+def test_the_pace_follows_the_load(loads: list[tuple[Load, int]], blocks: int, expected: str) -> None:
+    clock = Clock()
+    pace = Pace(EVEN, clock)
+    for load, seconds in loads:
+        pace.observe(load)
+        clock.now += seconds
+    pace.observe(Load())
+    for _ in range(blocks):
+        pace.compressed()
+    assert pace.codec.name == expected
+
+
+def run(pace: Pace, clock: Clock, load: Load, windows: int) -> str:
+    """Let a load last for some windows, and return the codec that follows."""
+    for _ in range(windows):
+        pace.observe(Load(sending=1))
+        pace.observe(load)
+        clock.now += 1
+        pace.observe(load)
+        for _ in range(WINDOW):
+            pace.compressed()
+    return pace.codec.name
+
+
+def test_a_link_that_drops_to_a_tenth_and_rises_again() -> None:
+    clock = Clock()
+    pace = Pace(AUTO, clock)
+    assert run(pace, clock, WAITS, 5) == "libdeflate 1"
+    assert run(pace, clock, SENDS, 5) == "libdeflate 1"
+    assert run(pace, clock, FULL, 9) == "libdeflate 9"
+    assert run(pace, clock, WAITS, 9) == "libdeflate 1"

@@ -1,0 +1,132 @@
+"""All blobs of a run share the processors and a bounded number of buffers, and none can stop another."""
+
+import gzip
+import os
+import threading
+
+import pytest
+from unit.encoding.encoding import MIB, RANDOM, Bytes, compression, digest, encoded, joined, make_pool
+
+from pipe.encoding.codecs import COMPRESSIONS
+from pipe.encoding.pool import MOST_PROCESSORS, OWN_BUFFERS, processors
+
+
+def bound(threads: int, blobs: int) -> int:
+    """Return the most buffers that a pool may make."""
+    return 16 + 4 * threads + OWN_BUFFERS * blobs
+
+
+@pytest.mark.parametrize(("available", "used"), [(1, 1), (2, 2), (16, 16), (64, 16)])
+def test_processors(monkeypatch: pytest.MonkeyPatch, available: int, used: int) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(available)))
+    assert processors() == used
+
+
+@pytest.mark.parametrize("available", [1, 2, 64])
+def test_threads_and_buffers_are_bounded(monkeypatch: pytest.MonkeyPatch, available: int) -> None:
+    """With a sender that takes nothing until nothing more can be read."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(available)))
+    gate, lock, at_once = threading.Event(), threading.Lock(), [0, 0]
+
+    def compress(block: memoryview) -> bytes:
+        with lock:
+            at_once[0] += 1
+            at_once[1] = max(at_once)
+            if at_once[0] == min(available, MOST_PROCESSORS):
+                gate.set()
+        assert gate.wait(60), "fewer threads than processors"
+        with lock:
+            at_once[0] -= 1
+        return bytes(block)
+
+    pool = make_pool(compression(compress))
+    size = 150 * MIB
+    reader = Bytes(memoryview(bytearray(size)).tobytes())
+    assert len(joined(encoded(bytes(1), pool=pool, reader=reader, chunk=MIB))) == size
+    assert at_once[1] == min(available, MOST_PROCESSORS)
+    assert pool.buffers <= bound(min(available, MOST_PROCESSORS), 1)
+
+
+def test_a_stalled_sender_stops_its_reader_at_the_bound() -> None:
+    """One block is in the chunk that is being sent, and one more than the buffers were ever read."""
+    pool, all_read = make_pool(compression(bytes), threads=2), threading.Event()
+
+    class Counted(Bytes):
+        blocks = 0
+
+        def readinto(self, buffer: memoryview, /) -> int:
+            self.blocks += 1
+            if self.blocks == 1 + bound(2, 1):
+                all_read.set()
+            return super().readinto(buffer)
+
+    reader = Counted(bytes(100 * MIB))
+    blob = encoded(bytes(2 * MIB), pool=pool, reader=reader, chunk=MIB)
+    chunks = iter(blob)
+    next(chunks)
+    assert all_read.wait(60)
+    blob.close()
+    assert blob.source_read.wait(60)
+    assert (reader.blocks, pool.buffers) == (1 + bound(2, 1), bound(2, 1))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 16])
+def test_several_blobs_at_once(threads: int) -> None:
+    """More of them than a pool has buffers for the first chunk of each."""
+    pool = make_pool(COMPRESSIONS["fast"], threads=threads)
+    contents = [bytes([number]) * MIB + RANDOM * 4 for number in range(6)]
+    found: dict[int, bytes] = {}
+
+    def send(number: int) -> None:
+        found[number] = joined(encoded(contents[number], pool=pool, stored=number % 3 == 2, chunk=8 * MIB))
+
+    senders = [threading.Thread(target=send, args=(number,)) for number in range(6)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join(60)
+    for number, content in enumerate(contents):
+        assert digest(found[number] if number % 3 == 2 else gzip.decompress(found[number])) == digest(content)
+    assert pool.buffers <= bound(threads, 6)
+    assert pool.free == pool.buffers
+
+
+def test_a_blob_whose_link_stalls_does_not_stop_the_others() -> None:
+    pool = make_pool(COMPRESSIONS["fast"], threads=2)
+    stalled = [encoded(b"", pool=pool, reader=Bytes(RANDOM * 30), chunk=MIB) for _ in range(3)]
+    held = [iter(blob) for blob in stalled]
+    for chunks in held:
+        next(chunks)
+    assert gzip.decompress(joined(encoded(RANDOM * 10, pool=pool, chunk=8 * MIB))) == RANDOM * 10
+    for blob in stalled:
+        blob.close()
+        assert blob.source_read.wait(60)
+
+
+def test_a_blob_that_fails_leaves_the_others_alone() -> None:
+    """Its blocks are dropped, even those that wait for a processor."""
+    failing = threading.Event()
+
+    def compress(block: memoryview) -> bytes:
+        if block[0] == 1:
+            failing.set()
+            raise MemoryError
+        assert failing.wait(60)
+        return bytes(block)
+
+    pool = make_pool(compression(compress), threads=2)
+    good, bad = encoded(bytes(5 * MIB), pool=pool), encoded(bytes([1]) * 5 * MIB, pool=pool)
+    first: list[bytes] = []
+    sender = threading.Thread(target=lambda: first.append(joined(good)))
+    sender.start()
+    with pytest.raises(MemoryError):
+        joined(bad)
+    sender.join(60)
+    assert first == [bytes(5 * MIB)]
+
+
+def test_buffers_are_used_again_by_the_next_blob() -> None:
+    pool = make_pool(COMPRESSIONS["fast"], threads=1)
+    for _ in range(5):
+        joined(encoded(RANDOM * 30, pool=pool, chunk=MIB))
+    assert pool.buffers <= bound(1, 1)

@@ -39,8 +39,8 @@ class TakeOver(Exception):  # noqa: N818
 class Stream(Protocol):
     """The Engine's push stream."""
 
-    def next(self, timeout: float) -> events.Event | None:
-        """Return the next event, None where there is none within `timeout` seconds."""
+    def next(self, timeout: float) -> tuple[float, events.Event] | None:
+        """Return the next event and the clock when it was read, None if none arrives within `timeout` seconds."""
 
     def close(self) -> None:
         """End the push in the Engine, too."""
@@ -166,8 +166,8 @@ class _Attempt:
         """Return the digest that the Engine names at the end."""
         heard = self._watch.clock()
         while True:
-            event = stream.next(TICK)
-            now = self._watch.clock()
+            # While events wait in the queue, time is when they were read: what follows may already be there.
+            now, event = stream.next(TICK) or (self._watch.clock(), None)
             heard = now if event is not None else heard
             if isinstance(event, events.StreamEnded):
                 return self._end(event.reason)

@@ -61,20 +61,22 @@ class Player:
         self._heard = heard
         self.closed = False
 
-    def next(self, timeout: float) -> Event | None:
+    def next(self, timeout: float) -> tuple[float, Event] | None:
         """Return the next event where its time comes within `timeout` seconds; with no end, silence goes on."""
         if self._next is None:
             if self._end is None:
                 self._clock.now += timeout
-            return self._end
+                return None
+            return self._clock.now, self._end
         at, event = self._next
         if self._began + at > self._clock.now + timeout:
             self._clock.now += timeout
             return None
-        self._clock.now = max(self._clock.now, self._began + at)
+        read = self._began + at
+        self._clock.now = max(self._clock.now, read)
         self._next = next(self._lines, None)
         self._heard(event)
-        return event
+        return read, event
 
     def close(self) -> None:
         """Remember that the push was ended."""

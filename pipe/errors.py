@@ -91,6 +91,13 @@ class EngineSaveError(EngineError):
     """Docker Engine cannot stream the image, for which it needs room for one more copy; it may still push it."""
 
 
+class ImageIncompleteError(PipeError):
+    """The Engine knows the image, but its containerd store lacks some of the blobs."""
+
+    title = "Docker Engine's store lacks parts of this image"
+    exit_code = 3
+
+
 class ImageNotFoundError(PipeError):
     """The image is not in the step's Docker Engine."""
 

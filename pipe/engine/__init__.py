@@ -1,1 +1,1 @@
-"""Docker Engine: the one room that uses the Docker SDK, and that knows the Engine's words."""
+"""Docker Engine: the only package that uses the Docker SDK and knows the Engine's messages."""

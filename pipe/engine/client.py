@@ -1,6 +1,7 @@
 """The step's Docker Engine: the only place that uses the Docker SDK, and that translates its errors."""
 
 import difflib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
@@ -35,12 +36,14 @@ ALIVE_TIMEOUT = 3
 class Engine:
     """A connection to the Docker Engine."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        """Prepare; the first question connects.
+    def __init__(self, environment: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
+        """Store the address; the first request connects.
 
         Args:
-            environment: `DOCKER_HOST`, `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`, each as Docker has it.
+            environment: `DOCKER_HOST`, `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH` as the docker command reads them.
+            clock: Returns monotonic seconds, by which events are stamped.
         """
+        self._clock = clock
         self._host = environment.get("DOCKER_HOST", "unix:///var/run/docker.sock")
         self._environment = dict(environment)
 
@@ -195,7 +198,7 @@ class Engine:
             What happens, event by event.
         """
         api = self._connect(self._api.api_version, None)
-        return PushStream(api, target, credentials)
+        return PushStream(api, target, credentials, self._clock)
 
     def alive(self) -> bool:
         """Tell whether the Engine answers."""

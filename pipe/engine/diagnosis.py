@@ -1,11 +1,11 @@
-"""What the Engine's words mean: the kind of error (pure)."""
+"""The kind of error behind a message at the end of a push stream (pure)."""
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from pipe.errors import EngineError, ImageRefusedError, PipeError, StatusLostError
+from pipe.errors import EngineError, ImageIncompleteError, ImageRefusedError, PipeError, StatusLostError
 from pipe.oci.reference import Reference
 from pipe.registry.errors import (
     Refusal,
@@ -21,10 +21,12 @@ from pipe.registry.errors import (
 from pipe.text import clean
 
 _READ = 16 * 1024
-"""Characters of the Engine's words that are looked at: they may repeat a registry's whole answer."""
+"""Characters of a message that are read; it may contain the registry's whole answer."""
 _TOKEN = re.compile(r"[^\s\"'<>]+")
 _HOST_LOOKED_UP = re.compile(r"\blookup \S+")
 _REF = re.compile(r"\bref \"[^\"]*\"")
+MISSING_CONTENT = (r"\bcontent digest sha256:\w+: not found", r"\bNotFound desc = blob sha256:\w+ ")
+"""How a containerd store reports that it lacks a blob (26.1: the push by that name, or the file behind it)."""
 FILE = r"(?<!\S)/[^\s:]*: (?:\w+: )?"
 _AGAIN = "Pushing it again will not help: build the image again, and check that REGISTRY is the one you mean."
 
@@ -35,20 +37,29 @@ STATUSES = (
     r": ([45]\d\d) [A-Z][\w-]+(?: [A-Z][\w-]+)*$",
     r"<\w[^>]*>\s*([45]\d\d) [A-Z]",
 )
-"""Where the Engine's words hold the status that a registry answered."""
+"""Where a message contains the registry's HTTP status."""
 
 
 def _engine_error(_target: Reference, words: str) -> EngineError:
-    return EngineError(clean(words), fix="Run the step again. If it fails again, look at the Engine's own log.")
+    return EngineError(clean(words), fix="Run the step again. If it fails again, check the Engine's log.")
 
 
 def _tag_lost(_target: Reference, words: str) -> EngineError:
-    """Make the error for a tag that the pipe had set: another pipe on this Engine has taken it away since."""
+    """Make the error for a tag that the pipe set and another process removed."""
     return EngineError(
         clean(words),
-        fix="Run the step again. Let no other program change this tag in Docker Engine meanwhile.",
+        fix="Run the step again. Make sure that nothing else changes this tag in Docker Engine during the push.",
         temporary=True,
     )
+
+
+def image_incomplete(words: str) -> ImageIncompleteError:
+    """Make the error for an image whose blobs a containerd store lacks."""
+    return ImageIncompleteError(clean(words, lines=1), fix="Pull the image again, or build it again, before the pipe.")
+
+
+def _incomplete(_target: Reference, words: str) -> ImageIncompleteError:
+    return image_incomplete(words)
 
 
 def _too_large(target: Reference, words: str) -> PipeError:
@@ -65,11 +76,11 @@ def _status_lost(target: Reference, words: str) -> StatusLostError:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Words and their meaning.
+    """Messages of one meaning.
 
     Attributes:
         make: Makes the error.
-        alternatives: Patterns, one of which has to be found, in any case of letters.
+        alternatives: Case-insensitive patterns; one match is enough.
     """
 
     make: Callable[[Reference, str], PipeError]
@@ -77,8 +88,9 @@ class Rule:
 
 
 RULES = (
-    # Of a file or a socket of the Engine's own machine, whose paths begin with a slash.
+    # About a file or socket on the Engine's machine, whose path begins with a slash.
     Rule(_engine_error, (rf"{FILE}permission denied", rf"{FILE}no space left on device")),
+    Rule(_incomplete, MISSING_CONTENT),
     Rule(_tag_lost, (r"tag does not exist", r"does not exist locally", r"no such image")),
     Rule(
         package_not_found,
@@ -91,14 +103,14 @@ RULES = (
         (
             r"no such host",
             r"connection refused",
-            r"dial tcp.*i/o timeout",
-            r"dial tcp.*no route",
-            r"dial tcp.*unreachable",
-            r"dial tcp.*permission denied",
+            r"dial tcp.{0,300}i/o timeout",
+            r"dial tcp.{0,300}no route",
+            r"dial tcp.{0,300}unreachable",
+            r"dial tcp.{0,300}permission denied",
         ),
     ),
     Rule(registry_failed, (r"too ?many ?requests",)),
-    # What the registry had before comes again with the next attempt; a length that is wrong is a broken upload.
+    # The next attempt sends again what the registry lost; a wrong length means that an upload was cut.
     Rule(registry_failed, (r"\bblob upload (?:unknown|invalid)\b", r"\bblob unknown\b", r"\bsize invalid\b")),
     Rule(_refused, (r"\bmanifest[ _]invalid\b", r"\bdigest invalid\b", r"\bname invalid\b", r"\btag invalid\b")),
     Rule(credentials_refused, (r"\bunauthorized\b", r"authentication required", r"no basic auth credentials")),
@@ -107,30 +119,32 @@ RULES = (
         registry_failed,
         (r"\bunavailable\b", r"\btime(?:d )?out\b", r"\btry again\b", r"\binternal (?:server )?error\b"),
     ),
-    # Of a registry that answered: graphdriver Engines begin so where the status was 4xx and its code is none they
-    # know, containerd stores of Engine 28 with every status that came with an error in JSON.
+    # The registry answered: graphdriver Engines write the first for a 4xx with a code they do not know, containerd
+    # stores of Engine 28 the second for any status with an error in JSON.
     Rule(_status_lost, (r"^unknown:", r"\berror from registry:")),
 )
-"""What the Engine's words mean, the first rule that fits; whatever fits none may pass."""
+"""The first rule that matches decides; a message that matches none is a temporary failure."""
 
 
 def from_engine(
     target: Reference, message: str, *, statuses: Sequence[str] = STATUSES, rules: Sequence[Rule] = RULES
 ) -> PipeError:
-    """Tell what the error at the end of a push stream means.
+    """Return the error behind a message of the Engine.
 
-    The same refusal is worded differently by the two image stores, and a registry's words may
-    stand anywhere in the message; what the registry said decides, not the prefix. A bare 404 may
-    be an upload that broke off (CNCF Distribution 2.8), so only words make it a missing package.
+    The image stores word the same rejection differently, and the registry's own words may stand anywhere in the
+    message. A bare 404 may be a broken upload (CNCF Distribution 2.8), so only words make it a missing package.
+
+    Every rejection of a manifest becomes an `ImageRefusedError` (`StatusLostError` if the message lost the status) or
+    a `PushDeniedError`, whatever its status and code: a caller that must know why asks the registry about the tag.
 
     Args:
-        target: Where to push.
-        message: The Engine's words, as they came.
-        statuses: Where a status may stand; each has one group.
-        rules: What words mean.
+        target: The reference that was pushed.
+        message: As the Engine sent it.
+        statuses: Patterns of a status, with one group each.
+        rules: Messages and their meaning.
 
     Returns:
-        The error; where nothing is known of the words (`EOF`, `broken pipe` …), a temporary failure of the registry.
+        The error; a temporary failure of the registry if nothing matches (`EOF`, `broken pipe` …).
     """
     message = message[:_READ]
     words = _without_names(message, target)
@@ -145,9 +159,9 @@ def from_engine(
 
 
 def _without_names(message: str, target: Reference) -> str:
-    """Take out URLs, hosts and the names of what is pushed: a package may be called `denied-party-list`."""
+    """Remove URLs, hosts and the names of the target: a package may be called `denied-party-list`."""
     workspace, _, package = target.path.partition("/")
-    # A plain word is left in: it may be the registry's own.
+    # A name that is a plain word stays: it may be the registry's word.
     names = [name for name in (package, package.rpartition("/")[2], workspace) if not name.isalpha()]
     named = re.compile(
         "|".join(rf"(?<![\w.-]){re.escape(name)}(?![\w-]|\.\w)" for name in filter(None, names)) or r"(?!)"

@@ -1,4 +1,4 @@
-"""What the Engine says of an image, and which Dockerfile instruction made which layer (pure)."""
+"""What Docker Engine reports about an image, matched with the Dockerfile instruction of each layer (pure)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,27 +9,28 @@ from pipe.oci.history import BUILDKIT, instruction
 from pipe.oci.image import Image, Layer
 
 EMPTY_LAYER = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
-"""The diffID of a layer with no files: the SHA-256 of an empty tar archive (1024 zero bytes)."""
+"""The diffID of a layer without files: the SHA-256 of an empty tar archive (1024 zero bytes)."""
 
 _METADATA = re.compile(
     r"ARG|CMD|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|SHELL|STOPSIGNAL|USER|VOLUME"
 )
 
 
-def image_from(inspected: Mapping[str, object], history: Sequence[Mapping[str, object]]) -> Image:
-    """Bring together what the Engine says in two places.
+def image_from(inspected: Mapping[str, object], history: Sequence[Mapping[str, object]] | None) -> Image:
+    """Build an `Image` from the Engine's two answers about it.
 
     Args:
-        inspected: `GET /images/{name}/json`; with `Manifests` where the image is an index.
-        history: `GET /images/{name}/history`, newest first.
+        inspected: `GET /images/{name}/json`, with `Manifests` if the image is an index. Any field may be missing or
+            null.
+        history: `GET /images/{name}/history`, newest first; null from a containerd store if the config has none.
 
     Returns:
-        The image. Sizes and instructions are there as far as the match is certain.
+        The image. Sizes and instructions are set as far as they can be matched with certainty.
     """
     root = inspected.get("RootFS")
     diff_ids = [str(d) for d in (root.get("Layers") or [])] if isinstance(root, dict) else []
     size = _integer(inspected.get("Size"))
-    entries = [(str(e.get("CreatedBy") or ""), _integer(e.get("Size"))) for e in reversed(history)]
+    entries = [(str(e.get("CreatedBy") or ""), _integer(e.get("Size"))) for e in reversed(history or []) if e]
     sizes_known = sum(entry_size for _, entry_size in entries) == size
     matched = _match(diff_ids, entries) if sizes_known else []
     layers = tuple(
@@ -47,7 +48,7 @@ def image_from(inspected: Mapping[str, object], history: Sequence[Mapping[str, o
 
 
 def _pushed_alone(manifests: object) -> frozenset[str]:
-    """List the manifests that an Engine may push instead of an index some of whose platforms it does not have."""
+    """Return the manifests that the Engine may push instead of an index, because it lacks the other platforms."""
     listed = [each for each in manifests if isinstance(each, dict)] if isinstance(manifests, list) else []
     images = [each for each in listed if each.get("Kind") == "image"]
     available = [each.get("Descriptor") for each in images if each.get("Available")]
@@ -57,18 +58,18 @@ def _pushed_alone(manifests: object) -> frozenset[str]:
 
 
 def _match(diff_ids: list[str], entries: list[tuple[str, int]]) -> list[tuple[int, str | None]]:
-    """Pair layers with history entries from the base up, until a pair is not certain.
+    """Pair layers with history entries from the base up, until a pair is uncertain.
 
-    An entry with bytes made a layer, one of a metadata instruction did not. Another one without
-    bytes (`WORKDIR`, `RUN rm …`, `RUN true`) may have made a layer or not; it surely did where all such
-    entries are needed to make up the number of layers, or where BuildKit says so and nothing was squashed.
+    An entry with bytes made a layer, one of a metadata instruction did not. An empty entry of another instruction
+    (`WORKDIR`, `RUN rm …`, `RUN true`) may have made one: it did if the number of layers needs all such entries, or if
+    BuildKit wrote it and nothing was squashed.
     """
     candidates = [(text, size) for text, size in entries if size > 0 or not _METADATA.fullmatch(_verb(text))]
-    everyone = len(candidates) == len(diff_ids)
+    all_needed = len(candidates) == len(diff_ids)
     squashed = sum(size > 0 or text.endswith(BUILDKIT) for text, size in candidates) > len(diff_ids)
     matched: list[tuple[int, str | None]] = []
     for diff_id, (text, size) in zip(diff_ids, candidates, strict=False):
-        certain = everyone or size > 0 or (text.endswith(BUILDKIT) and not squashed)
+        certain = all_needed or size > 0 or (text.endswith(BUILDKIT) and not squashed)
         if not certain or (diff_id == EMPTY_LAYER and size > 0):
             break
         matched.append((size, instruction(text) or None))

@@ -1,10 +1,10 @@
-"""What of an Engine decides how fast it pushes (pure)."""
+"""The properties of a Docker Engine that decide how fast it pushes (pure)."""
 
 import re
 from dataclasses import dataclass
 
 GO_GZIP = 25e6
-"""Unpacked bytes a second and core of an Engine built with Go before 1.27: 20 to 25 MB measured with
+"""Unpacked bytes per second and core of an Engine built with Go before 1.27: 20 to 25 MB measured with
 Engine 20.10 (Go 1.19) and 26.1 (Go 1.24)."""
 GO_GZIP_FAST = 130e6
 """The same since Go 1.27: 1.42 GB in 10.8 s measured with Engine 28.5."""
@@ -14,13 +14,13 @@ _GO_VERSION = re.compile(r"go([0-9]{1,3})\.([0-9]{1,3})")
 
 @dataclass(frozen=True, slots=True)
 class EngineKind:
-    """What of an Engine decides how fast it pushes.
+    """The properties of an Engine that decide how fast it pushes.
 
     Attributes:
-        go_version: What it was built with, such as `go1.24.4`; "" where it does not say.
-        cpus: Its processors, 0 where it does not say.
-        containerd: Whether it keeps images in a containerd store, compressed as they will be sent.
-        version: Of the Engine, such as `26.1.5`; "" where it does not say.
+        go_version: The Go that built it, such as `go1.24.4`; "" if unknown.
+        cpus: Number of its processors, 0 if unknown.
+        containerd: Whether it stores images in containerd, already compressed.
+        version: Such as `26.1.5`; "" if unknown.
     """
 
     go_version: str = ""
@@ -29,7 +29,7 @@ class EngineKind:
     version: str = ""
 
     def __str__(self) -> str:
-        """Return what it is, for the log."""
+        """Return a description for the log."""
         store = "containerd" if self.containerd else "graphdriver"
         return (
             f"version {self.version or 'unknown'}, {store} store, built with {self.go_version or 'an unknown Go'},"
@@ -38,7 +38,7 @@ class EngineKind:
 
     @property
     def rate(self) -> float:
-        """Unpacked bytes that it compresses a second on one core."""
+        """Unpacked bytes that one core compresses per second."""
         match = _GO_VERSION.match(self.go_version)
         fast = match is not None and (int(match[1]), int(match[2])) >= FAST_GO
         return GO_GZIP_FAST if fast else GO_GZIP

@@ -1,7 +1,8 @@
-"""A push by the Engine under way, event by event."""
+"""The event stream of a push by Docker Engine."""
 
 import queue
 import threading
+from collections.abc import Callable
 
 import requests
 from docker import APIClient
@@ -14,19 +15,27 @@ from pipe.text import root_cause
 
 
 class PushStream:
-    """A push under way: events come from a thread of its own, so that clocks go on while it is silent."""
+    """A running push whose events a separate thread reads and stamps, so that a slow consumer never ages them."""
 
-    def __init__(self, api: APIClient, target: Reference, credentials: Credentials) -> None:
-        """Begin the push."""
+    def __init__(self, api: APIClient, target: Reference, credentials: Credentials, clock: Callable[[], float]) -> None:
+        """Start the push.
+
+        Args:
+            api: A client without a read timeout: the registry may take minutes to commit a layer.
+            target: A reference with a tag that exists in the Engine.
+            credentials: Sent with this request only.
+            clock: Returns monotonic seconds.
+        """
         self._api = api
-        self._events: queue.SimpleQueue[events.Event | BaseException] = queue.SimpleQueue()
+        self._clock = clock
+        self._events: queue.SimpleQueue[tuple[float, events.Event | BaseException]] = queue.SimpleQueue()
         self._response: requests.Response | None = None
         self._closed = False
-        # The SDK's push returns decoded lines only; closing needs the response itself.
-        api.hooks["response"].append(self._answered)
+        # The SDK's push() returns decoded lines only; close() needs the response itself.
+        api.hooks["response"].append(self._keep_response)
         threading.Thread(target=self._read, args=(target, credentials), name="push", daemon=True).start()
 
-    def _answered(self, response: requests.Response, **_: object) -> None:
+    def _keep_response(self, response: requests.Response, **_: object) -> None:
         self._response = response
         if self._closed:
             response.close()
@@ -37,49 +46,41 @@ class PushStream:
             self._api.push(target.repository, target.tag, auth_config=auth, stream=True)
             if self._response is not None:
                 for line in self._response.iter_lines(chunk_size=None):
-                    self._events.put(events.parse(line))
-            self._events.put(events.StreamEnded())
+                    self._put(events.parse(line))
+            self._put(events.StreamEnded())
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
             if isinstance(error, APIError):
-                self._events.put(events.Failed(str(error.explanation or error)))
-            self._events.put(events.StreamEnded(root_cause(error)))
+                self._put(events.Failed(str(error.explanation or error)))
+            self._put(events.StreamEnded(root_cause(error)))
         except BaseException as error:  # noqa: BLE001
-            # Nobody foresaw it: it belongs to the thread that follows the push.
-            self._events.put(error)
+            # A defect: raise it in the thread that consumes the stream.
+            self._put(error)
         finally:
             if self._response is not None:
                 self._response.close()
 
-    def next(self, timeout: float) -> events.Event | None:
-        """Wait for the next event.
+    def _put(self, event: events.Event | BaseException) -> None:
+        self._events.put((self._clock(), event))
 
-        Args:
-            timeout: Seconds to wait at most.
-
-        Returns:
-            The event; None where none came in time.
-        """
+    def next(self, timeout: float) -> tuple[float, events.Event] | None:
+        """Return the next event and the clock when it was read, None if none arrives within `timeout` seconds."""
         try:
-            event = self._events.get(timeout=timeout)
+            at, event = self._events.get(timeout=timeout)
         except queue.Empty:
             return None
         if isinstance(event, BaseException):
             raise event
-        return event
+        return at, event
 
     def close(self) -> None:
-        """End the connection, upon which the Engine ends the push."""
+        """Close the connection, which cancels the push in the Engine."""
         self._closed = True
         if self._response is not None:
             end(self._response)
 
 
 def end(response: requests.Response) -> None:
-    """End an answer that another thread may be reading.
-
-    Args:
-        response: The answer. The other thread finds its end; closing it from here would wait for that thread.
-    """
+    """Shut down a response that another thread may be reading; `close()` would wait for that thread."""
     try:
         response.raw.shutdown()
     except (OSError, ValueError, RuntimeError):

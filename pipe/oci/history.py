@@ -1,57 +1,84 @@
-"""History entries → the Dockerfile instructions that made them, with values masked (pure)."""
+"""The Dockerfile instruction behind an image's history entry, with values masked (pure).
+
+History comes from strangers' images, so every pattern runs in linear time: unbounded repeats are possessive, or
+lie in a lookahead that starts once per name.
+"""
 
 import re
 
 from pipe.text import clean
 
 WIDTH = 1000
-"""Characters of an instruction that the result has room for."""
+"""Characters of an instruction in the result."""
+READ = 4 * WIDTH
+"""Characters of an instruction that are masked; the rest is dropped before any further work."""
+LONGEST = 64 * 1024
+"""Characters of a history entry that are read at all: build arguments come first and may be long."""
 
 BUILDKIT = "# buildkit"
 """Ends an entry of BuildKit's that made a layer; source: moby/buildkit, `dockerfile2llb/convert.go`."""
-_SHELL = r"(?:/\S*/)?(?:ba|da|a|z|k)?sh(?:\s+-\w+|\s+pipefail)*?\s+-\w*c\s+"
-_ARGUMENTS = re.compile(r"(?:RUN\s+)?\|[0-9]+\s")
-_FIRST_NAME = re.compile(r"(ENV|ARG|LABEL) (?:([\w.-]+)(?=[ =]|$))?.*", re.IGNORECASE)
-_VALUE = re.compile(r"(?<![\w])(--?[\w-]+|\w+)=(\"[^\"]*\"|'[^']*'|\S+)")
-_SENSITIVE = r"[\w-]*(?:passw(?:or)?d|passphrase|token|secret|key|auth|credential)[\w-]*"
-_OPTION = re.compile(
-    rf"(-{{1,2}}{_SENSITIVE}|\b(?:bearer|basic)|(?<!mkdir )-[pu])\s+(\"[^\"]*\"|'[^']*'|\S+)", re.IGNORECASE
+_SHELL = (
+    r"(?:/(?:[^\s/]*+/)*+)?+(?:ba|da|a|z|k)?+sh"
+    r"(?:\s++(?:pipefail|-(?!\w*+(?<=c)\s)\w++)(?=\s))*+\s++-\w*+(?<=c)\s++"
 )
-_HEADER = re.compile(rf"(\b{_SENSITIVE}:)\s*(?:(?:bearer|basic|token)\s+)?[^\s\"']+", re.IGNORECASE)
+_SHELLS = re.compile(rf"(?<!\S){_SHELL}")
+_RUN_SHELL = re.compile(rf"RUN\s++{_SHELL}")
+_LEADING_SHELL = re.compile(_SHELL)
+_ARGUMENTS = re.compile(r"(?:RUN\s++)?+\|[0-9]++\s")
 _CONTENT = re.compile(r"\b(?:file|dir|multi):[0-9a-f]{64} in ")
 """What the classic builder writes in place of the sources of ADD and COPY."""
+_FIRST_NAME = re.compile(r"(ENV|ARG|LABEL) (?:([\w.-]++)(?=[ =]|$))?+.*+", re.IGNORECASE)
+
+_WORD = r"(?:passw(?:or)?d|passphrase|token|secret|key|auth|credential)"
+_START = r"(?<![\w-])"
+# The closing quote may be missing: the text may have been cut.
+_QUOTED = r"\"[^\"]*+\"?|'[^']*+'?"
+_VALUE = re.compile(rf"{_START}([\w-]++)=({_QUOTED}|\S++)")
+_HEADER = re.compile(
+    rf"({_START}(?=[\w-]*?{_WORD})[\w-]++:)\s*+(?:(?:bearer|basic|token)\s++)?[^\s\"']++", re.IGNORECASE
+)
+_OPTION = re.compile(
+    rf"({_START}(?=\w*+-[\w-]*?{_WORD})[\w-]++|\b(?:bearer|basic)|(?<!mkdir )-[pu])\s++({_QUOTED}|\S++)", re.IGNORECASE
+)
 
 
 def instruction(created_by: str, *, mask: bool = True) -> str:
-    """Turn a history entry into the Dockerfile instruction that made it.
+    """Return the Dockerfile instruction of a history entry.
 
-    Build arguments go and values are masked, since both may be secrets.
+    Build arguments are dropped and values are masked, since both may be secrets.
 
     Args:
-        created_by: `CreatedBy` of a history entry, of the classic builder or of BuildKit.
-        mask: Whether to mask values.
+        created_by: `created_by` of the entry, from the classic builder or BuildKit.
+        mask: Whether to mask values and to cut the instruction.
 
     Returns:
-        The instruction on one line; "" where there is none.
+        One line of at most `WIDTH` characters; "" if there is no instruction.
     """
-    text = created_by.strip().removesuffix(BUILDKIT).strip()
+    text = created_by[:LONGEST].strip().removesuffix(BUILDKIT).strip()
     if _ARGUMENTS.match(text):
-        shells = list(re.finditer(rf"(?<!\S){_SHELL}", text))
+        shells = list(_SHELLS.finditer(text))
         if len(shells) != 1:
-            # A value may hold spaces, and even what looks like a shell: nothing tells where the arguments end.
+            # A value may contain spaces, and even a shell command: the end of the arguments is unknown.
             return "RUN …"
         text = text[shells[0].start() :]
-    text = text.removeprefix("RUN ") if re.match(rf"RUN\s+{_SHELL}", text) else text
-    without_shell = re.sub(rf"^{_SHELL}", "", text)
+    text = text.removeprefix("RUN ") if _RUN_SHELL.match(text) else text
+    shell = _LEADING_SHELL.match(text)
+    without_shell = text[shell.end() :] if shell else text
     if without_shell.startswith("#(nop)"):
         text = without_shell.removeprefix("#(nop)")
-    elif without_shell != text:
+    elif shell:
         text = f"RUN {without_shell}"
     text = _CONTENT.sub("… in ", " ".join(text.split()))
-    if not mask:
-        return text
+    return _masked(text) if mask else text
+
+
+def _masked(text: str) -> str:
+    if len(text) > READ:
+        # Between words: the half of a URL would show its password.
+        text = f"{text[:READ].rpartition(' ')[0]} …"
     name = _FIRST_NAME.fullmatch(text)
     if name:
         return f"{name[1]} {name[2]}=***" if name[2] else f"{name[1]} ***"
-    text = _HEADER.sub(r"\1 ***", _VALUE.sub(r"\1=***", clean(text, lines=1, width=WIDTH)))
-    return _OPTION.sub(r"\1 ***", text)
+    text = _VALUE.sub(r"\1=***", clean(text, lines=1, width=READ))
+    text = _OPTION.sub(r"\1 ***", _HEADER.sub(r"\1 ***", text))
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"

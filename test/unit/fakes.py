@@ -72,10 +72,11 @@ class Player:
         if self._began + at > self._clock.now + timeout:
             self._clock.now += timeout
             return None
-        self._clock.now = max(self._clock.now, self._began + at)
+        read = self._began + at
+        self._clock.now = max(self._clock.now, read)
         self._next = next(self._lines, None)
         self._heard(event)
-        return self._clock.now, event
+        return read, event
 
     def close(self) -> None:
         """Remember that the push was ended."""

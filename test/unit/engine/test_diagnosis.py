@@ -11,6 +11,7 @@ from pipe.errors import (
     CertificateError,
     CredentialsRefusedError,
     EngineError,
+    ImageIncompleteError,
     ImageRefusedError,
     LayerTooLargeError,
     PackageNotFoundError,
@@ -152,6 +153,56 @@ def test_the_engines_words(message: str, kind: Kind) -> None:
     assert type(from_engine(TARGET, message)) is kind
 
 
+REJECTIONS = [
+    *(f"{code}: tag may not move" for code in ("denied", "tag invalid", "manifest invalid", "unknown")),
+    "denied: ",
+    "unknown: ",
+    "denied: <html><h1>tag may not move</h1></html>",
+    "unknown: <html><h1>tag may not move</h1></html>",
+    (
+        "tag invalid: The image tag '1' already exists in the 'app' repository and cannot be overwritten because the"
+        " repository is immutable."
+    ),
+    "unknown: Failed to process request due to 'app:1' configured as immutable.",
+    "error from registry: tag may not move",
+    *(
+        text.format(status=status)
+        for status in ("400 Bad Request", "403 Forbidden", "405 Method Not Allowed", "409 Conflict", "412 Precondition")
+        for text in (
+            (
+                'failed commit on ref "manifest-sha256:0": unexpected status from PUT request to'
+                " https://crg.apkg.io/v2/acme/app/manifests/1: {status}"
+            ),
+            'error parsing HTTP {status:.3} response body: unexpected end of JSON input: ""',
+            'error parsing HTTP {status:.3} response body: no error details found in HTTP response body: "{{}}"',
+            (
+                "error parsing HTTP {status:.3} response body: invalid character '<' looking for beginning of value:"
+                ' "<html><h1>tag may not move</h1></html>"'
+            ),
+        )
+    ),
+]
+"""What Engines 20.10, 26.1 and 28.5 report of a manifest `PUT` answered with 400, 403, 405, 409 or 412, with the codes
+DENIED, TAG_INVALID, MANIFEST_INVALID and one that they do not know, without words, without errors, and with HTML."""
+
+
+@pytest.mark.parametrize("message", REJECTIONS)
+def test_every_rejected_manifest_is_a_rejection(message: str) -> None:
+    error = from_engine(TARGET, message)
+    assert isinstance(error, ImageRefusedError | PushDeniedError), error
+    assert (error.exit_code, error.temporary) == (4, False)
+
+
+def test_an_image_that_the_store_lacks_is_no_failure_of_the_registry() -> None:
+    error = from_engine(TARGET, f"content digest sha256:{'0' * 64}: not found")
+    assert type(error) is ImageIncompleteError
+    assert (error.exit_code, error.temporary) == (3, False)
+    assert str(error) == (
+        f"Docker Engine's store lacks parts of this image: content digest sha256:{'0' * 64}: not found\n"
+        "Pull the image again, or build it again, before the pipe."
+    )
+
+
 NAMES = (
     "certificate-service",
     "denied-party-list",
@@ -236,6 +287,10 @@ ALTERNATIVES = {
     r"<\w[^>]*>\s*([45]\d\d) [A-Z]": "<h1> 405 Method Not Allowed</h1>",
     rf"{FILE}permission denied": "open /run/x: permission denied",
     rf"{FILE}no space left on device": "write /run/x: no space left on device",
+    r"\bcontent digest sha256:\w+: not found": f"content digest sha256:{'0' * 64}: not found",
+    r"\bNotFound desc = blob sha256:\w+ ": (
+        f"failed to copy: rpc error: code = NotFound desc = blob sha256:{'0' * 64} expected at /x: blob not found"
+    ),
     r"tag does not exist": "tag does not exist: x",
     r"does not exist locally": "An image does not exist locally with the tag: x",
     r"no such image": "No such image: x",
@@ -249,10 +304,10 @@ ALTERNATIVES = {
     r"\btls: ": "remote error: tls: handshake failure",
     r"no such host": "dial tcp: lookup x: no such host",
     r"connection refused": "connect: connection refused",
-    r"dial tcp.*i/o timeout": "dial tcp 10.0.0.1:443: i/o timeout",
-    r"dial tcp.*no route": "dial tcp 10.0.0.1:443: connect: no route to host",
-    r"dial tcp.*unreachable": "dial tcp 10.0.0.1:443: connect: network is unreachable",
-    r"dial tcp.*permission denied": "dial tcp 10.0.0.1:443: connect: permission denied",
+    r"dial tcp.{0,300}i/o timeout": "dial tcp 10.0.0.1:443: i/o timeout",
+    r"dial tcp.{0,300}no route": "dial tcp 10.0.0.1:443: connect: no route to host",
+    r"dial tcp.{0,300}unreachable": "dial tcp 10.0.0.1:443: connect: network is unreachable",
+    r"dial tcp.{0,300}permission denied": "dial tcp 10.0.0.1:443: connect: permission denied",
     r"too ?many ?requests": "unknown: Too Many Requests",
     r"\bblob upload (?:unknown|invalid)\b": "unknown: blob upload invalid",
     r"\bblob unknown\b": "unknown: blob unknown to registry",
@@ -372,16 +427,15 @@ def test_a_missing_package_is_explained_step_by_step() -> None:
     )
 
 
-@pytest.mark.timeout(5)
 @pytest.mark.parametrize(
     "message",
     [
         pytest.param("status " * 20_000, id="status"),
-        pytest.param("dial tcp" * 2_000, id="dial"),
+        pytest.param("dial tcp" * 20_000, id="dial"),
         pytest.param(": 500 Aa" + " Aa" * 20_000 + "!", id="words"),
         pytest.param("<a" * 1_000_000, id="tags"),
         pytest.param("status from PUT request to " + "x" * 100_000, id="address"),
     ],
 )
-def test_long_messages_are_understood_at_once(message: str) -> None:
-    assert isinstance(from_engine(TARGET, message), RegistryFailedError)
+def test_only_the_beginning_of_a_long_message_is_read(message: str) -> None:
+    assert type(from_engine(TARGET, f"{message} denied: no")) is RegistryFailedError

@@ -154,10 +154,18 @@ def test_sizes_that_do_not_add_up_say_nothing() -> None:
         pytest.param({"RootFS": None}, id="no-root"),
         pytest.param({"RootFS": {"Type": "layers"}}, id="no-layers"),
         pytest.param({"RootFS": {"Layers": None}, "Size": None, "Id": None}, id="nulls"),
+        pytest.param({"Os": None, "Architecture": None, "Variant": None, "Manifests": None}, id="no-platform"),
+        pytest.param({"Manifests": [None, {"Kind": "image", "Available": True, "Descriptor": None}]}, id="manifests"),
     ],
 )
-def test_an_image_of_which_nothing_is_known(inspected: dict[str, object]) -> None:
-    assert image_from(inspected, []) == Image("", 0, ())
+@pytest.mark.parametrize("history", [None, []], ids=["null", "empty"])
+def test_an_image_of_which_nothing_is_known(inspected: dict[str, object], history: list[dict[str, object]]) -> None:
+    assert image_from(inspected, history) == Image("", 0, ())
+
+
+def test_null_as_a_history_leaves_the_layers_without_instructions() -> None:
+    image = image_from({"Id": "sha256:1", "Size": 7, "RootFS": {"Layers": ["sha256:2"]}}, None)
+    assert image == Image("sha256:1", 7, (Layer(1, "sha256:2"),))
 
 
 @pytest.mark.parametrize(

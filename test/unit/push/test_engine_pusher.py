@@ -6,8 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from unit.fakes import ENDED, Clock, Line, Player, Told
-from unit.recordings import RECORDINGS, TARGET, Recording, follow, recording
+from unit.recordings import RECORDINGS, TARGET, OneStream, Recording, follow, recording
 
+from pipe.config.settings import Credentials
 from pipe.engine import events
 from pipe.engine.diagnosis import from_engine
 from pipe.errors import (
@@ -18,6 +19,10 @@ from pipe.errors import (
     UploadTooSlowError,
 )
 from pipe.oci.image import Image, Layer
+from pipe.push.engine_push import EnginePush
+from pipe.push.progress import Progress
+from pipe.push.report import Timing
+from pipe.push.watch import Watch
 
 DIGEST = "sha256:" + "d" * 64
 BASE, TOP = "a" * 12, "b" * 12
@@ -27,6 +32,7 @@ IMAGE = Image(
     (Layer(1, "sha256:" + "a" * 64, 1000, "ADD base /"), Layer(2, "sha256:" + "b" * 64, 100, "COPY . /app")),
 )
 DONE = events.Pushed(DIGEST)
+CREDENTIALS = Credentials("me", "s3cr3t")
 
 
 def watch(
@@ -61,6 +67,24 @@ def test_a_push_ends_with_the_engines_digest() -> None:
     outcome, told, seconds = watch(lines)
     assert (outcome, seconds) == (DIGEST, 3.0)
     assert told.lines == [f"DEBUG Docker Engine pushed {DIGEST} in 3.0 s."]
+
+
+def test_an_upload_is_timed_by_when_its_events_were_read() -> None:
+    clock, told = Clock(), Told()
+    layer = Layer(1, "sha256:" + "a" * 64, 1000)
+
+    def stall(event: events.Event) -> None:
+        """Take 300 seconds over the first event, while the reader goes on."""
+        clock.now += 300 if event == events.Uploading(BASE, 1, 1000) else 0
+
+    lines: list[Line] = [(1.0, events.Uploading(BASE, 1, 1000)), (4.0, events.Uploaded(BASE)), (5.0, DONE)]
+    push = EnginePush(
+        OneStream(Player(clock, lines, heard=stall)), CREDENTIALS, 10**9, told, Timing(clock, clock.sleep, lambda: 0.0)
+    )
+    progress = Progress(Image("sha256:0", 1000, (layer,)))
+    assert push.push(TARGET, IMAGE, Watch(progress, 100.0, clock, told)) == DIGEST
+    assert (progress.image_layers[0].started, progress.image_layers[0].seconds) == (1001.0, 3.0)
+    assert told.of("WARNING") == []
 
 
 @pytest.mark.parametrize(

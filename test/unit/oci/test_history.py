@@ -1,0 +1,59 @@
+"""Histories made to be slow, or to be cut inside a secret."""
+
+import re
+
+import pytest
+
+from pipe.oci import history
+from pipe.oci.history import LONGEST, READ, WIDTH, instruction
+
+PATTERNS = {name: value for name, value in vars(history).items() if isinstance(value, re.Pattern)}
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_no_pattern_gives_back_what_an_unbounded_repeat_took(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Backtracking into an unbounded repeat is what makes a pattern quadratic or worse."""
+    pattern = PATTERNS[name]
+    re.compile(pattern.pattern, pattern.flags & ~re.UNICODE | re.DEBUG)
+    tree = capsys.readouterr().out
+    assert "REPEAT" in tree or "BRANCH" in tree, "Python's description of a pattern, as this test reads it"
+    assert re.findall(r"^ *MAX_REPEAT \d+ MAXREPEAT", tree, re.MULTILINE) == []
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        pytest.param("RUN " + "key-" * 100_000, id="names-in-a-name"),
+        pytest.param("RUN " + "-" * 400_000, id="dashes"),
+        pytest.param("RUN " + "x-token: " * 100_000, id="headers"),
+        pytest.param("RUN " + "https://" * 100_000, id="addresses"),
+        pytest.param("|1 A=x" + " sh -e" * 100_000, id="shells"),
+        pytest.param("|1 A=x /bin/sh" + " -a" * 100_000, id="options-of-a-shell"),
+        pytest.param("|1 A=x " + "/" * 400_000, id="slashes"),
+        pytest.param("ENV " + "a." * 200_000, id="environment"),
+    ],
+)
+def test_an_endless_entry_is_cut(shown: str) -> None:
+    assert len(instruction(shown)) <= WIDTH
+    assert len(instruction(shown, mask=False)) <= LONGEST
+
+
+SECRET = "s3cr3t"
+
+
+@pytest.mark.parametrize("width", [WIDTH, READ])
+@pytest.mark.parametrize("before", range(0, 40, 3))
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f"TOKEN='word {SECRET} word {SECRET} {SECRET}' y", id="quoted-value"),
+        pytest.param(f'x --password "word {SECRET} word {SECRET}" y', id="quoted-option"),
+        pytest.param(f"curl https://me:{SECRET}{SECRET}{SECRET}@host/path y", id="password-of-a-url"),
+        pytest.param(f"curl https://host/path?a={SECRET}{SECRET}{SECRET} y", id="query-of-a-url"),
+    ],
+)
+def test_a_secret_at_the_cut_does_not_show(text: str, before: int, width: int) -> None:
+    filling = ("x" * 9 + " ") * (width // 10)
+    shown = instruction(f"RUN /bin/sh -c {filling[: width - before - 4]} {text} {'z' * 100}")
+    assert len(shown) <= WIDTH
+    assert "s3" not in shown

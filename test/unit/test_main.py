@@ -63,7 +63,7 @@ def test_variables_that_are_wrong_end_with_2(
     assert main(arguments, {"NO_COLOR": "1"} | environment) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert "✖ The pipe's variables are not right:\n  - " in err
+    assert "✖ Invalid configuration:\n  - " in err
     assert [word for word in words if word not in err] == [], err
     assert "s3cr3t" not in err
     assert "Traceback" not in err

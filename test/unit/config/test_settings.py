@@ -355,7 +355,7 @@ def test_all_that_is_missing_is_told_at_once() -> None:
     with pytest.raises(ConfigurationError) as raised:
         Settings.from_environment({})
     assert str(raised.value) == (
-        "The pipe's variables are not right:\n"
+        "Invalid configuration:\n"
         "  - WORKSPACE is missing: set it to the workspace's slug (in a pipeline it is $BITBUCKET_WORKSPACE).\n"
         "  - IMAGE_NAME is missing: set it to the name of the image that the step built.\n"
         "  - BITBUCKET_PACKAGES_USERNAME and BITBUCKET_PACKAGES_TOKEN are missing. Outside Bitbucket Pipelines, set"

@@ -93,5 +93,7 @@ class ArchiveUploader:
 
     def _reusable(self) -> dict[str, Descriptor]:
         wanted = frozenset(blob.diff_id for blob in self._content.blobs if blob.diff_id and blob.descriptor is None)
-        tags = (*self._settings.reuse_from, *self._settings.tags, "latest")
+        reuse_from = self._settings.reuse_from
+        here = (each.tag for each in reuse_from if each.repository == self._settings.repository)
+        tags = (*here, *self._settings.tags, "latest")
         return reuse.known_layers(self._registry, tags, wanted, self._report.debug) if wanted else {}

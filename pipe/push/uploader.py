@@ -231,7 +231,9 @@ class EngineUploader:
     def _known(self, image: Image) -> dict[str, Descriptor]:
         """Find out, once, which layers the registry has in other images."""
         if self._reusable is None:
-            tags = (*self._settings.reuse_from, *self._settings.tags, "latest")
+            reuse_from = self._settings.reuse_from
+            here = (each.tag for each in reuse_from if each.repository == self._settings.repository)
+            tags = (*here, *self._settings.tags, "latest")
             wanted = frozenset(layer.diff_id for layer in image.layers)
             self._reusable = reuse.known_layers(self._registry, tags, wanted, self._report.debug)
         return self._reusable

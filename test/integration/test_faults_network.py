@@ -50,7 +50,12 @@ def test_certificate_that_is_not_trusted_ends_it_at_once(
     image = images.build(MB)
     finished = at_once(run, registry, IMAGE_NAME=image.name)
     finished.expect(
-        6, "TLS certificate is not trusted", "certificate verify failed", "REQUESTS_CA_BUNDLE", "certs.d", within=AT_ONCE
+        6,
+        "TLS certificate is not trusted",
+        "certificate verify failed",
+        "REQUESTS_CA_BUNDLE",
+        "certs.d",
+        within=AT_ONCE,
     )
     assert registry.requests(user_agent=BY_PIPE) == []
     assert registry.requests(user_agent=BY_ENGINE) == []

@@ -39,12 +39,20 @@ def expect_nothing_sent(registry: Registry) -> None:
         ),
         pytest.param(
             {"BITBUCKET_PACKAGES_TOKEN": "ATCTT3xFfGN0-access-token"},
-            ("The registry rejected the credentials", "repository or workspace access token", "write:package:bitbucket"),
+            (
+                "The registry rejected the credentials",
+                "repository or workspace access token",
+                "write:package:bitbucket",
+            ),
             id="access token",
         ),
         pytest.param(
             {"BITBUCKET_PACKAGES_USERNAME": "reader", "BITBUCKET_PACKAGES_TOKEN": "reader-token"},
-            ("Permission denied: cannot push to this package", "reader may not push", "requires write access to the repository"),
+            (
+                "Permission denied: cannot push to this package",
+                "reader may not push",
+                "requires write access to the repository",
+            ),
             id="role that may only read",
         ),
         pytest.param(

@@ -1,4 +1,4 @@
-"""The pipe's name and version; `pipe.yml` is the one place of both."""
+"""The pipe's name and version, which only `pipe.yml` defines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ from pathlib import Path
 import yaml
 
 SHORT_REVISION = 7
-"""Characters of a commit's hash that name it, as `git log --oneline` has it."""
+"""Characters of an abbreviated commit hash, as in `git log --oneline`."""
 PIPE_YML = Path(__file__).parent.parent / "pipe.yml"
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What this program is.
+    """The identity of this program.
 
     Attributes:
         name: The last path component of the pipe's image.
         version: The tag of the pipe's image.
         image: The pipe's image, with its tag.
-        revision: The commit that the image was built from, "" where it was not said.
+        revision: The commit that the image was built from, "" if unknown.
     """
 
     name: str
@@ -29,20 +29,12 @@ class About:
 
     @classmethod
     def read(cls, environment: Mapping[str, str], path: Path = PIPE_YML) -> "About":
-        """Read the pipe's own definition.
-
-        Args:
-            environment: `PIPE_REVISION` is set in the image.
-            path: The file.
-
-        Returns:
-            Name, version and revision.
-        """
-        # The C loader is not in every build of PyYAML, and this file is small.
+        """Read `pipe.yml`, and the revision from `PIPE_REVISION`, which the pipe's image sets."""
+        # Some builds of PyYAML lack the C loader, and this file is small.
         image = str(yaml.safe_load(path.read_text("utf-8"))["image"])
         name, _, version = image.rpartition("/")[2].partition(":")
         return cls(name, version, image, environment.get("PIPE_REVISION", ""))
 
     def __str__(self) -> str:
-        """Return what `--version` prints, and the log begins with."""
+        """Return the text of `--version`, which is also the first line of the log."""
         return f"{self.name} {self.version}" + (f" ({self.revision[:SHORT_REVISION]})" if self.revision else "")

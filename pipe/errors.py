@@ -1,19 +1,19 @@
-"""Every way in which a push can fail, each with its exit code (pure)."""
+"""Every expected failure of a push, each with its exit code."""
 
 import signal
 from typing import ClassVar
 
 
 class PipeError(Exception):
-    """A failure that was foreseen: what happened, why as far as known, what to do.
+    """An expected failure: what happened, why if known, what to do.
 
     Attributes:
-        title: What happened, in the words that begin the message and that README explains.
-        exit_code: What the process ends with.
-        temporary: Whether the same push may succeed a little later.
-        retry_after: The seconds that the registry asked to wait, None where it asked nothing.
-        status: The HTTP status that the registry answered, 0 where it is another kind of failure.
-        codes: The codes of the registry's errors, such as `BLOB_UPLOAD_UNKNOWN`.
+        title: What happened; the message begins with it, and docs/troubleshooting.md has a row for it.
+        exit_code: The exit code of the process.
+        temporary: Whether a retry can succeed.
+        retry_after: Seconds of the registry's `Retry-After`, None if it sent none.
+        status: The HTTP status of the registry's response, 0 if the failure is of another kind.
+        codes: The registry's error codes, such as `BLOB_UPLOAD_UNKNOWN`.
     """
 
     title: ClassVar[str]
@@ -30,13 +30,13 @@ class PipeError(Exception):
         temporary: bool | None = None,
         retry_after: float | None = None,
     ) -> None:
-        """Describe one failure.
+        """Initialize the error.
 
         Args:
-            cause: Why it happened, as far as known.
-            fix: What to do about it.
-            temporary: Overrides what is usual for the kind.
-            retry_after: The seconds that the registry asked to wait.
+            cause: Why it happened, if known.
+            fix: What the user can do.
+            temporary: Overrides the default of the class.
+            retry_after: Seconds of the registry's `Retry-After`.
         """
         super().__init__(cause)
         self.cause = cause
@@ -47,48 +47,44 @@ class PipeError(Exception):
 
     @property
     def summary(self) -> str:
-        """What happened and why, without what to do."""
+        """The title and the cause, without the fix."""
         if not self.cause:
             return f"{self.title}."
         return f"{self.title}:{'' if self.cause.startswith(chr(10)) else ' '}{self.cause}"
 
     def __str__(self) -> str:
-        """Return the whole message, what to do on a line of its own."""
+        """Return the whole message, the fix on a separate line."""
         return f"{self.summary}\n{self.fix}" if self.fix else self.summary
 
 
 class ConfigurationError(PipeError):
-    """One or more variables are missing or wrong; all of them are named."""
+    """One or more variables are missing or invalid; the message lists all of them."""
 
-    title = "The pipe's variables are not right"
+    title = "Invalid configuration"
     exit_code = 2
 
     def __init__(self, problems: list[str]) -> None:
-        """List every problem at once.
-
-        Args:
-            problems: One sentence each, naming the variable.
-        """
+        """Initialize the error with all problems, one sentence each."""
         super().__init__("".join(f"\n  - {problem}" for problem in problems))
         self.problems = problems
 
 
 class EngineUnreachableError(PipeError):
-    """No Docker Engine answers, or it went away in the middle."""
+    """No Docker Engine responds, or it stopped during the push."""
 
     title = "Docker Engine does not answer"
     exit_code = 3
 
 
 class EngineError(PipeError):
-    """Docker Engine answered with an error of its own."""
+    """Docker Engine returned an error."""
 
     title = "Docker Engine reports an error"
     exit_code = 3
 
 
 class EngineSaveError(EngineError):
-    """Docker Engine cannot stream the image, for which it needs room for one more copy; it may still push it."""
+    """Docker Engine cannot export the image, often for lack of disk space; it may still be able to push it."""
 
 
 class ImageIncompleteError(PipeError):
@@ -106,14 +102,14 @@ class ImageNotFoundError(PipeError):
 
 
 class ArchiveError(PipeError):
-    """The file or folder that IMAGE_ARCHIVE names is no image, or a damaged one."""
+    """The file or directory in IMAGE_ARCHIVE is not an image, or is damaged."""
 
     title = "The image archive cannot be used"
     exit_code = 3
 
 
 class ContentMismatchError(PipeError):
-    """The bytes of a layer, or of another blob, are not those that the image names."""
+    """The bytes of a layer or another blob do not match the digest in the image."""
 
     title = "The image's content does not match its digest"
     exit_code = 3
@@ -122,58 +118,72 @@ class ContentMismatchError(PipeError):
 class CredentialsRefusedError(PipeError):
     """The registry does not accept the user name and token."""
 
-    title = "The registry refuses the credentials"
+    title = "The registry rejected the credentials"
     exit_code = 4
 
 
 class PushDeniedError(PipeError):
-    """The credentials are right, but may not push to this package."""
+    """The credentials are valid, but do not allow a push to this package."""
 
-    title = "The registry does not allow this push"
+    title = "Permission denied: cannot push to this package"
     exit_code = 4
 
 
 class PackageNotFoundError(PipeError):
-    """The package was never created in the workspace."""
+    """The package does not exist in the workspace."""
 
     title = "The package does not exist"
     exit_code = 4
 
 
 class ImageRefusedError(PipeError):
-    """The registry refuses a request of the push for another reason than credentials."""
+    """The registry rejected a request of the push for a reason other than the credentials."""
 
-    title = "The registry refuses the image"
+    title = "The registry rejected the image"
     exit_code = 4
 
 
 class StatusLostError(ImageRefusedError):
-    """Docker Engine says that the registry refuses, and not with which status: whether it may pass is to be asked."""
+    """Docker Engine reported a rejection without its status, so the registry must be asked whether it is temporary."""
+
+
+class TagExistsError(PipeError):
+    """A tag points to another image already, and IF_TAG_EXISTS is `fail`."""
+
+    title = "The tag already exists"
+    exit_code = 4
+
+
+class TagRejectedError(PipeError):
+    """The registry rejects moving a tag that points to another image: the tag is probably protected."""
+
+    title = "The registry rejected moving the tag"
+    exit_code = 4
 
 
 class UntrustedHostError(PipeError):
-    """The registry names a host that must not receive the step's credentials."""
+    """The registry requests the credentials for a host that must not receive them."""
 
-    title = "The credentials would go to a host that is not trusted"
+    title = "Refusing to send credentials to an untrusted host"
     exit_code = 4
 
 
 class LayerTooLargeError(PipeError):
-    """A layer is larger than the registry takes."""
+    """A layer exceeds the registry's size limit."""
 
     title = "A layer is too large for the registry"
     exit_code = 5
 
 
 class UploadTooSlowError(PipeError):
-    """A layer's upload takes longer than the registry allows."""
+    """The upload of a layer exceeds the registry's time limit."""
 
-    title = "A layer's upload takes too long for the registry"
+    title = "Layer upload exceeds the registry's time limit"
     exit_code = 5
 
 
 class RegistryUnreachableError(PipeError):
-    """The registry's name does not resolve, or nothing accepts a connection there."""
+    """The registry's host name does not resolve, or the host refuses connections."""
 
     title = "The registry cannot be reached"
     exit_code = 6
@@ -181,7 +191,7 @@ class RegistryUnreachableError(PipeError):
 
 
 class RegistryFailedError(PipeError):
-    """The registry answered with a failure of its own, too many requests, or broke off."""
+    """The registry returned a server error or 429, or closed the connection."""
 
     title = "The registry failed"
     exit_code = 6
@@ -189,32 +199,40 @@ class RegistryFailedError(PipeError):
 
 
 class UploadForgottenError(RegistryFailedError):
-    """The registry no longer knows an upload that was under way: its blob has to be sent again from the first byte."""
+    """The registry lost an upload session, so the blob must be sent again from the first byte."""
+
+
+class BlobMissingError(PipeError):
+    """A blob of the pushed image is missing from the registry, or has another size there."""
+
+    title = "The registry lacks part of the pushed image"
+    exit_code = 6
+    temporary = True
 
 
 class EngineGaveUpError(RegistryFailedError):
-    """Docker Engine has tried a layer as often as it does."""
+    """Docker Engine has used up its own retries for a layer."""
 
     temporary = False
 
 
 class CertificateError(PipeError):
-    """The TLS connection to the registry cannot be trusted."""
+    """The registry's TLS certificate cannot be verified."""
 
-    title = "There is no trusted TLS connection to the registry"
+    title = "The registry's TLS certificate is not trusted"
     exit_code = 6
 
 
 class PushInterruptedError(PipeError):
-    """The Engine's push ended, or fell silent, without saying how it went."""
+    """The Engine's push ended or stalled without a result."""
 
-    title = "The push ended without a result"
+    title = "Docker Engine did not report a result for the push"
     exit_code = 6
     temporary = True
 
 
 class NotInRegistryError(PipeError):
-    """The Engine called the push done, but the registry does not have the tag."""
+    """The push was reported as done, but the registry does not have the tag."""
 
     title = "The pushed tag is not in the registry"
     exit_code = 6
@@ -222,22 +240,18 @@ class NotInRegistryError(PipeError):
 
 
 class DigestMismatchError(PipeError):
-    """The tag in the registry names another image than the one pushed."""
+    """After the push, the tag in the registry points to another image."""
 
-    title = "The registry holds another image than the one pushed"
+    title = "The tag points to a different image than the one pushed"
     exit_code = 6
 
 
 class StoppedError(BaseException):
-    """A signal asked the process to end; as with `KeyboardInterrupt`, nothing on the way takes it for a failure."""
+    """A signal requested the process to end. Not an `Exception`, so that no handler of failures catches it."""
 
     title = "The push was stopped"
 
     def __init__(self, number: int) -> None:
-        """Name the signal.
-
-        Args:
-            number: The signal's number; the exit code is 128 more, as shells have it.
-        """
+        """Initialize the error; the exit code is 128 plus the signal's number, as in shells."""
         super().__init__(f"{self.title} by signal {signal.Signals(number).name}.")
         self.exit_code = 128 + number

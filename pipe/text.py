@@ -1,4 +1,4 @@
-"""Text from outside, made fit to be shown in a log (pure)."""
+"""Sanitizing and joining of text for the log."""
 
 import re
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ _URL_USER = re.compile(r"(?<=://)[^\s/\"']+@")
 
 
 def clean(text: str, *, lines: int = 3, width: int = 300) -> str:
-    """Make text that came from a registry or the Engine fit to be shown in a log.
+    """Sanitize text from a registry, the Engine or an archive for the log.
 
-    Control characters and terminal sequences go, the queries and passwords of URLs (private
-    state such as `_state=…`) are masked, and what is too long is cut.
+    Control characters and terminal sequences are removed, the queries and passwords of URLs (private
+    state such as `_state=…`) are masked, and long text is cut.
 
     Args:
         text: Any text.
-        lines: The number of lines to keep.
-        width: The number of characters of a line to keep.
+        lines: The maximum number of lines.
+        width: The maximum number of characters of a line.
 
     Returns:
         At most `lines` lines, without surrounding white space.
@@ -31,19 +31,15 @@ def clean(text: str, *, lines: int = 3, width: int = 300) -> str:
 
 
 def root_cause(error: BaseException) -> str:
-    """Say why an exception came about, in the words of the innermost one that it wraps.
+    """Return the message of the innermost exception that an exception wraps, as one sanitized line.
 
-    Args:
-        error: Such as an exception of requests, which wraps those of urllib3, which wrap the system's.
-
-    Returns:
-        One line, fit to be shown.
+    Exceptions of requests wrap those of urllib3, which wrap the system's.
     """
     return clean(str(causes(error)[-1]) or type(error).__name__, lines=1)
 
 
 def causes(error: BaseException) -> list[BaseException]:
-    """List an exception and those that it wraps, the innermost last."""
+    """Return an exception and those that it wraps, the innermost last."""
     found: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in found:
@@ -54,14 +50,6 @@ def causes(error: BaseException) -> list[BaseException]:
 
 
 def listed(names: Sequence[str], maximum: int = 5) -> str:
-    """Write names one after the other, as many as a line has room for.
-
-    Args:
-        names: At least one.
-        maximum: The number of names to write.
-
-    Returns:
-        Such as `1.0, 1, latest` or `a, b, c, d, e and 7 more`.
-    """
+    """Join names, and count those beyond the maximum: `1.0, 1, latest` or `a, b, c, d, e and 7 more`."""
     more = len(names) - maximum
     return ", ".join(names[:maximum]) + (f" and {more} more" if more > 0 else "")

@@ -1,9 +1,9 @@
-"""Sizes in bytes and durations in seconds, as people write and read them (pure)."""
+"""Sizes in bytes and durations in seconds, as people write and read them."""
 
 import re
 
 SIZE_RULE = "a size such as 32GB, 500MB, 32GiB or a number of bytes"
-DURATION_RULE = "a duration such as 7m, 90s, 1h30m or a number of seconds"
+DURATION_RULE = "a duration such as 7m, 90s, 1h30m or a number of seconds, at most 24h"
 
 _DECIMAL = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _BINARY = {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
@@ -13,10 +13,12 @@ _DURATION = re.compile(
 )
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
+DURATION_MAXIMUM = 24 * _HOUR
+"""Seconds; a longer duration is a typo, and sums of clocks and timeouts must not overflow."""
 
 
 def parse_size(text: str) -> int:
-    """Read a size; GB is decimal and GiB binary, in any case of letters.
+    """Parse a size, ignoring case; GB is decimal and GiB binary.
 
     Args:
         text: Such as `32GB`, `1.5 GiB` or `1048576`.
@@ -38,7 +40,7 @@ def parse_size(text: str) -> int:
 
 
 def parse_duration(text: str) -> float:
-    """Read a duration.
+    """Parse a duration.
 
     Args:
         text: Such as `7m`, `420`, `90s` or `1m30s`.
@@ -47,26 +49,19 @@ def parse_duration(text: str) -> float:
         Seconds, above zero.
 
     Raises:
-        ValueError: The text is not a duration above zero.
+        ValueError: The text is not a duration above zero and up to `DURATION_MAXIMUM`.
     """
     match = _DURATION.fullmatch(text)
     if match is None or not text:
         raise ValueError(DURATION_RULE)
     seconds = int(match["h"] or 0) * _HOUR + int(match["m"] or 0) * _MINUTE + float(match["s"] or 0)
-    if seconds <= 0:
+    if not 0 < seconds <= DURATION_MAXIMUM:
         raise ValueError(DURATION_RULE)
     return seconds
 
 
 def format_size(size: float) -> str:
-    """Write bytes in decimal units, as Docker does.
-
-    Args:
-        size: Bytes.
-
-    Returns:
-        Such as `999 B`, `14.0 MB` or `32.0 GB`.
-    """
+    """Format bytes in decimal units, as Docker does: `999 B`, `14.0 MB`, `32.0 GB`."""
     for unit, factor in reversed(_DECIMAL.items()):
         if factor > 1 and size >= factor:
             return f"{size / factor:.1f} {unit}"
@@ -74,14 +69,7 @@ def format_size(size: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Write a duration.
-
-    Args:
-        seconds: Seconds.
-
-    Returns:
-        Such as `2.5 s`, `1m 05s` or `1h 02m`.
-    """
+    """Format a duration: `2.5 s`, `1m 05s`, `1h 02m`."""
     if round(seconds, 1) < _MINUTE:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -91,14 +79,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_clock(seconds: float) -> str:
-    """Write a duration as a clock shows it.
-
-    Args:
-        seconds: Seconds.
-
-    Returns:
-        Such as `0:21`, `7:00` or `1:02:03`.
-    """
+    """Format a duration as a clock: `0:21`, `7:00`, `1:02:03`."""
     minutes, rest = divmod(int(seconds), _MINUTE)
     hours, minutes = divmod(minutes, _MINUTE)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

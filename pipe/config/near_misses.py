@@ -1,6 +1,6 @@
-"""Names that are meant to be one of the pipe's variables, and are not (pure).
+"""Detection of misspelled variables.
 
-A variable with such a name would be ignored, and the push would quietly do something else than its user wants.
+Such a variable would be ignored, and the push would silently do something other than the user wants.
 """
 
 import difflib
@@ -30,23 +30,24 @@ _SYNONYMS = {
     "RETRIES": "MAX_ATTEMPTS",
     "REUSE": "REUSE_FROM",
     "TAG": "TAGS",
+    "TAGEXISTS": "IF_TAG_EXISTS",
     "TAGNAME": "TAGS",
     "UPLOADTIME": "UPLOAD_TIMEOUT",
 }
-"""Other words for the same, as other pipes and tools have them, in the form of `_normalized`."""
+"""Names that other pipes and tools use, in the form of `_normalized`."""
 _SIMILAR = 0.885
-"""Share of letters in common from which a name is a typo; `npm_package_name`, which npm sets, stays below."""
+"""Similarity from which a name is a typo; that of `npm_package_name`, which npm sets, is lower."""
 
 
 def near_misses(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Find the names that are nearly those of the pipe's variables.
+    """Find misspelled names of the pipe's variables.
 
     Args:
         names: All names of the environment.
 
     Returns:
-        Pairs of the wrong name and the right one, in the order of the alphabet. An array stands once, by its own
-        name; where that is right, it is a variable that takes no array.
+        Pairs of the wrong and the right name, sorted. An array is listed once, by its base name; if both names are
+        equal, the variable does not accept an array.
     """
     meant = {base_name(name): _meant(name) for name in sorted(names)}
     return [(name, right) for name, right in meant.items() if right]
@@ -70,5 +71,5 @@ def _is_typo(text: str, right: str) -> bool:
     if text[:1] == right[:1] and sorted(text) == sorted(right):
         return True
     matcher = difflib.SequenceMatcher(None, text, right, autojunk=False)
-    # Upper bounds first, which cost less: a step's environment has a hundred names.
+    # The cheap upper bounds first: a step's environment has a hundred names.
     return all(share() >= _SIMILAR for share in (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio))

@@ -1,35 +1,32 @@
-"""The environment, read once, into a frozen value; every problem is reported together."""
+"""The settings of a run, read from the environment once; every problem is reported together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipe.config.near_misses import near_misses
-from pipe.config.values import Values, parse_boolean, parse_choice, parse_count
-from pipe.config.variables import CREDENTIALS, DEFAULT_TAG, default
+from pipe.config.tags import tag_problem
+from pipe.config.values import TOKEN_MINIMUM, Values, parse_boolean, parse_choice, parse_count, shown
+from pipe.config.variables import COMPRESSIONS, CREDENTIALS, DEFAULT_TAG, IF_TAG_EXISTS, UPLOADERS, default
 from pipe.errors import ConfigurationError
 from pipe.oci.reference import (
     ADDRESS_RULE,
     COMPONENT_RULE,
     REPOSITORY_MAXIMUM,
-    TAG_RULE,
     Reference,
     is_address,
     is_component,
     is_digest,
     is_path,
     is_tag,
-    suggestion,
 )
 from pipe.text import clean
 from pipe.units import parse_duration, parse_size
 
-UPLOADERS = ("auto", "engine", "pipe")
-
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the registry knows the user by.
+    """The credentials for the registry.
 
     Attributes:
         username: A user name or an e-mail address.
@@ -41,28 +38,42 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
+class ReuseFrom:
+    """An image in the registry whose layers can be reused.
+
+    Attributes:
+        repository: `<workspace>/<package>`.
+        tag: The image's tag.
+    """
+
+    repository: str
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user wants, complete and valid.
+    """The valid settings of a run.
 
     Attributes:
         image: The image's name in the Engine, as the user wrote it.
-        name: The same, parsed; of an image's ID, a digest without a path.
+        name: The same, parsed; for an image ID, a digest without a path.
         registry: Host of the registry, with an optional port.
         repository: `<workspace>/<package>`, the path in the registry.
-        tags: At least one tag, none twice.
+        tags: At least one tag, without duplicates.
         credentials: For the registry.
-        max_layer_size: Bytes that a layer may have.
-        upload_timeout: Seconds that one layer's upload may last.
-        max_attempts: How often a push is tried, at least 1.
-        dry_run: Whether to check everything and upload nothing.
-        result_file: Where to write the result as JSON, None for nowhere.
-        variables_file: Where the step reads its output variables, None for nowhere.
-        debug: Whether to tell more.
-        docker: The variables that say where the Engine is.
-        uploader: Who uploads: "auto", "engine" or "pipe".
-        reuse_from: Tags of images whose layers may be reused.
-        image_archive: An archive or layout that holds the image, None where an Engine does.
-        clone_directory: The step's, None outside a pipeline.
+        max_layer_size: Maximum bytes of a layer.
+        upload_timeout: Maximum seconds of one layer's upload.
+        max_attempts: Maximum number of attempts, at least 1.
+        dry_run: Whether to check everything, but upload nothing.
+        result_file: The file to write the result to, None for none.
+        variables_file: The file that Pipelines reads the step's output variables from, None for none.
+        debug: Whether to log debug information.
+        docker: The variables that locate the Engine.
+        uploader: "auto", "engine" or "pipe".
+        reuse_from: Images whose layers can be reused.
+        image_archive: The archive or layout that contains the image, None if an Engine does.
+        if_tag_exists: What to do if a tag points to another image: "overwrite", "skip" or "fail".
+        compression: How the pipe compresses layers: "auto", "fast", "small" or "zstd".
     """
 
     image: str
@@ -80,13 +91,14 @@ class Settings:
     debug: bool
     docker: Mapping[str, str]
     uploader: str
-    reuse_from: tuple[str, ...]
+    reuse_from: tuple[ReuseFrom, ...]
     image_archive: Path | None
-    clone_directory: Path | None = None
+    if_tag_exists: str = IF_TAG_EXISTS[0]
+    compression: str = COMPRESSIONS[0]
 
     @property
     def targets(self) -> tuple[Reference, ...]:
-        """What is pushed: one reference a tag."""
+        """The references to push, one for each tag."""
         return tuple(Reference(self.registry, self.repository, tag) for tag in self.tags)
 
     @classmethod
@@ -94,52 +106,49 @@ class Settings:
         """Read the variables.
 
         Args:
-            environment: Such as `os.environ`; an empty value is as good as none.
-
-        Returns:
-            The settings.
+            environment: Such as `os.environ`.
 
         Raises:
-            ConfigurationError: Variables are missing or wrong; all problems are in the one error.
+            ConfigurationError: Variables are missing or invalid; the error lists all problems.
         """
         return _Reader(environment).settings()
 
 
 class _Reader(Values):
-    """Reads everything, then complains of everything."""
+    """Reads all variables before it reports problems."""
 
     def settings(self) -> Settings:
-        """Return the settings."""
         registry = self.values.get("REGISTRY", default("REGISTRY"))
-        self.checked("REGISTRY", registry, is_address, ADDRESS_RULE)
+        self.check("REGISTRY", registry, is_address, ADDRESS_RULE)
         workspace = self._workspace()
         image = self._image()
+        repository = f"{workspace}/{self._package(image, registry, workspace)}"
+        clone_directory = self.path("BITBUCKET_CLONE_DIR")
         settings = Settings(
             image=self.values.get("IMAGE_NAME", ""),
             name=image or Reference("", ""),
             registry=registry,
-            repository=f"{workspace}/{self._package(image, registry, workspace)}",
+            repository=repository,
             tags=self._tags(image),
             credentials=self._credentials(),
-            max_layer_size=self.parsed("MAX_LAYER_SIZE", parse_size),
-            upload_timeout=self.parsed("UPLOAD_TIMEOUT", parse_duration),
-            max_attempts=self.parsed("MAX_ATTEMPTS", parse_count),
-            dry_run=self.parsed("DRY_RUN", parse_boolean),
-            result_file=self.path("RESULT_FILE"),
+            max_layer_size=self.parse("MAX_LAYER_SIZE", parse_size),
+            upload_timeout=self.parse("UPLOAD_TIMEOUT", parse_duration),
+            max_attempts=self.parse("MAX_ATTEMPTS", parse_count),
+            dry_run=self.parse("DRY_RUN", parse_boolean),
+            result_file=self.path("RESULT_FILE", clone_directory),
             variables_file=self.path("BITBUCKET_PIPELINES_VARIABLES_PATH"),
-            debug=self.parsed("DEBUG", parse_boolean),
+            debug=self.parse("DEBUG", parse_boolean),
             docker=self._docker(),
-            uploader=self.parsed("UPLOADER", parse_choice(*UPLOADERS)),
-            reuse_from=self._tag_list("REUSE_FROM") or (),
-            image_archive=self.path("IMAGE_ARCHIVE"),
-            clone_directory=self.path("BITBUCKET_CLONE_DIR"),
+            uploader=self.parse("UPLOADER", parse_choice(*UPLOADERS)),
+            reuse_from=self._reuse_from(workspace, repository),
+            image_archive=self.path("IMAGE_ARCHIVE", clone_directory),
+            if_tag_exists=self.parse("IF_TAG_EXISTS", parse_choice(*IF_TAG_EXISTS)),
+            compression=self.parse("COMPRESSION", parse_choice(*COMPRESSIONS)),
         )
         if settings.image_archive is not None and settings.uploader == "engine":
-            self.problems.append(
-                "UPLOADER is 'engine': the Engine does not have the image in IMAGE_ARCHIVE. Leave UPLOADER out."
-            )
-        if not self.problems and not is_path(settings.repository):
-            self.wrong("PACKAGE_NAME", settings.repository, f"shorter: at most {REPOSITORY_MAXIMUM} characters")
+            self.problems.append("UPLOADER=engine cannot be combined with IMAGE_ARCHIVE: leave UPLOADER out.")
+        if not self.problems and not is_path(repository):
+            self.fail("PACKAGE_NAME", repository, f"shorter (at most {REPOSITORY_MAXIMUM} characters)")
         self._check_names()
         if self.problems:
             raise ConfigurationError(self.problems)
@@ -148,7 +157,7 @@ class _Reader(Values):
     def _check_names(self) -> None:
         for name, right in near_misses(self.environment):
             self.problems.append(
-                f"{name} has to be a string, not an array."
+                f"{name} must be a string, not an array."
                 if name == right
                 else f"{name} is not a variable of this pipe. Did you mean {right}?"
             )
@@ -157,9 +166,8 @@ class _Reader(Values):
         host = self.values.get("DOCKER_HOST", "")
         if host.startswith("ssh:"):
             self.problems.append(
-                f"DOCKER_HOST is '{clean(host, lines=1)}': the pipe reaches Docker Engine by a socket (unix://…) or TCP"
-                " (tcp://…), not by SSH. Forward the socket (`ssh -L /tmp/docker.sock:/var/run/docker.sock HOST`), and"
-                " set DOCKER_HOST to it."
+                f"DOCKER_HOST must be a socket (unix://…) or a TCP address (tcp://…), got '{clean(host, lines=1)}'."
+                " Forward the socket (`ssh -L /tmp/docker.sock:/var/run/docker.sock HOST`), and set DOCKER_HOST to it."
             )
         return {name: value for name, value in self.values.items() if name.startswith("DOCKER_")}
 
@@ -171,7 +179,7 @@ class _Reader(Values):
                 "WORKSPACE is missing: set it to the workspace's slug (in a pipeline it is $BITBUCKET_WORKSPACE)."
             )
             return ""
-        return self.checked(name, workspace, is_component, f"a workspace's slug: {COMPONENT_RULE}")
+        return self.check(name, workspace, is_component, f"a workspace's slug ({COMPONENT_RULE})")
 
     def _image(self) -> Reference | None:
         name = self.values.get("IMAGE_NAME")
@@ -183,7 +191,8 @@ class _Reader(Values):
         try:
             return Reference.parse(name)
         except ValueError as error:
-            self.wrong("IMAGE_NAME", name, f"the name of an image; {error}")
+            if not self.fail_if_unexpanded("IMAGE_NAME", name):
+                self.problems.append(f"IMAGE_NAME: {shown(name)} is not the name of an image: {error}.")
             return None
 
     def _package(self, image: Reference | None, registry: str, workspace: str) -> str:
@@ -192,35 +201,46 @@ class _Reader(Values):
             owner, _, package = image.path.partition("/")
             if owner != workspace:
                 self.problems.append(
-                    f"IMAGE_NAME is '{image}': it begins with the registry {registry}, but its workspace"
-                    f" is '{owner}' where WORKSPACE is '{workspace}'. Make them the same."
+                    f"IMAGE_NAME's workspace '{owner}' does not match WORKSPACE '{workspace}'"
+                    f" (IMAGE_NAME is '{image}', which names the registry)."
                 )
             elif not package:
-                self.problems.append(f"IMAGE_NAME is '{image}': it has to name a package after the workspace.")
+                self.problems.append(f"IMAGE_NAME must name a package after the workspace, got '{image}'.")
             else:
                 given = given or package
         if given is not None:
-            return self.checked("PACKAGE_NAME", given, is_path, f"a package's name: {COMPONENT_RULE}")
+            return self.check("PACKAGE_NAME", given, is_path, f"a package's name ({COMPONENT_RULE})")
         if image is not None and not image.path:
-            self.problems.append("PACKAGE_NAME is missing: it is required where IMAGE_NAME is an ID.")
+            self.problems.append("PACKAGE_NAME is missing: it is required if IMAGE_NAME is an ID.")
         return image.path.rpartition("/")[2] if image is not None else ""
 
     def _tags(self, image: Reference | None) -> tuple[str, ...]:
         usual = (image.tag if image else "") or DEFAULT_TAG
-        return self._tag_list("TAGS", f"push `{usual}`") or (usual,)
+        tags = self.items("TAGS", f"push `{usual}`") or (usual,)
+        return tuple(tag for tag in tags if self._is_tag("TAGS", tag)) or (usual,)
 
-    def _tag_list(self, name: str, without: str | None = None) -> tuple[str, ...] | None:
-        tags = self.items(name, without)
-        for tag in tags or ():
-            self.checked(name, tag, is_tag, f"made of tags of {TAG_RULE}{suggestion(tag)}")
-        return tags
+    def _is_tag(self, name: str, tag: str) -> bool:
+        valid = is_tag(tag)
+        if not valid and not self.fail_if_unexpanded(name, tag):
+            self.problems.append(f"{name}: {tag_problem(tag)}.")
+        return valid
+
+    def _reuse_from(self, workspace: str, repository: str) -> tuple[ReuseFrom, ...]:
+        found = []
+        for item in self.items("REUSE_FROM") or ():
+            package, colon, tag = item.rpartition(":")
+            if colon and not is_path(package):
+                self.fail("REUSE_FROM", item, f"a tag or `package:tag` ({COMPONENT_RULE})")
+            elif self._is_tag("REUSE_FROM", tag):
+                found.append(ReuseFrom(f"{workspace}/{package}" if colon else repository, tag))
+        return tuple(found)
 
     def _credentials(self) -> Credentials:
         for username, token in CREDENTIALS:
-            pair = self.credential(username), self.credential(token)
+            pair = self.credential(username), self.credential(token, TOKEN_MINIMUM)
             if any(pair) and not all(pair):
                 missing, there = (token, username) if pair[0] else (username, token)
-                self.problems.append(f"{missing} is missing: {there} is set, and one needs the other.")
+                self.problems.append(f"{missing} is missing: {there} is set, and both are required.")
             if any(pair):
                 return Credentials(*pair)
         self.problems.append(self._missing_credentials())
@@ -236,5 +256,7 @@ class _Reader(Values):
             f"\n      {username}: ${username}\n      {token}: ${token}"
         )
         if username in self.environment or token in self.environment:
-            missing += f"\n    If they are there already, the step does not have the values: set {account}."
+            missing += (
+                f"\n    If they are there already, the step does not provide these variables: set {account} instead."
+            )
         return missing

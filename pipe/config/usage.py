@@ -1,4 +1,4 @@
-"""What `--help` prints (pure)."""
+"""The text of `--help`."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ _INTRODUCTION = """\
 Pushes the container image that a Bitbucket Pipelines step built to Bitbucket's container
 registry, and verifies that it arrived.
 
-It is set up by environment variables; its only arguments are --help and --version."""
+It is configured by environment variables; the only arguments are --help and --version."""
 _EXAMPLE = """\
 Example, in the script of a step that has built the image `my-image`:
 
@@ -21,13 +21,10 @@ Example, in the script of a step that has built the image `my-image`:
 
 
 def usage(image: str) -> str:
-    """Tell how to use the pipe.
+    """Return the usage, in lines of at most 100 characters.
 
     Args:
-        image: The pipe's own image, as a step names it.
-
-    Returns:
-        Lines of at most 100 characters.
+        image: The pipe's image, as a step names it.
     """
     variables = "\n".join(line for variable in VARIABLES for line in _lines(variable))
     return f"{_INTRODUCTION}\n\nVariables:\n\n{variables}\n\n{_EXAMPLE.format(image=image)}"

@@ -1,4 +1,4 @@
-"""Values of variables, read and checked one by one; problems are collected, to be told all at once (pure)."""
+"""Readers for single variables, which collect every problem for one report."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -8,14 +8,23 @@ from typing import TypeVar
 from pipe.config.variables import default
 
 COUNT_MAXIMUM = 1000
-"""Attempts, and tags: more is a typo."""
+"""The largest number of attempts or tags; a larger one is a typo."""
 TOKEN_MAXIMUM = 8 * 1024
-"""Characters of a user name or token: servers take no longer header."""
-NOT_EXPANDED = "the variable is not set, or quoted singly outside a pipeline"
+"""Characters of a user name or token; servers reject longer headers."""
+TOKEN_MINIMUM = 8
+"""Characters of a token; a shorter one is a typo, and masking it would garble the log."""
 _BOOLEANS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 _SHOWN_MAXIMUM = 80
-_VARIABLE = re.compile(r"\$\w|\$\{")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w*)[^}]*\}?)")
 _ONE_VARIABLE = re.compile(r"\$\w+|\$\{\w+\}")
+_SET_ONLY = {
+    "BITBUCKET_BRANCH": "for branches only, not for tags",
+    "BITBUCKET_DEPLOYMENT_ENVIRONMENT": "for deployment steps only",
+    "BITBUCKET_PR_ID": "for pull requests only",
+    "BITBUCKET_TAG": "for tag pipelines only",
+}
+"""Variables that Pipelines does not set in every step; source: Atlassian, "Variables and secrets"."""
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
 Value = TypeVar("Value")
 
 
@@ -23,112 +32,144 @@ class Values:
     """An environment, and the problems found in it so far."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        """Keep what is set: an empty value is no value, but in a list.
+        """Initialize the reader.
 
         Args:
-            environment: Such as `os.environ`.
+            environment: Such as `os.environ`. An empty value counts as unset, except in a list.
         """
         self.environment = environment
         self.values = {name: value for name, value in environment.items() if value}
         self.problems: list[str] = []
 
-    def wrong(self, name: str, value: str, rule: str) -> None:
-        """Take note of a value that breaks a rule.
+    def fail(self, name: str, value: str, rule: str) -> None:
+        """Record a value that breaks a rule.
 
         Args:
             name: The variable.
-            value: Its value, which is shown.
-            rule: What it has to be.
+            value: Its value, which the message shows.
+            rule: What follows "must be" in the message.
         """
-        shown = value if len(value) <= _SHOWN_MAXIMUM else f"{value[:_SHOWN_MAXIMUM]}…"
-        why = f"{NOT_EXPANDED}." if _VARIABLE.search(value) else f"it has to be {rule}."
-        self.problems.append(f"{name} is {shown!r}: {why}")
+        if not self.fail_if_unexpanded(name, value):
+            self.problems.append(f"{name} must be {rule}, got {shown(value)}.")
 
-    def checked(self, name: str, value: str, allowed: Callable[[str], bool], rule: str) -> str:
-        """Check a value that stays text."""
-        if not allowed(value):
-            self.wrong(name, value, rule)
+    def fail_if_unexpanded(self, name: str, value: str) -> bool:
+        """Record a value that contains a variable reference, such as `$BITBUCKET_TAG`, and return whether it does."""
+        match = _VARIABLE.search(value)
+        if match is None:
+            return False
+        variable = match[1] or match[2] or ""
+        if variable in _SET_ONLY:
+            why = f"has no value in this step (Pipelines sets it {_SET_ONLY[variable]})"
+        elif "BITBUCKET_BUILD_NUMBER" in self.values:
+            why = "has no value in this step"
+        else:
+            why = "was not expanded: the variable is unset, or the value is in single quotes"
+        self.problems.append(f"{name}: {f'${variable}' if variable else match[0]} {why}.")
+        return True
+
+    def check(self, name: str, value: str, is_valid: Callable[[str], bool], rule: str) -> str:
+        """Validate a value and return it unchanged."""
+        if not is_valid(value):
+            self.fail(name, value, rule)
         return value
 
-    def parsed(self, name: str, parse: Callable[[str], Value]) -> Value:
-        """Read a variable that has a default.
+    def parse(self, name: str, parse: Callable[[str], Value]) -> Value:
+        """Parse a variable that has a default.
 
         Args:
             name: The variable.
-            parse: Reads its text without surrounding white space; the message of its ValueError is the rule.
+            parse: Parses its text without surrounding white space; the message of its ValueError is the rule.
 
         Returns:
-            The value, the default's where the variable is not set or wrong.
+            The value, or the default if the variable is unset or invalid.
         """
         text = self.values.get(name, default(name))
         try:
             return parse(text.strip())
         except ValueError as error:
-            self.wrong(name, text, str(error))
+            self.fail(name, text, str(error))
             return parse(default(name))
 
-    def path(self, name: str) -> Path | None:
-        """Read the path of a file."""
+    def path(self, name: str, start: Path | None = None) -> Path | None:
+        """Read the path of a file or directory.
+
+        Args:
+            name: The variable.
+            start: The directory that a relative path starts at, None for the working directory.
+        """
         text = self.values.get(name)
         if text is None:
             return None
-        if _VARIABLE.search(text):
-            self.wrong(name, text, "a path")
-        return Path(text)
+        self.fail_if_unexpanded(name, text)
+        return Path(text) if start is None else start / text
 
     def items(self, name: str, without: str | None = None) -> tuple[str, ...] | None:
-        """Read a list: a string with white space or commas between its items, or the array that Pipelines makes of one.
+        """Read a list: a string with white space or commas between items, or the array that Pipelines makes of it.
 
         Args:
             name: The variable; an array is NAME_COUNT, NAME_0, NAME_1 …
-            without: What happens where it is left out, to say so where it is empty; None where it may be empty.
+            without: What happens if the variable is unset, for the message; None if the list can be empty.
 
         Returns:
-            The items, none twice; None where the variable is not set.
+            The items without duplicates; None if the variable is unset.
         """
         texts = self._texts(name)
         if texts is None:
             return None
-        for part, text in texts.items():
-            if without is not None and not _split(text):
-                self.problems.append(f"{part} is empty: leave it out to {without}.")
-        found = tuple(dict.fromkeys(item for text in texts.values() for item in _split(text)))
+        is_array = name not in self.environment
+        for index, text in enumerate(texts):
+            if without is None or _split(text):
+                continue
+            if is_array:
+                self.problems.append(f"The {_ordinal(index)} entry of {name} is empty: remove it, or set its variable.")
+            else:
+                self.problems.append(f"{name} is empty: leave it out to {without}.")
+        if without is not None and not texts:
+            self.problems.append(f"{name} is empty: leave it out to {without}.")
+        found = tuple(dict.fromkeys(item for text in texts for item in _split(text)))
         if len(found) > COUNT_MAXIMUM:
             self.problems.append(f"{name} has {len(found)} items: at most {COUNT_MAXIMUM} are allowed.")
         return found[:COUNT_MAXIMUM]
 
-    def _texts(self, name: str) -> dict[str, str] | None:
+    def _texts(self, name: str) -> list[str] | None:
         if name in self.environment:
-            return {name: self.environment[name]}
+            return [self.environment[name]]
         count = self.values.get(f"{name}_COUNT")
         if count is None:
             return None
         if count == "0":
-            return {name: ""}
+            return []
         try:
             length = parse_count(count)
         except ValueError as error:
-            self.wrong(f"{name}_COUNT", count, str(error))
+            self.fail(f"{name}_COUNT", count, str(error))
             return None
-        return {f"{name}_{index}": self.environment.get(f"{name}_{index}", "") for index in range(length)}
+        return [self.environment.get(f"{name}_{index}", "") for index in range(length)]
 
-    def credential(self, name: str) -> str:
-        """Read a part of credentials; its value is never shown."""
+    def credential(self, name: str, minimum: int = 0) -> str:
+        """Read a user name or token without ever showing its value.
+
+        Args:
+            name: The variable.
+            minimum: The number of characters that are required.
+        """
         text = self.values.get(name, "").strip()
         if len(text) > TOKEN_MAXIMUM:
             self.problems.append(f"{name} has {len(text)} characters: at most {TOKEN_MAXIMUM} are allowed.")
         elif _ONE_VARIABLE.fullmatch(text):
-            self.problems.append(f"{name} is the name of a variable: {NOT_EXPANDED}.")
+            self.fail_if_unexpanded(name, text)
         elif not text.isprintable():
-            self.problems.append(f"{name} holds characters that cannot be printed: copy it again.")
+            self.problems.append(f"{name} contains non-printable characters; copy it again.")
+        elif 0 < len(text) < minimum:
+            self.problems.append(f"{name} is too short for a token: at least {minimum} characters are required.")
         return text
 
 
 def parse_boolean(text: str) -> bool:
-    """Read a boolean, in any case of letters.
+    """Parse a boolean, ignoring case.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The text is not a boolean.
     """
     try:
         return _BOOLEANS[text.lower()]
@@ -137,10 +178,10 @@ def parse_boolean(text: str) -> bool:
 
 
 def parse_count(text: str) -> int:
-    """Read a whole number above zero.
+    """Parse a whole number above zero.
 
     Raises:
-        ValueError: It is none, or too large.
+        ValueError: The text is not such a number, or the number is too large.
     """
     digits = text.lstrip("0") if text.isascii() and text.isdecimal() else ""
     if not digits or len(digits) > len(str(COUNT_MAXIMUM)) or int(digits) > COUNT_MAXIMUM:
@@ -149,7 +190,7 @@ def parse_count(text: str) -> int:
 
 
 def parse_choice(*choices: str) -> Callable[[str], str]:
-    """Make a function that reads one of several words, in any case of letters."""
+    """Return a function that parses one of several words, ignoring case."""
 
     def parse(text: str) -> str:
         if text.lower() not in choices:
@@ -157,6 +198,15 @@ def parse_choice(*choices: str) -> Callable[[str], str]:
         return text.lower()
 
     return parse
+
+
+def _ordinal(index: int) -> str:
+    return _ORDINALS[index] if index < len(_ORDINALS) else f"{index + 1}th"
+
+
+def shown(value: str) -> str:
+    """Return a value in quotes, cut to fit a message."""
+    return repr(value if len(value) <= _SHOWN_MAXIMUM else f"{value[:_SHOWN_MAXIMUM]}…")
 
 
 def _split(text: str) -> list[str]:

@@ -1,17 +1,20 @@
-"""The variables that users set, with their defaults: the one list that code, `--help` and README share (pure)."""
+"""The variables that users set, with their defaults: the list that the code, `--help` and README share."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 DEFAULT_TAG = "latest"
-"""The tag that is pushed where nobody names one, as with `docker push`."""
+"""The tag to push if neither TAGS nor IMAGE_NAME names one, as with `docker push`."""
 CREDENTIALS = (
     ("BITBUCKET_PACKAGES_USERNAME", "BITBUCKET_PACKAGES_TOKEN"),
     ("ATLASSIAN_ACCOUNT_EMAIL", "ATLASSIAN_API_TOKEN"),
 )
-"""Pairs of variables, of which an earlier one takes precedence; source: Atlassian's page, and `resolve_auth` of
+"""Pairs of variables; the first complete pair takes precedence. Source: Atlassian's page, and `resolve_auth` of
 bitbucket-pipes-toolkit for the names outside Pipelines."""
+UPLOADERS = ("auto", "engine", "pipe")
+IF_TAG_EXISTS = ("overwrite", "skip", "fail")
+COMPRESSIONS = ("auto", "fast", "small", "zstd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +23,12 @@ class Variable:
 
     Attributes:
         name: Its name in the environment.
-        usage: What it is for; README begins with these words, and says more.
-        default: What applies where it is not set: a value, or words for what is worked out; None where nothing does.
-        context: Whether it is usually taken from the step's own environment.
+        usage: What it is for; the row in README begins with these words.
+        default: The default: a value, or a description of a computed one; None if there is no default.
+        context: Whether it is usually taken from the step's environment.
         secret: Whether its value must never be shown.
-        required: Whether there is no push without it.
-        array: Whether Pipelines may hand it over as an array: NAME_COUNT, NAME_0, NAME_1 …
+        required: Whether the push requires it.
+        array: Whether Pipelines can pass it as an array: NAME_COUNT, NAME_0, NAME_1 …
     """
 
     name: str
@@ -38,7 +41,7 @@ class Variable:
 
 
 VARIABLES = (
-    Variable("IMAGE_NAME", "The image, by any name that Docker Engine knows it by", required=True),
+    Variable("IMAGE_NAME", "The image, by any of its names in Docker Engine", required=True),
     Variable("TAGS", "The tags to push", f"the tag of `IMAGE_NAME`, else `{DEFAULT_TAG}`", array=True),
     Variable(
         "PACKAGE_NAME",
@@ -56,44 +59,39 @@ VARIABLES = (
     ),
     Variable("ATLASSIAN_ACCOUNT_EMAIL", "The e-mail address of an Atlassian account"),
     Variable("ATLASSIAN_API_TOKEN", "That account's API token", secret=True),
-    # Of a layer as the registry stores it; source: the same page. Decimal, the smaller reading of what it says.
+    # Of a layer as the registry stores it; source: the same page. Decimal, the smaller reading of "32 GB".
     Variable("MAX_LAYER_SIZE", "The largest layer to push", "32GB"),
-    # Of one layer's upload; source: the same page. A registry has no notion of a whole push, only of a blob's upload.
+    # Of one layer's upload, since a registry sees only blob uploads, not a whole push; source: the same page.
     Variable("UPLOAD_TIMEOUT", "How long the upload of one layer may take", "7m"),
-    # A hiccup of the registry does not fail a step, but a breakdown ends soon.
-    Variable("MAX_ATTEMPTS", "How often the push is tried", "3"),
-    Variable("UPLOADER", "Who uploads: `engine` (Docker Engine), `pipe` (the pipe itself), or `auto`", "auto"),
-    Variable("REUSE_FROM", "Further tags of the package whose layers need not be sent again", array=True),
+    # A short failure of the registry does not fail the step, and a long one ends it soon.
+    Variable("MAX_ATTEMPTS", "Maximum number of attempts", "3"),
+    Variable("IF_TAG_EXISTS", "If a tag points to another image: `overwrite`, `skip` or `fail`", IF_TAG_EXISTS[0]),
+    Variable("UPLOADER", "Who uploads: `engine` (Docker Engine), `pipe` (the pipe itself), or `auto`", UPLOADERS[0]),
+    Variable("COMPRESSION", "How the pipe compresses layers: `auto`, `fast`, `small` or `zstd`", COMPRESSIONS[0]),
+    Variable("REUSE_FROM", "More tags whose layers are reused: `tag`, or `other-package:tag`", array=True),
     Variable("IMAGE_ARCHIVE", "A file or directory to push instead of an image in Docker Engine"),
-    Variable("DRY_RUN", "Check everything, upload nothing", "false"),
+    Variable("DRY_RUN", "Check everything, but upload nothing", "false"),
     Variable("RESULT_FILE", "A file to write the result to, as JSON"),
     Variable("DEBUG", "Turn on extra debug information", "false"),
 )
-"""Every variable that users may set, in the order of README."""
+"""Every variable, in the order of README."""
 
 _DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
 _ARRAY_ITEM = re.compile(r"(.+)_(?:COUNT|[0-9]{1,9})", re.IGNORECASE)
 
 
 def default(name: str) -> str:
-    """Return the value that applies where a variable is not set, "" where none does."""
+    """Return the default of a variable, "" if it has none."""
     return _DEFAULTS[name] or ""
 
 
 def base_name(name: str) -> str:
-    """Return the array's name where a name is that of its length or of one of its items, else the name itself."""
+    """Return the name of the array that a variable such as NAME_COUNT or NAME_0 belongs to, else the name itself."""
     match = _ARRAY_ITEM.fullmatch(name)
     return match[1] if match else name
 
 
 def secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Find what must never be shown, also where the rest of the environment is not valid.
-
-    Args:
-        environment: Such as `os.environ`.
-
-    Returns:
-        The values of secret variables, as given and without surrounding white space.
-    """
+    """Return the values of secret variables, as given and without surrounding white space, without validation."""
     values = [environment.get(variable.name, "") for variable in VARIABLES if variable.secret]
     return tuple(dict.fromkeys(text for value in values for text in (value, value.strip()) if text))

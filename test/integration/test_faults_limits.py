@@ -19,7 +19,7 @@ def test_layer_slower_than_the_limit_is_stopped(registry: LocalRegistry, images:
     finished = run(registry, IMAGE_NAME=image.name, UPLOAD_TIMEOUT="4s", UPLOADER="engine")
     finished.expect(
         5,
-        "A layer's upload takes too long for the registry: layer 1 (COPY … in /)",
+        "Layer upload exceeds the registry's time limit: layer 1 (COPY … in /)",
         "of 50.0 MB sent in 4.",
         "MB/s; ",
         "would need",
@@ -41,7 +41,7 @@ def test_upload_that_the_registrys_own_timer_ends_is_not_tried_again(
     finished = run(registry, IMAGE_NAME=image.name, UPLOAD_TIMEOUT="4s")
     finished.expect(
         5,
-        "takes too long for the registry: layer 1",
+        "exceeds the registry's time limit: layer 1",
         "UPLOAD_TIMEOUT",
         "Make the layer smaller",
         within=7 + ENGINE_BUSY,
@@ -59,7 +59,7 @@ def test_the_registrys_own_timer_ends_the_pipes_upload_for_good(
     image = images.build(12 * MB)
     registry.fault(method="PATCH", content_range="?????*", bytes_per_second=MB)
     finished = run(registry, IMAGE_NAME=image.name, UPLOADER="pipe", UPLOAD_TIMEOUT="4s")
-    finished.expect(5, "takes too long for the registry: layer 1", "UPLOAD_TIMEOUT", within=10)
+    finished.expect(5, "exceeds the registry's time limit: layer 1", "UPLOAD_TIMEOUT", within=10)
     finished.expect_not("Attempt")
 
 

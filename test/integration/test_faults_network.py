@@ -50,7 +50,12 @@ def test_certificate_that_is_not_trusted_ends_it_at_once(
     image = images.build(MB)
     finished = at_once(run, registry, IMAGE_NAME=image.name)
     finished.expect(
-        6, "no trusted TLS connection", "certificate verify failed", "REQUESTS_CA_BUNDLE", "certs.d", within=AT_ONCE
+        6,
+        "TLS certificate is not trusted",
+        "certificate verify failed",
+        "REQUESTS_CA_BUNDLE",
+        "certs.d",
+        within=AT_ONCE,
     )
     assert registry.requests(user_agent=BY_PIPE) == []
     assert registry.requests(user_agent=BY_ENGINE) == []
@@ -64,7 +69,7 @@ def test_certificate_for_another_name_is_not_trusted(
     image = images.build(MB)
     host = registry.host.replace("127.0.0.1", "localhost")
     finished = at_once(run, registry, IMAGE_NAME=image.name, REGISTRY=host, REQUESTS_CA_BUNDLE=str(tls.authority))
-    finished.expect(6, "no trusted TLS connection", "localhost", within=AT_ONCE)
+    finished.expect(6, "TLS certificate is not trusted", "localhost", within=AT_ONCE)
     assert registry.requests(user_agent=BY_PIPE) == []
 
 

@@ -29,27 +29,35 @@ def expect_nothing_sent(registry: Registry) -> None:
     [
         pytest.param(
             {"BITBUCKET_PACKAGES_TOKEN": "wrong-token"},
-            ("The registry refuses the credentials", "incorrect user name or token", LOGIN),
+            ("The registry rejected the credentials", "incorrect user name or token", LOGIN),
             id="wrong token",
         ),
         pytest.param(
             {"BITBUCKET_PACKAGES_USERNAME": "nobody"},
-            ("The registry refuses the credentials", "incorrect user name or token", LOGIN),
+            ("The registry rejected the credentials", "incorrect user name or token", LOGIN),
             id="no such user",
         ),
         pytest.param(
             {"BITBUCKET_PACKAGES_TOKEN": "ATCTT3xFfGN0-access-token"},
-            ("The registry refuses the credentials", "repository or workspace access token", "write:package:bitbucket"),
+            (
+                "The registry rejected the credentials",
+                "repository or workspace access token",
+                "write:package:bitbucket",
+            ),
             id="access token",
         ),
         pytest.param(
             {"BITBUCKET_PACKAGES_USERNAME": "reader", "BITBUCKET_PACKAGES_TOKEN": "reader-token"},
-            ("The registry does not allow this push", "reader may not push", "requires write access to the repository"),
+            (
+                "Permission denied: cannot push to this package",
+                "reader may not push",
+                "requires write access to the repository",
+            ),
             id="role that may only read",
         ),
         pytest.param(
             {"PACKAGE_NAME": "other-app"},
-            ("The registry does not allow this push", "pipeline may not push", "link the package to it"),
+            ("Permission denied: cannot push to this package", "pipeline may not push", "link the package to it"),
             id="package of another repository",
         ),
         pytest.param(

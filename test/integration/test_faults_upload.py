@@ -152,6 +152,6 @@ def test_unauthorized_that_stays_is_not_tried_for_ever(registry: LocalRegistry, 
     words = '{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}'
     registry.fault(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE, answer={"status": 401, "body": words})
     finished = run(registry, IMAGE_NAME=image.name, MAX_ATTEMPTS="5")
-    finished.expect(4, "Attempt 1 of 5 failed", "The registry refuses the credentials", within=10 + ENGINE_BUSY)
+    finished.expect(4, "Attempt 1 of 5 failed", "The registry rejected the credentials", within=10 + ENGINE_BUSY)
     finished.expect_not("Attempt 2")
     assert len(registry.requests(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE)) == 2

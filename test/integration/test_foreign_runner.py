@@ -144,7 +144,7 @@ def test_image_saved_in_one_step_is_pushed_in_the_next(registry: LocalRegistry, 
 def test_failing_push_makes_the_step_red(registry: LocalRegistry, run_pipeline: RunPipeline) -> None:
     pipe = run_pipeline.pipe(TAGS="red", BITBUCKET_PACKAGES_TOKEN="wrong-token")
     pipeline = run_pipeline([pipe, "echo still in this step"], ["echo in the next step"])
-    pipeline.expect(4, "✖ ", "The registry refuses the credentials", "Step 'Push': FAIL")
+    pipeline.expect(4, "✖ ", "The registry rejected the credentials", "Step 'Push': FAIL")
     assert not pipeline.log.count("\nstill in this step"), pipeline.log
     assert not pipeline.log.count("\nin the next step"), pipeline.log
     assert digest_in(registry, "red") is None

@@ -96,7 +96,7 @@ def test_a_link_that_is_too_slow_ends_it_foretold(registry: LocalRegistry, image
     image = images.build(20 * MB)
     registry.fault(method="PATCH", bytes_per_second=2 * MB)
     finished = run(registry, IMAGE_NAME=image.name, UPLOADER="pipe", UPLOAD_TIMEOUT="4s", TAGS="slow")
-    finished.expect(5, "at this rate the upload will take", "takes too long for the registry: layer 1", within=9)
+    finished.expect(5, "at this rate the upload will take", "exceeds the registry's time limit: layer 1", within=9)
     assert digest_in(registry, "slow") is None
 
 

@@ -39,7 +39,7 @@ expect_failure() {
 
 wrong_credentials() {
     run_pipe 4 --env BITBUCKET_PACKAGES_USERNAME="$1" --env BITBUCKET_PACKAGES_TOKEN="$2"
-    expect_failure "The registry refuses the credentials" "$REGISTRY" "${@:3}"
+    expect_failure "The registry rejected the credentials" "$REGISTRY" "${@:3}"
     expect_not "$2"
 }
 bats_test_function --description "4: wrong token" -- wrong_credentials pipeline an0ther-token
@@ -48,7 +48,7 @@ bats_test_function --description "4: an access token" -- wrong_credentials pipel
 
 @test "4: an account that may only read" {
     run_pipe 4 --env BITBUCKET_PACKAGES_USERNAME=reader --env BITBUCKET_PACKAGES_TOKEN=reader-token
-    expect_failure "The registry does not allow this push" "demo-workspace/my-container-app" "write access"
+    expect_failure "Permission denied: cannot push to this package" "demo-workspace/my-container-app" "write access"
     expect_not reader-token
 }
 
@@ -61,7 +61,7 @@ bats_test_function --description "4: an access token" -- wrong_credentials pipel
     controls fault '{"method": "PUT", "path": "*/manifests/*", "answer": {"status": 400,
         "body": "{\"errors\": [{\"code\": \"MANIFEST_INVALID\", \"message\": \"manifest invalid\"}]}"}}'
     run_pipe 4 --env TAGS=stream-error
-    expect_failure "The registry refuses the image" "manifest invalid"
+    expect_failure "The registry rejected the image" "manifest invalid"
 }
 
 @test "5: a layer is too large, and the tag does not appear" {
@@ -95,7 +95,7 @@ PYTHON
     )
     controls fault "$fault"
     run_pipe 6 --env TAGS=other
-    expect_failure "The registry holds another image than the one pushed" "$TARGET:other names sha256:"
+    expect_failure "The tag points to a different image than the one pushed" "$TARGET:other names sha256:"
 }
 
 # Make an image whose layer no registry has, and let its upload by $1 (engine or pipe) take 10 seconds. The buffers
@@ -125,7 +125,7 @@ teardown() {
 too_slow() {
     slow_upload "$1"
     run_pipe 5 "${slow[@]}" --env UPLOAD_TIMEOUT=2s
-    expect_failure "A layer's upload takes too long for the registry" "COPY" "UPLOAD_TIMEOUT"
+    expect_failure "Layer upload exceeds the registry's time limit" "COPY" "UPLOAD_TIMEOUT"
     expect_upload_ended
 }
 bats_test_function --description "5: a layer's upload by the Engine takes too long" -- too_slow engine

@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# Exit code 2: what users may get wrong in a variable, each told by name, value and rule.
+# Exit code 2: what users can get wrong in a variable, each reported by name, value and rule.
 
 load helpers
 
 bad_input() {
     local variable=$1 value=$2
     run_pipe 2 --env "$variable=$value"
-    expect "$variable is " "${@:3}"
+    expect "$variable" "${@:3}"
     expect_equal stdout "" "$output"
 }
 
@@ -15,19 +15,24 @@ row() {
 }
 
 row "IMAGE_NAME: upper case" IMAGE_NAME My-App "'My-App'" "lower-case"
-row "IMAGE_NAME: a space" IMAGE_NAME "my app" "'my app'" "it has to be"
-row "IMAGE_NAME: a newline" IMAGE_NAME $'my\napp' "'my\\napp'" "it has to be"
-row "IMAGE_NAME: a leading -" IMAGE_NAME -app "'-app'" "it has to be"
-row "IMAGE_NAME: an unknown character" IMAGE_NAME 'my!app' "'my!app'" "it has to be"
+row "IMAGE_NAME: a space" IMAGE_NAME "my app" "'my app'" "is not the name of an image"
+row "IMAGE_NAME: a newline" IMAGE_NAME $'my\napp' "'my\\napp'" "is not the name of an image"
+row "IMAGE_NAME: a leading -" IMAGE_NAME -app "'-app'" "is not the name of an image"
+row "IMAGE_NAME: an unknown character" IMAGE_NAME 'my!app' "'my!app'" "is not the name of an image"
 row "IMAGE_NAME: a tag of 129 characters" IMAGE_NAME "app:$(printf '%0129d' 0)" "app:000" "128"
 row "TAGS: nothing but separators" TAGS " , " "empty" "leave it out to push"
-row "TAGS: a tag that is not allowed" TAGS "1.0 feature/x" "'feature/x'" "feature-x"
+row "TAGS: a tag that is not allowed" TAGS "1.0 feature/x" "'feature/x' is not a valid tag: '/' is not allowed" "feature-x"
 row "TAGS: a tag of 129 characters" TAGS "$(printf '%0129d' 0)" "000" "128"
 row "PACKAGE_NAME: upper case" PACKAGE_NAME My-App "'My-App'" "lower-case"
 row "WORKSPACE: a space" WORKSPACE "my workspace" "'my workspace'" "slug"
 row "REGISTRY: an address" REGISTRY "https://crg.apkg.io/" "'https://crg.apkg.io/'" "host"
 row "MAX_LAYER_SIZE: not a size" MAX_LAYER_SIZE "32 apples" "'32 apples'" "32GB"
 row "UPLOAD_TIMEOUT: negative" UPLOAD_TIMEOUT -1 "'-1'" "7m"
+row "UPLOAD_TIMEOUT: a hundred thousand years" UPLOAD_TIMEOUT 999999999h "'999999999h'" "at most 24h"
+row "IF_TAG_EXISTS: unknown" IF_TAG_EXISTS ignore "'ignore'" "one of overwrite, skip, fail"
+row "COMPRESSION: unknown" COMPRESSION lz4 "'lz4'" "one of auto, fast, small, zstd"
+row "REUSE_FROM: a package in upper case" REUSE_FROM Base:1.0 "'Base:1.0'" "package:tag"
+row "BITBUCKET_PACKAGES_TOKEN: four characters" BITBUCKET_PACKAGES_TOKEN rely "too short" "at least 8 characters"
 row "MAX_ATTEMPTS: none" MAX_ATTEMPTS 0 "'0'" "whole number"
 row "DRY_RUN: perhaps" DRY_RUN perhaps "'perhaps'" "true or false"
 row "DEBUG: maybe" DEBUG maybe "'maybe'" "true or false"
@@ -41,12 +46,12 @@ row "DEBUG: maybe" DEBUG maybe "'maybe'" "true or false"
 
 @test "IMAGE_NAME with the registry, but another workspace: both are named" {
     run_pipe 2 --env IMAGE_NAME="$REGISTRY/other/my-container-app"
-    expect "IMAGE_NAME is '$REGISTRY/other/my-container-app" "'other'" "'demo-workspace'"
+    expect "IMAGE_NAME's workspace 'other' does not match WORKSPACE 'demo-workspace'"
 }
 
 @test "several problems: one message lists them all" {
     run_pipe 2 --env IMAGE_NAME=-app --env DEBUG=maybe --env TAGS=,
-    expect "IMAGE_NAME is " "DEBUG is " "TAGS is "
+    expect "IMAGE_NAME: " "DEBUG must be " "TAGS is "
     expect_equal "number of messages" 1 "$(grep -c ✖ <<<"$stderr")"
 }
 
@@ -69,14 +74,20 @@ row "DEBUG: maybe" DEBUG maybe "'maybe'" "true or false"
     expect_equal "requests to the registry" "" "$(controls requests)"
 }
 
-row "TAGS: a variable that is not set" TAGS "\$BITBUCKET_TAG" "'\$BITBUCKET_TAG'" "the variable is not set"
+row "TAGS: a variable that is not set" TAGS "\$BITBUCKET_TAG" \
+    "\$BITBUCKET_TAG has no value in this step (Pipelines sets it for tag pipelines only)."
 
-@test "TAGS set and empty: refused, not pushed as latest" {
+@test "TAGS with an empty entry: its place is named" {
+    run_pipe 2 --env TAGS_COUNT=2 --env TAGS_0=1.0 --env TAGS_1=
+    expect "The second entry of TAGS is empty: remove it, or set its variable."
+}
+
+@test "TAGS set and empty: an error, not a push of latest" {
     run_pipe 2 --env TAGS=
     expect "TAGS is empty: leave it out to push \`latest\`"
 }
 
-@test "a near miss of a name: the right one is named" {
+@test "a misspelled variable: the right one is named" {
     run_pipe 2 --env TAG=1.0
     expect "TAG is not a variable of this pipe. Did you mean TAGS?"
 }
@@ -88,7 +99,7 @@ row "TAGS: a variable that is not set" TAGS "\$BITBUCKET_TAG" "'\$BITBUCKET_TAG'
         "      BITBUCKET_PACKAGES_TOKEN: \$BITBUCKET_PACKAGES_TOKEN"
 }
 
-@test "an argument: only --help and --version are understood" {
+@test "an argument: only --help and --version are accepted" {
     run_container 2 "$PIPE_IMAGE" push
     expect "the only arguments are --help and --version"
 }

@@ -102,12 +102,19 @@ class OneStream:
 
 
 def follow(
-    stream: Player, clock: Clock, told: Told, image: Image, *, timeout: float = 420.0, limit: int = 32 * 10**9
+    stream: Player,
+    clock: Clock,
+    told: Told,
+    image: Image,
+    *,
+    timeout: float = 420.0,
+    limit: int = 32 * 10**9,
+    tracker: ProgressTracker | None = None,
 ) -> str:
     """Let an Engine push, and return the digest that it names."""
     settings = replace(SETTINGS, max_layer_size=limit, upload_timeout=timeout)
     context = Context(settings, cast("Repository", None), told, Timing(clock, clock.sleep, lambda: 0.0))
-    clocks = Clocks(ProgressTracker(image), timeout, clock, told)
+    clocks = Clocks(tracker or ProgressTracker(image), timeout, clock, told)
     return EnginePusher(context, OneStream(stream), clocks).push(OneImage(image), TARGET).digest
 
 

@@ -90,7 +90,7 @@ def test_a_message_says_what_why_and_what_to_do() -> None:
 
 def test_every_problem_stands_on_its_line() -> None:
     error = ConfigurationError(["A is missing.", "B is 1."])
-    assert str(error) == "The pipe's variables are not right:\n  - A is missing.\n  - B is 1."
+    assert str(error) == "Invalid configuration:\n  - A is missing.\n  - B is 1."
     assert error.problems == ["A is missing.", "B is 1."]
 
 

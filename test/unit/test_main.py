@@ -50,8 +50,13 @@ def test_the_log_begins_with_name_version_and_revision(capsys: pytest.CaptureFix
     ("arguments", "environment", "words"),
     [
         pytest.param([], {}, ["IMAGE_NAME is missing", "WORKSPACE is missing", "TOKEN are missing"], id="nothing"),
-        pytest.param([], STEP | {"DEBUG": "maybe"}, ["DEBUG is 'maybe'"], id="debug"),
-        pytest.param([], STEP | {"IMAGE_NAME": "s3cr3t-t0ken!"}, ["IMAGE_NAME is '***!'"], id="token-as-image"),
+        pytest.param([], STEP | {"DEBUG": "maybe"}, ["DEBUG must be true or false, got 'maybe'."], id="debug"),
+        pytest.param(
+            [],
+            STEP | {"IMAGE_NAME": "s3cr3t-t0ken!"},
+            ["IMAGE_NAME: '***!' is not the name of an image"],
+            id="token-as-image",
+        ),
         pytest.param([], STEP | {"RESULT_FILE": "/gone/r.json"}, ["there is no folder /gone"], id="result-file"),
         pytest.param(["push"], STEP, ["'push': the only arguments are --help and --version."], id="argument"),
         pytest.param(["--version", "x"], STEP, ["'--version x': the only arguments"], id="arguments"),
@@ -63,7 +68,7 @@ def test_variables_that_are_wrong_end_with_2(
     assert main(arguments, {"NO_COLOR": "1"} | environment) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert "✖ The pipe's variables are not right:\n  - " in err
+    assert "✖ Invalid configuration:\n  - " in err
     assert [word for word in words if word not in err] == [], err
     assert "s3cr3t" not in err
     assert "Traceback" not in err

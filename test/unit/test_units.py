@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipe.units import format_duration, format_size, parse_duration, parse_size
+from pipe.units import DURATION_MAXIMUM, format_duration, format_size, parse_duration, parse_size
 
 HOSTILE = [
     pytest.param("", id="empty"),
@@ -67,6 +67,7 @@ def test_what_is_no_size(text: str) -> None:
         pytest.param("1m30", 90, id="m-and-seconds"),
         pytest.param("1h1m1.5s", 3661.5, id="all"),
         pytest.param("0.5", 0.5, id="fraction"),
+        pytest.param("24h", 86_400, id="at-most"),
     ],
 )
 def test_durations(text: str, seconds: float) -> None:
@@ -75,7 +76,14 @@ def test_durations(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [*HOSTILE, pytest.param("m", id="unit-only"), pytest.param("0m0s", id="zeros"), pytest.param("1s1m", id="order")],
+    [
+        *HOSTILE,
+        pytest.param("m", id="unit-only"),
+        pytest.param("0m0s", id="zeros"),
+        pytest.param("1s1m", id="order"),
+        pytest.param("86400.1", id="more-than-a-day"),
+        pytest.param("999999999h", id="a-hundred-thousand-years"),
+    ],
 )
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="a duration such as 7m"):
@@ -128,6 +136,6 @@ def test_a_size_that_is_written_reads_nearly_the_same(size: int) -> None:
     assert parse_size(format_size(size)) == pytest.approx(size, rel=0.06)
 
 
-@given(st.integers(1, 10**9 - 1), st.sampled_from(["", "s"]))
+@given(st.integers(1, DURATION_MAXIMUM), st.sampled_from(["", "s"]))
 def test_seconds_read_exactly(seconds: int, unit: str) -> None:
     assert parse_duration(f"{seconds}{unit}") == seconds

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipe.config.settings import Credentials, Settings
+from pipe.config.settings import Credentials, ReuseFrom, Settings
 from pipe.config.variables import VARIABLES
 from pipe.errors import ConfigurationError
 from pipe.oci.reference import Reference
@@ -17,7 +17,7 @@ STEP = {
     "IMAGE_NAME": "my-container-app",
     "BITBUCKET_WORKSPACE": "acme",
     "BITBUCKET_PACKAGES_USERNAME": "step",
-    "BITBUCKET_PACKAGES_TOKEN": "s3cr3t",
+    "BITBUCKET_PACKAGES_TOKEN": "s3cr3t-t0ken",
 }
 """What a step's environment has, and the one variable of the pipe's own snippet."""
 
@@ -25,6 +25,11 @@ STEP = {
 def read(**variables: str) -> Settings:
     """Read a step's environment with more variables."""
     return Settings.from_environment(STEP | variables)
+
+
+def reuse(*tags: str) -> tuple[ReuseFrom, ...]:
+    """Make images of the step's own package."""
+    return tuple(ReuseFrom("acme/my-container-app", tag) for tag in tags)
 
 
 def problems(**variables: str) -> list[str]:
@@ -42,7 +47,7 @@ def test_the_snippet_with_nothing_but_the_image() -> None:
         registry="crg.apkg.io",
         repository="acme/my-container-app",
         tags=("latest",),
-        credentials=Credentials("step", "s3cr3t"),
+        credentials=Credentials("step", "s3cr3t-t0ken"),
         max_layer_size=32 * 10**9,
         upload_timeout=420.0,
         max_attempts=3,
@@ -54,6 +59,8 @@ def test_the_snippet_with_nothing_but_the_image() -> None:
         uploader="auto",
         reuse_from=(),
         image_archive=None,
+        if_tag_exists="overwrite",
+        compression="auto",
     )
     assert read().targets == (Reference("crg.apkg.io", "acme/my-container-app", "latest"),)
 
@@ -128,19 +135,35 @@ def test_variables_that_arrive_empty_are_absent() -> None:
         pytest.param({"UPLOADER": "engine"}, {"uploader": "engine"}, id="uploader"),
         pytest.param({"UPLOADER": " Pipe\n"}, {"uploader": "pipe"}, id="uploader-in-capitals"),
         pytest.param({"UPLOADER": "auto", "IMAGE_ARCHIVE": "a"}, {"image_archive": Path("a")}, id="archive"),
-        pytest.param({"REUSE_FROM": "a, b"}, {"reuse_from": ("a", "b")}, id="reuse"),
+        pytest.param({"REUSE_FROM": "a, b"}, {"reuse_from": reuse("a", "b")}, id="reuse"),
         pytest.param({"REUSE_FROM": " "}, {"reuse_from": ()}, id="reuse-empty"),
         pytest.param({"REUSE_FROM_COUNT": "0"}, {"reuse_from": ()}, id="reuse-of-an-empty-array"),
         pytest.param(
             {"REUSE_FROM_COUNT": "2", "REUSE_FROM_0": "a", "REUSE_FROM_1": "b"},
-            {"reuse_from": ("a", "b")},
+            {"reuse_from": reuse("a", "b")},
             id="reuse-array",
         ),
+        pytest.param(
+            {"REUSE_FROM": "base:1.0 team/other:latest new", "WORKSPACE": "ours"},
+            {
+                "reuse_from": (
+                    ReuseFrom("ours/base", "1.0"),
+                    ReuseFrom("ours/team/other", "latest"),
+                    ReuseFrom("ours/my-container-app", "new"),
+                )
+            },
+            id="reuse-of-other-packages",
+        ),
+        pytest.param({"IF_TAG_EXISTS": "Skip"}, {"if_tag_exists": "skip"}, id="tag-exists-skip"),
+        pytest.param({"IF_TAG_EXISTS": "fail"}, {"if_tag_exists": "fail"}, id="tag-exists-fail"),
+        pytest.param({"COMPRESSION": "zstd"}, {"compression": "zstd"}, id="compression-zstd"),
+        pytest.param({"COMPRESSION": "SMALL"}, {"compression": "small"}, id="compression-small"),
         pytest.param({"TAGS": "x", "TAGS_COUNT": "1", "TAGS_0": "y"}, {"tags": ("x",)}, id="tags-string-and-array"),
         pytest.param({"TAGS_0": "y"}, {"tags": ("latest",)}, id="tags-array-without-count"),
         pytest.param({"MAX_LAYER_SIZE": "500MB"}, {"max_layer_size": 500_000_000}, id="size"),
         pytest.param({"MAX_LAYER_SIZE": " 32GiB\n"}, {"max_layer_size": 2**35}, id="size-with-white-space"),
         pytest.param({"UPLOAD_TIMEOUT": "90s"}, {"upload_timeout": 90.0}, id="timeout"),
+        pytest.param({"UPLOAD_TIMEOUT": "24h"}, {"upload_timeout": 86400.0}, id="timeout-at-most"),
         pytest.param({"MAX_ATTEMPTS": "1"}, {"max_attempts": 1}, id="attempts"),
         pytest.param({"MAX_ATTEMPTS": "1000"}, {"max_attempts": 1000}, id="attempts-at-most"),
         pytest.param({"MAX_ATTEMPTS": "007"}, {"max_attempts": 7}, id="attempts-with-zeros"),
@@ -148,7 +171,21 @@ def test_variables_that_arrive_empty_are_absent() -> None:
         pytest.param({"DEBUG": "True"}, {"debug": True}, id="debug-of-python"),
         pytest.param({"DEBUG": "no", "DRY_RUN": "1"}, {"debug": False, "dry_run": True}, id="other-booleans"),
         pytest.param({"RESULT_FILE": "out/r.json"}, {"result_file": Path("out/r.json")}, id="result-file"),
-        pytest.param({"BITBUCKET_CLONE_DIR": "/clone"}, {"clone_directory": Path("/clone")}, id="clone-directory"),
+        pytest.param(
+            {"BITBUCKET_CLONE_DIR": "/clone", "RESULT_FILE": "out/r.json", "IMAGE_ARCHIVE": "image.tar"},
+            {"result_file": Path("/clone/out/r.json"), "image_archive": Path("/clone/image.tar")},
+            id="relative-paths-in-a-pipeline",
+        ),
+        pytest.param(
+            {"BITBUCKET_CLONE_DIR": "/clone", "RESULT_FILE": "/srv/r.json", "IMAGE_ARCHIVE": "/srv/image.tar"},
+            {"result_file": Path("/srv/r.json"), "image_archive": Path("/srv/image.tar")},
+            id="absolute-paths-in-a-pipeline",
+        ),
+        pytest.param(
+            {"RESULT_FILE": "out/r.json", "IMAGE_ARCHIVE": "image.tar"},
+            {"result_file": Path("out/r.json"), "image_archive": Path("image.tar")},
+            id="relative-paths-elsewhere",
+        ),
         pytest.param({"BITBUCKET_PIPELINES_VARIABLES_PATH": "/v"}, {"variables_file": Path("/v")}, id="variables-file"),
         pytest.param(
             {"DOCKER_HOST": "tcp://h:2375", "DOCKER_TLS_VERIFY": "1", "DOCKERX": "no"},
@@ -156,13 +193,13 @@ def test_variables_that_arrive_empty_are_absent() -> None:
             id="engine",
         ),
         pytest.param(
-            {"BITBUCKET_PACKAGES_TOKEN": " a$b'c\"d\n", "BITBUCKET_PACKAGES_USERNAME": " me "},
-            {"credentials": Credentials("me", "a$b'c\"d")},
+            {"BITBUCKET_PACKAGES_TOKEN": " a$b'c\"d+efg\n", "BITBUCKET_PACKAGES_USERNAME": " me "},
+            {"credentials": Credentials("me", "a$b'c\"d+efg")},
             id="credentials-with-white-space",
         ),
         pytest.param(
-            {"ATLASSIAN_ACCOUNT_EMAIL": "me@acme.com", "ATLASSIAN_API_TOKEN": "t"},
-            {"credentials": Credentials("step", "s3cr3t")},
+            {"ATLASSIAN_ACCOUNT_EMAIL": "me@acme.com", "ATLASSIAN_API_TOKEN": "api-token"},
+            {"credentials": Credentials("step", "s3cr3t-t0ken")},
             id="the-steps-credentials-first",
         ),
         pytest.param(
@@ -170,9 +207,9 @@ def test_variables_that_arrive_empty_are_absent() -> None:
                 "BITBUCKET_PACKAGES_USERNAME": "",
                 "BITBUCKET_PACKAGES_TOKEN": " ",
                 "ATLASSIAN_ACCOUNT_EMAIL": "me@acme.com",
-                "ATLASSIAN_API_TOKEN": "t",
+                "ATLASSIAN_API_TOKEN": "api-token",
             },
-            {"credentials": Credentials("me@acme.com", "t")},
+            {"credentials": Credentials("me@acme.com", "api-token")},
             id="an-accounts-credentials-otherwise",
         ),
     ],
@@ -183,41 +220,43 @@ def test_variables(variables: dict[str, str], expected: dict[str, Any]) -> None:
 
 
 COMPONENT = "lower-case letters and digits"
-UNSET = "the variable is not set, or quoted singly outside a pipeline."
-TAG = "at most 128 letters, digits, '_', '.' and '-', not beginning with '.' or '-'"
+UNSET = "was not expanded: the variable is unset, or the value is in single quotes."
+TAG_PIPELINES = "$BITBUCKET_TAG has no value in this step (Pipelines sets it for tag pipelines only)."
 
 
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        pytest.param({"IMAGE_NAME": "My-App"}, ["IMAGE_NAME is 'My-App'", COMPONENT], id="image-in-capitals"),
-        pytest.param({"IMAGE_NAME": "my app"}, ["IMAGE_NAME is 'my app'", COMPONENT], id="image-with-space"),
-        pytest.param({"IMAGE_NAME": "my\napp"}, [r"IMAGE_NAME is 'my\napp'", COMPONENT], id="image-with-newline"),
-        pytest.param({"IMAGE_NAME": "app\n"}, [r"IMAGE_NAME is 'app\n'", COMPONENT], id="image-with-newline-last"),
-        pytest.param({"IMAGE_NAME": "app:1\n"}, [r"IMAGE_NAME is 'app:1\n'", TAG], id="image-tag-with-newline-last"),
-        pytest.param({"IMAGE_NAME": "-app"}, ["IMAGE_NAME is '-app'", COMPONENT], id="image-with-hyphen-first"),
-        pytest.param({"IMAGE_NAME": "app$"}, ["IMAGE_NAME is 'app$'", COMPONENT], id="image-with-dollar"),
+        pytest.param({"IMAGE_NAME": "My-App"}, ["IMAGE_NAME: 'My-App'", COMPONENT], id="image-in-capitals"),
+        pytest.param({"IMAGE_NAME": "my app"}, ["IMAGE_NAME: 'my app'", COMPONENT], id="image-with-space"),
+        pytest.param({"IMAGE_NAME": "my\napp"}, [r"IMAGE_NAME: 'my\napp'", COMPONENT], id="image-with-newline"),
+        pytest.param({"IMAGE_NAME": "app\n"}, [r"IMAGE_NAME: 'app\n'", COMPONENT], id="image-with-newline-last"),
+        pytest.param({"IMAGE_NAME": "app:1\n"}, [r"IMAGE_NAME: 'app:1\n'"], id="image-tag-with-newline-last"),
+        pytest.param({"IMAGE_NAME": "-app"}, ["IMAGE_NAME: '-app'", COMPONENT], id="image-with-hyphen-first"),
+        pytest.param({"IMAGE_NAME": "app$"}, ["IMAGE_NAME: 'app$'", COMPONENT], id="image-with-dollar"),
+        pytest.param({"IMAGE_NAME": "\x1b[31mapp"}, [r"IMAGE_NAME: '\x1b[31mapp'", COMPONENT], id="image-with-colour"),
+        pytest.param({"IMAGE_NAME": "app\udcff"}, [r"IMAGE_NAME: 'app\udcff'", COMPONENT], id="image-not-in-utf-8"),
+        pytest.param({"IMAGE_NAME": " "}, ["IMAGE_NAME: ' '", COMPONENT], id="image-of-a-space"),
+        pytest.param({"IMAGE_NAME": "app:" + "x" * 129}, ["IMAGE_NAME: 'app:xxx", "…'"], id="image-tag-of-129"),
         pytest.param(
-            {"IMAGE_NAME": "\x1b[31mapp"}, [r"IMAGE_NAME is '\x1b[31mapp'", COMPONENT], id="image-with-colour"
+            {"IMAGE_NAME": "app:feature/x"},
+            ["IMAGE_NAME: 'app:feature/x' is not the name of an image", "'feature-x'"],
+            id="image-tag-of-a-branch",
         ),
-        pytest.param({"IMAGE_NAME": "app\udcff"}, [r"IMAGE_NAME is 'app\udcff'", COMPONENT], id="image-not-in-utf-8"),
-        pytest.param({"IMAGE_NAME": " "}, ["IMAGE_NAME is ' '", COMPONENT], id="image-of-a-space"),
-        pytest.param({"IMAGE_NAME": "app:" + "x" * 129}, ["IMAGE_NAME is 'app:xxx", "…'", TAG], id="image-tag-of-129"),
-        pytest.param({"IMAGE_NAME": "app:feature/x"}, [TAG, "'feature-x' would do"], id="image-tag-of-a-branch"),
         pytest.param({"IMAGE_NAME": "https://crg.apkg.io/acme/app"}, ["without a scheme"], id="image-with-scheme"),
         pytest.param(
             {"IMAGE_NAME": "crg.apkg.io/other/app"},
-            ["'crg.apkg.io/other/app'", "workspace is 'other'", "WORKSPACE is 'acme'"],
+            ["IMAGE_NAME's workspace 'other' does not match WORKSPACE 'acme'", "'crg.apkg.io/other/app'"],
             id="image-of-another-workspace",
         ),
         pytest.param(
             {"IMAGE_NAME": "crg.apkg.io/acme"},
-            ["has to name a package after the workspace"],
+            ["IMAGE_NAME must name a package after the workspace", "got 'crg.apkg.io/acme'"],
             id="image-without-package",
         ),
         pytest.param(
             {"IMAGE_NAME": IMAGE_ID},
-            ["PACKAGE_NAME is missing: it is required where IMAGE_NAME is an ID."],
+            ["PACKAGE_NAME is missing: it is required if IMAGE_NAME is an ID."],
             id="image-id",
         ),
         pytest.param({"TAGS": ""}, ["TAGS is empty: leave it out to push `latest`."], id="empty-tags"),
@@ -225,10 +264,24 @@ TAG = "at most 128 letters, digits, '_', '.' and '-', not beginning with '.' or 
             {"TAGS": " , ", "IMAGE_NAME": "app:2"}, ["TAGS is empty: leave it out to push `2`."], id="no-tags"
         ),
         pytest.param(
-            {"TAGS_COUNT": "2", "TAGS_0": "", "TAGS_1": "b"}, ["TAGS_0 is empty: leave it out"], id="empty-item-of-tags"
+            {"TAGS_COUNT": "2", "TAGS_0": "", "TAGS_1": "b"},
+            ["The first entry of TAGS is empty: remove it, or set its variable."],
+            id="empty-item-of-tags",
         ),
         pytest.param(
-            {"TAGS_COUNT": "2", "TAGS_1": "b"}, ["TAGS_0 is empty: leave it out"], id="tags-array-with-a-hole"
+            {"TAGS_COUNT": "2", "TAGS_0": "a", "TAGS_1": ""},
+            ["The second entry of TAGS is empty: remove it, or set its variable."],
+            id="empty-second-item-of-tags",
+        ),
+        pytest.param(
+            {"TAGS_COUNT": "6"} | {f"TAGS_{index}": f"t{index}" for index in range(5)},
+            ["The 6th entry of TAGS is empty: remove it, or set its variable."],
+            id="empty-sixth-item-of-tags",
+        ),
+        pytest.param(
+            {"TAGS_COUNT": "2", "TAGS_1": "b"},
+            ["The first entry of TAGS is empty: remove it, or set its variable."],
+            id="tags-array-with-a-hole",
         ),
         pytest.param({"TAGS_COUNT": "0"}, ["TAGS is empty: leave it out to push `latest`."], id="array-of-none"),
         pytest.param(
@@ -241,16 +294,25 @@ TAG = "at most 128 letters, digits, '_', '.' and '-', not beginning with '.' or 
             ["TAGS has 1001 items: at most 1000 are allowed."],
             id="too-many-tags-in-array",
         ),
-        pytest.param({"TAGS_COUNT": "1001"}, ["TAGS_COUNT is '1001'", "1 to 1000"], id="too-long-an-array"),
-        pytest.param({"TAGS": "$BITBUCKET_TAG"}, [f"TAGS is '$BITBUCKET_TAG': {UNSET}"], id="tags-not-expanded"),
-        pytest.param({"TAGS": "a ${B}"}, [f"TAGS is '${{B}}': {UNSET}"], id="tags-not-expanded-in-braces"),
-        pytest.param({"IMAGE_NAME": "app:$TAG"}, [f"IMAGE_NAME is 'app:$TAG': {UNSET}"], id="image-not-expanded"),
-        pytest.param({"WORKSPACE": "$W"}, [f"WORKSPACE is '$W': {UNSET}"], id="workspace-not-expanded"),
-        pytest.param({"MAX_ATTEMPTS": "$N"}, [f"MAX_ATTEMPTS is '$N': {UNSET}"], id="attempts-not-expanded"),
-        pytest.param({"RESULT_FILE": "$D/r"}, [f"RESULT_FILE is '$D/r': {UNSET}"], id="file-not-expanded"),
+        pytest.param(
+            {"TAGS_COUNT": "1001"}, ["TAGS_COUNT must be ", "got '1001'", "1 to 1000"], id="too-long-an-array"
+        ),
+        pytest.param({"TAGS": "$BITBUCKET_TAG"}, [f"TAGS: {TAG_PIPELINES}"], id="tags-not-expanded"),
+        pytest.param({"TAGS": "a ${BITBUCKET_TAG}"}, [f"TAGS: {TAG_PIPELINES}"], id="tags-not-expanded-in-braces"),
+        pytest.param(
+            {"TAGS": "$VERSION", "BITBUCKET_BUILD_NUMBER": "7"},
+            ["TAGS: $VERSION has no value in this step."],
+            id="tags-not-set-in-a-pipeline",
+        ),
+        pytest.param({"TAGS": "${VERSION:-1}"}, [f"TAGS: $VERSION {UNSET}"], id="tags-with-a-shells-default"),
+        pytest.param({"TAGS": "${"}, [f"TAGS: ${{ {UNSET}"], id="tags-with-a-brace"),
+        pytest.param({"IMAGE_NAME": "app:$TAG"}, [f"IMAGE_NAME: $TAG {UNSET}"], id="image-not-expanded"),
+        pytest.param({"WORKSPACE": "$W"}, [f"WORKSPACE: $W {UNSET}"], id="workspace-not-expanded"),
+        pytest.param({"MAX_ATTEMPTS": "$N"}, [f"MAX_ATTEMPTS: $N {UNSET}"], id="attempts-not-expanded"),
+        pytest.param({"RESULT_FILE": "$D/r"}, [f"RESULT_FILE: $D {UNSET}"], id="file-not-expanded"),
         pytest.param(
             {"BITBUCKET_PACKAGES_TOKEN": "${BITBUCKET_PACKAGES_TOKEN}"},
-            [f"BITBUCKET_PACKAGES_TOKEN is the name of a variable: {UNSET}"],
+            [f"BITBUCKET_PACKAGES_TOKEN: $BITBUCKET_PACKAGES_TOKEN {UNSET}"],
             id="token-not-expanded",
         ),
         pytest.param(
@@ -258,13 +320,47 @@ TAG = "at most 128 letters, digits, '_', '.' and '-', not beginning with '.' or 
             ["BITBUCKET_PACKAGES_TOKEN has 8193 characters: at most 8192 are allowed."],
             id="token-too-long",
         ),
-        pytest.param({"UPLOADER": "docker"}, ["UPLOADER is 'docker'", "one of auto, engine, pipe"], id="uploader"),
+        pytest.param(
+            {"BITBUCKET_PACKAGES_TOKEN": "rely"},
+            ["BITBUCKET_PACKAGES_TOKEN is too short for a token: at least 8 characters are required."],
+            id="token-too-short",
+        ),
+        pytest.param(
+            {
+                "BITBUCKET_PACKAGES_USERNAME": "",
+                "BITBUCKET_PACKAGES_TOKEN": "",
+                "ATLASSIAN_ACCOUNT_EMAIL": "me@acme.com",
+                "ATLASSIAN_API_TOKEN": "1234567",
+            },
+            ["ATLASSIAN_API_TOKEN is too short for a token: at least 8 characters are required."],
+            id="api-token-too-short",
+        ),
+        pytest.param(
+            {"IF_TAG_EXISTS": "ignore"},
+            ["IF_TAG_EXISTS must be one of overwrite, skip, fail, got 'ignore'."],
+            id="tag-exists",
+        ),
+        pytest.param(
+            {"COMPRESSION": "lz4"}, ["COMPRESSION must be one of auto, fast, small, zstd, got 'lz4'."], id="compression"
+        ),
+        pytest.param(
+            {"REUSE_FROM": "Other:1.0"},
+            ["REUSE_FROM must be a tag or `package:tag`", "got 'Other:1.0'"],
+            id="reuse-of-a-package-in-capitals",
+        ),
+        pytest.param(
+            {"REUSE_FROM": "other:"}, ["REUSE_FROM: '' is not a valid tag"], id="reuse-of-a-package-without-a-tag"
+        ),
+        pytest.param({"REUSE_FROM": ":1.0"}, ["REUSE_FROM must be", "got ':1.0'"], id="reuse-without-a-package"),
+        pytest.param(
+            {"UPLOADER": "docker"}, ["UPLOADER must be ", "got 'docker'", "one of auto, engine, pipe"], id="uploader"
+        ),
         pytest.param(
             {"UPLOADER": "Engine", "IMAGE_ARCHIVE": "a.tar"},
-            ["UPLOADER is 'engine'", "IMAGE_ARCHIVE", "Leave UPLOADER out."],
+            ["UPLOADER=engine cannot be combined with IMAGE_ARCHIVE: leave UPLOADER out."],
             id="archive-by-the-engine",
         ),
-        pytest.param({"REUSE_FROM": "a/b"}, ["REUSE_FROM is 'a/b'", TAG], id="reuse"),
+        pytest.param({"REUSE_FROM": "a/b"}, ["REUSE_FROM: 'a/b' is not a valid tag: '/' is not allowed"], id="reuse"),
         pytest.param({"TAG": "1.0"}, ["TAG is not a variable of this pipe. Did you mean TAGS?"], id="near-miss"),
         pytest.param(
             {"IMAGE_TAGS_COUNT": "1", "IMAGE_TAGS_0": "a"},
@@ -273,56 +369,110 @@ TAG = "at most 128 letters, digits, '_', '.' and '-', not beginning with '.' or 
         ),
         pytest.param(
             {"PACKAGE_NAME_COUNT": "1", "PACKAGE_NAME_0": "a"},
-            ["PACKAGE_NAME has to be a string, not an array."],
+            ["PACKAGE_NAME must be a string, not an array."],
             id="array-for-a-string",
         ),
         pytest.param(
             {"DOCKER_HOST": "ssh://me:pass@host"},
-            ["DOCKER_HOST is 'ssh://***@host'", "unix://", "tcp://", "not by SSH", "ssh -L"],
+            ["DOCKER_HOST must be", "got 'ssh://***@host'", "unix://", "tcp://", "ssh -L"],
             id="engine-by-ssh",
         ),
-        pytest.param({"REGISTRY": "[::::]:5000"}, ["REGISTRY is '[::::]:5000'"], id="registry-of-no-address"),
+        pytest.param(
+            {"REGISTRY": "[::::]:5000"}, ["REGISTRY must be ", "got '[::::]:5000'"], id="registry-of-no-address"
+        ),
         pytest.param(
             {"REGISTRY": "127.0.0.1:99999"},
-            ["REGISTRY is '127.0.0.1:99999'", "a port is from 1 to 65535"],
+            ["REGISTRY must be ", "got '127.0.0.1:99999'", "a port is from 1 to 65535"],
             id="registry-of-no-port",
         ),
         pytest.param(
-            {"TAGS": "ok feature/x"}, ["TAGS is 'feature/x'", TAG, "'feature-x' would do"], id="tag-of-a-branch"
+            {"TAGS": "ok feature/login"},
+            ["TAGS: 'feature/login' is not a valid tag: '/' is not allowed", "'feature-login'"],
+            id="tag-of-a-branch",
         ),
-        pytest.param({"TAGS": "x" * 129}, ["TAGS is 'xxx", "…'", TAG], id="tag-of-129"),
-        pytest.param({"TAGS": "-x"}, ["TAGS is '-x'", TAG], id="tag-with-hyphen-first"),
-        pytest.param({"TAGS": "-" * 80}, [f"TAGS is '{'-' * 80}'", TAG], id="longest-value-that-is-shown-whole"),
-        pytest.param({"TAGS": "-" * 81}, [f"TAGS is '{'-' * 80}…'", TAG], id="shortest-value-that-is-cut"),
-        pytest.param({"TAGS_COUNT": "00"}, ["TAGS_COUNT is '00'", "whole number from 1 to 1000"], id="array-of-zeros"),
-        pytest.param({"TAGS_COUNT": "x"}, ["TAGS_COUNT is 'x'", "whole number"], id="array-of-words"),
-        pytest.param({"TAGS_COUNT": "9" * 5000}, ["TAGS_COUNT is '999", "whole number"], id="array-of-too-many"),
-        pytest.param({"PACKAGE_NAME": "App"}, ["PACKAGE_NAME is 'App'", COMPONENT], id="package-in-capitals"),
-        pytest.param({"PACKAGE_NAME": "app:1"}, ["PACKAGE_NAME is 'app:1'", COMPONENT], id="package-with-tag"),
-        pytest.param({"PACKAGE_NAME": "a" * 251}, ["PACKAGE_NAME is 'acme/aaa", "at most 255"], id="package-too-long"),
-        pytest.param({"WORKSPACE": "Acme"}, ["WORKSPACE is 'Acme'", "a workspace's slug"], id="workspace-in-capitals"),
-        pytest.param({"WORKSPACE": "a/b"}, ["WORKSPACE is 'a/b'", "a workspace's slug"], id="workspace-of-two"),
-        pytest.param({"BITBUCKET_WORKSPACE": "{id}"}, ["BITBUCKET_WORKSPACE is '{id}'"], id="workspace-of-the-step"),
-        pytest.param({"REGISTRY": "https://crg.apkg.io"}, ["REGISTRY is 'https:", "scheme"], id="registry-with-scheme"),
-        pytest.param({"REGISTRY": "myhost"}, ["REGISTRY is 'myhost'", "a dot or a port"], id="registry-on-docker-hub"),
-        pytest.param({"REGISTRY": "crg.apkg.io/acme"}, ["REGISTRY is", "a path"], id="registry-with-path"),
-        pytest.param({"REGISTRY": "me@crg.apkg.io"}, ["REGISTRY is"], id="registry-with-user"),
-        pytest.param({"REGISTRY": "crg.apkg.io\n"}, [r"REGISTRY is 'crg.apkg.io\n'"], id="registry-with-newline"),
+        pytest.param(
+            {"TAGS": "x" * 129},
+            ["TAGS: 'xxx", "…' is not a valid tag: it has 129 characters, at most 128 are allowed"],
+            id="tag-of-129",
+        ),
+        pytest.param(
+            {"TAGS": "-x"},
+            ["TAGS: '-x' is not a valid tag: it must begin with a letter, a digit or '_'", "'x'"],
+            id="tag-with-hyphen-first",
+        ),
+        pytest.param(
+            {"TAGS": "-" * 80}, [f"TAGS: '{'-' * 80}' is not a valid tag"], id="longest-value-that-is-shown-whole"
+        ),
+        pytest.param({"TAGS": "-" * 81}, [f"TAGS: '{'-' * 80}…' is not a valid tag"], id="shortest-value-that-is-cut"),
+        pytest.param(
+            {"TAGS_COUNT": "00"},
+            ["TAGS_COUNT must be ", "got '00'", "whole number from 1 to 1000"],
+            id="array-of-zeros",
+        ),
+        pytest.param({"TAGS_COUNT": "x"}, ["TAGS_COUNT must be ", "got 'x'", "whole number"], id="array-of-words"),
+        pytest.param(
+            {"TAGS_COUNT": "9" * 5000}, ["TAGS_COUNT must be ", "got '999", "whole number"], id="array-of-too-many"
+        ),
+        pytest.param(
+            {"PACKAGE_NAME": "App"}, ["PACKAGE_NAME must be ", "got 'App'", COMPONENT], id="package-in-capitals"
+        ),
+        pytest.param(
+            {"PACKAGE_NAME": "app:1"}, ["PACKAGE_NAME must be ", "got 'app:1'", COMPONENT], id="package-with-tag"
+        ),
+        pytest.param(
+            {"PACKAGE_NAME": "a" * 251},
+            ["PACKAGE_NAME must be shorter", "got 'acme/aaa", "at most 255"],
+            id="package-too-long",
+        ),
+        pytest.param(
+            {"WORKSPACE": "Acme"},
+            ["WORKSPACE must be ", "got 'Acme'", "a workspace's slug"],
+            id="workspace-in-capitals",
+        ),
+        pytest.param(
+            {"WORKSPACE": "a/b"}, ["WORKSPACE must be ", "got 'a/b'", "a workspace's slug"], id="workspace-of-two"
+        ),
+        pytest.param(
+            {"BITBUCKET_WORKSPACE": "{id}"}, ["BITBUCKET_WORKSPACE must be ", "got '{id}'"], id="workspace-of-the-step"
+        ),
+        pytest.param(
+            {"REGISTRY": "https://crg.apkg.io"},
+            ["REGISTRY must be ", "got 'https:", "scheme"],
+            id="registry-with-scheme",
+        ),
+        pytest.param(
+            {"REGISTRY": "myhost"},
+            ["REGISTRY must be ", "got 'myhost'", "a dot or a port"],
+            id="registry-on-docker-hub",
+        ),
+        pytest.param({"REGISTRY": "crg.apkg.io/acme"}, ["REGISTRY must be", "a path"], id="registry-with-path"),
+        pytest.param({"REGISTRY": "me@crg.apkg.io"}, ["REGISTRY must be"], id="registry-with-user"),
+        pytest.param(
+            {"REGISTRY": "crg.apkg.io\n"}, ["REGISTRY must be ", r"got 'crg.apkg.io\n'"], id="registry-with-newline"
+        ),
         pytest.param({"BITBUCKET_PACKAGES_TOKEN": ""}, ["BITBUCKET_PACKAGES_TOKEN is missing"], id="no-token"),
-        pytest.param({"BITBUCKET_PACKAGES_TOKEN": "a\udcffb"}, ["BITBUCKET_PACKAGES_TOKEN holds"], id="token-of-bytes"),
-        pytest.param({"BITBUCKET_PACKAGES_TOKEN": "a\nb"}, ["BITBUCKET_PACKAGES_TOKEN holds"], id="token-of-two-lines"),
+        pytest.param(
+            {"BITBUCKET_PACKAGES_TOKEN": "a\udcffb"},
+            ["BITBUCKET_PACKAGES_TOKEN contains non-printable characters"],
+            id="token-of-bytes",
+        ),
+        pytest.param(
+            {"BITBUCKET_PACKAGES_TOKEN": "a\nb"},
+            ["BITBUCKET_PACKAGES_TOKEN contains non-printable characters"],
+            id="token-of-two-lines",
+        ),
         pytest.param({"BITBUCKET_PACKAGES_USERNAME": ""}, ["BITBUCKET_PACKAGES_USERNAME is missing"], id="no-user"),
         pytest.param(
             {
                 "BITBUCKET_PACKAGES_USERNAME": "",
                 "ATLASSIAN_ACCOUNT_EMAIL": "me@acme.com",
-                "ATLASSIAN_API_TOKEN": "t",
+                "ATLASSIAN_API_TOKEN": "api-token",
             },
-            ["BITBUCKET_PACKAGES_USERNAME is missing", "one needs the other"],
+            ["BITBUCKET_PACKAGES_USERNAME is missing", "both are required"],
             id="half-a-pair-and-a-whole-one",
         ),
         pytest.param(
-            {"BITBUCKET_PACKAGES_USERNAME": "", "BITBUCKET_PACKAGES_TOKEN": "", "ATLASSIAN_API_TOKEN": "t"},
+            {"BITBUCKET_PACKAGES_USERNAME": "", "BITBUCKET_PACKAGES_TOKEN": "", "ATLASSIAN_API_TOKEN": "api-token"},
             ["ATLASSIAN_ACCOUNT_EMAIL is missing: ATLASSIAN_API_TOKEN is set"],
             id="half-an-account",
         ),
@@ -331,19 +481,35 @@ TAG = "at most 128 letters, digits, '_', '.' and '-', not beginning with '.' or 
             ["BITBUCKET_PACKAGES_USERNAME is missing"],
             id="halves-of-two-pairs",
         ),
-        pytest.param({"MAX_LAYER_SIZE": "32 apples"}, ["MAX_LAYER_SIZE is '32 apples'", "32GB"], id="size"),
-        pytest.param({"MAX_LAYER_SIZE": "9" * 5000}, ["MAX_LAYER_SIZE is '9"], id="size-of-5000-digits"),
-        pytest.param({"MAX_LAYER_SIZE": "\u0663GB"}, ["MAX_LAYER_SIZE is '\u0663GB'"], id="size-in-arabic-digits"),
-        pytest.param({"UPLOAD_TIMEOUT": "-1"}, ["UPLOAD_TIMEOUT is '-1'", "7m"], id="timeout"),
-        pytest.param({"UPLOAD_TIMEOUT": "0"}, ["UPLOAD_TIMEOUT is '0'"], id="timeout-of-nothing"),
-        pytest.param({"UPLOAD_TIMEOUT": "1e400"}, ["UPLOAD_TIMEOUT is '1e400'"], id="timeout-of-eternity"),
-        pytest.param({"MAX_ATTEMPTS": "0"}, ["MAX_ATTEMPTS is '0'", "1 to 1000"], id="attempts-of-none"),
-        pytest.param({"MAX_ATTEMPTS": "1001"}, ["MAX_ATTEMPTS is '1001'"], id="attempts-too-many"),
-        pytest.param({"MAX_ATTEMPTS": "00000100099"}, ["MAX_ATTEMPTS is '00000100099'"], id="attempts-behind-zeros"),
-        pytest.param({"MAX_ATTEMPTS": "1.5"}, ["MAX_ATTEMPTS is '1.5'"], id="attempts-and-a-half"),
-        pytest.param({"MAX_ATTEMPTS": "\u0663"}, ["MAX_ATTEMPTS is '\u0663'"], id="attempts-in-arabic-digits"),
-        pytest.param({"DEBUG": "maybe"}, ["DEBUG is 'maybe'", "true or false"], id="debug"),
-        pytest.param({"DRY_RUN": "2"}, ["DRY_RUN is '2'", "true or false"], id="dry-run"),
+        pytest.param(
+            {"MAX_LAYER_SIZE": "32 apples"}, ["MAX_LAYER_SIZE must be ", "got '32 apples'", "32GB"], id="size"
+        ),
+        pytest.param({"MAX_LAYER_SIZE": "9" * 5000}, ["MAX_LAYER_SIZE must be ", "got '9"], id="size-of-5000-digits"),
+        pytest.param(
+            {"MAX_LAYER_SIZE": "\u0663GB"}, ["MAX_LAYER_SIZE must be ", "got '\u0663GB'"], id="size-in-arabic-digits"
+        ),
+        pytest.param({"UPLOAD_TIMEOUT": "-1"}, ["UPLOAD_TIMEOUT must be ", "got '-1'", "7m"], id="timeout"),
+        pytest.param(
+            {"UPLOAD_TIMEOUT": "999999999h"},
+            ["UPLOAD_TIMEOUT must be ", "got '999999999h'", "at most 24h"],
+            id="timeout-too-long",
+        ),
+        pytest.param(
+            {"UPLOAD_TIMEOUT": "86401"}, ["UPLOAD_TIMEOUT must be ", "got '86401'"], id="timeout-just-too-long"
+        ),
+        pytest.param({"UPLOAD_TIMEOUT": "0"}, ["UPLOAD_TIMEOUT must be ", "got '0'"], id="timeout-of-nothing"),
+        pytest.param({"UPLOAD_TIMEOUT": "1e400"}, ["UPLOAD_TIMEOUT must be ", "got '1e400'"], id="timeout-of-eternity"),
+        pytest.param({"MAX_ATTEMPTS": "0"}, ["MAX_ATTEMPTS must be ", "got '0'", "1 to 1000"], id="attempts-of-none"),
+        pytest.param({"MAX_ATTEMPTS": "1001"}, ["MAX_ATTEMPTS must be ", "got '1001'"], id="attempts-too-many"),
+        pytest.param(
+            {"MAX_ATTEMPTS": "00000100099"}, ["MAX_ATTEMPTS must be ", "got '00000100099'"], id="attempts-behind-zeros"
+        ),
+        pytest.param({"MAX_ATTEMPTS": "1.5"}, ["MAX_ATTEMPTS must be ", "got '1.5'"], id="attempts-and-a-half"),
+        pytest.param(
+            {"MAX_ATTEMPTS": "\u0663"}, ["MAX_ATTEMPTS must be ", "got '\u0663'"], id="attempts-in-arabic-digits"
+        ),
+        pytest.param({"DEBUG": "maybe"}, ["DEBUG must be ", "got 'maybe'", "true or false"], id="debug"),
+        pytest.param({"DRY_RUN": "2"}, ["DRY_RUN must be ", "got '2'", "true or false"], id="dry-run"),
     ],
 )
 def test_a_problem_names_variable_value_and_rule(variables: dict[str, str], words: list[str]) -> None:
@@ -355,7 +521,7 @@ def test_all_that_is_missing_is_told_at_once() -> None:
     with pytest.raises(ConfigurationError) as raised:
         Settings.from_environment({})
     assert str(raised.value) == (
-        "The pipe's variables are not right:\n"
+        "Invalid configuration:\n"
         "  - WORKSPACE is missing: set it to the workspace's slug (in a pipeline it is $BITBUCKET_WORKSPACE).\n"
         "  - IMAGE_NAME is missing: set it to the name of the image that the step built.\n"
         "  - BITBUCKET_PACKAGES_USERNAME and BITBUCKET_PACKAGES_TOKEN are missing. Outside Bitbucket Pipelines, set"
@@ -370,8 +536,8 @@ LINES = (
     "      BITBUCKET_PACKAGES_TOKEN: $BITBUCKET_PACKAGES_TOKEN"
 )
 EMPTY = (
-    "\n    If they are there already, the step does not have the values: set ATLASSIAN_ACCOUNT_EMAIL and"
-    " ATLASSIAN_API_TOKEN (scope write:package:bitbucket)."
+    "\n    If they are there already, the step does not provide these variables: set ATLASSIAN_ACCOUNT_EMAIL and"
+    " ATLASSIAN_API_TOKEN (scope write:package:bitbucket) instead."
 )
 
 
@@ -408,13 +574,13 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "DRY_RUN": "!",
         "DEBUG": "!",
     }
-    named = [problem.split(" ")[0] for problem in problems(**wrong)]
+    named = [problem.split(" ")[0].rstrip(":") for problem in problems(**wrong)]
     assert sorted(named) == sorted([*wrong, "TAGS"])
 
 
 def test_no_problem_shows_a_token() -> None:
-    assert "s3cr3t" not in "".join(problems(BITBUCKET_PACKAGES_USERNAME="", DEBUG="maybe"))
-    assert "s3cr3t" not in repr(read())
+    assert "s3cr3t-t0ken" not in "".join(problems(BITBUCKET_PACKAGES_USERNAME="", DEBUG="maybe"))
+    assert "s3cr3t-t0ken" not in repr(read())
 
 
 @given(st.dictionaries(st.sampled_from([variable.name for variable in VARIABLES]), st.text(max_size=20)))
@@ -422,7 +588,7 @@ def test_any_environment_is_read_or_refused(variables: dict[str, str]) -> None:
     try:
         settings = read(**variables)
     except ConfigurationError as error:
-        named = {problem.split(" ")[0] for problem in error.problems}
+        named = {problem.split(" ")[0].rstrip(":") for problem in error.problems}
         assert named <= {variable.name for variable in VARIABLES} | {"BITBUCKET_WORKSPACE"}
         return
     assert all(str(Reference.parse(str(target))) == str(target) for target in settings.targets)

@@ -48,7 +48,7 @@ def everything(output: Output) -> None:
 
 
 def test_each_level_has_its_mark() -> None:
-    failure = ["✖ The registry does not allow this push: why.", "Do this."]
+    failure = ["✖ Permission denied: cannot push to this package: why.", "Do this."]
     assert shown(everything) == (["INFO: two", "WARNING: three", *failure], [])
     assert shown(everything, debug=True) == (["DEBUG: one", "INFO: two", "WARNING: three", *failure], [])
 
@@ -58,7 +58,7 @@ def test_each_level_has_its_colour_also_without_a_terminal() -> None:
     assert log == [
         f"{BLUE}INFO: two{RESET}",
         f"{YELLOW}WARNING: three{RESET}",
-        f"{RED}✖ The registry does not allow this push: why.",
+        f"{RED}✖ Permission denied: cannot push to this package: why.",
         f"Do this.{RESET}",
     ]
 

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from unit.fakes import ENDED, Clock, Line, Player, Told
-from unit.recordings import RECORDINGS, TARGET, OneStream, Recording, follow, recording
+from unit.recordings import RECORDINGS, TARGET, Recording, follow, recording
 
-from pipe.config.settings import Credentials
 from pipe.engine import events
 from pipe.engine.diagnosis import from_engine
 from pipe.errors import (
@@ -19,10 +18,7 @@ from pipe.errors import (
     UploadTooSlowError,
 )
 from pipe.oci.image import Image, Layer
-from pipe.push.engine_push import EnginePush
-from pipe.push.progress import Progress
-from pipe.push.report import Timing
-from pipe.push.watch import Watch
+from pipe.push.progress import ProgressTracker
 
 DIGEST = "sha256:" + "d" * 64
 BASE, TOP = "a" * 12, "b" * 12
@@ -32,7 +28,6 @@ IMAGE = Image(
     (Layer(1, "sha256:" + "a" * 64, 1000, "ADD base /"), Layer(2, "sha256:" + "b" * 64, 100, "COPY . /app")),
 )
 DONE = events.Pushed(DIGEST)
-CREDENTIALS = Credentials("me", "s3cr3t")
 
 
 def watch(
@@ -78,12 +73,10 @@ def test_an_upload_is_timed_by_when_its_events_were_read() -> None:
         clock.now += 300 if event == events.Uploading(BASE, 1, 1000) else 0
 
     lines: list[Line] = [(1.0, events.Uploading(BASE, 1, 1000)), (4.0, events.Uploaded(BASE)), (5.0, DONE)]
-    push = EnginePush(
-        OneStream(Player(clock, lines, heard=stall)), CREDENTIALS, 10**9, told, Timing(clock, clock.sleep, lambda: 0.0)
-    )
-    progress = Progress(Image("sha256:0", 1000, (layer,)))
-    assert push.push(TARGET, IMAGE, Watch(progress, 100.0, clock, told)) == DIGEST
-    assert (progress.image_layers[0].started, progress.image_layers[0].seconds) == (1001.0, 3.0)
+    tracker = ProgressTracker(Image("sha256:0", 1000, (layer,)))
+    stream = Player(clock, lines, heard=stall)
+    assert follow(stream, clock, told, IMAGE, timeout=100.0, tracker=tracker) == DIGEST
+    assert (tracker.of(BASE).started, tracker.of(BASE).seconds) == (1001.0, 3.0)
     assert told.of("WARNING") == []
 
 

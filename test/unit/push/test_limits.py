@@ -57,7 +57,7 @@ def test_a_stored_size_is_no_matter_of_compression() -> None:
 def test_too_slow_says_all_there_is_to_know() -> None:
     error = limits.too_slow("layer 2 (RUN make)", (100_000_000, 1_000_000_000), 420, 420)
     assert error.summary == (
-        "A layer's upload takes too long for the registry: layer 2 (RUN make): 100.0 MB of 1.0 GB sent in 7m 00s,"
+        "Layer upload exceeds the registry's time limit: layer 2 (RUN make): 100.0 MB of 1.0 GB sent in 7m 00s,"
         " 238.1 KB/s; the whole layer would take 1h 10m. The registry times out after 7m 00s (UPLOAD_TIMEOUT)."
     )
     assert error.exit_code == 5

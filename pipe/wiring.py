@@ -20,7 +20,7 @@ from pipe.registry.client import Registry
 from pipe.registry.transport import Transport
 from pipe.source.archive import open_image
 from pipe.source.daemon import DaemonStream
-from pipe.source.files import located
+from pipe.source.opening import located
 
 
 class StreamingEngine(Engine):
@@ -61,7 +61,7 @@ def wired(settings: Settings, about: About, output: Output) -> Push:
         if archive is None
         else ArchiveUploader(
             settings,
-            lambda: open_image(located(archive, settings.clone_directory), settings.name, output.info),
+            lambda: open_image(located(archive, settings.clone_directory), settings.name, output),
             registry,
             output,
             timing,

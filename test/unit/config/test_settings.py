@@ -203,7 +203,7 @@ TAG = "at most 128 letters, digits, '_', '.' and '-', not beginning with '.' or 
         pytest.param({"IMAGE_NAME": "app\udcff"}, [r"IMAGE_NAME is 'app\udcff'", COMPONENT], id="image-not-in-utf-8"),
         pytest.param({"IMAGE_NAME": " "}, ["IMAGE_NAME is ' '", COMPONENT], id="image-of-a-space"),
         pytest.param({"IMAGE_NAME": "app:" + "x" * 129}, ["IMAGE_NAME is 'app:xxx", "…'", TAG], id="image-tag-of-129"),
-        pytest.param({"IMAGE_NAME": "app:feature/x"}, [TAG, "'feature-x' would do"], id="image-tag-of-a-branch"),
+        pytest.param({"IMAGE_NAME": "app:feature/x"}, [TAG, "try 'feature-x'"], id="image-tag-of-a-branch"),
         pytest.param({"IMAGE_NAME": "https://crg.apkg.io/acme/app"}, ["without a scheme"], id="image-with-scheme"),
         pytest.param(
             {"IMAGE_NAME": "crg.apkg.io/other/app"},
@@ -287,9 +287,7 @@ TAG = "at most 128 letters, digits, '_', '.' and '-', not beginning with '.' or 
             ["REGISTRY is '127.0.0.1:99999'", "a port is from 1 to 65535"],
             id="registry-of-no-port",
         ),
-        pytest.param(
-            {"TAGS": "ok feature/x"}, ["TAGS is 'feature/x'", TAG, "'feature-x' would do"], id="tag-of-a-branch"
-        ),
+        pytest.param({"TAGS": "ok feature/x"}, ["TAGS is 'feature/x'", TAG, "try 'feature-x'"], id="tag-of-a-branch"),
         pytest.param({"TAGS": "x" * 129}, ["TAGS is 'xxx", "…'", TAG], id="tag-of-129"),
         pytest.param({"TAGS": "-x"}, ["TAGS is '-x'", TAG], id="tag-with-hyphen-first"),
         pytest.param({"TAGS": "-" * 80}, [f"TAGS is '{'-' * 80}'", TAG], id="longest-value-that-is-shown-whole"),

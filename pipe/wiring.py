@@ -40,7 +40,7 @@ def wired(settings: Settings, about: About, output: Output) -> Push:
     if archive is not None:
 
         def open_archive() -> ImageSource:
-            return ArchiveSource(open_image(archive, settings.name, output.info))
+            return ArchiveSource(open_image(archive, settings.name, output))
 
         return Push(context, open_archive, Pushers(context, places, _encoded, None))
 

@@ -1,74 +1,67 @@
-"""An image's configuration: its diffIDs and its history (pure). Source: opencontainers/image-spec, `config.md`."""
+"""An image's configuration: its diffIDs and its history. Source: opencontainers/image-spec, `config.md`."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipe.oci.descriptor import Descriptor, Platform
+from pipe.oci.descriptor import SHA512, Descriptor, Platform
+from pipe.oci.fields import members, read_json, text
 from pipe.oci.history import instruction
 from pipe.oci.image import Image, Layer
 from pipe.oci.reference import is_digest
 from pipe.text import clean
 
-
-def read_json(data: bytes) -> dict[str, object]:
-    """Read a JSON object.
-
-    Args:
-        data: Its bytes.
-
-    Returns:
-        The object.
-
-    Raises:
-        ValueError: It is none; the message says so.
-    """
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        raise ValueError("is not a JSON object")  # noqa: TRY004
-    return content
+CONFIG_SIZE = 8 * 1024 * 1024
+"""Bytes of the largest configuration that is read; old buildpacks wrote several megabytes of labels."""
 
 
-def image_of(identifier: str, config: bytes, stored: Sequence[Descriptor | None]) -> Image:
-    """Read an image's configuration.
+def image_of(
+    identifier: str, config: bytes, stored: Sequence[Descriptor | None], sizes: Sequence[int | None] = ()
+) -> Image:
+    """Return the image that a configuration describes.
 
     Args:
-        identifier: What the image's ID is.
+        identifier: The image's ID.
         config: The configuration.
-        stored: How each layer is stored, None where it is plain; as many as there are layers.
+        stored: The blob of each layer, None for a layer that is still to be compressed.
+        sizes: The uncompressed bytes of each layer, if known.
 
     Returns:
-        The image. An instruction is told where the history says of every entry whether it made a layer.
+        The image; layers have instructions only if the history matches the layers.
 
     Raises:
-        ValueError: The configuration does not fit the layers; the message says why.
+        ValueError: The configuration does not match the layers; the message completes a sentence about it.
     """
-    content = read_json(config)
-    rootfs = content.get("rootfs")
-    diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-    if not isinstance(diff_ids, list) or not all(isinstance(each, str) and is_digest(each) for each in diff_ids):
-        raise ValueError("has no list of diffIDs")
+    content = members(read_json(config))
+    diff_ids = _diff_ids(content)
     if len(diff_ids) != len(stored):
         raise ValueError(f"has {len(diff_ids)} diffIDs for {len(stored)} layers")
     instructions = _instructions(content.get("history"), len(diff_ids))
-    layers = tuple(
-        Layer(number, diff_id, None, text, descriptor)
-        for number, (diff_id, text, descriptor) in enumerate(zip(diff_ids, instructions, stored, strict=True), start=1)
-    )
+    rows = zip(diff_ids, sizes or [None] * len(diff_ids), instructions, stored, strict=True)
+    layers = tuple(Layer(number, *row) for number, row in enumerate(rows, start=1))
     size = sum(descriptor.size for descriptor in stored if descriptor)
     return Image(identifier, size, layers, platform=Platform.parse(content))
 
 
+def _diff_ids(content: dict[str, object]) -> list[str]:
+    """Return the diffIDs; an image without layers has an empty list, null or nothing."""
+    rootfs = content.get("rootfs", {})
+    diff_ids = members(rootfs).get("diff_ids", [])
+    if not isinstance(rootfs, dict) or not isinstance(diff_ids, list):
+        raise ValueError("has no list of diffIDs")  # noqa: TRY004
+    if any(SHA512.fullmatch(text(each)) for each in diff_ids):
+        raise ValueError("has SHA-512 diffIDs, which are not supported; use SHA-256")
+    if not all(is_digest(text(each)) for each in diff_ids):
+        raise ValueError("has a diffID that is not 'sha256:' and 64 hexadecimal digits")
+    return diff_ids
+
+
 def _instructions(history: object, layers: int) -> list[str | None]:
-    entries = [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
+    entries = [members(entry) for entry in history] if isinstance(history, list) else []
     made = [entry for entry in entries if not entry.get("empty_layer")]
     if len(made) != layers:
         return [None] * layers
-    return [instruction(str(entry.get("created_by") or "")) or None for entry in made]
+    return [instruction(text(entry.get("created_by"))) or None for entry in made]
 
 
 @dataclass(frozen=True, slots=True)

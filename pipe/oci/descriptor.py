@@ -1,4 +1,4 @@
-"""Descriptors: how manifests and indexes name what they are made of (pure).
+"""Descriptors: how manifests and indexes refer to blobs and manifests.
 
 Source: opencontainers/image-spec, `descriptor.md`, and CNCF Distribution, `spec/manifest-v2-2.md`.
 """
@@ -8,20 +8,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from pipe.oci.fields import members, text, texts
 from pipe.oci.reference import is_digest
 
+SHA512 = re.compile(r"sha512:[0-9a-f]{128}")
+"""The other algorithm that the specification registers."""
 _WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
-"""What Go's names of systems and architectures are made of."""
+"""The characters of Go's names for systems and architectures."""
+_ATTESTATION = {"vnd.docker.reference.type": "attestation-manifest"}
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What an image of an index runs on.
+    """The system that an image runs on.
 
     Attributes:
-        os: Such as `linux`; `unknown` is what an attestation has.
+        os: Such as `linux`; `unknown` for an attestation.
         architecture: Such as `amd64` or `arm64`.
-        variant: Such as `v7`, "" where there is none.
+        variant: Such as `v7`, or "".
     """
 
     os: str
@@ -30,11 +34,12 @@ class Platform:
 
     @classmethod
     def parse(cls, value: object) -> "Platform | None":
-        """Read a platform, of which people are told; None where the value is none."""
+        """Parse a platform or an image's configuration; None if the value is not an object."""
         if not isinstance(value, dict):
             return None
-        parts = (value.get(name) for name in ("os", "architecture", "variant"))
-        return cls(*(part if isinstance(part, str) and _WORD.fullmatch(part) else "" for part in parts))
+        found = members(value)
+        parts = (text(found.get(name)) for name in ("os", "architecture", "variant"))
+        return cls(*(part if _WORD.fullmatch(part) else "" for part in parts))
 
     def __str__(self) -> str:
         """Return the platform as Docker writes it, such as `linux/arm64` or `linux/arm/v7`."""
@@ -43,15 +48,15 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """The name of a blob or a manifest.
+    """A reference to a blob or a manifest.
 
     Attributes:
-        media_type: What the bytes are, "" where the descriptor does not say.
-        digest: Of the bytes.
+        media_type: The type of the content, "" if not given.
+        digest: The digest of the content.
         size: Bytes.
-        platform: What an image of an index runs on.
-        urls: Where else the bytes are to be had; only layers that may not be distributed have them.
-        annotations: What else is said of them.
+        platform: The platform of an image in an index.
+        urls: Other locations of the content; only non-distributable layers have them.
+        annotations: Further metadata.
     """
 
     media_type: str
@@ -63,37 +68,39 @@ class Descriptor:
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Read a descriptor.
+        """Parse a descriptor.
 
         Args:
-            value: What JSON gave.
-
-        Returns:
-            The descriptor.
+            value: As JSON returned it.
 
         Raises:
-            ValueError: It is none; the message is the rule that it breaks.
+            ValueError: It is not a descriptor; the message is the rule that it breaks.
         """
         if not isinstance(value, dict):
-            raise ValueError("a descriptor has to be an object")  # noqa: TRY004
-        digest, size, media_type = value.get("digest"), value.get("size"), value.get("mediaType", "")
+            raise ValueError("a descriptor must be an object")  # noqa: TRY004
+        found = members(value)
+        digest, size, media_type = found.get("digest"), found.get("size"), found.get("mediatype", "")
+        if isinstance(digest, str) and SHA512.fullmatch(digest):
+            raise ValueError("SHA-512 digests are not supported; use SHA-256")
         if not isinstance(digest, str) or not is_digest(digest):
-            raise ValueError("a descriptor's digest has to be 'sha256:' and 64 hexadecimal digits")
+            raise ValueError("a descriptor's digest must be 'sha256:' and 64 hexadecimal digits")
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 2**63:
-            raise ValueError("a descriptor's size has to be a number of bytes")
+            raise ValueError("a descriptor's size must be a number of bytes")
         if not isinstance(media_type, str):
-            raise ValueError("a descriptor's mediaType has to be text")  # noqa: TRY004
-        urls, annotations = value.get("urls"), value.get("annotations")
+            raise ValueError("a descriptor's mediaType must be a string")  # noqa: TRY004
+        annotations = found.get("annotations")
         return cls(
             media_type,
             digest,
             size,
-            Platform.parse(value.get("platform")),
-            tuple(url for url in urls if isinstance(url, str)) if isinstance(urls, list) else (),
+            Platform.parse(found.get("platform")),
+            tuple(texts(found.get("urls"))),
             {k: v for k, v in annotations.items() if isinstance(v, str)} if isinstance(annotations, dict) else {},
         )
 
     @property
     def is_attestation(self) -> bool:
-        """Whether an index names with this what is known of an image, not an image (BuildKit's `unknown/unknown`)."""
-        return self.platform is not None and self.platform.os == "unknown"
+        """Whether an index refers to BuildKit's statements about an image with this, not to an image."""
+        if self.platform is not None and self.platform.os == "unknown":
+            return True
+        return _ATTESTATION.items() <= self.annotations.items()

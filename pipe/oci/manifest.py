@@ -1,4 +1,4 @@
-"""Manifests as a registry stores them: digest, config, layers (pure).
+"""Manifests as a registry stores them: digest, config, layers.
 
 Source: opencontainers/image-spec, `manifest.md` and `image-index.md`, and CNCF Distribution,
 `spec/manifest-v2-2.md`.
@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 
 from pipe.oci.descriptor import Descriptor
+from pipe.oci.fields import members, read_json, text
 
 MEDIA_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
@@ -16,12 +17,13 @@ MEDIA_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.oci.image.index.v1+json",
 )
-"""All that a tag may name; a registry answers 404 for a type that is not asked for."""
+"""Every type that a tag can refer to; a registry returns 404 for a type that the request does not accept."""
 
 
 MANIFEST_MAXIMUM = 4 * 1024 * 1024
 """Bytes of a manifest or a config that are read; source: distribution-spec, a registry accepts at least 4 MiB."""
 DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX = MEDIA_TYPES
+INDEXES = frozenset((DOCKER_LIST, OCI_INDEX))
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
@@ -30,15 +32,15 @@ OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A manifest, or a list of manifests, with the bytes that its digest is made of.
+    """A manifest or an index, with the bytes that its digest is computed from.
 
     Attributes:
         media_type: As the registry names it.
         body: The bytes, unchanged.
-        config: Digest of the image's configuration, None in a list.
-        config_descriptor: How it is named.
-        layers: From the base up, none in a list.
-        manifests: What a list names, attestations included.
+        config: Digest of the image's configuration, None in an index.
+        config_descriptor: Descriptor of the image's configuration, None in an index.
+        layers: From the base up, none in an index.
+        manifests: Children of an index, including attestations.
     """
 
     media_type: str
@@ -50,20 +52,15 @@ class Manifest:
 
     @classmethod
     def parse(cls, media_type: str, body: bytes) -> "Manifest":
-        """Read a manifest.
+        """Parse a manifest; members that are not valid are left out.
 
         Args:
             media_type: As the registry names it.
             body: Its bytes.
-
-        Returns:
-            The manifest; what the bytes do not say is left out.
         """
         try:
-            content = json.loads(body)
-        except (ValueError, RecursionError):
-            content = None
-        if not isinstance(content, dict):
+            content = members(read_json(body))
+        except ValueError:
             return cls(media_type, body)
         config = _descriptor(content.get("config"))
         return cls(
@@ -77,14 +74,11 @@ class Manifest:
 
     @classmethod
     def of_docker(cls, config: Descriptor, layers: tuple[Descriptor, ...]) -> "Manifest":
-        """Make the manifest of an image, as Docker Engine does (schema 2).
+        """Make an image's manifest (schema 2) with the bytes that Docker Engine makes.
 
         Args:
             config: Of the image's configuration.
             layers: From the base up.
-
-        Returns:
-            The manifest; the same image has the same bytes.
         """
         content = {
             "schemaVersion": 2,
@@ -96,7 +90,7 @@ class Manifest:
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The digests of the images that a list names, attestations left out."""
+        """The digests of an index's images, without attestations."""
         return tuple(named.digest for named in self.manifests if not named.is_attestation)
 
     @property
@@ -105,8 +99,24 @@ class Manifest:
         return f"sha256:{hashlib.sha256(self.body).hexdigest()}"
 
 
+def media_type_of(content: dict[str, object], default: str = "") -> str:
+    """Return a manifest's media type: its own, else the default, else the OCI type that its members imply.
+
+    Args:
+        content: The manifest's members; see `pipe.oci.fields`.
+        default: The type in the descriptor that refers to it.
+
+    Raises:
+        ValueError: The type is not a string; the message completes a sentence about the manifest.
+    """
+    named = content.get("mediatype", "")
+    if not isinstance(named, str):
+        raise ValueError("has a mediaType that is not a string")  # noqa: TRY004
+    return text(named) or default or (OCI_INDEX if "manifests" in content else OCI_MANIFEST)
+
+
 def _descriptors(content: dict[str, object], key: str) -> tuple[Descriptor, ...]:
-    """Read the descriptors of a list; what is none is left out."""
+    """Parse a list of descriptors, without those that are not valid."""
     value = content.get(key)
     found = map(_descriptor, value if isinstance(value, list) else ())
     return tuple(descriptor for descriptor in found if descriptor)

@@ -1,4 +1,4 @@
-"""Image references: the grammar of CNCF Distribution, and the target of a push (pure).
+"""Image references in the grammar of CNCF Distribution.
 
 Source of the grammar: distribution/reference, `reference.go` and `regexp.go`.
 """
@@ -13,7 +13,7 @@ REPOSITORY_MAXIMUM = 255
 TAG_MAXIMUM = 128
 """Characters of a tag; source: distribution/reference, `TagRegexp`."""
 
-COMPONENT_RULE = "lower-case letters and digits, with single '.', one or two '_' or any number of '-' only between them"
+COMPONENT_RULE = "lower-case letters and digits, separated by '.', '_', '__' or hyphens"
 TAG_RULE = f"at most {TAG_MAXIMUM} letters, digits, '_', '.' and '-', not beginning with '.' or '-'"
 REGISTRY_RULE = "a host with a dot or a port, such as crg.apkg.io or 127.0.0.1:5000, without a scheme or a path"
 PORT_MAXIMUM = 65535
@@ -31,13 +31,13 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A name of an image.
+    """A reference to an image.
 
     Attributes:
-        domain: The registry's host, with its port, or "" where the name has none.
+        domain: The registry's host, with its port, or "".
         path: The repository in that registry.
-        tag: The tag, or "" where the name has none.
-        digest: The digest, or "" where the name has none.
+        tag: The tag, or "".
+        digest: The digest, or "".
     """
 
     domain: str
@@ -47,47 +47,44 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a reference as Docker does.
+        """Parse a reference as Docker does, without defaults.
 
         Args:
             text: Such as `app`, `acme/app:1.0` or `crg.apkg.io/acme/app@sha256:…`.
-
-        Returns:
-            The reference; nothing is filled in that the text does not say.
 
         Raises:
             ValueError: The text is not a reference; the message is the rule that it breaks.
         """
         rest, at, digest = text.partition("@")
         if at and not is_digest(digest):
-            msg = "what follows '@' has to be 'sha256:' and 64 hexadecimal digits"
+            msg = "'@' must be followed by 'sha256:' and 64 hexadecimal digits"
             raise ValueError(msg)
         domain, slash, path = rest.partition("/")
         if not slash or not _names_host(domain) or _has_tag(domain):
             domain, path = "", rest
         elif not is_domain(domain):
-            msg = f"the registry '{domain}' has to be {REGISTRY_RULE}"
+            msg = f"the registry '{domain}' must be {REGISTRY_RULE}"
             raise ValueError(msg)
         path, colon, tag = path.partition(":")
         if colon and not is_tag(tag):
-            msg = f"the tag has to be {TAG_RULE}{suggestion(tag)}"
+            msg = f"the tag must be {TAG_RULE}{suggestion(tag)}"
             raise ValueError(msg)
         if not is_path(path):
-            msg = f"each part of an image's name has to be {COMPONENT_RULE}"
+            msg = f"each component of an image's name must be {COMPONENT_RULE}"
             raise ValueError(msg)
         return cls(domain, path, tag, digest)
 
     @property
     def repository(self) -> str:
-        """The name without tag and digest."""
+        """The reference without tag and digest."""
         return f"{self.domain}/{self.path}" if self.domain else self.path
 
     def with_digest(self, digest: str) -> Self:
-        """Return the same reference with a digest."""
+        """Return this reference with a digest."""
         return replace(self, digest=digest)
 
     def with_tag(self, tag: str) -> Self:
-        """Return the same repository with another tag and no digest."""
+        """Return this repository with a tag and without a digest."""
         return replace(self, tag=tag, digest="")
 
     def __str__(self) -> str:
@@ -102,18 +99,18 @@ def _names_host(text: str) -> bool:
 
 
 def _has_tag(text: str) -> bool:
-    """Tell `app:feature` of `app:feature/x`, whose tag is not allowed, from a host with a port."""
+    """Return whether the text is a name and a tag, as in `app:feature/x`, and not a host and a port."""
     name, _, tag = text.partition(":")
     return is_component(name) and "." not in name and tag != "" and not tag.isdecimal()
 
 
 def is_domain(text: str) -> bool:
-    """Tell whether `text` is a registry's host; Docker takes one with neither dot nor port for a part of the path."""
+    """Return whether `text` is a registry's host; Docker treats a name without dot and port as part of the path."""
     return _names_host(text) and _DOMAIN.fullmatch(text) is not None
 
 
 def is_address(text: str) -> bool:
-    """Tell whether `text` is a registry's host that can be connected to: Docker's grammar allows others, too."""
+    """Return whether `text` is a registry's host whose address and port are valid, too."""
     match = _HOST_AND_PORT.fullmatch(text)
     if match is None or not is_domain(text):
         return False
@@ -126,33 +123,26 @@ def is_address(text: str) -> bool:
 
 
 def is_component(text: str) -> bool:
-    """Tell whether `text` may be one component of a repository's path."""
+    """Return whether `text` is a valid component of a repository's path."""
     return "/" not in text and is_path(text)
 
 
 def is_path(text: str) -> bool:
-    """Tell whether `text` may be a repository's path in a registry."""
+    """Return whether `text` is a valid repository path."""
     return len(text) <= REPOSITORY_MAXIMUM and _PATH.fullmatch(text) is not None
 
 
 def is_tag(text: str) -> bool:
-    """Tell whether `text` may be a tag."""
+    """Return whether `text` is a valid tag."""
     return _TAG.fullmatch(text) is not None
 
 
 def is_digest(text: str) -> bool:
-    """Tell whether `text` is a SHA-256 digest."""
+    """Return whether `text` is a SHA-256 digest."""
     return _DIGEST.fullmatch(text) is not None
 
 
 def suggestion(text: str) -> str:
-    """Propose the nearest allowed tag.
-
-    Args:
-        text: A tag that is not allowed, such as a branch's name.
-
-    Returns:
-        A clause to append to a message, or "" where nothing useful is left of the text.
-    """
+    """Return a clause that proposes a valid tag similar to `text`, such as a branch's name; "" if there is none."""
     tag = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).lstrip(".-").rstrip("-")[:TAG_MAXIMUM]
-    return f"; '{tag}' would do" if tag else ""
+    return f"; try '{tag}'" if tag else ""

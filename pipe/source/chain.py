@@ -1,4 +1,4 @@
-"""Which layer a directory of an old Engine's archive holds, proven before its bytes are read (pure).
+"""The layer in a directory of an old Engine's archive, identified before its bytes are read.
 
 Engines up to 24 name a layer's directory by a "v1 ID": the SHA-256 of the directory's own `json`, without
 `id` and `parent`, with `layer_id` (the chain ID of the layers up to this one) and `parent` instead, keys in
@@ -8,21 +8,20 @@ opencontainers/image-spec, `config.md`, "Layer ChainID".
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 
 _DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"[ ,\n\t\r]*")
 
 
 def diff_id_of(directory: str, description: bytes, diff_ids: Sequence[str]) -> str | None:
-    """Tell which layer a directory holds.
+    """Return the diffID of the layer in a directory, None if the name does not prove it.
 
     Args:
         directory: Its name, 64 hexadecimal digits.
-        description: Its file `json`.
+        description: The content of its file `json`.
         diff_ids: Of the image, from the base up.
-
-    Returns:
-        The layer's diffID; None where that cannot be proven.
     """
     try:
         members = _members(description.decode())
@@ -32,7 +31,7 @@ def diff_id_of(directory: str, description: bytes, diff_ids: Sequence[str]) -> s
     members.pop("id", None)
     if parent:
         members["parent"] = f'"sha256:{parent}"'
-    # All but the last layer's get their `os` after the ID was made.
+    # Except in the last layer's directory, `os` is added after the ID is computed.
     for named in (members, {name: value for name, value in members.items() if name != "os"}):
         for diff_id, chain_id in zip(diff_ids, _chain_ids(diff_ids), strict=True):
             if _v1_id(named | {"layer_id": f'"{chain_id}"'}) == directory:
@@ -46,17 +45,21 @@ def _v1_id(members: dict[str, str]) -> str:
 
 
 def _members(text: str) -> dict[str, str]:
-    """Split a JSON object into its members, each value as it is spelled: another spelling has another hash."""
+    """Return the members of a JSON object with the original spelling of each value, which the hash depends on."""
     members: dict[str, str] = {}
     position = text.index("{") + 1
-    while text[position:].lstrip()[:1] not in {"}", ""}:
-        position += len(text[position:]) - len(text[position:].lstrip(" ,\n\t\r"))
+    while text[position := _after_space(text, position)] != "}":
         name, position = _DECODER.raw_decode(text, position)
         position = text.index(":", position) + 1
         _, end = _DECODER.raw_decode(text, position)
         members[str(name)] = text[position:end]
         position = end
     return members
+
+
+def _after_space(text: str, position: int) -> int:
+    found = _SPACE.match(text, position)
+    return found.end() if found else position
 
 
 def _chain_ids(diff_ids: Sequence[str]) -> list[str]:

@@ -1,31 +1,32 @@
-"""An image out of an Engine's stream (`GET /images/{name}/get`), in whatever form and order the Engine sends it.
+"""An image from an Engine's stream (`GET /images/{name}/get`), in the form and order in which the Engine sends it.
 
-Engines up to 24 send directories with `layer.tar`, later ones an OCI layout; with graphdrivers its layers
-are plain and named by their diffIDs, from a containerd store all blobs of all platforms come as they are
-stored, and what they are shows only at the end.
+Engines up to 24 send directories with `layer.tar`, later ones an OCI layout. A graphdriver Engine sends uncompressed
+layers, named by their diffIDs. A containerd store sends all blobs of all platforms as they are stored; its layers
+are uncompressed, too, if `docker load` of a docker archive brought them. Manifests come last.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Sequence
 
 from pipe.errors import EngineSaveError
+from pipe.oci.config import CONFIG_SIZE
 from pipe.oci.descriptor import Descriptor
-from pipe.oci.manifest import DOCKER_CONFIG, DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
+from pipe.oci.fields import members, read_json
+from pipe.oci.manifest import DOCKER_CONFIG, MEDIA_TYPES, Manifest, media_type_of
 from pipe.oci.reference import is_digest
 from pipe.source.blob import Reader, SourceBlob, in_memory
 from pipe.source.chain import diff_id_of
 from pipe.source.tar import Entry, TarError, entries, padding
 
-SMALL = 4 * 1024 * 1024
-"""Bytes of a blob that may be a manifest or a configuration, and is kept until that is known where it may be JSON."""
+SMALL = CONFIG_SIZE
+"""Bytes of the largest blob that can be a manifest or a configuration; JSON is kept until that is known."""
 KEPT = 32 * 1024 * 1024
-"""Bytes kept at most; what comes after is sent as it comes."""
+"""Bytes that are kept at most; later blobs are sent as they arrive."""
 _SKIP = 1024 * 1024
 _BLOBS = "blobs/sha256/"
 _DIGEST = re.compile(rf"{_BLOBS}([0-9a-f]{{64}})|([0-9a-f]{{64}})\.tar")
-"""Names that hold a digest; podman's service, which speaks Docker's API, names a layer by its diffID and `.tar`."""
+"""Names that contain a digest; podman's service, which implements Docker's API, names a layer DIFF_ID.tar."""
 _LAYER, _DESCRIPTION = "/layer.tar", "/json"
 
 
@@ -33,30 +34,31 @@ class DaemonStream:
     """An image that an Engine streams.
 
     Attributes:
-        config: The image's configuration, b"" until it came, and from a containerd store.
+        config: The image's configuration, b"" before it arrives, and always from a containerd store.
     """
 
-    def __init__(self, stream: Reader, image_id: str, diff_ids: Sequence[str]) -> None:
+    def __init__(self, stream: Reader, image_id: str, diff_ids: Sequence[str], *, containerd: bool = False) -> None:
         """Prepare; nothing is read yet.
 
         Args:
             stream: The bytes.
             image_id: The digest of the configuration or, in a containerd store, of the manifest.
             diff_ids: Of the image's layers, from the base up.
+            containerd: Whether the Engine has a containerd store: a blob is then sent as it is stored, even if
+                its digest is a diffID. The stream shows the difference only at its end.
         """
         self._stream = stream
         self._image_id = image_id
-        self._diff_ids = diff_ids
+        self._diff_ids = () if containerd else diff_ids
         self._left = 0
         self._kept: dict[str, bytes] = {}
-        self._plain = False
         self.config = b""
 
     def __iter__(self) -> Iterator[SourceBlob]:
-        """Give the layers, or all blobs of a containerd store; what is not read of one is skipped.
+        """Yield the layers, or all blobs of a containerd store; what is not read of one is skipped.
 
         Raises:
-            EngineSaveError: The stream is not an image's, or ends in the middle.
+            EngineSaveError: The stream does not contain an image, or it is truncated.
         """
         descriptions: dict[str, bytes] = {}
         try:
@@ -69,8 +71,8 @@ class DaemonStream:
                 self._skip(self._left)
                 self._skip(padding(entry.size))
         except TarError as error:
-            raise _nonsense(str(error)) from error
-        # What follows the end is filling.
+            raise _unsupported_stream(str(error)) from error
+        # Padding follows the end of the archive.
         while self._stream.readinto(memoryview(bytearray(_SKIP))):
             pass
         if not self.config:
@@ -78,19 +80,19 @@ class DaemonStream:
 
     @property
     def manifests(self) -> tuple[Manifest, ...]:
-        """The image's manifests, children before parents, the image's own last; none of a graphdriver store."""
+        """The image's manifests, children first, the top one last; empty for a graphdriver Engine."""
         return () if self.config else tuple(self._found(self._image_id, set()))
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Read on in the content of the present entry."""
+        """Read from the content of the current entry; return the number of bytes, 0 at the end."""
         length = self._stream.readinto(buffer[: self._left]) if self._left else 0
         if self._left and not length:
-            raise _nonsense("it ends in the middle of an entry")
+            raise _truncated()
         self._left -= length
         return length
 
     def _blob(self, entry: Entry, descriptions: dict[str, bytes]) -> SourceBlob | None:
-        """Tell what an entry is: something to be sent, or to be kept, or neither."""
+        """Return the blob in an entry if it can be sent now; keep it if it could be a document."""
         directory = entry.name.rpartition("/")[0]
         if entry.name.endswith(_LAYER):
             diff_id = diff_id_of(directory, descriptions.pop(directory, b""), self._diff_ids)
@@ -103,16 +105,16 @@ class DaemonStream:
         if digest in self._diff_ids:
             return self._opened(entry, digest, None)
         if entry.size <= SMALL:
-            return self._kept_or_given(entry, digest)
+            return self._kept_or_sent(entry, digest)
         return self._opened(entry, None, Descriptor("", digest, entry.size)) if is_digest(digest) else None
 
-    def _kept_or_given(self, entry: Entry, digest: str) -> SourceBlob | None:
-        """Keep what may be a manifest or a configuration; layers, of which an image may have many, go on."""
+    def _kept_or_sent(self, entry: Entry, digest: str) -> SourceBlob | None:
+        """Keep a possible document; return any other blob, of which an image can have many."""
         content = self._content(entry)
         found = f"sha256:{hashlib.sha256(content).hexdigest()}"
         if digest and found != digest:
-            raise _nonsense(f"{entry.name} has the digest {found}")
-        if found == self._image_id and _has_layers(content):
+            raise _unsupported_stream(f"{entry.name} has the digest {found}")
+        if found == self._image_id and _is_config(content):
             self.config = content
             return in_memory("the image's configuration", DOCKER_CONFIG, content)
         if is_digest(digest):
@@ -128,11 +130,11 @@ class DaemonStream:
         self._left = 0
         content = self._read(entry.size)
         if len(content) < entry.size:
-            raise _nonsense("it ends in the middle of an entry")
+            raise _truncated()
         return content
 
     def _read(self, size: int) -> bytes:
-        """Read so many bytes, fewer only at the end."""
+        """Return the given number of bytes, fewer only at the end."""
         buffer, filled = memoryview(bytearray(size)), 0
         while filled < size and (length := self._stream.readinto(buffer[filled:])):
             filled += length
@@ -143,14 +145,13 @@ class DaemonStream:
         while size:
             length = self._stream.readinto(buffer[:size])
             if not length:
-                raise _nonsense("it ends in the middle of an entry")
+                raise _truncated()
             size -= length
         self._left = 0
 
     def _stored(self) -> Iterator[SourceBlob]:
-        """Give what was kept of a containerd store, now that its manifests tell what each blob is."""
-        manifests = self.manifests
-        for manifest in manifests:
+        """Yield the blobs that were kept, since the manifests now show what each of them is."""
+        for manifest in self.manifests:
             named = manifest.config_descriptor
             content = self._kept.get(named.digest) if named else None
             if named and content is not None:
@@ -161,10 +162,10 @@ class DaemonStream:
                     yield in_memory(f"{_BLOBS}{layer.digest[7:]}", layer.media_type, kept)
 
     def _found(self, digest: str, seen: set[str]) -> Iterator[Manifest]:
-        """Find a manifest and those that it names, children first; each once, so that no circle is endless."""
+        """Yield a manifest after its children, each once."""
         content = self._kept.get(digest)
         if content is None:
-            raise _nonsense(f"the manifest {digest} is missing, maybe of a platform that the Engine does not have")
+            raise _unsupported_stream(f"the manifest {digest} is missing; its platform may not be in the Engine")
         seen.add(digest)
         manifest = Manifest.parse(_media_type(content), content)
         for child in manifest.manifests:
@@ -174,29 +175,27 @@ class DaemonStream:
 
 
 def _media_type(content: bytes) -> str:
-    """Tell what a manifest is, as it says itself; one that does not say is an OCI one."""
     try:
-        manifest = json.loads(content)
-    except (ValueError, RecursionError):
-        manifest = None
-    if not isinstance(manifest, dict):
-        raise _nonsense("a manifest is not a JSON object")
-    named = manifest.get("mediaType")
-    if named in {DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST}:
-        return str(named)
-    return OCI_INDEX if "manifests" in manifest else OCI_MANIFEST
+        found = members(read_json(content))
+        media_type = media_type_of(found)
+    except ValueError as error:
+        raise _unsupported_stream(f"a manifest {error}") from None
+    return media_type if media_type in MEDIA_TYPES else media_type_of(found | {"mediatype": ""})
 
 
-def _has_layers(content: bytes) -> bool:
-    """Tell a configuration, whose digest is the image's ID with graphdrivers, from a containerd store's manifest."""
+def _is_config(content: bytes) -> bool:
+    """Return whether a document with the image's ID is a configuration, and not a containerd store's manifest."""
     try:
-        return "rootfs" in json.loads(content)
-    except (ValueError, RecursionError, TypeError):
+        return "rootfs" in members(read_json(content))
+    except ValueError:
         return False
 
 
-def _nonsense(why: str) -> EngineSaveError:
+def _truncated() -> EngineSaveError:
+    return _unsupported_stream("it ends in the middle of an entry")
+
+
+def _unsupported_stream(why: str) -> EngineSaveError:
     return EngineSaveError(
-        f"Docker Engine streams the image in a form that the pipe cannot read: {why}.",
-        fix="Set UPLOADER to engine, and let Docker Engine push it.",
+        f"unsupported image stream from Docker Engine: {why}.", fix="Set UPLOADER to engine, to let Docker Engine push."
     )

@@ -1,4 +1,4 @@
-"""A docker archive: what `docker save`, kaniko, jib, buildah, podman, nix and bazel write.
+"""A docker archive, as `docker save`, kaniko, jib, buildah, podman, nix and bazel write it.
 
 Source: moby, `image/spec/spec.md`, "Combined Image JSON + Filesystem Changeset Format".
 """
@@ -6,145 +6,218 @@ Source: moby, `image/spec/spec.md`, "Combined Image JSON + Filesystem Changeset 
 import hashlib
 import json
 import re
-import zlib
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from isal import isal_zlib
-
-from pipe.oci.config import image_of
-from pipe.oci.descriptor import Descriptor
+from pipe.errors import ArchiveError
+from pipe.oci.config import CONFIG_SIZE, image_of
+from pipe.oci.descriptor import Descriptor, Platform
+from pipe.oci.fields import members, read_json, texts
 from pipe.oci.manifest import DOCKER_LAYER
 from pipe.oci.reference import Reference
-from pipe.source.blob import SourceBlob, StoredImage
-from pipe.source.documents import DOCUMENT, Documents
-from pipe.source.files import GZIP, PACKED, shown
-from pipe.source.layout import is_meant, refuse_undistributable, several
+from pipe.source import gunzip
+from pipe.source.blob import Reader, SourceBlob, StoredImage
+from pipe.source.choice import Candidate, ambiguous, chosen
+from pipe.source.documents import Documents, digest_of
+from pipe.source.files import shown
+from pipe.source.opening import MAGIC_SIZE, compression
+from pipe.source.tree import refuse_undistributable
 
 MANIFEST = "manifest.json"
 IMAGES = 1000
-"""Images of an archive that are still looked at."""
-_PIECE = 256 * 1024
+"""Images of the largest archive that is read."""
+EXPANDED = 256 * 1024 * 1024
+"""Bytes that layers can always decompress to, however small the archive is."""
 _DIGEST_IN_NAME = re.compile(r"(?:^|[/:])([0-9a-f]{64})(?:\.json)?$")
-"""Docker Engine, kaniko, podman and nix name a configuration by its digest, jib does not."""
+"""The digest of a configuration in its name: Docker Engine, kaniko, podman and nix write it, jib does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """An image in manifest.json."""
+
+    config: str
+    layers: tuple[str, ...]
+    tags: tuple[str, ...]
+    sources: tuple[object, ...]
 
 
 def read_docker_archive(documents: Documents, name: Reference) -> StoredImage:
-    """Read the image that a docker archive holds.
+    """Return the image in a docker archive; its manifest must be made.
 
     Args:
         documents: Of the archive.
-        name: Which image is meant, where there are several.
-
-    Returns:
-        The image; its manifest has to be made.
+        name: Selects one of several images.
 
     Raises:
-        ArchiveError: It holds none, several of which none is meant, or a damaged one.
+        ArchiveError: There is none, or several and the name refers to none of them, or it is damaged.
     """
-    config_name, layer_names = _chosen(documents, name)
-    config = documents.read(config_name)
-    identifier = f"sha256:{hashlib.sha256(config).hexdigest()}"
-    named = _DIGEST_IN_NAME.search(config_name)
+    listed = _selected(documents, name)
+    config = documents.read(listed.config, CONFIG_SIZE)
+    identifier = digest_of(config)
+    named = _DIGEST_IN_NAME.search(listed.config)
     if named is not None and not identifier.endswith(named[1]):
-        raise documents.error(f"the configuration {config_name} is damaged: its digest is {identifier}")
+        raise documents.error(f"the configuration {listed.config} is damaged: its digest is {identifier}")
+    for source in listed.sources:
+        _refuse_elsewhere(documents, source)
     try:
-        diff_ids = [layer.diff_id for layer in image_of("", config, [None] * len(layer_names)).layers]
-        # The same layer is looked at once, however often it is named.
-        by_diff_id = {diff_id: layer_name for layer_name, diff_id in zip(layer_names, diff_ids, strict=True)}
-        read = {diff_id: _layer(documents, layer_name, diff_id) for diff_id, layer_name in by_diff_id.items()}
-        blobs = [read[diff_id] for diff_id in diff_ids]
-        image = image_of(identifier, config, [blob.descriptor for blob in blobs])
+        diff_ids = [layer.diff_id for layer in image_of("", config, [None] * len(listed.layers)).layers]
+        blobs = _Layers(documents).read(listed.layers, diff_ids)
+        sizes = [None if blob.descriptor else blob.size for blob in blobs]
+        image = image_of(identifier, config, [blob.descriptor for blob in blobs], sizes)
     except ValueError as error:
-        raise documents.error(f"the configuration {config_name} {error}") from None
-    layers = tuple(
-        replace(layer, size=None if blob.descriptor else blob.size)
-        for layer, blob in zip(image.layers, blobs, strict=True)
-    )
-    return StoredImage((), config, tuple(blobs), (replace(image, layers=layers),))
+        raise documents.error(f"the configuration {listed.config} {error}") from None
+    return StoredImage((), config, tuple(blobs), (image,))
 
 
-def _chosen(documents: Documents, name: Reference) -> tuple[str, list[str]]:
-    """Return the configuration's and the layers' names of the image that is meant."""
+def _selected(documents: Documents, name: Reference) -> _Listed:
+    """Return the image that a name refers to."""
+    images = _images(documents)
+    candidates = [Candidate(repr((each.config, each.layers)), each.tags, "", _id_in(each.config)) for each in images]
+    found = chosen(name, candidates)
+    if len(found) > 1 or (name.digest and len({each.key for each in candidates}) > 1):
+        # Configurations whose names are not their digests are read only if necessary.
+        ids = _Configurations(documents)
+        by_key = {each.key: image for each, image in zip(candidates, images, strict=True)}
+        candidates = [
+            Candidate(each.key, each.names, "", each.digest or ids.digest(by_key[each.key].config))
+            for each in candidates
+        ]
+        found = chosen(name, candidates)
+        if len(found) > 1:
+            raise ambiguous(documents, name, candidates, lambda each: ids.platform(by_key[each.key].config))
+    [key] = found
+    return next(image for each, image in zip(candidates, images, strict=True) if each.key == key)
+
+
+def _images(documents: Documents) -> list[_Listed]:
     try:
-        images = json.loads(documents.read(MANIFEST))
+        content = json.loads(documents.read(MANIFEST))
     except (ValueError, RecursionError):
-        images = None
-    if not isinstance(images, list) or not all(isinstance(each, dict) for each in images) or not images:
+        content = None
+    if not isinstance(content, list) or not content:
         raise documents.error(f"{MANIFEST} lists no image")
-    if len(images) > IMAGES:
+    if len(content) > IMAGES:
         raise documents.error(f"{MANIFEST} lists more than {IMAGES} images")
-    by_id = [each for each in images if name.digest and name.digest[-64:] in str(each.get("Config"))]
-    meant = by_id or [each for each in images if is_meant(name, _texts(each.get("RepoTags")))] or images
-    distinct = {json.dumps([each.get("Config"), each.get("Layers")]): each for each in meant}
-    if len(distinct) > 1:
-        raise several(documents, name, [_title(each) for each in images])
-    [image] = distinct.values()
-    config, layers = image.get("Config"), image.get("Layers")
-    if not isinstance(config, str) or not isinstance(layers, list) or len(_texts(layers)) != len(layers):
-        raise documents.error(f"{MANIFEST} does not name a configuration and layers")
-    _refuse_elsewhere(documents, image.get("LayerSources"))
-    return config, layers
+    return [_listed(documents, members(each)) for each in content]
 
 
-def _title(image: Mapping[str, object]) -> str:
-    return ", ".join(_texts(image.get("RepoTags"))) or f"{image.get('Config')} without a name"
+def _listed(documents: Documents, content: dict[str, object]) -> _Listed:
+    config, layers, sources = content.get("config"), content.get("layers", []), content.get("layersources")
+    if not isinstance(config, str) or not isinstance(layers, list) or len(texts(layers)) != len(layers):
+        raise documents.error(f"{MANIFEST} lists an image without a valid configuration and layers")
+    tags = texts(content.get("repotags"))
+    return _Listed(config, tuple(layers), tuple(tags), tuple(sources.values()) if isinstance(sources, dict) else ())
 
 
-def _refuse_elsewhere(documents: Documents, sources: object) -> None:
-    """Refuse layers that Docker Engine took from elsewhere than a registry, as those of Windows are."""
-    for source in sources.values() if isinstance(sources, dict) else ():
+def _id_in(config: str) -> str:
+    named = _DIGEST_IN_NAME.search(config)
+    return f"sha256:{named[1]}" if named else ""
+
+
+class _Configurations:
+    """Reads configurations of images that can be chosen; a damaged one matters only if it is chosen."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._read: dict[str, tuple[str, str]] = {}
+
+    def digest(self, config: str) -> str:
+        """Return an image's ID, "" if it cannot be read or is one of too many."""
+        return self._found(config)[0]
+
+    def platform(self, config: str) -> str:
+        """Return an image's platform, "" if unknown."""
+        return self._found(config)[1]
+
+    def _found(self, config: str) -> tuple[str, str]:
+        if config not in self._read:
+            self._read[config] = self._of(config) if len(self._read) < IMAGES else ("", "")
+        return self._read[config]
+
+    def _of(self, config: str) -> tuple[str, str]:
         try:
-            refuse_undistributable(documents, Descriptor.parse(source))
-        except ValueError:
-            continue
+            body = self._documents.read(config, CONFIG_SIZE)
+            return digest_of(body), str(Platform.parse(read_json(body)))
+        except (ArchiveError, ValueError):
+            return "", ""
 
 
-def _texts(value: object) -> list[str]:
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
-
-
-def _layer(documents: Documents, name: str, diff_id: str) -> SourceBlob:
-    size = documents.files.size(name)
-    if size is None:
-        raise documents.error(f"the layer {name} is named, but missing")
-    beginning = memoryview(bytearray(max(map(len, PACKED))))
-    documents.files.open(name).readinto(beginning)
-    program = next((program for magic, program in PACKED.items() if bytes(beginning).startswith(magic)), None)
-    if program is not None:
-        raise documents.error(f"the layer {name} is compressed with {program}, and not plain or gzipped")
-    descriptor = _checked(documents, name, diff_id) if bytes(beginning).startswith(GZIP) else None
-    label = f"{documents.path}: {shown(name)}"
-    return SourceBlob(label, size, diff_id, descriptor, lambda: documents.files.open(name))
-
-
-def _checked(documents: Documents, name: str, diff_id: str) -> Descriptor:
-    """Read a gzipped layer once: it is sent as it is, its digest is not known yet, and it has to have its diffID."""
-    packed, plain, size = hashlib.sha256(), hashlib.sha256(), 0
-    unpack = isal_zlib.decompressobj(isal_zlib.MAX_WBITS | 16)
-    reader, buffer = documents.files.open(name), memoryview(bytearray(_PIECE))
+def _refuse_elsewhere(documents: Documents, source: object) -> None:
+    """Refuse a layer that Docker Engine did not get from a registry, such as those of Windows."""
     try:
-        while length := reader.readinto(buffer):
-            packed.update(buffer[:length])
-            size += length
-            unpack = _unpack(unpack, buffer[:length], plain)
-    except (isal_zlib.IsalError, zlib.error) as error:  # type: ignore[misc] # its stubs call it an object
-        raise documents.error(f"the layer {name} is damaged: {error}") from None
-    found = f"sha256:{plain.hexdigest()}"
-    if not unpack.eof:
-        raise documents.error(f"the layer {name} is damaged: its gzip stream has no end")
-    if found != diff_id:
-        raise documents.error(f"the layer {name} unpacks to {found}, but its image names {diff_id}")
-    return Descriptor(DOCKER_LAYER, f"sha256:{packed.hexdigest()}", size)
+        descriptor = Descriptor.parse(source)
+    except ValueError:
+        return
+    refuse_undistributable(documents, descriptor)
 
 
-def _unpack(unpack: Any, piece: memoryview, plain: Any) -> Any:  # noqa: ANN401
-    """Unpack a piece, also over the boundary of two gzip members; a bounded part of it is in memory."""
-    rest: bytes | memoryview = piece
-    while rest:
-        if unpack.eof:
-            unpack = isal_zlib.decompressobj(isal_zlib.MAX_WBITS | 16)
-        plain.update(unpack.decompress(rest, DOCUMENT))
-        rest = unpack.unused_data if unpack.eof else unpack.unconsumed_tail
-    return unpack
+class _Layers:
+    """Reads the layers of one image."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        compressed = documents.files.compressed_size
+        # More means that the archive was compressed more than once, which only a decompression bomb is worth.
+        self._allowed = None if compressed is None else max(EXPANDED, gunzip.EXPANSION * compressed)
+
+    def read(self, names: Sequence[str], diff_ids: Sequence[str]) -> list[SourceBlob]:
+        """Return the blob of each layer; equal layers are read once."""
+        by_diff_id = dict(zip(diff_ids, names, strict=True))
+        read = {diff_id: self._blob(name, diff_id) for diff_id, name in by_diff_id.items()}
+        return [read[diff_id] for diff_id in diff_ids]
+
+    def _blob(self, name: str, diff_id: str) -> SourceBlob:
+        documents = self._documents
+        size = documents.files.size(name)
+        if size is None:
+            raise documents.error(f"the layer {name} is listed but missing")
+        beginning = bytearray(MAGIC_SIZE)
+        documents.files.open(name).readinto(memoryview(beginning))
+        program = compression(bytes(beginning))
+        if program:
+            raise documents.error(
+                f"the layer {name} has unsupported compression {program} (expected none or gzip)",
+                fix="Write an OCI layout, whose layers are pushed as they are: crane pull --format=oci,"
+                " skopeo copy … oci-archive:image.tar, or kaniko --oci-layout-path.",
+            )
+        descriptor = self._verified(name, diff_id) if beginning.startswith(gunzip.MAGIC) else None
+        label = f"{documents.path}: {shown(name)}"
+        return SourceBlob(label, size, diff_id, descriptor, lambda: documents.files.open(name))
+
+    def _verified(self, name: str, diff_id: str) -> Descriptor:
+        """Return the descriptor of a gzipped layer, which is pushed as it is if it has its diffID."""
+        documents = self._documents
+        stored, plain = _Hashing(documents.files.open(name)), hashlib.sha256()
+        try:
+            for piece in gunzip.decompressed(stored, self._allowed):
+                plain.update(piece)
+                if self._allowed is not None:
+                    self._allowed -= len(piece)
+        except gunzip.GunzipError as error:
+            raise documents.error(f"the layer {name} is damaged: {error}") from None
+        found = f"sha256:{plain.hexdigest()}"
+        if found != diff_id:
+            raise documents.error(f"the layer {name} has the diffID {found}, but its image lists {diff_id}")
+        return Descriptor(DOCKER_LAYER, stored.digest, stored.size)
+
+
+class _Hashing:
+    """Hashes what is read."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def digest(self) -> str:
+        """The digest of the bytes that were read."""
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the buffer as far as possible; return the number of bytes, 0 at the end."""
+        length = self._reader.readinto(buffer)
+        self._hash.update(buffer[:length])
+        self.size += length
+        return length

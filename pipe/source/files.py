@@ -1,16 +1,11 @@
-"""Files of an archive or a layout, found by their names and read in place, by several threads at once."""
+"""Files of an archive or a directory, found by name and read in place, by several threads at once."""
 
 import os
 import posixpath
 import stat
-import tempfile
 import weakref
-import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
-
-from isal import igzip, isal_zlib
 
 from pipe.errors import ArchiveError
 from pipe.source.blob import Reader
@@ -18,38 +13,48 @@ from pipe.source.tar import TarError, entries, padding
 from pipe.text import clean
 
 ENTRIES = 100_000
-"""Entries of an archive that are still looked at; an image has a few for each layer."""
+"""Entries of the largest archive that is read; an image has a few for each layer."""
 LINKS = 40
-"""Links from one to the next that are followed, as many as Linux follows; more are a circle, or malice."""
-GZIP = b"\x1f\x8b"
-PACKED = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
-"""How files begin that are compressed otherwise, and the programs that unpack them (`-d`)."""
-_COPY = 1024 * 1024
+"""Links that are followed from one to the next, as many as Linux follows."""
 _SHOWN = 500
-"""Characters that are shown; a name may have a million."""
+"""Characters of a name that are shown."""
 
 
 class Files(Protocol):
-    """Files by their names."""
+    """Files by name.
+
+    Attributes:
+        compressed_size: Bytes of the archive on disk if it is gzipped as a whole, None otherwise.
+    """
+
+    compressed_size: int | None
 
     def size(self, name: str) -> int | None:
-        """Return a file's bytes, None where there is none of that name."""
+        """Return the size of a file in bytes, None if it does not exist."""
 
     def open(self, name: str) -> Reader:
         """Open a file."""
 
 
-class Part:
-    """A part of a file, from its beginning to its end."""
+class OpenFile:
+    """An open file, closed when its last reader is gone."""
 
-    def __init__(self, path: Path, file: "_File", start: int, size: int) -> None:
-        """Read from the beginning on.
+    def __init__(self, number: int) -> None:
+        self.number = number
+        weakref.finalize(self, os.close, number)
+
+
+class Part:
+    """A reader of one part of a file."""
+
+    def __init__(self, path: Path, file: OpenFile, start: int, size: int) -> None:
+        """Start at the beginning of the part.
 
         Args:
             path: For messages.
-            file: The open file, which may be shared: its position is not used.
-            start: Where the part begins.
-            size: Its bytes.
+            file: Can be shared: its position is not used.
+            start: Offset of the part.
+            size: Bytes of the part.
         """
         self._path = path
         self._file = file
@@ -57,72 +62,66 @@ class Part:
         self._left = size
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Fill the buffer as far as there are bytes."""
+        """Fill the buffer as far as possible; return the number of bytes, 0 at the end."""
         length = os.preadv(self._file.number, [buffer[: self._left]], self._position) if self._left else 0
         if self._left and not length:
-            raise archive_error(self._path, "it ends before its last entry: it is not complete")
+            raise archive_error(self._path, "it is truncated")
         self._position += length
         self._left -= length
         return length
-
-
-class _File:
-    """An open file, closed when nobody reads it any more."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        weakref.finalize(self, os.close, number)
 
 
 class Folder:
     """The files of a directory."""
 
     def __init__(self, path: Path) -> None:
-        """Look at nothing yet."""
+        self.compressed_size: int | None = None
         self._path = path
 
     def size(self, name: str) -> int | None:
-        """Return a file's bytes, None where there is none of that name."""
+        """Return the size of a file in bytes, None if it does not exist."""
         try:
-            status = os.stat(self._path / _named(self._path, name))  # noqa: PTH116
+            status = os.stat(self._path / inside(self._path, name))  # noqa: PTH116
         except (OSError, ValueError):
             return None
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def open(self, name: str) -> Reader:
         """Open a file."""
-        path = self._path / _named(self._path, name)
+        path = self._path / inside(self._path, name)
         try:
-            file = _File(os.open(path, os.O_RDONLY))
+            file = OpenFile(os.open(path, os.O_RDONLY))
         except OSError as error:
             raise archive_error(path, f"it cannot be read ({error.strerror})") from error
         return Part(path, file, 0, os.fstat(file.number).st_size)
 
 
 class Archive:
-    """The files of a tar archive."""
+    """The files of a tar archive; of several entries with one name, the last one counts."""
 
-    def __init__(self, path: Path, file: _File) -> None:
-        """Find every entry.
+    def __init__(self, path: Path, file: OpenFile, compressed_size: int | None = None) -> None:
+        """Read the header of every entry.
 
         Args:
             path: For messages.
-            file: The archive, plain; stays open.
+            file: The archive, not compressed.
+            compressed_size: See `Files`.
 
         Raises:
-            ArchiveError: It is no tar archive, or not complete.
+            ArchiveError: It is not a tar archive, or it is truncated.
         """
+        self.compressed_size = compressed_size
         self._path = path
         self._file = file
         self._parts: dict[str, tuple[int, int]] = {}
         self._links: dict[str, str] = {}
-        self._length = os.fstat(file.number).st_size
+        self._sparse: set[str] = set()
         try:
-            self._index()
+            self._index(os.fstat(file.number).st_size)
         except TarError as error:
             raise archive_error(path, str(error)) from error
 
-    def _index(self) -> None:
+    def _index(self, length: int) -> None:
         position = 0
 
         def read(size: int) -> bytes:
@@ -131,32 +130,39 @@ class Archive:
             position += len(data)
             return data
 
-        for number, entry in enumerate(entries(read)):
+        for number, entry in enumerate(entries(read, marked_end=False)):
             if number >= ENTRIES:
-                raise TarError(f"it has more than {ENTRIES} entries")
-            name = _inside(entry.name)
-            if (entry.link or entry.is_file) and (name in self._parts or name in self._links):
-                raise TarError(f"it has two entries named {name}")
+                raise TarError(f"it has more than {ENTRIES} entries; if `docker export` wrote it, use `docker save`")
+            name = posixpath.normpath(entry.name)
+            if entry.link or entry.is_file or entry.sparse:
+                self._forget(name)
             if entry.link:
-                self._links[name] = _inside(entry.link)
+                self._links[name] = entry.link
             elif entry.is_file:
                 self._parts[name] = (position, entry.size)
+            elif entry.sparse:
+                self._sparse.add(name)
             position += entry.size + padding(entry.size)
-            if position > self._length:
-                raise TarError(f"it ends in the middle of {name}: it is not complete")
+            if position > length:
+                raise TarError(f"it is truncated: it ends in the middle of {name}")
+
+    def _forget(self, name: str) -> None:
+        self._parts.pop(name, None)
+        self._links.pop(name, None)
+        self._sparse.discard(name)
 
     def _part(self, name: str) -> tuple[int, int] | None:
-        name = _named(self._path, name)
+        name = inside(self._path, name)
         for _ in range(LINKS):
-            if name in self._parts:
-                return self._parts[name]
+            if name in self._sparse:
+                raise archive_error(self._path, f"the entry {name} is sparse, which is not supported")
             if name not in self._links:
-                return None
-            name = self._links[name]
-        raise archive_error(self._path, "its links go in circles")
+                return self._parts.get(name)
+            name = inside(self._path, self._links[name])
+        raise archive_error(self._path, f"the links that start at {name} form a loop")
 
     def size(self, name: str) -> int | None:
-        """Return a file's bytes, None where there is none of that name."""
+        """Return the size of a file in bytes, None if it does not exist."""
         part = self._part(name)
         return part[1] if part else None
 
@@ -168,120 +174,27 @@ class Archive:
         return Part(self._path, self._file, *part)
 
 
-AGAIN = "Make it again, or name another file in IMAGE_ARCHIVE."
-
-
-def located(path: Path, clone_directory: Path | None) -> Path:
-    """Find an archive by a relative path: in the working directory, or else in the clone directory.
+def inside(path: Path, name: str) -> str:
+    """Return a name in its shortest form.
 
     Args:
-        path: As the user wrote it.
-        clone_directory: Where a step begins; the working directory is another one after a `cd`.
-
-    Returns:
-        The path of what exists; the user's own where nothing does.
-    """
-    if clone_directory is None or path.exists():
-        return path
-    in_clone = clone_directory / path
-    return in_clone if in_clone.exists() else path
-
-
-def shown(text: str) -> str:
-    """Return text with names out of an archive, which may hold anything, as one line for the log."""
-    return clean(" ".join(text.split()), width=_SHOWN)
-
-
-def archive_error(path: Path, problem: str) -> ArchiveError:
-    """Make the error for a damaged archive."""
-    return ArchiveError(f"{path}: {shown(problem)}.", fix=AGAIN)
-
-
-def open_files(path: Path, tell: Callable[[str], None]) -> Files:
-    """Open an archive or a layout.
-
-    Args:
-        path: A tar archive, which may be gzipped as a whole, or a directory.
-        tell: Is told what takes a while.
-
-    Returns:
-        Its files.
+        path: Of the archive or directory, for messages.
+        name: From a document or a link.
 
     Raises:
-        ArchiveError: It cannot be read, or is neither.
+        ArchiveError: The name points outside the archive.
     """
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            return Folder(path)
-        if not stat.S_ISREG(mode):
-            raise archive_error(path, "it is neither a file nor a directory")
-        file = _File(os.open(path, os.O_RDONLY))
-        beginning = os.pread(file.number, max(map(len, PACKED)), 0)
-    except FileNotFoundError as error:
-        folder = "" if path.is_absolute() else f" in {_working_directory()}"
-        raise ArchiveError(
-            f"{path}: there is no such file or directory{folder}.",
-            fix="In a pipeline, the path is relative to the clone directory, and what an earlier step made has to be"
-            " one of that step's artifacts.",
-        ) from error
-    except OSError as error:
-        raise archive_error(path, f"it cannot be read ({error.strerror or error})") from error
-    if not beginning:
-        raise archive_error(path, "it is empty")
-    for magic, program in PACKED.items():
-        if beginning.startswith(magic):
-            raise ArchiveError(
-                f"{path}: it is compressed with {program}, which the pipe does not read.",
-                fix=f"Unpack it in the step, before the pipe: {program} -d {path.name}",
-            )
-    return Archive(path, _unpacked(path, tell) if beginning.startswith(GZIP) else file)
-
-
-def _working_directory() -> str:
-    try:
-        return os.getcwd()  # noqa: PTH109
-    except OSError:
-        return "the working directory, which does not exist any more"
-
-
-_DAMAGED = (EOFError, zlib.error, isal_zlib.IsalError, igzip.BadGzipFile, ValueError)
-
-
-def _unpacked(path: Path, tell: Callable[[str], None]) -> _File:
-    """Unpack a gzipped archive into a file that nobody else sees, since its entries are read in any order."""
-    folder = "a temporary directory"
-    try:
-        folder = tempfile.gettempdir()
-        tell(f"Unpacking {path} to {folder}: it is gzipped as a whole.")
-        with (
-            tempfile.TemporaryFile() as spool,
-            igzip.IGzipFile(path, "rb") as packed,  # type: ignore[no-untyped-call]
-        ):
-            while piece := packed.read(_COPY):
-                spool.write(piece)
-            spool.flush()
-            return _File(os.dup(spool.fileno()))
-    except _DAMAGED as error:  # type: ignore[misc] # isal says that its error is an object
-        raise archive_error(path, f"it is not complete, or damaged: {error}") from error
-    except OSError as error:
-        raise ArchiveError(
-            f"{path} cannot be unpacked to {folder}: {error.strerror or error}.",
-            fix="Set TMPDIR to a directory with more room, or unpack the archive in the step, before the pipe.",
-        ) from error
-
-
-def _named(path: Path, name: str) -> str:
-    """Return the name of what a document names, and refuse one outside."""
-    try:
-        return _inside(name)
-    except TarError as error:
-        raise archive_error(path, str(error)) from None
-
-
-def _inside(name: str) -> str:
-    """Return an entry's name without its `./`, and refuse one that leads out of the archive."""
     plain = posixpath.normpath(name)
     if plain.startswith("/") or plain.split("/", 1)[0] == "..":
-        raise TarError(f"the entry {name} leads out of it")
+        raise archive_error(path, f"the path {name} escapes the archive")
     return plain
+
+
+def shown(words: str) -> str:
+    """Return text that can contain names from an archive as one line for the log."""
+    return clean(" ".join(words.split()), width=_SHOWN)
+
+
+def archive_error(path: Path, problem: str, fix: str = "") -> ArchiveError:
+    """Return the error for an archive that cannot be used."""
+    return ArchiveError(f"{path}: {shown(problem)}.", fix=fix or "Re-create it, or set IMAGE_ARCHIVE to another file.")

@@ -1,134 +1,177 @@
-"""An OCI layout, in a directory or in an archive: pushed byte for byte. Source: image-spec, `image-layout.md`."""
+"""An OCI layout, in a directory or an archive: pushed byte for byte. Source: image-spec, `image-layout.md`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from pipe.errors import ArchiveError
-from pipe.oci.config import image_of
+from pipe.oci.config import CONFIG_SIZE, image_of
 from pipe.oci.descriptor import Descriptor, Platform
+from pipe.oci.fields import members, read_json
 from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.source.blob import SourceBlob, StoredImage
-from pipe.source.documents import Documents, blob_name, of_platform
-from pipe.source.files import shown
+from pipe.source.choice import Candidate, ambiguous, chosen, is_named
+from pipe.source.documents import DirectoryTransport, Documents, digest_of
+from pipe.source.tree import MANIFESTS, Absent, Tree, of_platform
+from pipe.text import listed
 
 INDEX = "index.json"
-_LISTED = 20
-"""Names of images that are shown."""
 _FULL_NAME, _NAME = "io.containerd.image.name", "org.opencontainers.image.ref.name"
-"""Annotations that name an image: containerd's and BuildKit's in full, the specification's often only by its tag."""
+"""Annotations that name an image: containerd and BuildKit write the full name, many others only the tag."""
+_IMAGE_CONFIGS = ("image.v1+json", "image.config.v1+json")
 
 
-def read_layout(documents: Documents, name: Reference) -> StoredImage:
-    """Read the image that a layout holds.
+def read_layout(documents: Documents, name: Reference, warn: Callable[[str], None]) -> StoredImage:
+    """Return the image in a layout.
 
     Args:
         documents: Of the layout.
-        name: Which image is meant, where there are several.
-
-    Returns:
-        The image.
+        name: Selects one of several images.
+        warn: Receives a line for the log if a platform is missing.
 
     Raises:
-        ArchiveError: It holds none, several of which none is meant, or a damaged one.
+        ArchiveError: There is none, or several and the name refers to none of them, or it is damaged.
     """
-    listed = documents.object(INDEX).get("manifests")
-    try:
-        roots = [Descriptor.parse(each) for each in listed] if isinstance(listed, list) else []
-    except ValueError as error:
-        raise documents.error(f"{INDEX}: {error}") from None
-    manifests = documents.manifests(_chosen(documents, roots, name))
-    platforms = {child.digest: child.platform for manifest in manifests for child in manifest.manifests}
+    return _stored(documents, _root(documents, name), warn)
+
+
+def read_directory_transport(documents: DirectoryTransport, manifest: str, warn: Callable[[str], None]) -> StoredImage:
+    """Return the image that `skopeo copy … dir:` or `podman save --format docker-dir` wrote.
+
+    Args:
+        documents: Of the directory.
+        manifest: The name of the top manifest.
+        warn: Receives a line for the log if a platform is missing.
+
+    Raises:
+        ArchiveError: It is damaged.
+    """
+    body = documents.read(manifest)
+    return _stored(documents, Descriptor("", digest_of(body), len(body)), warn)
+
+
+def _stored(documents: Documents, root: Descriptor, warn: Callable[[str], None]) -> StoredImage:
+    tree = Tree(documents, root)
+    platforms = {child.digest: child.platform for manifest in tree.manifests for child in manifest.manifests}
     blobs: dict[str, SourceBlob] = {}
     images = []
-    for manifest in manifests:
-        for descriptor in _named(documents, manifest):
+    for manifest in tree.manifests:
+        for descriptor in _blobs_of(manifest):
             if descriptor.digest not in blobs:
                 blobs[descriptor.digest] = _blob(documents, descriptor, platforms.get(manifest.digest))
         image = _image(documents, manifest)
         if image is not None:
             images.append(image)
-    return StoredImage(tuple(manifests), b"", tuple(blobs.values()), tuple(images))
+    if not tree.complete:
+        warn(_incomplete(documents, tree.absent, images))
+    return StoredImage(tree.manifests, b"", tuple(blobs.values()), tuple(images))
 
 
-def _chosen(documents: Documents, roots: Sequence[Descriptor], name: Reference) -> Descriptor:
-    if not roots:
-        raise documents.error(f"{INDEX} names no image")
-    tag = name.tag or "latest"
-    by_digest = [root for root in roots if name.digest and root.digest.endswith(name.digest)]
-    by_name = [root for root in roots if is_meant(name, [root.annotations.get(key, "") for key in (_FULL_NAME, _NAME)])]
-    by_tag = [root for root in roots if root.annotations.get(_NAME) == tag and _FULL_NAME not in root.annotations]
-    meant = {root.digest: root for root in by_digest or by_name or by_tag or roots}
-    if len(meant) == 1:
-        return next(iter(meant.values()))
-    raise several(documents, name, [_title(root) for root in roots])
-
-
-def _title(root: Descriptor) -> str:
-    """Return the name by which people may pick an image."""
-    name = root.annotations.get(_FULL_NAME) or root.annotations.get(_NAME)
-    return name or f"{root.digest} without a name{f', for {root.platform}' if root.platform else ''}"
-
-
-def is_meant(name: Reference, others: Sequence[str]) -> bool:
-    """Tell whether a name is one of those that an image has."""
-    return _short(str(name if name.tag else name.with_tag("latest"))) in map(_short, others)
-
-
-def _short(name: str) -> str:
-    """Return a name without what Docker, kaniko, podman and buildah add to short ones."""
-    return name.removeprefix("index.").removeprefix("docker.io/").removeprefix("library/").removeprefix("localhost/")
-
-
-def several(documents: Documents, name: Reference, there: Sequence[str]) -> ArchiveError:
-    """Make the error for an archive of several images of which none is meant."""
-    listed = "".join(f"\n  - {shown(each)}" for each in list(dict.fromkeys(there))[:_LISTED])
-    more = f"\n  and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
-    return ArchiveError(
-        f"{documents.path} holds several images, and none of them is {name}:{listed}{more}",
-        fix="Set IMAGE_NAME to one of them, and PACKAGE_NAME to the package that it belongs in.",
+def _incomplete(documents: Documents, absent: Sequence[Absent], images: Sequence[Image]) -> str:
+    descriptors = [each.descriptor for each in absent]
+    lacking = [str(each.platform or "") or each.digest for each in descriptors if not each.is_attestation]
+    present = listed(list(dict.fromkeys(str(image.platform) for image in images if image.platform))) if images else ""
+    what = listed(list(dict.fromkeys(lacking))) if lacking else "an attestation"
+    return (
+        f"{documents.path} does not contain {what}, which its index lists: pushing only {present or 'the rest'}."
+        " `docker save --platform` saves one platform of an image; to push them all, save the image"
+        " after pulling or building every platform."
     )
 
 
-def _named(documents: Documents, manifest: Manifest) -> Iterator[Descriptor]:
-    """List the blobs that an image's manifest names."""
+def _root(documents: Documents, name: Reference) -> Descriptor:
+    """Return the descriptor of the image that a name refers to."""
+    entries = documents.object(INDEX).get("manifests")
+    roots, invalid = [], ""
+    for each in entries if isinstance(entries, list) else []:
+        try:
+            roots.append(Descriptor.parse(each))
+        except ValueError as error:
+            invalid = str(error)
+    candidates = [_candidate(root) for root in roots]
+    if invalid and not is_named(name, candidates):
+        raise documents.error(f"{INDEX}: {invalid}")
+    if not roots:
+        raise documents.error(f"{INDEX} lists no image")
+    found = chosen(name, candidates)
+    by_digest = {root.digest: root for root in roots}
+    if len(found) > 1:
+        dependents = _dependents(documents, [by_digest[key] for key in found])
+        found = {key: each for key, each in found.items() if key not in dependents} or found
+    if len(found) == 1:
+        return by_digest[next(iter(found))]
+    raise ambiguous(documents, name, candidates, lambda each: _platform(documents, by_digest[each.key]))
+
+
+def _candidate(root: Descriptor) -> Candidate:
+    full, name = (root.annotations.get(key, "") for key in (_FULL_NAME, _NAME))
+    return Candidate(root.digest, tuple(filter(None, (full, name))), "" if full else name, root.digest)
+
+
+def _dependents(documents: Documents, roots: Sequence[Descriptor]) -> frozenset[str]:
+    """Return the digests of children of listed indexes, and of artifacts that refer to a subject."""
+    found: set[str] = set()
+    for root in roots[:MANIFESTS]:
+        body = _body(documents, root)
+        found |= {child.digest for child in Manifest.parse("", body).manifests}
+        if "subject" in _members(body):
+            found.add(root.digest)
+    return frozenset(found)
+
+
+def _body(documents: Documents, descriptor: Descriptor, maximum: int = CONFIG_SIZE) -> bytes:
+    """Return a document, b"" if it is missing or damaged: this matters only if it is chosen."""
+    try:
+        return documents.named(descriptor, maximum)
+    except ArchiveError:
+        return b""
+
+
+def _members(body: bytes) -> dict[str, object]:
+    try:
+        return members(read_json(body))
+    except ValueError:
+        return {}
+
+
+def _platform(documents: Documents, root: Descriptor) -> str:
+    """Return the platforms of an image, for a list."""
+    if root.platform and str(root.platform):
+        return str(root.platform)
+    manifest = Manifest.parse("", _body(documents, root))
+    config = manifest.config_descriptor
+    platforms = [child.platform for child in manifest.manifests if not child.is_attestation]
+    if config is not None and config.media_type.endswith(_IMAGE_CONFIGS):
+        platforms.append(Platform.parse(_members(_body(documents, config))))
+    return ", ".join(dict.fromkeys(filter(None, map(str, filter(None, platforms)))))
+
+
+def _blobs_of(manifest: Manifest) -> Iterator[Descriptor]:
     if manifest.config_descriptor is not None:
         yield manifest.config_descriptor
-    for layer in manifest.layers:
-        refuse_undistributable(documents, layer)
-        yield layer
-
-
-def refuse_undistributable(documents: Documents, layer: Descriptor) -> None:
-    """Refuse a layer that cannot be in the registry.
-
-    Raises:
-        ArchiveError: It is encrypted, or its bytes are elsewhere.
-    """
-    if "encrypted" in layer.media_type:
-        raise documents.error(f"the layer {layer.digest} is encrypted, and cannot be pushed")
-    if layer.urls or "foreign" in layer.media_type or "nondistributable" in layer.media_type:
-        raise documents.error(f"the layer {layer.digest} may not be distributed, and cannot be pushed")
+    yield from manifest.layers
 
 
 def _blob(documents: Documents, descriptor: Descriptor, platform: Platform | None) -> SourceBlob:
-    name = blob_name(descriptor.digest)
+    name = documents.blob_name(descriptor.digest)
     size = documents.files.size(name)
     if size is None:
         raise documents.missing(descriptor.digest, f"a layer or configuration{of_platform(platform)}")
     if size != descriptor.size:
-        raise documents.error(f"the blob {descriptor.digest} has {size} bytes, but {descriptor.size} are named")
+        raise documents.error(
+            f"the blob {descriptor.digest} has {size} bytes, but its descriptor says {descriptor.size}"
+        )
     return SourceBlob(f"{documents.path}: {name}", size, None, descriptor, lambda: documents.files.open(name))
 
 
 def _image(documents: Documents, manifest: Manifest) -> Image | None:
-    """Read what people are told of an image; an attestation, or another artifact, is none."""
+    """Return the image for the log; None for an attestation or another artifact."""
     config = manifest.config_descriptor
-    if config is None or not config.media_type.endswith(("image.v1+json", "image.config.v1+json")):
+    if config is None or not config.media_type.endswith(_IMAGE_CONFIGS):
         return None
     if any("in-toto" in layer.media_type for layer in manifest.layers):
         return None
     try:
-        return image_of(manifest.digest, documents.named(config), manifest.layers)
+        return image_of(manifest.digest, documents.named(config, CONFIG_SIZE), manifest.layers)
     except ValueError as error:
         raise documents.error(f"the configuration {config.digest} {error}") from None

@@ -1,4 +1,4 @@
-"""The headers of a tar archive, one after the other; `tarfile` would copy each byte of a stream five times."""
+"""The headers of a tar archive, in order; `tarfile` would copy each byte of a stream five times."""
 
 import posixpath
 import tarfile
@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 BLOCK = 512
-"""Bytes of a header, and of what everything is filled up to; source: POSIX.1, `pax`."""
+"""Bytes of a header, and the unit that contents are padded to; source: POSIX.1, `pax`."""
 HEADER_MAXIMUM = 1024 * 1024
-"""Bytes of a long name or of extended headers that are still read."""
+"""Bytes of the largest long name or extended header that is read."""
 _EXTENDED = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
 _LONG = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _LENGTH_DIGITS = len(str(HEADER_MAXIMUM))
-_SPARSE = "GNU.sparse."
+_SPARSE, _SPARSE_NAME = "GNU.sparse.", "GNU.sparse.name"
+_SPARSE_FLAGS = 482, 504
+"""Offsets of the byte that announces one more block of a sparse header, in the header and in such a block."""
 
 
 class TarError(ValueError):
-    """The bytes are no tar archive; the message says why."""
+    """The bytes are not a tar archive; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,36 +26,36 @@ class Entry:
     """One entry of an archive.
 
     Attributes:
-        name: As the archive has it.
-        size: Bytes of its content, which follow its header.
-        is_file: Whether it is a file with content of its own.
-        link: The name of the entry that it links to, "" where it is no link.
+        name: As it is spelled in the archive.
+        size: Bytes of content that follow the header.
+        is_file: Whether it is a file whose content is stored plainly.
+        link: The name of the entry that it links to, "" if it is not a link.
+        sparse: Whether it is a file that is stored without its holes.
     """
 
     name: str
     size: int
     is_file: bool
     link: str = ""
+    sparse: bool = False
 
 
-def entries(read: Callable[[int], bytes]) -> Iterator[Entry]:
-    """Read the headers of an archive; whoever iterates reads or skips each entry's content, filled up to whole blocks.
+def entries(read: Callable[[int], bytes], *, marked_end: bool = True) -> Iterator[Entry]:
+    """Yield the entries of an archive; the caller must read or skip each content and its padding.
 
     Args:
-        read: Returns exactly so many bytes that follow, or fewer at the end.
-
-    Yields:
-        Each entry, up to the end of the archive.
+        read: Returns the given number of bytes, or fewer at the end.
+        marked_end: Whether the blocks of zeros at the end are required; some writers omit them.
 
     Raises:
-        TarError: It is none, or it ends in the middle.
+        TarError: It is not a tar archive, or it is truncated.
     """
     extended: dict[str, str] = {}
     while True:
         block = read(BLOCK)
         if not any(block):
-            if len(block) < BLOCK:
-                raise TarError("it ends before its last entry")
+            if len(block) < BLOCK and (marked_end or block or extended):
+                raise TarError("it is truncated: the end of the archive is missing")
             return
         header = _header(block)
         if header.size < 0:
@@ -61,22 +63,33 @@ def entries(read: Callable[[int], bytes]) -> Iterator[Entry]:
         if header.type in (*_EXTENDED, *_LONG, tarfile.XGLTYPE):
             extended |= _extension(header, read)
             continue
-        size = extended.get("size", str(header.size))
-        if not size.isascii() or not size.isdecimal() or len(size) > len(str(2**63)):
-            raise TarError("an entry's size is not a number")
-        if _SPARSE in extended or header.type == tarfile.GNUTYPE_SPARSE:
-            raise TarError("it has sparse entries")
-        name = extended.get("path", header.name)
-        # A type that nobody knows is to be read as a file; source: POSIX.1, `pax`, "typeflag".
-        has_content = header.type in tarfile.REGULAR_TYPES or header.type not in tarfile.SUPPORTED_TYPES
-        is_file = header.type in tarfile.REGULAR_TYPES
-        yield Entry(name, int(size) if has_content else 0, is_file, _target(header, name, extended))
+        yield _entry(
+            header, extended, read if header.type == tarfile.GNUTYPE_SPARSE and block[_SPARSE_FLAGS[0]] else None
+        )
         extended = {}
 
 
 def padding(size: int) -> int:
-    """Return the bytes that follow content of `size` bytes up to the next header."""
+    """Return the number of bytes between content of `size` bytes and the next header."""
     return -size % BLOCK
+
+
+def _entry(header: tarfile.TarInfo, extended: dict[str, str], more: Callable[[int], bytes] | None) -> Entry:
+    while more is not None:
+        block = more(BLOCK)
+        if len(block) < BLOCK:
+            raise TarError("it is truncated: the end of a sparse entry's header is missing")
+        more = more if block[_SPARSE_FLAGS[1]] else None
+    size = extended.get("size", str(header.size))
+    if not size.isascii() or not size.isdecimal() or len(size) > len(str(2**63)):
+        raise TarError("an entry's size is not a number")
+    sparse = _SPARSE in extended or header.type == tarfile.GNUTYPE_SPARSE
+    name = extended.get(_SPARSE_NAME) or extended.get("path", header.name)
+    # Unknown types have the content of a file; source: POSIX.1, `pax`, "typeflag".
+    has_content = header.type in tarfile.REGULAR_TYPES or header.type not in tarfile.SUPPORTED_TYPES
+    is_file = header.type in tarfile.REGULAR_TYPES and not sparse
+    link = _target(header, name, extended)
+    return Entry(name, int(size) if has_content or sparse else 0, is_file, link, sparse)
 
 
 def _header(block: bytes) -> tarfile.TarInfo:
@@ -87,7 +100,7 @@ def _header(block: bytes) -> tarfile.TarInfo:
 
 
 def _extension(header: tarfile.TarInfo, read: Callable[[int], bytes]) -> dict[str, str]:
-    """Read a long name, or extended headers, of the entry that follows."""
+    """Read a long name or the extended header of the entry that follows."""
     if header.size > HEADER_MAXIMUM:
         raise TarError("an entry's extended header is too large")
     data = read(header.size + padding(header.size))[: header.size]
@@ -95,12 +108,12 @@ def _extension(header: tarfile.TarInfo, read: Callable[[int], bytes]) -> dict[st
         return {}
     if header.type in _LONG:
         key = "path" if header.type == tarfile.GNUTYPE_LONGNAME else "linkpath"
-        return {key: data.rstrip(b"\0").decode("utf-8", "surrogateescape")}
-    return _records(data)
+        return {key: data.partition(b"\0")[0].decode("utf-8", "surrogateescape")}
+    return records(data)
 
 
-def _records(data: bytes) -> dict[str, str]:
-    """Read the records of an extended header that matter here; an enemy's header has a million others."""
+def records(data: bytes) -> dict[str, str]:
+    """Return the relevant records of an extended header, which can have a million others."""
     found: dict[str, str] = {}
     position = 0
     while position < len(data):
@@ -111,16 +124,16 @@ def _records(data: bytes) -> dict[str, str]:
             raise TarError("an entry's extended header is malformed")
         equals = data.find(b"=", space, end)
         key = data[space + 1 : equals].decode("utf-8", "replace")
-        if key in {"path", "linkpath", "size"}:
+        if key in {"path", "linkpath", "size", _SPARSE_NAME}:
             found[key] = data[equals + 1 : end].rstrip(b"\n").decode("utf-8", "surrogateescape")
-        elif key.startswith(_SPARSE):
+        if key.startswith(_SPARSE):
             found[_SPARSE] = ""
         position = end
     return found
 
 
 def _target(header: tarfile.TarInfo, name: str, extended: dict[str, str]) -> str:
-    """Return the name of the entry that another links to: only a symbolic link is relative to its folder."""
+    """Return the name of a link's target; only symbolic links are relative to their own directory."""
     link = extended.get("linkpath", header.linkname)
     if header.issym():
         # `docker save` writes `../<id>/layer.tar`.

@@ -116,6 +116,19 @@ class Workshop:
         return self.folder / save
 
 
+class Silent:
+    """A log that is not read."""
+
+    def info(self, text: str, /) -> None:
+        """Log what happens."""
+
+    def warning(self, text: str, /) -> None:
+        """Log what users should know."""
+
+    def debug(self, text: str, /) -> None:
+        """Log a detail."""
+
+
 def by_podman(kind: str) -> Callable[[Workshop], Path]:
     """Save with podman."""
 

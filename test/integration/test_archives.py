@@ -18,6 +18,7 @@ from integration import archives
 from integration.archives import (
     NOWHERE,
     SAYS,
+    Silent,
     Workshop,
     as_documented,
     by_buildah,
@@ -185,7 +186,7 @@ def documents_in(path: Path) -> list[int]:
 
 def image_in(path: Path) -> str | None:
     """Open an archive; return the ID of its image, None where its content has not the digests that it names."""
-    held = open_image(path, Reference("", "app"), lambda _: None)
+    held = open_image(path, Reference("", "app"), Silent())
     for blob in held.blobs:
         digest, buffer, reader = hashlib.sha256(), memoryview(bytearray(2**16)), blob.open()
         while length := reader.readinto(buffer):
@@ -201,7 +202,7 @@ def test_a_gzipped_archive_is_unpacked_aside(
     path = gzipped(by_buildah("oci-archive"))(shop)
     aside = tmp_path / "aside"
     aside.mkdir()
-    push(path, "gzipped", TMPDIR=str(aside)).expect(0, f"Unpacking {path} to {aside}: it is gzipped as a whole.")
+    push(path, "gzipped", TMPDIR=str(aside)).expect(0, f"Decompressing {path} to {aside}: it is gzipped as a whole.")
     assert [*aside.iterdir()] == []
 
 
@@ -264,7 +265,10 @@ def test_one_of_several_images_is_picked_by_its_name(
         digests.append(config)
     assert len({*digests}) == 2
     neither = push(path, "neither", IMAGE_NAME="neither")
-    neither.expect(3, f"none of them is neither:\n  - localhost/{names[0]}\n  - localhost/{names[1]}\n")
+    listed = [f"\n  - localhost/{name} (linux/amd64, {each})" for name, each in zip(names, digests, strict=True)]
+    neither.expect(3, f"none of them is neither:{''.join(listed)}\n")
+    pasted = push(path, "pasted", IMAGE_NAME=f"localhost/{names[1]}")
+    pasted.expect(0, "✔ Pushed")
 
 
 def test_every_platform_of_an_index_arrives(

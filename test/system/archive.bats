@@ -45,7 +45,7 @@ expect_saved() {
 @test "an archive that is gzipped as a whole is unpacked to TMPDIR" {
     gzip -1 image.tar
     run_archive 0 --env TAGS=gzipped --env IMAGE_ARCHIVE=image.tar.gz --env TMPDIR="$PWD"
-    expect "Unpacking image.tar.gz to $PWD: it is gzipped as a whole."
+    expect "Decompressing image.tar.gz to $PWD: it is gzipped as a whole."
     expect_saved gzipped
     expect_equal "files" "image.tar.gz" "$(ls -A)"
 }
@@ -53,7 +53,7 @@ expect_saved() {
 @test "a disk that ends is told, and nothing is sent" {
     gzip -1 image.tar
     run_archive 3 --env IMAGE_ARCHIVE=image.tar.gz --tmpfs /small:size=1m --env TMPDIR=/small
-    expect "image.tar.gz cannot be unpacked to /small: No space left on device." "Set TMPDIR to a"
+    expect "image.tar.gz cannot be decompressed to /small: No space left on device." "Set TMPDIR to a"
     expect_equal "requests" "" "$(controls requests '*')"
 }
 
@@ -65,6 +65,6 @@ expect_saved() {
 
 @test "an archive that is not there is told with what to do" {
     run_archive 3 --env IMAGE_ARCHIVE=gone.tar
-    expect "gone.tar: there is no such file or directory in $PWD." "one of that step's artifacts"
+    expect "gone.tar: no such file or directory in $PWD." "list it in that step's artifacts"
     expect_equal "requests" "" "$(controls requests '*')"
 }

@@ -31,7 +31,7 @@ def test_what_is_no_platform(value: object) -> None:
 @pytest.mark.parametrize(
     ("value", "rule"),
     [
-        pytest.param([], "has to be an object", id="a-list"),
+        pytest.param([], "must be an object", id="a-list"),
         pytest.param({"size": 1}, "digest", id="no-digest"),
         pytest.param({"digest": "sha512:" + "0" * 128, "size": 1}, "digest", id="another-algorithm"),
         pytest.param({"digest": "sha256:../../../etc/passwd", "size": 1}, "digest", id="a-path"),

@@ -112,7 +112,23 @@ def layout(
     return blobs | {"index.json": as_json({"schemaVersion": 2, "manifests": [root]}), "oci-layout": b"{}"}
 
 
-def opened(folder: Path, data: bytes | Files, name: Reference = NAME) -> StoredImage:
+class Log:
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, text: str, /) -> None:
+        self.lines.append(f"INFO: {text}")
+
+    def warning(self, text: str, /) -> None:
+        self.lines.append(f"WARNING: {text}")
+
+    def debug(self, text: str, /) -> None:
+        self.lines.append(f"DEBUG: {text}")
+
+
+def opened(folder: Path, data: bytes | Files, name: Reference = NAME, log: Log | None = None) -> StoredImage:
     """Open an archive, or a layout in a directory."""
     path = folder / "image"
     if isinstance(data, bytes):
@@ -121,7 +137,7 @@ def opened(folder: Path, data: bytes | Files, name: Reference = NAME) -> StoredI
         for file, content in data.items():
             (path / file).parent.mkdir(parents=True, exist_ok=True)
             (path / file).write_bytes(content if isinstance(content, bytes) else content.encode())
-    return open_image(path, name, lambda _: None)
+    return open_image(path, name, log or Log())
 
 
 def read(blob: SourceBlob) -> bytes:

@@ -1,9 +1,9 @@
-"""Documents and entries that no honest program writes."""
+"""Documents and entries that no honest program writes, or that few do."""
 
-import gzip
 import json
 import tarfile
 from collections.abc import Callable
+from typing import Any
 
 from unit.source.archives import LAYERS, OCI_INDEX, Files, as_json, digest, docker_archive, layout, tar
 
@@ -42,11 +42,22 @@ def wide() -> Files:
 
 
 def changed_layer(**fields: object) -> Files:
-    """Make a layout whose manifest says something else of its first layer."""
+    """Make a layout whose manifest describes its first layer differently."""
+    [first, *others] = manifest_of(layout())["layers"]
+    return changed_manifest(layers=[first | fields, *others])
+
+
+def manifest_of(files: Files) -> dict[str, Any]:
+    """Return the manifest of a layout of one image."""
+    [root] = json.loads(files["index.json"])["manifests"]
+    found: dict[str, Any] = json.loads(files[f"blobs/sha256/{root['digest'][7:]}"])
+    return found
+
+
+def changed_manifest(**fields: object) -> Files:
+    """Make a layout whose manifest has other members; index.json does not say what it is."""
     files = dict(layout())
-    root = json.loads(files["index.json"])["manifests"][0]
-    manifest = json.loads(files.pop(f"blobs/sha256/{root['digest'][7:]}"))
-    manifest["layers"][0] |= fields
+    manifest = manifest_of(files) | fields
     body = as_json(manifest)
     files[f"blobs/sha256/{digest(body)[7:]}"] = body
     files["index.json"] = as_json({"manifests": [{"digest": digest(body), "size": len(body)}]})
@@ -84,6 +95,24 @@ def words(records: dict[str, str]) -> bytes:
     return member.tobuf(tarfile.PAX_FORMAT) + bytes(1024)
 
 
+def sparse(name: str) -> bytes:
+    """Make a docker archive with one entry that GNU tar stored without its holes."""
+    files = docker_archive()
+    data = files.pop(name)
+    member = tarfile.TarInfo(name)
+    # One block of the content is stored, after one more block of the map of holes.
+    member.type, member.size = tarfile.GNUTYPE_SPARSE, 512
+    head = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    head[482] = 1
+    head[148:156] = b"%06o\0 " % (sum(head) - sum(head[148:156]) + 8 * 32)
+    return bytes(head) + bytes(512) + data_block(data) + tar(files)
+
+
+def data_block(data: bytes | str) -> bytes:
+    """Return one block of content."""
+    return (data if isinstance(data, bytes) else data.encode())[:512].ljust(512, b"\0")
+
+
 def without(files: Files, part: Callable[[str], bool]) -> Files:
     """Leave files out."""
     return {name: content for name, content in files.items() if not part(name)}
@@ -93,14 +122,14 @@ SELF = as_json({"mediaType": OCI_INDEX, "manifests": [{"digest": "sha256:" + "0"
 TWO = ("amd64", "arm64")
 
 
-def second_manifest(files: Files) -> str:
-    """Find the file of an index's second manifest."""
+def manifests_of(files: Files) -> list[str]:
+    """Return the files of an index's manifests."""
     root = json.loads(files["index.json"])["manifests"][0]["digest"]
     index = json.loads(files[f"blobs/sha256/{root[7:]}"])
-    return f"blobs/sha256/{index['manifests'][1]['digest'][7:]}"
+    return [f"blobs/sha256/{each['digest'][7:]}" for each in index["manifests"]]
 
 
-MISSING = second_manifest(layout(TWO))
+MANIFESTS_OF_TWO = manifests_of(layout(TWO))
 WINDOWS = {
     "Config": "config.json",
     "Layers": ["base.tar", "top.tar"],
@@ -115,23 +144,15 @@ WINDOWS = {
 }
 
 
-def layer_missing() -> Files:
-    """Make a layout that lacks a layer which only its second platform has."""
-    files = layout(TWO, own_layers=True)
-    own = f"blobs/sha256/{digest(gzip.compress(tar({'own': b'arm64'}), mtime=0))[7:]}"
-    assert own in files
-    return without(files, own.__eq__)
-
-
 def chain(length: int) -> bytes:
     """Make a docker archive whose upper layer is at the end of a chain of links."""
     links = {f"{number}": f"{number + 1}" for number in range(length)} | {f"{length}": "base.tar"}
     return tar(without(docker_archive(), "top.tar".__eq__) | links | {"top.tar": "0"})
 
 
-def million_records() -> bytes:
-    """Make an archive whose extended header says a lot of nothing."""
-    records = b"6 a=b\n" * (2**20 // 6 - 1)
+def with_records(number: int) -> bytes:
+    """Make an archive whose extended header has many irrelevant records."""
+    records = b"6 a=b\n" * number
     head = header(type=tarfile.XHDTYPE, size=len(records))
     return head + records + bytes(-len(records) % 512) + tar(docker_archive())
 

@@ -26,7 +26,7 @@ from unit.source.archives import (
 
 from pipe.errors import ArchiveError
 from pipe.oci.reference import Reference
-from pipe.source.files import located
+from pipe.source.opening import located
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["tar", "gzipped-tar"])
@@ -107,8 +107,9 @@ def test_the_image_of_a_docker_archive_that_is_meant(tmp_path: Path, name: str, 
 def test_where_none_is_meant_all_are_listed(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError) as raised:
         opened(tmp_path, tar(SEVERAL), Reference("", "third"))
-    listed = "".join(f"\n  - {tag}" for tag in TAGS)
-    assert f"holds several images, and none of them is third:{listed}\nSet IMAGE_NAME" in str(raised.value)
+    ids = (digest(as_json(CONFIG | {"author": tag})) for tag in TAGS)
+    listed = "".join(f"\n  - {tag} (linux/amd64, {each})" for tag, each in zip(TAGS, ids, strict=True))
+    assert f"contains several images, and none of them is third:{listed}\nSet IMAGE_NAME" in str(raised.value)
 
 
 def named(**images: dict[str, str]) -> Files:
@@ -150,7 +151,9 @@ def test_where_no_image_of_a_layout_is_meant_all_are_listed(tmp_path: Path) -> N
     root = json.loads(files["index.json"])["manifests"][1]["digest"]
     with pytest.raises(ArchiveError) as raised:
         opened(tmp_path, files)
-    assert f"none of them is app:1.0:\n  - 2.0\n  - {root} without a name, for linux/amd64\n" in str(raised.value)
+    first = json.loads(files["index.json"])["manifests"][0]["digest"]
+    listed = f"\n  - app:2.0 (linux/arm64, {first})\n  - app@{root} (linux/amd64)\n"
+    assert f"none of them is app:1.0:{listed}" in str(raised.value)
 
 
 def test_an_image_is_picked_by_its_digest(tmp_path: Path) -> None:

@@ -142,10 +142,12 @@ def test_small_layers_leave_room_for_manifests(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        pytest.param(b"", "ends before its last entry", id="nothing"),
+        pytest.param(b"", "is truncated: the end of the archive is missing", id="nothing"),
         pytest.param(b"no such image" * 100, "is not a tar archive", id="words"),
         pytest.param(
-            tar({"index.json": b"{}"}), f"the manifest {IMAGE_ID} is missing, maybe of a platform", id="nothing-of-use"
+            tar({"index.json": b"{}"}),
+            f"the manifest {IMAGE_ID} is missing; its platform may not be in the Engine",
+            id="nothing-of-use",
         ),
         pytest.param(tar({"blobs/sha256/" + "0" * 64: b"x"}), "has the digest", id="altered"),
         pytest.param(tar(old())[:2000], "it ends", id="cut"),

@@ -1,0 +1,107 @@
+"""The choice of one image among those of an archive, and the message if it is not clear."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pipe.errors import ArchiveError
+from pipe.oci.reference import Reference, is_digest
+from pipe.source.documents import Documents
+from pipe.source.files import shown
+
+LISTED = 20
+"""Images that a message lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One of the images in an archive.
+
+    Attributes:
+        key: Equal for entries that are the same image.
+        names: Its full names, such as `docker.io/library/app:1.0`.
+        tag: Its tag, if that is all that is known of its name; else "".
+        digest: By which it can be chosen, "" if unknown.
+    """
+
+    key: str
+    names: tuple[str, ...] = ()
+    tag: str = ""
+    digest: str = ""
+
+
+def chosen(name: Reference, candidates: Sequence[Candidate]) -> dict[str, Candidate]:
+    """Return the distinct images that a name refers to; all of them if it refers to none.
+
+    Args:
+        name: IMAGE_NAME; its digest counts more than its name, a full name more than a tag.
+        candidates: The images.
+    """
+    tag = name.tag or "latest"
+    by_digest = [each for each in candidates if name.digest and each.digest.endswith(name.digest[-64:])]
+    by_name = [each for each in candidates if is_meant(name, each.names)]
+    by_tag = [each for each in candidates if each.tag == tag]
+    found = by_digest or ([] if name.digest else by_name or by_tag)
+    return {each.key: each for each in found or candidates}
+
+
+def is_named(name: Reference, candidates: Sequence[Candidate]) -> bool:
+    """Return whether a name refers to some of the images, and not just to all of them."""
+    if name.digest:
+        return any(each.digest.endswith(name.digest[-64:]) for each in candidates)
+    return any(is_meant(name, each.names) or each.tag == (name.tag or "latest") for each in candidates)
+
+
+def is_meant(name: Reference, others: Sequence[str]) -> bool:
+    """Return whether a name is one of the names of an image."""
+    return _short(str(name if name.tag else name.with_tag("latest"))) in map(_short, others)
+
+
+def _short(name: str) -> str:
+    """Return a name without the prefixes that Docker, kaniko, podman and buildah add to short ones."""
+    name = name.partition("@")[0]
+    return name.removeprefix("index.").removeprefix("docker.io/").removeprefix("library/").removeprefix("localhost/")
+
+
+def ambiguous(
+    documents: Documents, name: Reference, candidates: Sequence[Candidate], platform: Callable[[Candidate], str]
+) -> ArchiveError:
+    """Return the error for a name that does not refer to exactly one image.
+
+    Args:
+        documents: Of the archive.
+        name: IMAGE_NAME.
+        candidates: The images.
+        platform: Returns the platform of an image for the list, "" if unknown.
+    """
+    distinct = list({each.key: each for each in candidates}.values())
+    lines = []
+    for each in distinct[:LISTED]:
+        text = _reference_to(each, name, candidates)
+        details = [platform(each), "" if each.digest in text else each.digest]
+        described = f" ({', '.join(filter(None, details))})" if any(details) else ""
+        lines.append(f"\n  - {shown(text + described)}")
+    if len(distinct) > LISTED:
+        lines.append(f"\n  and {len(distinct) - LISTED} more")
+    which = "more than one of them is" if is_named(name, candidates) else "none of them is"
+    written = str(name).removeprefix("@")
+    return ArchiveError(
+        f"{documents.path} contains several images, and {which} {written}:{''.join(lines)}",
+        fix="Set IMAGE_NAME to one of these, and PACKAGE_NAME to the package to push to.",
+    )
+
+
+def _reference_to(candidate: Candidate, name: Reference, candidates: Sequence[Candidate]) -> str:
+    """Return a value of IMAGE_NAME that refers to an image and to no other; its digest if no name does."""
+    tagged = (f"{name.repository}:{candidate.tag}",) if candidate.tag and name.path else ()
+    names = (*candidate.names, *tagged)
+    digest = candidate.digest
+    with_digest = [f"{each}@{digest}" for each in (*names, name.repository) if digest and each]
+    options: list[str] = [*names, *with_digest]
+    for text in options:
+        try:
+            found = chosen(Reference.parse(text), candidates)
+        except ValueError:
+            continue
+        if is_named(Reference.parse(text), candidates) and list(found) == [candidate.key]:
+            return text
+    return digest if is_digest(digest) else next(iter(names), "an image without a name")

@@ -6,6 +6,9 @@ import time
 
 from pipe.about import About
 from pipe.config.settings import Settings
+from pipe.encoding.blob import EncodedBlob
+from pipe.encoding.codecs import COMPRESSIONS
+from pipe.encoding.pool import BlockPool
 from pipe.errors import EngineSaveError
 from pipe.output.log import Output
 from pipe.push.context import Context, Timing
@@ -13,6 +16,7 @@ from pipe.push.engine_pusher import await_engine
 from pipe.push.pushers import Pushers
 from pipe.push.reuse import Place
 from pipe.push.run import Push
+from pipe.push.transfer import Encode
 from pipe.registry.client import Client
 from pipe.registry.upload import CHUNK
 from pipe.source.archive import open_image
@@ -20,7 +24,6 @@ from pipe.source.archive_source import ArchiveSource
 from pipe.source.blob import SourceBlob
 from pipe.source.engine_source import EngineSource
 from pipe.source.image_source import ImageSource
-from pipe.source.layer import Chunks
 from pipe.threads import Cancel
 
 DEFAULT_TAG = "latest"
@@ -36,13 +39,14 @@ def wired(settings: Settings, about: About, output: Output) -> Push:
         *(Place(client.repository(each.repository), each.tag) for each in settings.reuse_from),
         *(Place(repository, tag) for tag in (*settings.tags, DEFAULT_TAG)),
     )
+    encode = _encoder(settings)
     archive = settings.image_archive
     if archive is not None:
 
         def open_archive() -> ImageSource:
             return ArchiveSource(open_image(archive, settings.name, output))
 
-        return Push(context, open_archive, Pushers(context, places, _encoded, None))
+        return Push(context, open_archive, Pushers(context, places, encode, None))
 
     # The Docker SDK takes much of the start, and an archive does not need it.
     from pipe.engine.client import Engine  # noqa: PLC0415
@@ -56,8 +60,13 @@ def wired(settings: Settings, about: About, output: Output) -> Push:
         image = engine.image(settings.image)
         return EngineSource(image, lambda: engine.saved(image), check_engine)
 
-    return Push(context, find_image, Pushers(context, places, _encoded, engine))
+    return Push(context, find_image, Pushers(context, places, encode, engine))
 
 
-def _encoded(blob: SourceBlob, cancel: Cancel, read: threading.Event) -> Chunks:
-    return Chunks(blob, CHUNK, cancel, read)
+def _encoder(settings: Settings) -> Encode:
+    pool = BlockPool(COMPRESSIONS[settings.compression])
+
+    def encode(blob: SourceBlob, cancel: Cancel, read: threading.Event) -> EncodedBlob:
+        return EncodedBlob(blob, CHUNK, cancel, pool, read)
+
+    return encode

@@ -21,7 +21,14 @@ class EncodedBlob:
         source_read: Set when the source has delivered its last byte of this blob, has failed, or is not needed.
     """
 
-    def __init__(self, blob: SourceBlob, chunk_size: int, cancel: Cancellation, pool: BlockPool) -> None:
+    def __init__(
+        self,
+        blob: SourceBlob,
+        chunk_size: int,
+        cancel: Cancellation,
+        pool: BlockPool,
+        source_read: threading.Event | None = None,
+    ) -> None:
         """Prepare; reading begins with the iteration.
 
         Args:
@@ -29,12 +36,13 @@ class EncodedBlob:
             chunk_size: Bytes of every chunk but the last.
             cancel: Ends the iteration, with the error that its `check` raises.
             pool: Shared by all blobs of a run.
+            source_read: The event to set; a new one if None.
         """
         self.taken = 0
         self.made = 0
         self.diff_id = ""
         self.digest = ""
-        self.source_read = threading.Event()
+        self.source_read = source_read or threading.Event()
         self._blob = blob
         # A layer smaller than a chunk needs no such buffer; what does not compress grows by less than 1 %.
         self._size = min(chunk_size, blob.size + blob.size // 100 + 1024)

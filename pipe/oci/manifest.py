@@ -88,6 +88,29 @@ class Manifest:
         }
         return cls.parse(DOCKER_MANIFEST, json.dumps(content, indent=3).encode())
 
+    @classmethod
+    def of_oci(cls, config: Descriptor, layers: tuple[Descriptor, ...]) -> "Manifest":
+        """Make an image's OCI manifest, which can name layers that Docker's schema 2 cannot.
+
+        Args:
+            config: Of the image's configuration.
+            layers: From the base up, with their media types.
+        """
+        content = {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": {"mediaType": OCI_CONFIG, "digest": config.digest, "size": config.size},
+            "layers": [
+                {
+                    "mediaType": OCI_LAYER if layer.media_type == DOCKER_LAYER else layer.media_type,
+                    "digest": layer.digest,
+                    "size": layer.size,
+                }
+                for layer in layers
+            ],
+        }
+        return cls.parse(OCI_MANIFEST, json.dumps(content, separators=(",", ":")).encode())
+
     @property
     def images(self) -> tuple[str, ...]:
         """The digests of an index's images, without attestations."""

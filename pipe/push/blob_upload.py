@@ -6,7 +6,6 @@ from typing import Protocol
 from pipe.errors import ContentMismatchError, PipeError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import shorten
-from pipe.oci.manifest import DOCKER_LAYER
 from pipe.push import limits
 from pipe.push.clocks import Clocks
 from pipe.source.blob import SourceBlob
@@ -35,7 +34,7 @@ class BlobUpload:
         started: When the upload was first opened, by the clock; None if it was not.
     """
 
-    def __init__(self, blob: SourceBlob, clocks: Clocks, cancel: Cancel, max_layer_size: int, name: str) -> None:
+    def __init__(self, blob: SourceBlob, name: str, clocks: Clocks, cancel: Cancel, max_layer_size: int) -> None:
         """Watch a blob whose layer has a `name` in the progress."""
         self.blob = blob
         self.name = name
@@ -79,12 +78,12 @@ class BlobUpload:
         if not self.blob.is_config:
             self._clocks.tracker.advance(self.name, total, self._expected())
 
-    def descriptor(self) -> Descriptor:
-        """Return how a manifest names the blob, once all of it was encoded."""
+    def descriptor(self, media_type: str) -> Descriptor:
+        """Return how a manifest names the blob, once all of it was encoded; `media_type` is that of the encoding."""
         if self.blob.descriptor is not None:
             return self.blob.descriptor
         encoded = self._encoded
-        return Descriptor(DOCKER_LAYER, encoded.digest if encoded else "", encoded.made if encoded else 0)
+        return Descriptor(media_type, encoded.digest if encoded else "", encoded.made if encoded else 0)
 
     def _expected(self) -> int:
         """Estimate the bytes of the whole blob from the share that was encoded."""

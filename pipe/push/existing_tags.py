@@ -3,9 +3,9 @@
 from functools import partial
 
 from pipe.errors import PipeError
-from pipe.oci.config import Origin
+from pipe.oci.config import CONFIG_SIZE, Origin
 from pipe.oci.image import Image
-from pipe.oci.manifest import MANIFEST_MAXIMUM, Manifest
+from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.push import tags
 from pipe.push.context import Context
@@ -101,7 +101,7 @@ class ExistingTags:
         try:
             if manifest.images:
                 manifest = self._repository.manifest(manifest.images[0]) or manifest
-            config = self._repository.read(manifest.config, MANIFEST_MAXIMUM) if manifest.config else None
+            config = self._repository.read(manifest.config, CONFIG_SIZE) if manifest.config else None
         except PipeError as error:
             self._report.debug(f"The config of {manifest.digest} could not be read. {error.summary}")
             return Origin()

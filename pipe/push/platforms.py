@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from pipe.errors import PipeError
-from pipe.oci.config import image_of
+from pipe.oci.config import CONFIG_SIZE, image_of
 from pipe.oci.image import Image, labelled, shorten
-from pipe.oci.manifest import MANIFEST_MAXIMUM, Manifest
+from pipe.oci.manifest import Manifest
 from pipe.push.progress import Snapshot
 from pipe.push.result import LayerResult, LayerStatus, PlatformResult
 from pipe.registry.repository import Repository
@@ -30,7 +30,7 @@ def platform_images(repository: Repository, index: Manifest, log: Callable[[str]
 def _images(repository: Repository, digests: Sequence[str]) -> Iterator[Image]:
     for digest in digests:
         manifest = repository.manifest(digest)
-        config = repository.read(manifest.config, MANIFEST_MAXIMUM) if manifest and manifest.config else None
+        config = repository.read(manifest.config, CONFIG_SIZE) if manifest and manifest.config else None
         if manifest is None or config is None:
             raise ValueError(f"{digest} is not a readable image")
         yield labelled(image_of(digest, config, manifest.layers))

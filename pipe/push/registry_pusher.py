@@ -11,7 +11,7 @@ from pipe.errors import (
     UnsupportedError,
 )
 from pipe.oci.image import Image
-from pipe.oci.manifest import DOCKER_CONFIG, Manifest
+from pipe.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, Manifest
 from pipe.oci.reference import Reference
 from pipe.push.pusher import CannotPushError, Pushed
 from pipe.push.reuse import Candidates, Stored
@@ -118,7 +118,9 @@ class RegistryPusher:
         missing = [layer.label for layer, found in zip(image.layers, known, strict=True) if found is None]
         if missing:
             raise ContentMismatchError(f"{', '.join(missing)}: missing from the export.", fix="Build the image again.")
-        return Manifest.of_docker(descriptor, tuple(filter(None, known)))
+        layers = tuple(filter(None, known))
+        is_docker = all(layer.media_type == DOCKER_LAYER for layer in layers)
+        return Manifest.of_docker(descriptor, layers) if is_docker else Manifest.of_oci(descriptor, layers)
 
 
 def _ordered(blobs: BlobStream, source: ImageSource) -> Sequence[SourceBlob] | BlobStream:

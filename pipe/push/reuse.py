@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from pipe.errors import PipeError
+from pipe.oci.config import CONFIG_SIZE
 from pipe.oci.descriptor import Descriptor
-from pipe.oci.manifest import DOCKER_LAYER, MANIFEST_MAXIMUM, OCI_LAYER, Manifest
+from pipe.oci.manifest import DOCKER_LAYER, OCI_LAYER, Manifest
 from pipe.oci.reference import is_digest
 from pipe.registry.repository import Repository
 from pipe.source.trailer import TRAILER
@@ -163,7 +164,7 @@ def _manifest(place: Place, read: Mapping[Place, Manifest | None], log: Callable
 
 def _config(place: Place, manifest: Manifest, log: Callable[[str], None]) -> bytes:
     try:
-        return place.repository.read(manifest.config or "", MANIFEST_MAXIMUM) or b""
+        return place.repository.read(manifest.config or "", CONFIG_SIZE) or b""
     except PipeError as error:
         log(f"No layers to reuse from {place.repository.path}:{place.tag}. {error.summary}")
         return b""

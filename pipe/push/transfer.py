@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
+from pipe.encoding.codecs import COMPRESSIONS
 from pipe.errors import PipeError, UploadLostError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, shorten
@@ -59,6 +60,8 @@ class Transfer:
         self.repository = context.repository
         self.clocks = clocks
         self.encode = encode
+        compression = COMPRESSIONS[context.settings.compression]
+        self.media_type = compression.docker_media_type or compression.oci_media_type
         self.max_layer_size = context.settings.max_layer_size
         self._names = {layer.diff_id: layer.short_id for layer in image.layers}
         self._names |= {layer.descriptor.digest: layer.short_id for layer in image.layers if layer.descriptor}
@@ -201,7 +204,7 @@ class _Workers:
     def _upload(self, blob: SourceBlob, read: threading.Event) -> Delivery:
         """Upload a blob, again from its first byte if the registry lost the upload and the source is replayable."""
         transfer = self._transfer
-        upload = BlobUpload(blob, transfer.clocks, self.cancel, transfer.max_layer_size, transfer.name(blob))
+        upload = BlobUpload(blob, transfer.name(blob), transfer.clocks, self.cancel, transfer.max_layer_size)
         for _ in range(BEGINNINGS - 1 if self._replayable else 0):
             try:
                 return self._upload_once(upload, read)
@@ -217,9 +220,9 @@ class _Workers:
             digest = chunks.peek()
             unasked = blob.descriptor is None and transfer.trusting
             if digest and unasked and transfer.repository.stat(digest) is not None:
-                return self._there(blob, upload.descriptor(), key=encoded.diff_id)
+                return self._there(blob, upload.descriptor(transfer.media_type), key=encoded.diff_id)
             transfer.repository.put_blob(chunks, upload)
-            return self._there(blob, upload.descriptor(), LayerStatus.UPLOADED, key=encoded.diff_id)
+            return self._there(blob, upload.descriptor(transfer.media_type), LayerStatus.UPLOADED, key=encoded.diff_id)
         finally:
             encoded.close()
 

@@ -144,6 +144,10 @@ class StatusLostError(ImageRefusedError):
     """Docker Engine says that the registry refuses, and not with which status: whether it may pass is to be asked."""
 
 
+class UnsupportedError(ImageRefusedError):
+    """The registry does not support a request of the protocol; Docker Engine's own push may still succeed."""
+
+
 class UntrustedHostError(PipeError):
     """The registry names a host that must not receive the step's credentials."""
 
@@ -181,8 +185,12 @@ class RegistryFailedError(PipeError):
     temporary = True
 
 
-class UploadForgottenError(RegistryFailedError):
-    """The registry no longer knows an upload that was under way: its blob has to be sent again from the first byte."""
+class UploadLostError(RegistryFailedError):
+    """The registry lost an upload, or its offset is unknown: the blob must be sent again from its first byte."""
+
+
+class BlobMissingError(RegistryFailedError):
+    """The registry rejects a manifest because it lacks one of the blobs that the manifest names."""
 
 
 class EngineGaveUpError(RegistryFailedError):

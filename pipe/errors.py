@@ -161,6 +161,10 @@ class TagRejectedError(PipeError):
     exit_code = 4
 
 
+class UnsupportedError(ImageRefusedError):
+    """The registry does not support a request of the protocol; Docker Engine's own push may still succeed."""
+
+
 class UntrustedHostError(PipeError):
     """The registry requests the credentials for a host that must not receive them."""
 
@@ -198,12 +202,12 @@ class RegistryFailedError(PipeError):
     temporary = True
 
 
-class UploadForgottenError(RegistryFailedError):
-    """The registry lost an upload session, so the blob must be sent again from the first byte."""
+class UploadLostError(RegistryFailedError):
+    """The registry lost an upload, or its offset is unknown: the blob must be sent again from its first byte."""
 
 
 class BlobMissingError(PipeError):
-    """A blob of the pushed image is missing from the registry, or has another size there."""
+    """A blob of the image is missing from the registry, or has another size there."""
 
     title = "The registry lacks part of the pushed image"
     exit_code = 6

@@ -1,5 +1,6 @@
-"""What is worth another try, and when (pure)."""
+"""Which failures are retried, and after which delay."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -7,24 +8,26 @@ from email.utils import parsedate_to_datetime
 from pipe.errors import CredentialsRefusedError, PipeError
 
 FIRST_DELAY = 2.0
-"""Seconds before the second attempt; doubled before each further one."""
+"""Seconds before the second attempt of a push; the delay doubles before each further one."""
+REQUEST_DELAY = 1.0
+"""Seconds before the second attempt of one request."""
 MAXIMUM_DELAY = 60.0
-"""Seconds; a step's minutes are paid for."""
+"""Seconds; the minutes of a step are paid for."""
 JITTER = 0.25
-"""Share of the delay that is left to chance, so that steps that failed together do not return together."""
+"""Random share of a delay, so that steps that failed at the same time do not retry at the same time."""
 RETRY_AFTER_MAXIMUM = 600.0
-"""Seconds that a registry may make a paid step wait."""
+"""Longest `Retry-After` in seconds that a paid step honours."""
 
 
 def retry_after(header: str, now: float) -> float | None:
-    """Read the header `Retry-After` (RFC 9110, section 10.2.3).
+    """Parse the header `Retry-After` (RFC 9110, section 10.2.3).
 
     Args:
-        header: Seconds or a date; "" where there is none.
+        header: Seconds or a date; "" if the answer has none.
         now: Seconds since the epoch.
 
     Returns:
-        Seconds to wait, at most ten minutes; None where the header says nothing.
+        Seconds to wait, at most ten minutes; None if the header is absent or invalid.
     """
     if header.strip().isascii() and header.strip().isdecimal():
         return min(float(header.strip()[:9]), RETRY_AFTER_MAXIMUM)
@@ -35,30 +38,33 @@ def retry_after(header: str, now: float) -> float | None:
 
 
 @dataclass(slots=True)
-class Attempts:
-    """Counts attempts of one run and decides on the next.
+class RetryPolicy:
+    """Counts the failures of a request or of a whole push, and decides on the next attempt.
 
     Attributes:
-        maximum: Attempts in all.
+        maximum: Maximum number of attempts.
         random: Returns a number from 0 up to 1.
-        made: Attempts that failed so far.
-        allowed: Whether the registry has let these credentials push before: an `unauthorized` after
-            that is the Engine's token that ran out, and passes once.
+        made: Number of failed attempts so far.
+        allowed: Whether the registry has accepted a push with these credentials before: an `unauthorized` after
+            that is an expired token of the Engine, and is retried once.
+        first: Seconds before the second attempt.
     """
 
     maximum: int
     random: Callable[[], float]
     made: int = 0
     allowed: bool = False
+    first: float = FIRST_DELAY
 
-    def next_delay(self, error: PipeError) -> float | None:
-        """Decide after a failure.
+    def next_delay(self, error: PipeError, left: float = math.inf) -> float | None:
+        """Count a failure and decide on the next attempt.
 
         Args:
             error: Why the attempt failed.
+            left: Seconds that remain; a delay that does not fit is never begun.
 
         Returns:
-            Seconds to wait before the next attempt, None where there is to be none.
+            Seconds to wait before the next attempt, None if the error is final.
         """
         self.made += 1
         passing = isinstance(error, CredentialsRefusedError) and self.allowed
@@ -66,6 +72,6 @@ class Attempts:
             self.allowed = False
         if self.made >= self.maximum or not (error.temporary or passing):
             return None
-        delay = min(FIRST_DELAY * 2.0 ** (self.made - 1), MAXIMUM_DELAY)
-        delay *= 1 - JITTER * self.random()
-        return max(delay, error.retry_after or 0.0)
+        delay = min(self.first * 2.0 ** (self.made - 1), MAXIMUM_DELAY)
+        delay = max(delay * (1 - JITTER * self.random()), error.retry_after or 0.0)
+        return delay if delay < left else None

@@ -20,8 +20,6 @@ MEDIA_TYPES = (
 """Every type that a tag can refer to; a registry returns 404 for a type that the request does not accept."""
 
 
-MANIFEST_MAXIMUM = 4 * 1024 * 1024
-"""Bytes of a manifest or a config that are read; source: distribution-spec, a registry accepts at least 4 MiB."""
 DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX = MEDIA_TYPES
 INDEXES = frozenset((DOCKER_LIST, OCI_INDEX))
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"

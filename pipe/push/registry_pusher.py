@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pipe.errors import (
+    BlobMissingError,
     ContentMismatchError,
     EngineSaveError,
-    PipeError,
     RegistryFailedError,
     UnsupportedError,
 )
@@ -19,7 +19,6 @@ from pipe.push.transfer import Transfer
 from pipe.source.blob import SourceBlob, in_memory
 from pipe.source.image_source import BlobStream, ImageSource
 
-BLOB_UNKNOWN = "MANIFEST_BLOB_UNKNOWN"
 PASSES = 2
 """How often the source of one attempt is read: a second time if a candidate for reuse was wrong."""
 
@@ -88,9 +87,8 @@ class RegistryPusher:
             for child in manifests[:-1]:
                 repository.put_manifest(child.digest, child)
             repository.put_manifest(reference.tag, manifests[-1])
-        except PipeError as error:
-            if BLOB_UNKNOWN in error.codes:
-                self.forget()
+        except BlobMissingError:
+            self.forget()
             raise
         return manifests[-1]
 

@@ -25,7 +25,7 @@ from pipe.push.pusher import CannotPushError, Pushed
 from pipe.push.pushers import Pushers
 from pipe.push.result import Result, TagResult, TagStatus
 from pipe.push.verify import is_pushed, missing_parts, proven
-from pipe.retry import Attempts
+from pipe.retry import RetryPolicy
 from pipe.source.image_source import ImageSource
 from pipe.text import listed
 from pipe.units import format_size
@@ -55,7 +55,7 @@ class Push:
         self._timing = context.timing
         self._find = find
         self._pushers = pushers
-        self._attempts = Attempts(self._settings.max_attempts, self._timing.random)
+        self._attempts = RetryPolicy(self._settings.max_attempts, self._timing.random)
         self._outcome = Outcome(context)
         self._existing = ExistingTags(context)
         self._began: float | None = None

@@ -1,1 +1,1 @@
-"""The registry's HTTP API: the one room that sends requests, and that knows the registry's answers."""
+"""The registry's HTTP API: the only package that sends requests to registries and interprets their answers."""

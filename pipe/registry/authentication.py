@@ -1,137 +1,168 @@
-"""What a registry is shown: Basic credentials or a bearer token, asked for and renewed as its challenges say.
+"""Credentials for requests: Basic, or bearer tokens by scope, renewed as the registry's challenges demand.
 
 Source: CNCF Distribution, `spec/auth/token.md`.
 """
 
 import json
 import threading
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pipe.config.settings import Credentials
-from pipe.errors import CertificateError, UntrustedHostError
+from pipe.errors import CertificateError
 from pipe.oci.reference import Reference
 from pipe.registry import errors
+from pipe.registry.answer import Answer
 from pipe.registry.challenge import Challenge, parse_challenges
-from pipe.registry.transport import Answer, Basic, Bearer, Request, Transport, is_loopback
-from pipe.retry import retry_after
-from pipe.text import clean
+from pipe.registry.location import display_host, origin, resolve_location, untrusted
+from pipe.registry.transport import Basic, Bearer, Request, Transport, is_loopback
 
 TOKEN_LIFETIME = 60.0
-"""Seconds that a bearer token lives where the answer does not say; source: `spec/auth/token.md`."""
+"""Seconds that a bearer token is valid if the answer does not say; source: `spec/auth/token.md`."""
 TOKEN_LIFETIME_MAXIMUM = 86400.0
-"""Seconds after which a token is renewed, however long it is said to live."""
+"""Seconds after which a token is renewed in any case."""
 TOKEN_MARGIN = 0.9
-"""Share of a token's life after which it is not shown any more."""
+"""Share of its lifetime during which a token is used."""
 TOKEN_SIZE = 64 * 1024
-"""Characters of a token that is still one: servers take no longer header."""
-_PORTS = {"http": 80, "https": 443}
+"""Maximum characters of a token: servers accept no longer header."""
+Authorization = Basic | Bearer
+Scope = tuple[str, ...]
+"""What a token must allow, such as `repository:acme/app:pull,push`."""
 
 
 class Listener(Protocol):
-    """Who is told what happens."""
+    """Receives the log lines and secrets of a registry client."""
 
     def info(self, text: str) -> None:
-        """Tell what happens."""
+        """Log what happens."""
+
+    def warning(self, text: str) -> None:
+        """Log what people should know."""
+
+    def debug(self, text: str) -> None:
+        """Log what matters only if something is wrong."""
 
     def hide(self, secret: str) -> None:
-        """Take note of what no output may show."""
+        """Redact a secret from all output."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    authorization: Bearer
+    expires: float
 
 
 class Authentication:
-    """What one repository's requests show, renewed by any thread for all."""
+    """What the requests to one registry authenticate with, renewed by any thread for all."""
 
     def __init__(
         self,
-        target: Reference,
+        domain: str,
         credentials: Credentials,
         transport: Transport,
         listener: Listener,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
     ) -> None:
-        """Prepare; nothing is sent yet, and nothing is shown before a challenge.
-
-        Args:
-            target: The repository.
-            credentials: For this registry only.
-            transport: Sends the requests for tokens.
-            listener: Is told which other host gets the credentials, and what must not be shown.
-            clock: Returns seconds that never go back.
-        """
-        self._target = target
+        """Create it; nothing is sent yet, and no request has credentials before a challenge."""
+        self._target = Reference(domain, "")
         self._credentials = credentials
         self._transport = transport
         self._listener = listener
         self._clock = clock
         self._lock = threading.Lock()
+        self._basic: Basic | None = None
         self._challenge: Challenge | None = None
         self._base = ""
-        self._expires = 0.0
-        self._told: set[str] = set()
-        self.shown: Basic | Bearer = Bearer()
+        self._tokens: dict[Scope, _Token] = {}
+        self._announced: set[str] = set()
 
-    def current(self) -> Basic | Bearer:
-        """Return what to show now, a new token where the old one is about to run out."""
+    def authorize(self, scope: Scope) -> tuple[Authorization, bool]:
+        """Return what a request authenticates with, and whether it was renewed for it."""
         with self._lock:
-            if self._challenge is not None and self._clock() >= self._expires:
-                self._log_in(self._challenge)
-            return self.shown
+            if self._basic is not None:
+                return self._basic, False
+            token = self._tokens.get(scope)
+            if self._challenge is None or (token is not None and self._clock() < token.expires):
+                return token.authorization if token else Bearer(), False
+            return self._log_in(self._challenge, scope), token is not None
 
-    def answer(self, challenged: Answer, base: str, shown: Basic | Bearer) -> bool:
-        """Take up the challenge of a 401.
+    def take(self, challenged: Answer, base: str) -> None:
+        """Take the challenge of a first answer, without logging in yet.
 
         Args:
-            challenged: The answer with the challenge.
+            challenged: The answer, with status 401.
             base: Scheme and host of the registry.
-            shown: What the request had shown.
+        """
+        with self._lock:
+            self._take(challenged, base)
+
+    def renew(self, challenged: Answer, base: str, scope: Scope, sent: Authorization) -> Authorization | None:
+        """Answer the challenge of a request that was rejected.
+
+        Args:
+            challenged: The answer, with status 401.
+            base: Scheme and host of the registry.
+            scope: What the request needs.
+            sent: What the request authenticated with.
 
         Returns:
-            Whether there is something new to show.
+            What to send instead, None if there is nothing else.
 
         Raises:
-            PipeError: The registry takes no such credentials, or they would go to a host that is not trusted.
+            PipeError: The registry rejects the credentials, or refers them to an untrusted host.
         """
-        challenges = parse_challenges(challenged.headers.get("WWW-Authenticate", ""))
         with self._lock:
-            if shown is not self.shown:
-                return True
-            self._base = base
-            if "bearer" in challenges:
-                self._log_in(challenges["bearer"])
-                return True
-            if "basic" in challenges and not isinstance(self.shown, Basic):
-                self.shown = Basic(self._credentials)
-                return True
-            return False
+            token = self._tokens.get(scope)
+            current = self._basic or (token.authorization if token else sent)
+            if current is not sent:
+                return current
+            self._take(challenged, base)
+            if self._basic is not None:
+                return None if sent is self._basic else self._basic
+            challenges = parse_challenges(challenged.headers.get("WWW-Authenticate", ""))
+            return self._log_in(challenges["bearer"], scope) if "bearer" in challenges else None
 
-    def _log_in(self, challenge: Challenge) -> None:
-        """Get a bearer token from the realm that the challenge names."""
-        realm = place(self._target, f"{self._base}/v2/", challenge.parameters.get("realm", ""))
+    def _take(self, challenged: Answer, base: str) -> None:
+        self._base = base
+        challenges = parse_challenges(challenged.headers.get("WWW-Authenticate", ""))
+        if "bearer" in challenges:
+            self._challenge, self._basic = challenges["bearer"], None
+        elif "basic" in challenges and self._basic is None:
+            self._challenge, self._basic = None, Basic(self._credentials)
+
+    def _log_in(self, challenge: Challenge, scope: Scope) -> Bearer:
+        """Request a token from the realm that the challenge names."""
+        realm = resolve_location(self._target, f"{self._base}/v2/", challenge.parameters.get("realm", ""))
         foreign = self._check_realm(realm)
-        query = {name: value for name, value in challenge.parameters.items() if name == "service"}
-        query["scope"] = f"repository:{self._target.path}:pull,push"
-        asked = self._clock()
+        query = tuple((name, value) for name, value in challenge.parameters.items() if name == "service")
+        query += tuple(("scope", each) for each in scope)
+        requested = self._clock()
         try:
-            answer = self._transport.send(Request("GET", realm.geturl(), {}, query), Basic(self._credentials))
+            answer = self._transport.send(
+                Request("GET", realm.geturl(), query=query),
+                Basic(self._credentials),
+            )
         except CertificateError as error:
             if foreign:
                 raise untrusted(self._target, realm, "for a token, but its certificate is not trusted") from error
             raise
         if answer.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED}:
-            raise errors.credentials_refused(self._target, answer.message, self._credentials.token)
+            refused = errors.credentials_refused(self._target, answer.message, self._credentials.token)
+            raise errors.answered(refused, answer)
         token, lifetime = _token(answer)
         if answer.status != HTTPStatus.OK or not token:
-            message = f"{host(realm)} returned no token: HTTP {answer.status}"
-            raise errors.registry_failed(self._target, message, retry_after=asked_to_wait(answer))
+            message = f"{display_host(realm)} returned no token: HTTP {answer.status}"
+            failed = errors.registry_failed(self._target, message, retry_after=answer.retry_after)
+            raise errors.answered(failed, answer)
         self._listener.hide(token)
-        self._challenge, self.shown = challenge, Bearer(token)
-        self._expires = asked + TOKEN_MARGIN * lifetime
+        self._tokens[scope] = _Token(Bearer(token), requested + TOKEN_MARGIN * lifetime)
+        return self._tokens[scope].authorization
 
     def _check_realm(self, realm: SplitResult) -> bool:
-        """Tell whether the realm is on another host, and refuse one that may not see the credentials."""
+        """Return whether the realm is on another host; raise if that host must not receive the credentials."""
         base = urlsplit(self._base)
         if origin(realm) == origin(base):
             return False
@@ -139,52 +170,21 @@ class Authentication:
             return True
         if realm.scheme != "https" or base.scheme != "https":
             raise untrusted(self._target, realm, "for a token, but not over TLS all the way")
-        if host(realm) not in self._told:
-            self._told.add(host(realm))
-            self._listener.info(f"Sending the credentials to {host(realm)}, the token server of {self._target.domain}.")
+        if display_host(realm) not in self._announced:
+            self._announced.add(display_host(realm))
+            self._listener.info(
+                f"Sending the credentials to {display_host(realm)}, the token server of {self._target.domain}."
+            )
         return True
 
 
-def place(target: Reference, base: str, address: str) -> SplitResult:
-    """Read an address that the registry names, relative to where it did.
-
-    Raises:
-        RegistryFailedError: It is none.
-    """
-    try:
-        found = urlsplit(urljoin(base, address))
-        origin(found)
-    except ValueError as error:
-        raise errors.registry_failed(target, f"returned an invalid URL: {address}") from error
-    return found
-
-
-def origin(url: SplitResult) -> tuple[str, str, int | None]:
-    """Return what has to be the same for two URLs to be of one host: scheme, name and port."""
-    return url.scheme, (url.hostname or "").lower(), url.port or _PORTS.get(url.scheme)
-
-
-def host(url: SplitResult) -> str:
-    """Return a URL's host and port, fit to be shown."""
-    return clean(url.netloc.rpartition("@")[2], lines=1)
-
-
-def untrusted(target: Reference, named: SplitResult, why: str) -> UntrustedHostError:
-    """Make the error for a host that must not receive what the registry wants it to."""
-    return UntrustedHostError(
-        f"{target.domain} refers to {named.scheme}://{host(named)} {why}. Nothing was sent to it.",
-        fix="Check REGISTRY and any proxy in front of it: credentials go to the registry's own host, and to"
-        " another one only over verified TLS.",
-    )
-
-
-def asked_to_wait(answer: Answer) -> float | None:
-    """Return the seconds that the registry asked to wait, None where it asked nothing."""
-    return retry_after(answer.headers.get("Retry-After", ""), time.time())
+def scope_of(path: str, actions: str = "pull,push") -> Scope:
+    """Return the scope of requests to a repository."""
+    return (f"repository:{path}:{actions}",)
 
 
 def _token(answer: Answer) -> tuple[str, float]:
-    """Read a token and the seconds of its life; "" where there is none."""
+    """Return a token and its lifetime in seconds; "" if the answer has none."""
     try:
         content = json.loads(answer.body)
     except (ValueError, RecursionError):

@@ -1,17 +1,20 @@
-"""Challenges of the header `WWW-Authenticate` (pure). Source: RFC 9110, section 11.6.1."""
+"""Challenges of the header `WWW-Authenticate` (RFC 9110, section 11.6.1)."""
 
 import re
 from dataclasses import dataclass, field
 
+CHALLENGE_MAXIMUM = 8 * 1024
+"""Characters of a header that are parsed; real challenges have a few hundred."""
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105
 _ITEM = re.compile(
-    r"\s*,?\s*(?:(?P<key>[!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*(?:\"(?P<quoted>(?:[^\"\\]|\\.)*)\"|(?P<plain>[^\s,\"]*))"
-    r"|(?P<scheme>[!#$%&'*+.^_`|~0-9A-Za-z-]+)(?=\s|,|$))"
+    rf"[\s,]*+(?P<word>{_TOKEN}+)(?:\s*+=\s*+(?:\"(?P<quoted>(?:[^\"\\]|\\.)*+)\"|(?P<plain>[^\s,\"]*+))|(?=[\s,]|$))"
 )
+"""A scheme, or a parameter with its value. Every repetition is possessive, so that matching takes linear time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """How a registry wants to be shown credentials.
+    """How a registry requests credentials.
 
     Attributes:
         scheme: In lower case, such as `basic` or `bearer`.
@@ -23,22 +26,22 @@ class Challenge:
 
 
 def parse_challenges(header: str) -> dict[str, Challenge]:
-    """Read the challenges of a response.
+    """Parse the challenges of an answer.
 
     Args:
-        header: The value of `WWW-Authenticate`, "" where there is none.
+        header: The value of `WWW-Authenticate`, "" if the answer has none.
 
     Returns:
-        The challenges by scheme; what cannot be read ends the list.
+        The challenges by scheme, up to the first invalid one; none if the header is longer than 8 KB.
     """
     challenges: dict[str, Challenge] = {}
     current: Challenge | None = None
-    position = 0
+    position = 0 if len(header) <= CHALLENGE_MAXIMUM else len(header)
     while match := _ITEM.match(header, position):
         position = match.end()
-        if match["scheme"]:
-            current = challenges.setdefault(match["scheme"].lower(), Challenge(match["scheme"].lower()))
+        if match["quoted"] is None and match["plain"] is None:
+            current = challenges.setdefault(match["word"].lower(), Challenge(match["word"].lower()))
         elif current is not None:
             value = match["plain"] if match["quoted"] is None else re.sub(r"\\(.)", r"\1", match["quoted"])
-            current.parameters.setdefault(match["key"].lower(), value)
+            current.parameters.setdefault(match["word"].lower(), value)
     return challenges

@@ -1,153 +1,243 @@
-"""The registry's HTTP API: may I push, what does a tag hold, put a manifest under a tag.
+"""Client of one registry: authenticated requests of all threads over one pool of connections, retried by one policy.
 
 Source: opencontainers/distribution-spec, `spec.md`.
 """
 
+import random
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pipe.config.settings import Credentials
-from pipe.oci.manifest import Manifest
-from pipe.oci.reference import Reference, is_digest
-from pipe.registry.authentication import Authentication, Listener, origin, untrusted
-from pipe.registry.blobs import Blobs
-from pipe.registry.connection import Connection
-from pipe.registry.transport import Answer, Transport
+from pipe.errors import PipeError
+from pipe.oci.reference import Reference
+from pipe.registry import errors
+from pipe.registry.answer import Answer
+from pipe.registry.authentication import Authentication, Listener, Scope
+from pipe.registry.location import Origin, display_host, has_equal_trust, origin, resolve_location, untrusted
+from pipe.registry.repository import Repository
+from pipe.registry.transport import Adapter, Bearer, NoTLSError, Request, Transport
+from pipe.retry import REQUEST_DELAY, RetryPolicy
+from pipe.text import clean
+from pipe.threads import Pool
+from pipe.units import format_duration
 
-MANIFEST_BODY = 4 * 1024 * 1024
-"""Bytes of a manifest that are read; source: distribution-spec, a registry takes at least 4 MiB."""
-_NOT_THIS_WAY = frozenset(
-    (
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.METHOD_NOT_ALLOWED,
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    )
-)
+CONNECTIONS = 5
+"""Maximum number of connections: one for each blob worker (4), and one for questions."""
+QUESTION_TRIES = 3
+"""Times that a question is sent before its failure is raised; waits of about 1 and 2 seconds lie between."""
+QUESTION_BUDGET = 30.0
+"""Seconds after which a question is not sent again; a longer `Retry-After` is for the next attempt of the push."""
+_REDIRECTS = 3
+"""Redirects of one request that are followed."""
+_SAME_METHOD = frozenset((HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT))
 
 
-class Registry:
-    """One repository of a registry, with credentials that may push to it.
+class Client:
+    """Sends requests to one registry; all threads may use it at the same time.
 
     Attributes:
-        blobs: Its blobs, and uploads of new ones.
+        domain: Host of the registry, with an optional port.
+        pool: Threads for questions; `CONNECTIONS` of them.
+        clock: Monotonic clock in seconds.
+        random: Returns a number from 0 up to 1.
+        listener: Receives log lines.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # time, chance and the network are passed in
         self,
-        target: Reference,
+        domain: str,
         credentials: Credentials,
-        transport: Transport,
+        user_agent: str,
         listener: Listener,
+        *,
         clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], None] = time.sleep,
+        random: Callable[[], float] = random.random,
+        adapter: Adapter | None = None,
     ) -> None:
-        """Prepare; nothing is sent yet.
+        """Create a client; nothing is sent yet.
 
         Args:
-            target: The repository.
+            domain: Host of the registry, with an optional port.
             credentials: For this registry only.
-            transport: Sends the requests.
-            listener: Is told which other host gets the credentials, and what must not be shown.
-            clock: Returns seconds that never go back.
+            user_agent: Header of each request.
+            listener: Receives log lines, and the secrets that no output may show.
+            clock: Monotonic clock in seconds.
+            wait: Waits for seconds.
+            random: Returns a number from 0 up to 1.
+            adapter: Sends the requests instead of the network.
         """
-        authentication = Authentication(target, credentials, transport, listener, clock)
-        self._connection = Connection(target, credentials.token, transport, authentication)
-        self.blobs = Blobs(self._connection)
+        self.domain = domain
+        self.pool = Pool(CONNECTIONS, "registry")
+        self.clock = clock
+        self.random = random
+        self.listener = listener
+        self._wait = wait
+        self._token = credentials.token
+        self._transport = Transport(domain, user_agent, CONNECTIONS, trace=listener.debug, clock=clock, adapter=adapter)
+        self._authentication = Authentication(domain, credentials, self._transport, listener, clock)
+        self._lock = threading.Lock()
+        self._opening = threading.Lock()
+        self._base = ""
+        self._redirected: set[Origin] = set()
+        self._repositories: dict[str, Repository] = {}
 
-    def check_push(self) -> None:
-        """Ask whether a push is allowed: open an upload, and leave it to the registry to forget it.
+    def repository(self, path: str) -> Repository:
+        """Return the repository with this path, such as `acme/app`; always the same object."""
+        with self._lock:
+            if path not in self._repositories:
+                self._repositories[path] = Repository(self, path)
+            return self._repositories[path]
 
-        Raises:
-            PipeError: It is not, or there is no telling.
-        """
-        answer = self._connection.call("POST", "blobs/uploads/")
-        if answer.status != HTTPStatus.ACCEPTED:
-            raise self._connection.error(answer)
-        location = self._connection.location(answer)
-        if origin(location) != origin(urlsplit(self._connection.base)):
-            raise untrusted(self._connection.target, location, "for the upload")
-
-    def digest(self, reference: str) -> str | None:
-        """Ask what a tag or digest names.
+    def ask(self, request: Request, scope: Scope) -> Answer:
+        """Send a question, and again if that may help: another attempt of the push costs more.
 
         Args:
-            reference: A tag or a digest.
+            request: A request that changes nothing.
+            scope: What it needs.
 
         Returns:
-            The manifest's digest, None where there is none.
+            The answer, whose status is not temporary.
 
         Raises:
-            PipeError: The registry does not answer the question.
+            PipeError: There is no answer, or the registry keeps failing.
         """
-        answer = self._connection.call("HEAD", f"manifests/{reference}")
-        if answer.status == HTTPStatus.NOT_FOUND:
+        retry = RetryPolicy(QUESTION_TRIES, self.random, first=REQUEST_DELAY)
+        began = self.clock()
+        while True:
+            try:
+                answer = self.send(request, scope)
+                if not errors.is_temporary(answer.status):
+                    return answer
+                failure = self.error(answer)
+            except errors.NO_ANSWER as error:
+                failure = error
+            delay = retry.next_delay(failure, QUESTION_BUDGET - (self.clock() - began))
+            # A registry that has not answered once may be none: the attempts of the push are for that.
+            if delay is None or not self._base:
+                raise failure
+            self.log_wait(delay, failure)
+            self._wait(delay)
+
+    def log_wait(self, seconds: float, failure: PipeError) -> None:
+        """Log the wait before a request is sent again; at the usual level if the registry asked for it."""
+        log = self.listener.debug if failure.retry_after is None else self.listener.info
+        log(f"{failure.cause} Retrying in {format_duration(seconds)}.")
+
+    def send(self, request: Request, scope: Scope) -> Answer:
+        """Send a request once; in the main thread, a signal can interrupt it.
+
+        Args:
+            request: Sent again if a token has expired, or after a redirect if the request follows it.
+            scope: What it needs.
+
+        Returns:
+            The answer, whatever its status.
+
+        Raises:
+            PipeError: There is no answer.
+        """
+        return self.pool.run(lambda: self._send(request, scope))
+
+    def error(self, answer: Answer, path: str = "") -> PipeError:
+        """Return the error that an answer about a repository means."""
+        return errors.from_answer(Reference(self.domain, path), answer, self._token)
+
+    def location(self, answer: Answer, why: str = "for the upload") -> str:
+        """Return the address that an answer names for the next request of an upload.
+
+        Raises:
+            UntrustedHostError: It is on another host, which must receive neither credentials nor layers.
+            RegistryFailedError: It is not a URL.
+        """
+        found = resolve_location(self._target, answer.url, answer.headers.get("Location", ""))
+        if origin(found) not in {origin(urlsplit(self._base)), *self._redirected}:
+            raise untrusted(self._target, found, why)
+        return found.geturl()
+
+    def resend(self, request: Request, answer: Answer) -> Request | None:
+        """Return the request as a redirect demands it, None if the answer is not a redirect that is followed.
+
+        Raises:
+            UntrustedHostError: The other host is less trusted than the registry.
+        """
+        reading = request.method in {"GET", "HEAD"}
+        if not request.follow or not answer.redirects or not (reading or answer.status in _SAME_METHOD):
             return None
-        if answer.status != HTTPStatus.OK:
-            raise self._connection.error(answer)
-        digest = answer.headers.get("Docker-Content-Digest", "")
-        if is_digest(digest):
-            return digest
-        manifest = self.manifest(reference)
-        return manifest.digest if manifest else None
+        found = resolve_location(self._target, answer.url, answer.headers["Location"])
+        base = urlsplit(self._base)
+        if origin(found) != origin(base):
+            if not has_equal_trust(found, base):
+                raise untrusted(self._target, found, f"by a redirect of {request.method}")
+            if not reading:
+                self._trust(found)
+        return replace(request, url=found.geturl(), query=())
 
-    def manifest(self, reference: str) -> Manifest | None:
-        """Read a manifest.
+    @property
+    def _target(self) -> Reference:
+        return Reference(self.domain, "")
 
-        Args:
-            reference: A tag or a digest.
+    def _trust(self, place: SplitResult) -> None:
+        """Accept a host that the registry redirects uploads to; it never receives credentials."""
+        with self._lock:
+            new = origin(place) not in self._redirected
+            self._redirected.add(origin(place))
+        if new:
+            self.listener.info(f"Uploading to {display_host(place)}, to which {self.domain} redirects.")
 
-        Returns:
-            The manifest, None where there is none.
+    def _send(self, request: Request, scope: Scope) -> Answer:
+        """Send a request with credentials to the registry's own host, without them to others."""
+        base = self._open()
+        if request.url.startswith("/"):
+            request = replace(request, url=base + request.url)
+        redirects = 0
+        while True:
+            own = origin(urlsplit(request.url)) == origin(urlsplit(base))
+            authorization, renewed = self._authentication.authorize(scope) if own else (Bearer(), True)
+            try:
+                answer = self._transport.send(request, authorization)
+                if answer.status == HTTPStatus.UNAUTHORIZED and not renewed:
+                    other = self._authentication.renew(answer, base, scope, authorization)
+                    answer = self._transport.send(request, other) if other else answer
+            except NoTLSError as error:
+                raise errors.registry_failed(self._target, f"the connection broke: {error}") from error
+            following = self.resend(request, answer)
+            if following is None or redirects == _REDIRECTS:
+                return answer
+            request, redirects = following, redirects + 1
 
-        Raises:
-            PipeError: The registry does not answer the question.
-        """
-        answer = self._connection.call("GET", f"manifests/{reference}", maximum=MANIFEST_BODY)
-        if answer.status == HTTPStatus.NOT_FOUND:
-            return None
-        if answer.status != HTTPStatus.OK:
-            raise self._connection.error(answer)
-        return Manifest.parse(answer.headers.get("Content-Type", ""), answer.body)
-
-    def read_blob(self, digest: str, maximum: int) -> bytes | None:
-        """Read a small blob; see `Blobs.read`."""
-        return self.blobs.read(digest, maximum)
-
-    def put_manifest(self, reference: str, manifest: Manifest) -> bool:
-        """Put a manifest under a tag or its digest.
-
-        Args:
-            reference: The tag, or the manifest's own digest.
-            manifest: One whose blobs the registry has.
-
-        Returns:
-            Whether the registry took it; False where it does not take it this way (400, 404, 405,
-            415), which an Engine's push may still achieve.
-
-        Raises:
-            PipeError: The registry refuses or fails.
-        """
-        answer = self._put(reference, manifest)
-        if answer.status not in {HTTPStatus.CREATED, *_NOT_THIS_WAY}:
-            raise self._connection.error(answer)
-        return answer.status == HTTPStatus.CREATED
-
-    def push_manifest(self, reference: str, manifest: Manifest) -> None:
-        """Put a manifest where there is no other way to get it there.
-
-        Args:
-            reference: The tag, or the manifest's own digest.
-            manifest: One whose blobs the registry has.
+    def _open(self) -> str:
+        """Return scheme and host of the registry, found out once.
 
         Raises:
-            PipeError: The registry does not take it; its `codes` hold MANIFEST_BLOB_UNKNOWN where a blob is missing.
+            PipeError: No registry answers there.
         """
-        answer = self._put(reference, manifest)
-        if answer.status != HTTPStatus.CREATED:
-            raise self._connection.error(answer)
+        with self._opening:
+            if not self._base:
+                try:
+                    self._base = self._ping("https")
+                except NoTLSError:
+                    self._base = self._ping("http")
+            return self._base
 
-    def _put(self, reference: str, manifest: Manifest) -> Answer:
-        headers = {"Content-Type": manifest.media_type}
-        return self._connection.call("PUT", f"manifests/{reference}", headers, manifest.body)
+    def _ping(self, scheme: str) -> str:
+        base = f"{scheme}://{self.domain}"
+        answer = self._transport.send(Request("GET", f"{base}/v2/"), Bearer())
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            self._authentication.take(answer, base)
+        elif answer.redirects:
+            place = resolve_location(self._target, answer.url, answer.headers["Location"]).geturl()
+            other = errors.not_a_registry(
+                self._target, f"{answer.status} for /v2/, a redirect to {clean(place, lines=1)}"
+            )
+            raise errors.answered(other, answer)
+        elif answer.status == HTTPStatus.NOT_FOUND or (answer.ok and answer.is_html):
+            what = f"{answer.status} for /v2/" + (" with a web page" if answer.is_html else "")
+            raise errors.answered(errors.not_a_registry(self._target, what), answer)
+        elif answer.status != HTTPStatus.OK:
+            raise self.error(answer)
+        return base

@@ -1,7 +1,9 @@
-"""What a registry's status and words mean: the kind of error, and what to do (pure)."""
+"""Meaning of a registry's status, codes and words: the kind of error, and what to do about it."""
 
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TypeVar
 
 from pipe.errors import (
     CertificateError,
@@ -15,25 +17,51 @@ from pipe.errors import (
     RegistryUnreachableError,
 )
 from pipe.oci.reference import Reference
+from pipe.registry.answer import Answer
 from pipe.text import clean
 
-_TEMPORARY_STATUSES = frozenset((HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS))
+_PERMANENT_FAILURES = frozenset((501, 505, 507))
 _LOST = frozenset(("BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"))
-"""Codes of what a registry had before: it comes again with the next attempt."""
+"""Codes about what the registry had before: the next attempt sends it again."""
 _ACCESS_TOKEN = "ATCTT"  # noqa: S105
+_QUOTA = re.compile(r"quota|storage (?:limit|resource)|upper limit|out of storage|billing", re.IGNORECASE)
+_ACCESS = re.compile(
+    r"denied|permission|access|forbidden|unauthori[sz]ed|scope|not allowed|may not|^HTTP 403$", re.IGNORECASE
+)
+_ACCESS_CODES = frozenset(("DENIED", "UNAUTHORIZED"))
+NO_ANSWER = (RegistryFailedError, RegistryUnreachableError)
+"""A registry that restarts first breaks connections, then refuses them for a while."""
+Error = TypeVar("Error", bound=PipeError)
+
+
+def is_temporary(status: int) -> bool:
+    """Return whether a request that was answered with this status is worth repeating: the only table of statuses."""
+    return status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS} or (
+        status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _PERMANENT_FAILURES
+    )
+
+
+def answered(error: Error, answer: Answer) -> Error:
+    """Return the error with the status and codes of the answer that it was made from."""
+    error.status, error.codes = answer.status, answer.codes
+    return error
+
+
+def recast(kind: type[Error], error: PipeError) -> Error:
+    """Return an error as one of another kind, with the same words, status and codes."""
+    found = kind(error.cause, fix=error.fix, retry_after=error.retry_after)
+    found.status, found.codes = error.status, error.codes
+    return found
 
 
 def credentials_refused(target: Reference, words: str, token: str = "") -> CredentialsRefusedError:
-    """Make the error for credentials that the registry does not accept.
+    """Return the error for credentials that the registry rejects.
 
     Args:
-        target: Where to push.
+        target: The registry.
         words: The registry's.
-        token: The one that was refused, of which only the kind is looked at. Repository and
-            workspace access tokens begin with ATCTT and are refused (seen by users of the registry).
-
-    Returns:
-        The error.
+        token: The rejected token, of which only the kind is used: the registry rejects repository and workspace
+            access tokens, which begin with ATCTT (as reported by its users).
     """
     if token.startswith(_ACCESS_TOKEN):
         fix = (
@@ -49,18 +77,33 @@ def credentials_refused(target: Reference, words: str, token: str = "") -> Crede
     return CredentialsRefusedError(f"{target.domain} says: {clean(words)}", fix=fix)
 
 
-def push_denied(target: Reference, words: str) -> PushDeniedError:
-    """Make the error for credentials that may not push to the package."""
+def push_denied(target: Reference, words: str, codes: tuple[str, ...] = ()) -> PushDeniedError:
+    """Return the error for a push that is forbidden; advice on access only if that is what the words are about."""
+    words = clean(words)
+    if _QUOTA.search(" ".join((words, *codes))):
+        fix = "Delete images that are no longer needed, or ask the registry's administrator for more storage."
+    elif _ACCESS.search(words) or _ACCESS_CODES & set(codes):
+        fix = (
+            "Pushing requires write access to the repository that the package is linked to. A step's own credentials"
+            " reach only packages linked to the repository whose pipeline runs: link the package to it, or use"
+            " credentials with write access."
+        )
+    else:
+        fix = "The registry's message gives the reason. Pushing again without a change will not help."
+    return PushDeniedError(f"{target.domain} says about {target.path}: {words}", fix=fix)
+
+
+def read_denied(target: Reference, words: str) -> PushDeniedError:
+    """Return the error for credentials that may not read manifests and blobs of the package."""
     return PushDeniedError(
-        f"{target.domain} says about {target.path}: {clean(words)}",
-        fix="Pushing requires write access to the repository that the package is linked to. A step's own credentials"
-        " reach only packages linked to the repository whose pipeline runs: link the package to it, or use credentials"
-        " that may write there.",
+        f"{target.domain} does not allow reading {target.path}: {clean(words)}",
+        fix="The pipe reads manifests and blobs to verify the push, so the credentials need read (pull) access as well"
+        " as write access. Grant both.",
     )
 
 
 def package_not_found(target: Reference, words: str) -> PackageNotFoundError:
-    """Make the error for a package that was never created."""
+    """Return the error for a package that was never created."""
     workspace, _, package = target.path.partition("/")
     return PackageNotFoundError(
         f"{target.domain} says about {target.path}: {clean(words)}",
@@ -75,53 +118,88 @@ class Refusal:
 
     Attributes:
         status: The HTTP status.
-        message: What the registry said with it.
+        message: The registry's words.
         codes: The codes of its errors, such as `BLOB_UPLOAD_UNKNOWN`.
         retry_after: The seconds that the registry asked to wait.
+        is_html: Whether the answer is a web page.
+        location: Address that a redirect names.
+        reading: Whether the request only read.
     """
 
     status: int
     message: str
     codes: tuple[str, ...] = ()
     retry_after: float | None = None
+    is_html: bool = False
+    location: str = ""
+    reading: bool = False
 
     @property
     def said(self) -> str:
-        """What the registry said, fit to be shown."""
+        """The registry's words, for a message."""
         return clean(self.message) or f"HTTP {self.status}"
 
 
+def from_answer(target: Reference, answer: Answer, token: str = "") -> PipeError:
+    """Return the error that an answer of a registry means; see `from_status`."""
+    refusal = Refusal(
+        answer.status,
+        answer.message,
+        answer.codes,
+        answer.retry_after,
+        answer.is_html,
+        answer.headers.get("Location", ""),
+        answer.method in {"GET", "HEAD"},
+    )
+    challenge = answer.headers.get("WWW-Authenticate", "")
+    if answer.status == HTTPStatus.UNAUTHORIZED and "insufficient_scope" in challenge:
+        reading, words = refusal.reading, answer.message
+        return answered(read_denied(target, words) if reading else push_denied(target, words, ("DENIED",)), answer)
+    return from_status(target, refusal, token)
+
+
 def from_status(target: Reference, refusal: Refusal, token: str = "") -> PipeError:
-    """Tell what an HTTP status that is not a success means.
+    """Return the error that an HTTP status other than a success means.
 
     Args:
         target: Where to push.
-        refusal: What the registry answered.
-        token: The one that was sent.
+        refusal: The registry's answer.
+        token: The token that was sent.
 
     Returns:
-        The error, with status and codes kept; temporary for 408, 429 and 5xx, and for what is said
-        of an upload or a blob that the registry does not know any more.
+        The error with its status and codes; temporary as in `is_temporary`, and for what is said of an upload or a
+        blob that the registry no longer knows.
     """
     error = _of_status(target, refusal, token)
     error.status, error.codes = refusal.status, refusal.codes
     return error
 
 
-def _of_status(target: Reference, refusal: Refusal, token: str) -> PipeError:
+def _of_status(target: Reference, refusal: Refusal, token: str) -> PipeError:  # noqa: PLR0911 # a table
     status, said = refusal.status, refusal.said
     lost = status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND} and bool(_LOST & set(refusal.codes))
     if status == HTTPStatus.UNAUTHORIZED:
         return credentials_refused(target, said, token)
     if status == HTTPStatus.FORBIDDEN:
-        return push_denied(target, said)
+        return read_denied(target, said) if refusal.reading else push_denied(target, said, refusal.codes)
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return redirected(target, status, refusal.location)
+    if status == HTTPStatus.NOT_FOUND and refusal.is_html:
+        return not_a_registry(target, f"404 for {target.path} with a web page: {said}")
     if status == HTTPStatus.NOT_FOUND and not lost:
         return package_not_found(target, said)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return too_large(target, f"answered 413: {said}")
-    if lost or status in _TEMPORARY_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        numbered = said if said.startswith(f"HTTP {status}") else f"HTTP {status}: {said}"
+        words = f"answered 413: {said}"
+        return too_large(target, words) if refusal.codes else body_too_large(target, words)
+    numbered = said if said.startswith(f"HTTP {status}") else f"HTTP {status}: {said}"
+    if lost or is_temporary(status):
         return registry_failed(target, numbered, retry_after=refusal.retry_after)
+    if status in _PERMANENT_FAILURES:
+        return RegistryFailedError(
+            f"{target.domain}: {numbered}",
+            fix="The registry cannot process this request, and retrying will not help: contact its operator.",
+            temporary=False,
+        )
     return ImageRefusedError(
         f"{target.domain} answered {status} for {target.path}: {said}",
         fix="Pushing it again will not help. Check that REGISTRY is Bitbucket's container registry.",
@@ -129,7 +207,7 @@ def _of_status(target: Reference, refusal: Refusal, token: str) -> PipeError:
 
 
 def registry_failed(target: Reference, words: str, *, retry_after: float | None = None) -> RegistryFailedError:
-    """Make the error for a failure that may pass."""
+    """Return the error for a failure that may be temporary."""
     return RegistryFailedError(
         f"{target.domain}: {clean(words)}",
         fix="Run the step again later. If it fails again, check Bitbucket's status page.",
@@ -138,7 +216,7 @@ def registry_failed(target: Reference, words: str, *, retry_after: float | None 
 
 
 def unreachable(target: Reference, words: str) -> RegistryUnreachableError:
-    """Make the error for a registry that no connection can be made to."""
+    """Return the error for a registry that does not accept a connection."""
     return RegistryUnreachableError(
         f"{target.domain}: {clean(words)}",
         fix="Check REGISTRY for a typo, and the network's DNS, firewall and proxy.",
@@ -146,7 +224,7 @@ def unreachable(target: Reference, words: str) -> RegistryUnreachableError:
 
 
 def certificate(target: Reference, words: str) -> CertificateError:
-    """Make the error for a TLS connection that cannot be trusted."""
+    """Return the error for a TLS connection that cannot be trusted."""
     return CertificateError(
         f"{target.domain}: {clean(words)}",
         fix="If the registry or a proxy has a private certificate authority, mount its certificate and name the file in"
@@ -154,8 +232,34 @@ def certificate(target: Reference, words: str) -> CertificateError:
     )
 
 
+def not_a_registry(target: Reference, words: str) -> ImageRefusedError:
+    """Return the error for a server that is not a container registry."""
+    return ImageRefusedError(
+        f"{target.domain} answered {words}. This is not a container registry.",
+        fix="Check REGISTRY, and any proxy in front of it.",
+    )
+
+
+def redirected(target: Reference, status: int, location: str) -> ImageRefusedError:
+    """Return the error for a redirect that is not followed."""
+    return ImageRefusedError(
+        f"{target.domain} answered {status} for {target.path}: a redirect to {clean(location, lines=1) or 'nowhere'}.",
+        fix="Check REGISTRY, and any proxy in front of it: a login page, for example, is not a container registry.",
+    )
+
+
 def too_large(target: Reference, words: str) -> LayerTooLargeError:
-    """Make the error for a layer that the registry calls too large."""
+    """Return the error for a layer that exceeds the registry's limit."""
     return LayerTooLargeError(
         f"{target.domain} {clean(words)}", fix="Split the largest layer across several instructions, or add less."
+    )
+
+
+def body_too_large(target: Reference, words: str) -> LayerTooLargeError:
+    """Return the error for a request that exceeds the limit of a proxy, whose words are not a registry's."""
+    return LayerTooLargeError(
+        f"{target.domain} {clean(words)}. These are not a registry's words: a proxy in front of it limits the size of"
+        " request bodies.",
+        fix="Raise the proxy's limit (nginx: client_max_body_size) or push without the proxy. If the registry itself"
+        " has the limit, split the largest layer across several instructions, or add less.",
     )

@@ -1,157 +1,154 @@
-"""One HTTP request to a registry: bounded in time and size, its failures told apart."""
+"""One HTTP request to a registry: limited in time and size, its failures told apart."""
 
-import contextlib
 import ipaddress
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from dataclasses import dataclass, field
+from typing import TypedDict
+from urllib.parse import SplitResult, urlsplit
 
 import requests
+from requests.adapters import BaseAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
+from requests.cookies import RequestsCookieJar
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+)
 
 from pipe.config.settings import Credentials
 from pipe.errors import ConfigurationError
 from pipe.oci.reference import Reference
 from pipe.registry import errors
-from pipe.registry.aside import Aside
+from pipe.registry.answer import Answer
+from pipe.registry.deadline import DeadlineAdapter, limited
 from pipe.text import causes, clean, root_cause
 
+Adapter = BaseAdapter
 CONNECT_TIMEOUT = 10.0
-"""Seconds to wait for a connection."""
+"""Seconds to wait for a connection, and for each part of a body to be accepted."""
 READ_TIMEOUT = 30.0
-"""Seconds to wait for an answer, and for the whole of its body."""
+"""Seconds to wait for a whole answer."""
+LIMIT_MAXIMUM = 24 * 3600.0
+"""Seconds that no request lasts; sockets take no unlimited timeout."""
 ERROR_BODY = 64 * 1024
-"""Bytes of an error's body that are read: enough for what a registry has to say."""
+"""Bytes of an error's body that are read."""
 _PIECE = 16 * 1024
 
 
 class NoTLSError(Exception):
-    """Something answers on a loopback host, but it does not speak TLS."""
+    """A server on a loopback host does not speak TLS."""
+
+
+Body = bytes | Iterable[memoryview]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to send.
+    """A request.
 
     Attributes:
         method: The HTTP method.
-        url: May have a query, to which `query` is added.
-        headers: Beside those of every request.
+        url: Absolute, or a path of the registry; may have a query, to which `query` is added.
+        headers: In addition to those of every request.
         query: Parameters of the URL.
-        body: Bytes, may be empty; or pieces that are sent one after the other, of a length that is
-            announced where `len()` tells it, else chunk by chunk (`Transfer-Encoding: chunked`).
-        maximum: Bytes of the answer's body to read; the rest is left.
-        read_timeout: Seconds to wait for the answer.
+        body: Bytes, or pieces that are sent one after the other, with `Content-Length` if the object has a `len()`,
+            else with `Transfer-Encoding: chunked`.
+        maximum: Bytes of the answer's body to read.
+        timeout: Seconds for the whole answer, counted from the end of the body.
+        limit: Seconds for the body and the answer; None if only `timeout` applies.
+        follow: Whether a redirect to a trusted host is followed.
     """
 
     method: str
     url: str
-    headers: Mapping[str, str]
-    query: Mapping[str, str]
-    body: bytes | Iterable[memoryview] = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: tuple[tuple[str, str], ...] = ()
+    body: Body = b""
     maximum: int = ERROR_BODY
-    read_timeout: float = READ_TIMEOUT
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back.
-
-    Attributes:
-        status: The HTTP status.
-        headers: Of the response, in any case of letters.
-        body: As much of it as was asked for.
-        url: Where it came from.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    url: str
-
-    @property
-    def message(self) -> str:
-        """What the registry says went wrong, in its own words as far as it has any."""
-        with contextlib.suppress(ValueError, RecursionError, LookupError, TypeError, AttributeError):
-            errors = json.loads(self.body)["errors"]
-            message = "; ".join(str(error.get("message") or error["code"]) for error in errors)
-            return clean(message) or f"HTTP {self.status}"
-        return clean(self.body.decode("utf-8", "replace")) or f"HTTP {self.status}"
-
-    @property
-    def codes(self) -> tuple[str, ...]:
-        """The codes of the errors that the registry names, such as `BLOB_UPLOAD_UNKNOWN`; none where it names none."""
-        with contextlib.suppress(ValueError, RecursionError, LookupError, TypeError, AttributeError):
-            return tuple(str(error["code"]) for error in json.loads(self.body)["errors"])
-        return ()
+    timeout: float = READ_TIMEOUT
+    limit: float | None = None
+    follow: bool = False
 
 
 class Basic(HTTPBasicAuth):
-    """Shows user name and token, in UTF-8 where requests would take text for Latin-1."""
+    """Sends user name and token in UTF-8; requests would encode text in Latin-1."""
 
     def __init__(self, credentials: Credentials) -> None:
-        """Keep the credentials."""
         super().__init__(credentials.username.encode(), credentials.token.encode())
 
 
 class Bearer(AuthBase):
-    """Shows a bearer token, or nothing; any such object keeps requests from looking into ~/.netrc."""
+    """Sends a bearer token or nothing; any such object keeps requests from reading ~/.netrc."""
 
     def __init__(self, token: str = "") -> None:
-        """Keep the token."""
         self._token = token
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the header that shows the token."""
+        """Add the header `Authorization`."""
         if self._token:
             request.headers["Authorization"] = f"Bearer {self._token}"
         return request
 
 
-class Transport:
-    """Sends requests on behalf of one push; redirects are answers like others, never followed."""
+class _Environment(TypedDict):
+    """What the environment says about requests to one host: proxies and certificates."""
 
-    def __init__(
+    proxies: dict[str, str]
+    verify: bool | str
+    cert: None
+
+
+class _NoCookies(RequestsCookieJar):
+    """Drops every cookie: upload state belongs into the URLs."""
+
+    def set_cookie(self, *_: object, **__: object) -> None:
+        """Drop a cookie."""
+
+
+class Transport:
+    """Sends the requests of all threads over one pool of connections; redirects are answers like any other."""
+
+    def __init__(  # noqa: PLR0913 # time and the network are passed in
         self,
-        target: Reference,
+        domain: str,
         user_agent: str,
-        trace: Callable[[str], None] = lambda _: None,
+        connections: int,
+        *,
+        trace: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        adapter: BaseAdapter | None = None,
     ) -> None:
-        """Prepare; nothing is sent yet.
+        """Create a transport; nothing is sent yet.
 
         Args:
-            target: Where to push, for messages.
-            user_agent: What the registry's log shall show.
-            trace: Is told of each request: method, path, status and time, never a query or a header.
-            clock: Returns seconds that never go back.
+            domain: Host of the registry, for messages.
+            user_agent: Header of each request.
+            connections: Maximum number of connections to one host.
+            trace: Receives a line for each request: method, path, status and time, never a query or a header.
+            clock: Monotonic clock in seconds.
+            adapter: Sends the requests instead of the network.
         """
-        self._target = target
-        self._user_agent = user_agent
+        self._target = Reference(domain, "")
         self._trace = trace
         self._clock = clock
-        self._local = threading.local()
-        self._aside = Aside()
-
-    @property
-    def _session(self) -> requests.Session:
-        """This thread's own session: sessions may not be shared by threads."""
-        session = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = requests.Session()
-            session.headers["User-Agent"] = self._user_agent
-        return session
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = user_agent
+        self._session.cookies = _NoCookies()
+        self._adapter = adapter or DeadlineAdapter(connections)
+        self._lock = threading.Lock()
+        self._environments: dict[str, _Environment] = {}
 
     def send(self, request: Request, auth: AuthBase) -> Answer:
         """Send one request.
 
         Args:
-            request: What to send.
-            auth: What to show.
+            request: The request, with an absolute URL.
+            auth: Adds the credentials.
 
         Returns:
             The answer, whatever its status.
@@ -160,56 +157,63 @@ class Transport:
             NoTLSError: A loopback host does not speak TLS.
             PipeError: There is no answer.
         """
-        return self._aside.run(lambda: self._send(request, auth))
-
-    def _send(self, request: Request, auth: AuthBase) -> Answer:
         place = urlsplit(request.url)
-        host, began = place.hostname or "", self._clock()
+        began = self._clock()
+        whole = max(0.001, min(LIMIT_MAXIMUM, request.timeout if request.limit is None else request.limit))
+        answered = max(0.001, min(whole, request.timeout))
         outcome = "no answer"
         try:
-            with self._session.request(
-                request.method,
-                request.url,
-                headers=dict(request.headers),
-                params=dict(request.query),
-                data=request.body,  # type: ignore[arg-type] # the stubs know no memoryview
-                auth=auth,
-                timeout=(CONNECT_TIMEOUT, request.read_timeout),
-                # A proxy never stands between a machine and itself, as Docker has it.
-                proxies={"no_proxy": host} if is_loopback(host) else None,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                outcome = str(response.status_code)
-                return Answer(
-                    response.status_code, response.headers, self._body(response, request.maximum), request.url
+            prepared = self._session.prepare_request(
+                requests.Request(
+                    request.method,
+                    request.url,
+                    headers=dict(request.headers),
+                    params=list(request.query),
+                    data=request.body,
+                    auth=auth,
                 )
+            )
+            timeout = CONNECT_TIMEOUT, answered
+            with (
+                limited(whole, answered),
+                self._adapter.send(prepared, stream=True, timeout=timeout, **self._environment(place)) as response,
+            ):
+                outcome = str(response.status_code)
+                body, complete = _body(response, request.maximum)
+            return Answer(response.status_code, response.headers, body, request.url, request.method, complete)
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise no_answer(error, self._target, host, tls=request.url.startswith("https:")) from error
+            raise no_answer(error, self._target, place.hostname or "", tls=place.scheme == "https") from error
         finally:
             self._trace(f"{request.method} {place.path} {outcome} {self._clock() - began:.3f} s")
 
-    def _body(self, response: requests.Response, maximum: int) -> bytes:
-        body, deadline = b"", self._clock() + READ_TIMEOUT
-        while len(body) < maximum:
-            piece = response.raw.read1(min(_PIECE, maximum - len(body)), decode_content=True)
-            if not piece:
-                break
-            body += piece
-            if self._clock() > deadline:
-                raise errors.registry_failed(self._target, "the answer was not complete in time")
-        return body
+    def _environment(self, place: SplitResult) -> _Environment:
+        """Return a host's proxies and certificates; the environment is read once, since reading changes it briefly."""
+        base = f"{place.scheme}://{place.netloc}"
+        with self._lock:
+            if base not in self._environments:
+                host = place.hostname or ""
+                # As in Docker, requests to the same machine never go through a proxy.
+                direct = {"no_proxy": host} if is_loopback(host) else {}
+                found = self._session.merge_environment_settings(base, direct, stream=True, verify=None, cert=None)
+                self._environments[base] = _Environment(
+                    proxies=dict(found["proxies"]), verify=found["verify"] or True, cert=None
+                )
+            return self._environments[base]
+
+
+def _body(response: requests.Response, maximum: int) -> tuple[bytes, bool]:
+    """Read at most `maximum` bytes; return them, and whether they are all."""
+    body = bytearray()
+    while len(body) <= maximum:
+        piece = response.raw.read1(min(_PIECE, maximum + 1 - len(body)), decode_content=True)
+        if not piece:
+            return bytes(body), True
+        body += piece
+    return bytes(body[:maximum]), False
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine itself.
-
-    Args:
-        host: A name or an address, without a port.
-
-    Returns:
-        Whether it is `localhost` or a loopback address.
-    """
+    """Return whether a host, without a port, is `localhost` or a loopback address."""
     if host == "localhost":
         return True
     try:
@@ -219,16 +223,16 @@ def is_loopback(host: str) -> bool:
 
 
 def no_answer(error: Exception, target: Reference, host: str, *, tls: bool) -> Exception:
-    """Tell what it means that there is no answer.
+    """Explain why there is no answer.
 
     Args:
-        error: What requests, or something below it, raised.
-        target: Where to push, for messages.
-        host: Where the request went.
-        tls: Whether over TLS.
+        error: What requests, or a library below it, raised.
+        target: The registry, for messages.
+        host: Host of the request.
+        tls: Whether the request was sent over TLS.
 
     Returns:
-        The error to raise: a `PipeError`, or `NoTLSError` where plain HTTP is worth a try.
+        The error to raise: a `PipeError`, or `NoTLSError` if plain HTTP may work.
     """
     reason = root_cause(error)
     if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
@@ -242,23 +246,23 @@ def no_answer(error: Exception, target: Reference, host: str, *, tls: bool) -> E
         return ConfigurationError([f"REQUESTS_CA_BUNDLE names a file that cannot be read: {clean(str(error))}"])
     if never_connected and not isinstance(error, requests.exceptions.ProxyError):
         return errors.unreachable(target, reason)
-    return errors.registry_failed(target, _told(error, reason))
+    return errors.registry_failed(target, _failure(error, reason))
 
 
 def _never_connected(error: BaseException) -> bool:
-    """Tell whether a name did not resolve, a connection was refused, or none came about in time."""
+    """Return whether a name did not resolve, a connection was refused, or connecting timed out."""
     for cause in causes(error):
         if isinstance(cause, NameResolutionError | ConnectionRefusedError):
             return True
-        # To urllib3 a connection that fails for any other reason is a kind of timeout, too.
+        # In urllib3 a connection that fails for any other reason is a timeout as well.
         if isinstance(cause, ConnectTimeoutError) and not isinstance(cause, NewConnectionError):
             return True
     return False
 
 
-def _told(error: BaseException, reason: str) -> str:
+def _failure(error: BaseException, reason: str) -> str:
     if isinstance(error, requests.exceptions.ProxyError):
         return f"the proxy of HTTPS_PROXY failed: {reason}"
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout | ReadTimeoutError):
         return "no answer in time"
     return f"the connection broke: {reason}"

@@ -1,288 +1,255 @@
-"""One upload of a blob: opened by POST, fed by PATCH in chunks or in one stream, ended by PUT.
+"""One upload of a blob: opened by POST, sent by PATCH in chunks or as a stream, or by PUT as a whole, ended by PUT.
 
-Source: opencontainers/distribution-spec, `spec.md`, "Pushing a blob in chunks"; and, for a stream of
-unknown length, what Docker itself does (moby, `registry/client/blob_writer.go`).
+Source: opencontainers/distribution-spec, `spec.md`, "Pushing a blob in chunks"; for a stream of unknown length, Docker
+itself (moby, `registry/client/blob_writer.go`).
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol
 
-from pipe.errors import (
-    DigestMismatchError,
-    PipeError,
-    RegistryFailedError,
-    RegistryUnreachableError,
-    UploadForgottenError,
-)
-from pipe.oci.reference import is_digest
-from pipe.registry.body import Slices, Stream, Watch
-from pipe.registry.connection import Body, Connection
-from pipe.registry.errors import too_large
-from pipe.registry.transport import READ_TIMEOUT, Answer, Request
+from pipe.errors import DigestMismatchError, PipeError, UnsupportedError, UploadLostError
+from pipe.oci.reference import Reference, is_digest
+from pipe.registry import errors
+from pipe.registry.answer import Answer
+from pipe.registry.authentication import scope_of
+from pipe.registry.body import ChunkBody, StreamBody, UploadWatch
+from pipe.registry.transport import READ_TIMEOUT, Body, Request
 
+if TYPE_CHECKING:
+    from pipe.registry.client import Client
+
+__all__ = ("CHUNK", "CHUNK_MAXIMUM", "Chunks", "OpenUpload", "UploadSession", "UploadWatch", "digest_of", "opened")
+
+CHUNK = 8 * 1024 * 1024
+"""Bytes of a chunk: large enough to make a request's round trip small beside it, small enough to be
+kept until the registry has it."""
+CHUNK_MAXIMUM = 10 * 1024 * 1024
+"""Bytes of the largest chunk that fits in memory (107 MB measured with two uploads at a time): a registry that
+demands larger ones receives a stream."""
 OCTETS = {"Content-Type": "application/octet-stream"}
-NO_ANSWER = (RegistryFailedError, RegistryUnreachableError)
-"""A registry that restarts first breaks connections, then refuses them for a while."""
-_TAKEN = frozenset((HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT))
+ANSWER_TIMEOUT = 2 * READ_TIMEOUT
+"""Seconds for the answer to a body, which the registry stores first."""
+PROTOCOL = frozenset((400, 404, 405, 411, 415, 416, 501))
+"""Statuses of a registry that does not support a request."""
+HARMLESS = frozenset(("UNSUPPORTED", "BLOB_UPLOAD_INVALID"))
+"""Codes of such an answer; any other one is about the image, the package or the account."""
+_GONE = frozenset(("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"))
+_NUMBER = len(str(2**63))
 
 
-class Upload:
-    """One upload, from its POST on.
+class Chunks(Protocol):
+    """The bytes of one blob, in chunks; a chunk is valid until the next is requested.
 
     Attributes:
-        offset: Bytes that the registry has.
-        minimum: Bytes that a chunk has to have where it is not the last; 0 where the registry names none.
+        digest: Of the whole blob; "" until the last chunk is yielded, and known by then.
     """
 
-    def __init__(self, connection: Connection, watch: Watch) -> None:
-        """Open it."""
-        self._connection = connection
-        self._watch = watch
+    digest: str
+
+    def __iter__(self) -> Iterator[memoryview]:
+        """Yield the chunks, once."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpload:
+    """An upload that the registry has opened.
+
+    Attributes:
+        location: Where its next request goes.
+        minimum: `OCI-Chunk-Min-Length`: minimum bytes of a chunk other than the last; 0 if not given.
+        at: Time of the client's clock before the request that opened it.
+        kept: Whether it was opened earlier, and may have expired since.
+    """
+
+    location: str
+    minimum: int
+    at: float
+    kept: bool = False
+
+
+def opened(client: "Client", answer: Answer, at: float, *, kept: bool = False) -> OpenUpload:
+    """Return the upload that a 202 has opened.
+
+    Raises:
+        UntrustedHostError: It is on another host.
+    """
+    named = answer.headers.get("OCI-Chunk-Min-Length", "")
+    minimum = int(named[:18]) if named.isascii() and named.isdecimal() else 0
+    return OpenUpload(client.location(answer), minimum, at, kept)
+
+
+class UploadSession:
+    """Sends the requests of one upload, each once.
+
+    Attributes:
+        upload: As it was opened.
+        offset: Bytes that the registry has.
+    """
+
+    def __init__(self, client: "Client", path: str, upload: OpenUpload, watch: UploadWatch) -> None:
+        self.upload = upload
         self.offset = 0
-        answer = self._opened()
-        self._location = connection.location(answer).geturl()
-        named = answer.headers.get("OCI-Chunk-Min-Length", "")
-        self.minimum = int(named[:18]) if named.isascii() and named.isdecimal() else 0
+        self._client = client
+        self._path = path
+        self._watch = watch
+        self._location = upload.location
+        self._fresh = not upload.kept
 
-    def _opened(self) -> Answer:
-        """Send the POST, again where a failure may pass: nothing is lost by it."""
-        tries = _Tries(self._watch)
-        while True:
-            try:
-                answer = self._connection.call("POST", "blobs/uploads/", OCTETS)
-            except NO_ANSWER as error:
-                failure: PipeError = error
-            else:
-                if answer.status == HTTPStatus.ACCEPTED:
-                    return answer
-                failure = self._connection.error(answer)
-                if not failure.temporary:
-                    raise failure
-            tries.failed(failure)
-
-    def send(self, chunk: memoryview, *, whole: bool = False) -> None:
-        """Send a chunk, as often as it takes; what the registry has of it is not sent again.
+    def patch(self, chunk: memoryview, *, ranged: bool = True) -> None:
+        """Send a chunk, or the first bytes of it: `offset` says how many.
 
         Args:
-            chunk: Bytes that follow those sent before.
-            whole: Whether these are all of the blob's bytes, which need no place named among others.
+            chunk: The bytes that follow those at `offset`.
+            ranged: Whether to name their position; Docker does not if these are all bytes of the blob.
 
         Raises:
-            UploadForgottenError: The registry does not know the upload any more.
-            PipeError: The registry refuses it, or fails for good.
+            UnsupportedError: The registry does not support the request.
+            UploadLostError: The registry no longer knows the upload.
+            PipeError: The registry rejects the chunk, or fails.
         """
-        tries = _Tries(self._watch)
-        end = self.offset + len(chunk)
-        begin = self.offset
-        while self.offset < end:
-            rest = chunk[self.offset - begin :]
-            before = self.offset
-            failure = self._patch(Slices(rest, self._watch, self.offset), len(rest), ranged=not whole)
-            if self.offset > before:
-                tries = _Tries(self._watch)
-            if failure is not None:
-                tries.failed(failure)
-                self._find_offset(begin, end)
-        self._watch.sent(self.offset)
+        last = self.offset + len(chunk) - 1
+        answer = self._send(
+            "PATCH", ChunkBody(chunk, self._watch, self.offset), f"{self.offset}-{last}" if ranged else ""
+        )
+        known = _range_end(answer)
+        self.offset = known if known is not None and self.offset < known <= last else last + 1
 
-    def stream(self, pieces: Iterable[memoryview]) -> None:
-        """Send all of a blob in one request whose length is not known beforehand, as Docker does.
-
-        Args:
-            pieces: The bytes; asked for while the request is under way.
+    def stream(self, chunks: Iterable[memoryview]) -> None:
+        """Send a whole blob in one request of unknown length, as Docker does.
 
         Raises:
-            UploadForgottenError: The request broke off, and with it the upload.
-            PipeError: The registry refuses it.
+            UploadLostError: The request failed, and the upload with it.
+            PipeError: As for `patch`.
         """
-        body = Stream(pieces, self._watch)
+        body = StreamBody(chunks, self._watch)
         try:
-            answer = self._follow("PATCH", OCTETS, body, READ_TIMEOUT * 2)
-        except NO_ANSWER as error:
-            raise _forgotten(error) from error
-        if answer.status not in _TAKEN:
-            failure = self._error(answer)
-            raise _forgotten(failure) if failure.temporary else failure
-        self._take_location(answer)
+            self._send("PATCH", body, follow=False)
+        except PipeError as error:
+            if error.temporary and not isinstance(error, UploadLostError):
+                raise errors.recast(UploadLostError, error) from error
+            raise
         self.offset = body.total
 
     def probe(self, blob: bytes) -> None:
-        """Send a blob byte by byte, without a second try.
+        """Send a blob in chunks of one byte.
 
         Raises:
-            RegistryFailedError: The registry does not take it this way; its `status` says why, 0 for no answer.
+            UnsupportedError: The registry stores something else than it should.
+            PipeError: As for `patch`.
         """
-        view = memoryview(blob)
-        for position in range(len(view)):
-            headers = OCTETS | {"Content-Range": f"{position}-{position}"}
-            answer = self._follow("PATCH", headers, bytes(view[position : position + 1]))
-            if answer.status not in _TAKEN:
-                raise self._unsuited(answer)
-            self._take_location(answer)
+        for position in range(len(blob)):
+            answer = self._send("PATCH", blob[position : position + 1], f"{position}-{position}")
             self.offset = position + 1
             if _range_end(answer) not in {None, self.offset}:
-                raise self._unsuited(answer)
-        answer = self._put(digest_of(blob))
-        if answer.status != HTTPStatus.CREATED:
-            raise self._unsuited(answer)
+                raise errors.answered(UnsupportedError("no blob in several chunks"), answer)
+        self.finish(digest_of(blob))
 
-    def finish(self, digest: str, timeout: float = READ_TIMEOUT) -> None:
-        """End the upload: from now on the registry has the blob.
+    def finish(self, digest: str, chunk: memoryview | None = None) -> None:
+        """End the upload; from then on the registry has the blob.
 
         Args:
-            digest: Of all the bytes sent.
-            timeout: Seconds that the registry may take to put the blob in its place.
+            digest: Of all bytes of the blob.
+            chunk: The whole blob, if nothing was sent before.
 
         Raises:
-            DigestMismatchError: The registry says that it has another blob.
-            UploadForgottenError: The registry does not know the upload any more.
-            PipeError: The registry refuses it, or fails for good.
+            DigestMismatchError: The registry has stored another blob.
+            PipeError: As for `patch`.
         """
-        tries = _Tries(self._watch)
-        while True:
-            try:
-                answer = self._put(digest, timeout)
-            except NO_ANSWER as error:
-                failure: PipeError = error
-            else:
-                if answer.status == HTTPStatus.CREATED:
-                    return self._check_digest(answer, digest)
-                failure = self._error(answer)
-                if not failure.temporary:
-                    raise failure
-            # What failed may be the answer alone.
-            if self._arrived(digest):
-                return None
-            if isinstance(failure, UploadForgottenError):
-                raise failure
-            tries.failed(failure)
-
-    def _arrived(self, digest: str) -> bool:
-        try:
-            return self._connection.call("HEAD", f"blobs/{digest}", OCTETS).status == HTTPStatus.OK
-        except NO_ANSWER:
-            return False
-
-    def _check_digest(self, answer: Answer, digest: str) -> None:
+        body = ChunkBody(chunk, self._watch, 0) if chunk else b""
+        answer = self._send("PUT", body, digest=digest)
         named = answer.headers.get("Docker-Content-Digest", "")
         if is_digest(named) and named != digest:
-            domain = self._connection.target.domain
             raise DigestMismatchError(
-                f"{domain} stored a blob as {named}, but {digest} was sent.",
-                fix="Something between the pipe and the registry changes the data: check the proxy.",
+                f"{self._client.domain} stored a blob as {named}, but {digest} was sent.",
+                fix="Something is altering data in transit: check the proxy.",
             )
 
-    def _patch(self, body: "Slices", length: int, *, ranged: bool) -> PipeError | None:
-        """Send one PATCH; return a failure that may pass."""
-        headers = dict(OCTETS)
-        if ranged:
-            headers["Content-Range"] = f"{self.offset}-{self.offset + length - 1}"
-        try:
-            answer = self._follow("PATCH", headers, body, READ_TIMEOUT * 2)
-        except NO_ANSWER as error:
-            return error
-        if answer.status in _TAKEN:
-            self._take_location(answer)
-            known = _range_end(answer)
-            taken = known is not None and self.offset < known < self.offset + length
-            self.offset = known if taken and known else self.offset + length
-            return None
-        failure = self._error(answer)
-        again = failure.temporary or answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-        if not again or isinstance(failure, UploadForgottenError):
-            raise failure
-        return failure
+    def find_offset(self, begin: int, end: int) -> None:
+        """Request the offset after a chunk failed.
 
-    def _find_offset(self, begin: int, end: int) -> None:
-        """Ask where the upload stands after a chunk failed; without an answer, it stands where it stood."""
-        try:
-            answer = self._follow("GET")
-        except NO_ANSWER:
-            return
-        if answer.status == HTTPStatus.NOT_FOUND:
-            raise _forgotten(self._connection.error(answer))
-        if answer.status not in {HTTPStatus.NO_CONTENT, HTTPStatus.OK, HTTPStatus.ACCEPTED}:
-            return
+        Args:
+            begin: Offset before the chunk.
+            end: Offset after the chunk.
+
+        Raises:
+            UploadLostError: The registry does not know it: sending on from a guess could store bytes twice.
+            PipeError: The registry does not answer.
+        """
+        answer = self._request(Request("GET", self._location, OCTETS))
+        error = self._client.error(answer, self._path)
+        if errors.is_temporary(answer.status) or answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            raise error
+        known = _range_end(answer) if answer.ok else None
+        if not answer.ok:
+            raise errors.recast(UploadLostError, error)
         self._take_location(answer)
-        known = _range_end(answer)
-        if known == 1 and begin != 1:
-            # `0-0` stands for one byte and, in CNCF Distribution, for none as well.
-            known = 0
-        if known is None:
-            return
-        if not begin <= known <= end:
-            # What was sent before is not kept: no chunk that is still here could follow.
-            raise UploadForgottenError(
-                f"{self._connection.target.domain} has {known} bytes of an upload, but {begin} had arrived.",
-                fix="Run the step again.",
+        # `0-0` stands for one byte and, in CNCF Distribution, for none as well.
+        if known is None or known == 1 or not begin <= known <= end:
+            has = (
+                "does not report the offset of an upload" if known is None else f"has {known} of {begin} bytes or more"
+            )
+            raise errors.answered(
+                UploadLostError(f"{self._client.domain} lost part of an upload: it {has}.", fix="Run the step again."),
+                answer,
             )
         self.offset = known
 
-    def _follow(
-        self, method: str, headers: Mapping[str, str] = OCTETS, body: Body = b"", read_timeout: float = READ_TIMEOUT
+    def _send(
+        self, method: str, body: Body, content_range: str = "", *, digest: str = "", follow: bool = True
     ) -> Answer:
-        """Send a request to where the upload is now."""
-        self._watch.check()
-        return self._connection.follow(Request(method, self._location, headers, {}, body, read_timeout=read_timeout))
+        """Send a request with a part of the blob to the upload's location."""
+        headers = OCTETS | ({"Content-Range": content_range} if content_range else {})
+        query = (("digest", digest),) if digest else ()
+        remaining = self._watch.remaining()
+        # Without a body, the registry may need all the time to put the blob in its place.
+        timeout = remaining if digest and not body else ANSWER_TIMEOUT
+        request = Request(method, self._location, headers, query, body, timeout=timeout, limit=remaining, follow=follow)
+        fresh, self._fresh = self._fresh, False
+        answer = self._request(request)
+        if not answer.ok:
+            raise self._error(answer, fresh=fresh)
+        self._take_location(answer)
+        return answer
 
-    def _put(self, digest: str, read_timeout: float = READ_TIMEOUT) -> Answer:
+    def _request(self, request: Request) -> Answer:
         self._watch.check()
-        request = Request("PUT", self._location, OCTETS, {"digest": digest}, read_timeout=read_timeout)
-        return self._connection.follow(request)
+        if request.limit is None:
+            request = replace(request, limit=min(request.timeout, self._watch.remaining()))
+        return self._client.send(request, scope_of(self._path))
 
     def _take_location(self, answer: Answer) -> None:
-        if answer.headers.get("Location"):
-            self._location = self._connection.location(answer).geturl()
+        if answer.headers.get("Location") and answer.status != HTTPStatus.CREATED:
+            self._location = self._client.location(answer)
 
-    def _error(self, answer: Answer) -> PipeError:
-        """Tell a forgotten upload from other failures: a 404 here says nothing of the package."""
-        error = self._connection.error(answer)
-        if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or "SIZE_INVALID" in answer.codes:
-            return too_large(self._connection.target, f"says: {answer.message}")
-        unknown = answer.status == HTTPStatus.NOT_FOUND and "NAME_UNKNOWN" not in answer.codes
-        return _forgotten(error) if unknown or "BLOB_UPLOAD_UNKNOWN" in answer.codes else error
-
-    def _unsuited(self, answer: Answer) -> PipeError:
-        """Make the error of a probe: whatever the registry minds, only credentials end the push."""
-        if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            return self._connection.error(answer)
-        error = RegistryFailedError(f"no blob in several chunks: HTTP {answer.status}")
-        error.status = answer.status
+    def _error(self, answer: Answer, *, fresh: bool) -> PipeError:  # noqa: PLR0911 # a table
+        """Return the error of a request of this upload: a 404 says nothing about the package."""
+        error = self._client.error(answer, self._path)
+        status, codes = answer.status, set(answer.codes)
+        target = Reference(self._client.domain, self._path)
+        if "SIZE_INVALID" in codes:
+            return errors.answered(errors.too_large(target, f"says: {answer.message}"), answer)
+        if "BLOB_UPLOAD_UNKNOWN" in codes or (not fresh and status in {400, 404} and codes & _GONE):
+            return errors.recast(UploadLostError, error)
+        if status in PROTOCOL and codes <= HARMLESS and (fresh or status not in {404, 416}):
+            return errors.recast(UnsupportedError, error)
+        if status == HTTPStatus.NOT_FOUND and "NAME_UNKNOWN" not in codes:
+            return errors.recast(UploadLostError, error)
+        if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return errors.answered(errors.registry_failed(target, f"HTTP 416: {answer.message}"), answer)
+        if answer.redirects and answer.method == "PATCH":
+            return errors.recast(UnsupportedError, error)
         return error
 
 
-CHUNK_TRIES = 5
-"""Times that one request is sent before the upload is given up; waits of 1, 2, 4 and 8 seconds lie between."""
-
-
-class _Tries:
-    """Counts the failures of one request, and waits between."""
-
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
-        self._made = 0
-
-    def failed(self, error: PipeError) -> None:
-        """Wait for the next try, or raise the error where there is to be none."""
-        self._made += 1
-        if self._made >= CHUNK_TRIES:
-            raise error
-        self._watch.wait(max(2.0 ** (self._made - 1), error.retry_after or 0.0))
-
-
 def _range_end(answer: Answer) -> int | None:
-    """Return how many bytes the header `Range` says that the registry has, None where it says nothing."""
+    """Return how many bytes the registry has according to the header `Range`, None if it does not say."""
     first, dash, last = answer.headers.get("Range", "").removeprefix("bytes=").partition("-")
-    if first != "0" or not dash or not last.isascii() or not last.isdecimal() or len(last) > len(str(2**63)):
+    if first != "0" or not dash or not last.isascii() or not last.isdecimal() or len(last) > _NUMBER:
         return None
     return int(last) + 1
-
-
-def _forgotten(error: PipeError) -> UploadForgottenError:
-    found = UploadForgottenError(error.cause, fix=error.fix, retry_after=error.retry_after)
-    found.status, found.codes = error.status, error.codes
-    return found
 
 
 def digest_of(data: bytes) -> str:

@@ -1,0 +1,264 @@
+"""Sends blobs to one repository: as a whole, in chunks or as a stream, whichever the blob and the registry allow."""
+
+import itertools
+import threading
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from pipe.errors import LayerTooLargeError, PipeError, UnsupportedError, UploadLostError
+from pipe.registry import errors
+from pipe.registry.answer import Answer
+from pipe.registry.authentication import scope_of
+from pipe.registry.body import UploadWatch, joined
+from pipe.registry.transport import READ_TIMEOUT, Request
+from pipe.registry.upload import (
+    CHUNK,
+    CHUNK_MAXIMUM,
+    HARMLESS,
+    OCTETS,
+    PROTOCOL,
+    Chunks,
+    OpenUpload,
+    UploadSession,
+    opened,
+)
+from pipe.retry import REQUEST_DELAY, RetryPolicy
+
+if TYPE_CHECKING:
+    from pipe.registry.client import Client
+
+CHUNK_TRIES = 5
+"""Times that one request is sent before the upload fails; waits of about 1, 2, 4 and 8 seconds lie between."""
+SMALL_CHUNK = 1024 * 1024
+"""Bytes of a chunk after a 413: the default limit of nginx."""
+UPLOAD_AGE = 30.0
+"""Seconds after which an upload that was opened in advance is not used any more."""
+EMPTY = b"{}"
+"""The empty JSON object, a harmless blob; source: image-spec, "Guidance for an Empty Descriptor"."""
+_PROBE_TRIES = 2
+_PROBE_BUDGET = 30.0
+
+
+class BlobWriter:
+    """Uploads blobs to one repository, for several threads at the same time."""
+
+    def __init__(self, client: "Client", path: str) -> None:
+        self._client = client
+        self._path = path
+        self._lock = threading.Lock()
+        self._kept: list[OpenUpload] = []
+        self._probing = threading.Lock()
+        self._chunk: int | None = None
+        self._piece = CHUNK_MAXIMUM
+        self._whole = True
+
+    def open(self) -> Answer:
+        """Request a new upload, and return the answer."""
+        return self._client.send(
+            Request("POST", f"/v2/{self._path}/blobs/uploads/", OCTETS, follow=True), scope_of(self._path)
+        )
+
+    def keep(self, answer: Answer, at: float) -> None:
+        """Keep an upload for the next blob, if it begins soon.
+
+        Args:
+            answer: The 202 that opened it.
+            at: Time of the client's clock before the request.
+
+        Raises:
+            UntrustedHostError: The upload is on another host.
+        """
+        upload = opened(self._client, answer, at, kept=True)
+        with self._lock:
+            self._kept.append(upload)
+
+    def put(self, chunks: Chunks, watch: UploadWatch) -> None:
+        """Upload a blob; see `Repository.put_blob`."""
+        remaining = iter(chunks)
+        first = next(remaining, memoryview(b""))
+        if chunks.digest:
+            return self._put_whole(chunks.digest, first, watch)
+        size = self._chunk_size(watch)
+        everything = itertools.chain([first], remaining)
+        if size:
+            return self._put_chunks(joined(everything, size) if size > CHUNK else everything, chunks, watch)
+        session = self._begin(watch)
+        session.stream(everything)
+        return self._finish(session, chunks.digest, watch)
+
+    def _put_whole(self, digest: str, chunk: memoryview, watch: UploadWatch) -> None:
+        """Upload a blob that is in memory: its upload can begin again at any time."""
+        retry = self._retry()
+        while True:
+            session = self._begin(watch)
+            try:
+                if self._whole:
+                    return session.finish(digest, chunk)
+                session.patch(chunk, ranged=False)
+                return session.finish(digest)
+            except PipeError as error:
+                failure = error
+            if isinstance(failure, UnsupportedError) and self._whole:
+                self._whole = False
+                continue
+            if self._may_shrink(failure, len(chunk), watch):
+                return self._put_chunks([chunk], _Known(digest), watch)
+            if failure.temporary and self._arrived(digest, watch):
+                return None
+            if not (isinstance(failure, UploadLostError) and session.upload.kept):
+                self._pause(retry, failure, watch)
+
+    def _put_chunks(self, pieces: Iterable[memoryview], chunks: "Chunks | _Known", watch: UploadWatch) -> None:
+        session = self._begin(watch)
+        for chunk in pieces:
+            session = self._send_chunk(session, chunk, watch)
+        self._finish(session, chunks.digest, watch)
+
+    def _send_chunk(self, session: UploadSession, chunk: memoryview, watch: UploadWatch) -> UploadSession:
+        """Send a chunk; bytes that the registry has are not sent again. Return the session to go on with."""
+        retry, begin = self._retry(), session.offset
+        end, certain = begin + len(chunk), True
+        while session.offset < end or not certain:
+            before = session.offset
+            try:
+                if certain:
+                    session.patch(chunk[before - begin :][: self._piece])
+                else:
+                    session.find_offset(begin, end)
+                certain = True
+                if session.offset > before:
+                    retry = self._retry()
+                continue
+            except PipeError as error:
+                failure = error
+            lost = isinstance(failure, UploadLostError)
+            if lost and begin:
+                raise failure
+            if lost:
+                # Nothing was sent before this chunk, which is still in memory.
+                if not session.upload.kept:
+                    self._pause(retry, failure, watch)
+                session, certain = self._begin(watch), True
+                continue
+            if not self._may_shrink(failure, len(chunk), watch):
+                self._pause(retry, failure, watch)
+            certain = False
+        watch.sent(session.offset)
+        return session
+
+    def _finish(self, session: UploadSession, digest: str, watch: UploadWatch) -> None:
+        """End an upload."""
+        retry = self._retry()
+        while True:
+            try:
+                return session.finish(digest)
+            except PipeError as error:
+                failure = error
+            # Perhaps only the answer failed.
+            if failure.temporary and self._arrived(digest, watch):
+                return None
+            if isinstance(failure, UploadLostError):
+                raise failure
+            self._pause(retry, failure, watch)
+
+    def _begin(self, watch: UploadWatch) -> UploadSession:
+        """Open the upload of a blob, or take one that was opened before."""
+        session = self._open(watch)
+        watch.began(session.upload.at)
+        return session
+
+    def _open(self, watch: UploadWatch) -> UploadSession:
+        with self._lock:
+            while self._kept:
+                upload = self._kept.pop()
+                if self._client.clock() - upload.at < UPLOAD_AGE:
+                    return UploadSession(self._client, self._path, upload, watch)
+        retry = self._retry()
+        while True:
+            watch.check()
+            at = self._client.clock()
+            limit = min(READ_TIMEOUT, watch.remaining())
+            request = Request("POST", f"/v2/{self._path}/blobs/uploads/", OCTETS, limit=limit, follow=True)
+            try:
+                answer = self._client.send(request, scope_of(self._path))
+                if answer.status == HTTPStatus.ACCEPTED:
+                    return UploadSession(self._client, self._path, opened(self._client, answer, at), watch)
+                failure = self._client.error(answer, self._path)
+            except errors.NO_ANSWER as error:
+                failure = error
+            if failure.status in PROTOCOL - {HTTPStatus.NOT_FOUND} and HARMLESS.issuperset(failure.codes):
+                raise errors.recast(UnsupportedError, failure)
+            self._pause(retry, failure, watch)
+
+    def _chunk_size(self, watch: UploadWatch) -> int:
+        """Return the bytes of a chunk, 0 if the registry takes a stream only; found out with the first large blob."""
+        with self._probing:
+            if self._chunk is None:
+                self._chunk = self._probe(watch)
+            return self._chunk
+
+    def _probe(self, watch: UploadWatch) -> int:
+        """Find out by four small requests: some registries reject the second chunk, some only the end."""
+        retry = RetryPolicy(_PROBE_TRIES, self._client.random, first=REQUEST_DELAY)
+        while True:
+            session = self._open(watch)
+            if minimum := session.upload.minimum:
+                # A registry that names a minimum supports chunks, and would reject the small ones of a probe.
+                with self._lock:
+                    self._kept.append(session.upload)
+                return max(CHUNK, minimum) if minimum <= CHUNK_MAXIMUM else 0
+            try:
+                session.probe(EMPTY)
+            except PipeError as error:
+                denied = error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+                if denied or not (error.status or isinstance(error, errors.NO_ANSWER)):
+                    raise
+                if error.status and not errors.is_temporary(error.status):
+                    return 0
+                delay = retry.next_delay(error, min(_PROBE_BUDGET, watch.remaining()))
+                if delay is None and error.retry_after:
+                    raise
+                if delay is None:
+                    return 0
+                self._client.log_wait(delay, error)
+                watch.wait(delay, error)
+            else:
+                return CHUNK
+
+    def _may_shrink(self, failure: PipeError, size: int, watch: UploadWatch) -> bool:
+        """Return whether a chunk that was too large can be sent in smaller ones, and do so from now on."""
+        if not isinstance(failure, LayerTooLargeError) or failure.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return False
+        if min(size, self._piece) <= SMALL_CHUNK or self._chunk_size(watch) != CHUNK:
+            return False
+        self._piece = SMALL_CHUNK
+        self._client.listener.debug(f"{failure.cause} Sending smaller chunks.")
+        return True
+
+    def _arrived(self, digest: str, watch: UploadWatch) -> bool:
+        """Return whether the repository has a blob."""
+        limit = min(READ_TIMEOUT, watch.remaining())
+        request = Request("HEAD", f"/v2/{self._path}/blobs/{digest}", OCTETS, limit=limit)
+        try:
+            return self._client.send(request, scope_of(self._path)).status == HTTPStatus.OK
+        except errors.NO_ANSWER:
+            return False
+
+    def _retry(self) -> RetryPolicy:
+        return RetryPolicy(CHUNK_TRIES, self._client.random, first=REQUEST_DELAY)
+
+    def _pause(self, retry: RetryPolicy, failure: PipeError, watch: UploadWatch) -> None:
+        """Wait before the next try, or raise the failure if there is none; a wait that does not fit is not begun."""
+        delay = retry.next_delay(failure, watch.remaining())
+        if delay is None:
+            raise failure
+        self._client.log_wait(delay, failure)
+        watch.wait(delay, failure)
+
+
+class _Known:
+    """The digest of a blob that is in memory."""
+
+    def __init__(self, digest: str) -> None:
+        self.digest = digest

@@ -1,0 +1,173 @@
+"""HTTP connections on which a request ends at its deadline, however slowly the other side reads or answers.
+
+A socket's timeout starts again with each byte. Here each call to the socket gets only what is left until the deadline,
+so that headers, chunk sizes, trailers and `100 Continue` cannot keep a request alive.
+"""
+
+import contextlib
+import functools
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.client import HTTPResponse
+from typing import TYPE_CHECKING, Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+
+class _Limits(threading.local):
+    """Limits in seconds of the request that this thread sends."""
+
+    whole: float = 60.0
+    answer: float = 60.0
+
+
+_limits = _Limits()
+
+
+@contextlib.contextmanager
+def limited(whole: float, answer: float) -> Iterator[None]:
+    """Limit the requests that this thread sends within the context.
+
+    Args:
+        whole: Seconds for the body and the whole answer.
+        answer: Seconds for the whole answer, counted from the end of the body.
+    """
+    before = _limits.whole, _limits.answer
+    _limits.whole, _limits.answer = whole, answer
+    try:
+        yield
+    finally:
+        _limits.whole, _limits.answer = before
+
+
+class DeadlineReader(io.RawIOBase):
+    """Reads from a socket until a deadline."""
+
+    def __init__(self, sock: socket.socket, deadline: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._socket = sock
+        # Keeps the socket open until it is closed, also if the connection is closed first.
+        self._file = sock.makefile("rb", buffering=0)
+        self._deadline = deadline
+        self._clock = clock
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int | None:
+        """Read once, waiting no longer than until the deadline."""
+        self._socket.settimeout(left(self._deadline, self._clock))
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        """Close the file that the socket waits for."""
+        self._file.close()
+        super().close()
+
+
+def left(deadline: float, clock: Callable[[], float] = time.monotonic) -> float:
+    """Return the seconds until a deadline; raise `TimeoutError` if it has passed."""
+    seconds = deadline - clock()
+    if seconds <= 0:
+        raise TimeoutError("the answer was not complete in time")
+    return seconds
+
+
+class _Response(HTTPResponse):
+    """An answer that must be complete at a deadline."""
+
+    def __init__(self, sock: socket.socket, *args: Any, deadline: float, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(sock, *args, **options)
+        self.fp.close()
+        self.fp = io.BufferedReader(DeadlineReader(sock, deadline))
+
+    def begin(self) -> None:
+        """Read the status and the headers."""
+        super().begin()
+        # urllib3 would log a warning with the URL of the upload, which has private state, and a traceback.
+        self.msg.defects.clear()
+        self.msg.set_payload("")
+
+
+class _Deadline(HTTPConnection):
+    """A connection that observes the limits of the thread that uses it."""
+
+    deadline = float("inf")
+
+    def connect(self) -> None:
+        """Connect; a proxy's answer to CONNECT is part of it."""
+        before = self.deadline
+        self._until(time.monotonic() + (self.timeout or _limits.answer))
+        super().connect()
+        self._until(before)
+
+    def request(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
+        """Send a request."""
+        self._until(time.monotonic() + _limits.whole)
+        super().request(*args, **options)
+
+    def send(self, data: Any) -> None:  # noqa: ANN401
+        """Send bytes; each part must be accepted within the connection's timeout."""
+        if self.sock is None:
+            self.connect()
+        with memoryview(data).cast("B") as view:
+            sent = 0
+            while sent < len(view):
+                self.sock.settimeout(min(self.timeout or _limits.answer, left(self.deadline)))
+                sent += self.sock.send(view[sent:])
+
+    def getresponse(self) -> Any:  # noqa: ANN401
+        """Read the status and the headers of the answer."""
+        self._until(min(self.deadline, time.monotonic() + _limits.answer))
+        return super().getresponse()
+
+    def _until(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.response_class = functools.partial(_Response, deadline=deadline)  # type: ignore[assignment]
+
+
+class _SecureDeadline(_Deadline, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Deadline
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureDeadline
+
+
+class DeadlineAdapter(HTTPAdapter):
+    """Sends requests on such connections, which all threads share."""
+
+    def __init__(self, connections: int) -> None:
+        """Create an adapter.
+
+        Args:
+            connections: Maximum number of connections to one host; more requests wait for a free one.
+        """
+        super().__init__(pool_maxsize=connections, pool_block=True)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
+        """Create the pools of direct connections."""
+        super().init_poolmanager(*args, **options)
+        _with_deadlines(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401
+        """Return the pools of connections through a proxy."""
+        manager = super().proxy_manager_for(proxy, **options)
+        _with_deadlines(manager)
+        return manager
+
+
+def _with_deadlines(manager: PoolManager) -> None:
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}

@@ -1,0 +1,235 @@
+"""One repository of a registry: its blobs and manifests, and whether credentials may push to it.
+
+Source: opencontainers/distribution-spec, `spec.md`.
+"""
+
+from collections.abc import Iterable
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from pipe.errors import BlobMissingError, PipeError, RegistryFailedError, UnsupportedError, UntrustedHostError
+from pipe.oci.manifest import MEDIA_TYPES, Manifest
+from pipe.oci.reference import is_digest
+from pipe.registry import errors
+from pipe.registry.authentication import scope_of
+from pipe.registry.blob_writer import BlobWriter
+from pipe.registry.transport import READ_TIMEOUT, Request
+from pipe.registry.upload import OCTETS, Chunks, UploadWatch, digest_of
+from pipe.units import format_size
+
+if TYPE_CHECKING:
+    from pipe.registry.client import Client
+
+MANIFEST_MAXIMUM = 4 * 1024 * 1024
+"""Bytes of the largest manifest that is read; source: distribution-spec, a registry accepts at least 4 MiB."""
+_ACCEPT = {"Accept": ", ".join(MEDIA_TYPES)}
+_PROTOCOL = frozenset((400, 404, 405, 415))
+_HARMLESS = frozenset(("UNSUPPORTED", "MANIFEST_INVALID", "MANIFEST_UNVERIFIED"))
+_BLOB_MISSING = frozenset(("BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"))
+_NUMBER = len(str(2**63))
+
+
+class Repository:
+    """One repository; all threads may use it at the same time.
+
+    Attributes:
+        path: Such as `acme/app`.
+        pool: Threads for questions.
+    """
+
+    def __init__(self, client: "Client", path: str) -> None:
+        """Create it; nothing is sent yet. Use `Client.repository`."""
+        self.path = path
+        self.pool = client.pool
+        self._client = client
+        self._scope = scope_of(path)
+        self._writer = BlobWriter(client, path)
+
+    def check_push(self) -> None:
+        """Check that a push is allowed, by opening an upload, which the first blob uses if it comes soon.
+
+        Raises:
+            UntrustedHostError: The registry wants layers to be sent to another host.
+            PipeError: The push is not allowed, or the registry does not answer.
+        """
+        at = self._client.clock()
+        answer = self._writer.open()
+        if answer.status != HTTPStatus.ACCEPTED:
+            raise self._client.error(answer, self.path)
+        self._writer.keep(answer, at)
+
+    def stat(self, digest: str) -> int | None:
+        """Return the size of a blob in bytes, 0 if the registry does not say, None if the repository lacks it.
+
+        Raises:
+            PipeError: The registry does not answer.
+        """
+        answer = self._client.ask(Request("HEAD", self._blob(digest), OCTETS), self._scope)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
+            # The blob is stored elsewhere.
+            return 0
+        if answer.status != HTTPStatus.OK:
+            raise self._client.error(answer, self.path)
+        length = answer.headers.get("Content-Length", "")
+        return int(length) if length.isascii() and length.isdecimal() and len(length) <= _NUMBER else 0
+
+    def stat_all(self, digests: Iterable[str]) -> dict[str, int | None]:
+        """Return the sizes of blobs, requested at the same time; see `stat`."""
+        wanted = list(dict.fromkeys(digests))
+        return dict(zip(wanted, self.pool.gather(partial(self.stat, digest) for digest in wanted), strict=True))
+
+    def read(self, digest: str, maximum: int) -> bytes | None:
+        """Read a small blob.
+
+        Args:
+            digest: Of the blob; the bytes are checked against it.
+            maximum: Bytes that it may have.
+
+        Returns:
+            The bytes; None if the blob is absent, larger, damaged or stored on a less trusted host.
+
+        Raises:
+            PipeError: The registry does not answer.
+        """
+        request = Request("GET", self._blob(digest), OCTETS, maximum=maximum, follow=True)
+        try:
+            answer = self._client.ask(request, self._scope)
+        except UntrustedHostError:
+            return None
+        whole = answer.status == HTTPStatus.OK and answer.complete
+        return answer.body if whole and digest_of(answer.body) == digest else None
+
+    def read_end(self, digest: str, size: int, length: int) -> bytes | None:
+        """Read the last bytes of a blob.
+
+        Args:
+            digest: Of the blob.
+            size: Bytes of the whole blob.
+            length: Bytes to read, at most `size`.
+
+        Returns:
+            The bytes; None if the registry does not return a part of the blob.
+
+        Raises:
+            PipeError: The registry does not answer.
+        """
+        headers = OCTETS | {"Range": f"bytes={size - length}-{size - 1}"}
+        request = Request("GET", self._blob(digest), headers, maximum=length, follow=True)
+        try:
+            answer = self._client.ask(request, self._scope)
+        except UntrustedHostError:
+            return None
+        partial_content = answer.status == HTTPStatus.PARTIAL_CONTENT and answer.complete
+        return answer.body if partial_content and len(answer.body) == length else None
+
+    def mount(self, digest: str, source: str) -> bool:
+        """Mount a blob of another repository.
+
+        An upload that the registry opens instead is kept for the next blob.
+
+        Args:
+            digest: Of the blob.
+            source: Path of the other repository.
+
+        Returns:
+            Whether the repository has the blob now; False for any refusal or failure.
+        """
+        at = self._client.clock()
+        query = (("mount", digest), ("from", source))
+        request = Request("POST", f"/v2/{self.path}/blobs/uploads/", OCTETS, query, follow=True)
+        try:
+            answer = self._client.send(request, self._scope + scope_of(source, "pull"))
+            if answer.status == HTTPStatus.ACCEPTED:
+                self._writer.keep(answer, at)
+        except PipeError:
+            return False
+        return answer.status == HTTPStatus.CREATED and answer.headers.get("Docker-Content-Digest", digest) == digest
+
+    def put_blob(self, chunks: Chunks, watch: UploadWatch) -> None:
+        """Upload a blob.
+
+        A blob of one chunk is sent as a whole, and again as a whole if that fails. A larger one is sent chunk by
+        chunk, each again if it fails, or as one stream if the registry does not support chunks.
+
+        Args:
+            chunks: The bytes of the blob.
+            watch: Watches the upload.
+
+        Raises:
+            UnsupportedError: The registry does not support such uploads; Docker Engine's push may still succeed.
+            UploadLostError: The registry lost the upload: it must start again from the first byte.
+            PipeError: The registry rejects the blob, or keeps failing; whatever `watch` raises.
+        """
+        self._writer.put(chunks, watch)
+
+    def digest(self, reference: str) -> str | None:
+        """Return the digest of a tag's manifest as the registry reports it, None if there is none.
+
+        Raises:
+            PipeError: The registry does not answer.
+        """
+        answer = self._client.ask(Request("HEAD", self._manifest(reference), _ACCEPT), self._scope)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status != HTTPStatus.OK:
+            raise self._client.error(answer, self.path)
+        digest = answer.headers.get("Docker-Content-Digest", "")
+        if is_digest(digest):
+            return digest
+        manifest = self.manifest(reference)
+        return manifest.digest if manifest else None
+
+    def manifest(self, reference: str) -> Manifest | None:
+        """Return the manifest of a tag or digest, None if there is none.
+
+        Raises:
+            PipeError: The registry does not answer, or the manifest is larger than 4 MiB.
+        """
+        request = Request("GET", self._manifest(reference), _ACCEPT, maximum=MANIFEST_MAXIMUM)
+        answer = self._client.ask(request, self._scope)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status != HTTPStatus.OK:
+            raise self._client.error(answer, self.path)
+        if not answer.complete:
+            error = RegistryFailedError(
+                f"{self._client.domain}: the manifest of {self.path}, {reference}, is larger than"
+                f" {format_size(MANIFEST_MAXIMUM)}.",
+                fix="No registry has to accept such a manifest: push an image with fewer layers or annotations.",
+                temporary=False,
+            )
+            raise errors.answered(error, answer)
+        return Manifest.parse(answer.headers.get("Content-Type", ""), answer.body)
+
+    def put_manifest(self, reference: str, manifest: Manifest) -> None:
+        """Store a manifest under a tag or its digest.
+
+        Args:
+            reference: The tag, or the digest of the manifest.
+            manifest: A manifest whose blobs the repository has.
+
+        Raises:
+            BlobMissingError: The repository lacks a blob.
+            UnsupportedError: The registry does not support the request; Docker Engine's push may still succeed.
+            PipeError: The registry rejects the manifest, or fails.
+        """
+        headers = {"Content-Type": manifest.media_type}
+        request = Request("PUT", self._manifest(reference), headers, body=manifest.body, limit=2 * READ_TIMEOUT)
+        answer = self._client.send(request, self._scope)
+        if answer.ok:
+            return
+        error = self._client.error(answer, self.path)
+        if _BLOB_MISSING & set(answer.codes):
+            raise errors.recast(BlobMissingError, error)
+        if answer.status in _PROTOCOL and _HARMLESS.issuperset(answer.codes):
+            raise errors.recast(UnsupportedError, error)
+        raise error
+
+    def _blob(self, digest: str) -> str:
+        return f"/v2/{self.path}/blobs/{digest}"
+
+    def _manifest(self, reference: str) -> str:
+        return f"/v2/{self.path}/manifests/{reference}"

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from enum import Enum
 
-from pipe.oci.image import ARRIVED, Layer, LayerStatus
 from pipe.oci.reference import Reference
-from pipe.push.result import Result, TagResult, TagStatus
+from pipe.push.result import ARRIVED, LayerResult, LayerStatus, Result, TagResult, TagStatus
 from pipe.text import listed
 from pipe.units import format_duration, format_size
 
@@ -54,7 +53,7 @@ def _sent(result: Result) -> Iterator[Line]:
         yield Level.INFO, f"Sent {told}{of}{')' if told else ''} in {took}."
 
 
-def _stored(layers: list[Layer]) -> int:
+def _stored(layers: list[LayerResult]) -> int:
     """Add up the stored sizes, a blob that is twice in the image once; 0 where one is not known."""
     blobs = {layer.descriptor.digest: layer.descriptor.size for layer in layers if layer.descriptor is not None}
     return sum(blobs.values()) if all(layer.descriptor is not None for layer in layers) else 0

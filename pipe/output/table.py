@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipe.oci.image import ARRIVED, Layer, LayerStatus
+from pipe.push.result import ARRIVED, LayerResult, LayerStatus
 from pipe.units import format_duration, format_size
 
 _SHOWN = frozenset((*ARRIVED, LayerStatus.WOULD_UPLOAD))
@@ -10,7 +10,7 @@ WIDTH = 94
 """Characters of a line: a hundred columns without `INFO: `."""
 
 
-def table(layers: Sequence[Layer]) -> list[str]:
+def table(layers: Sequence[LayerResult]) -> list[str]:
     """Tell what became of each layer.
 
     Args:
@@ -44,7 +44,7 @@ def table(layers: Sequence[Layer]) -> list[str]:
     return [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
 
 
-def _size(layer: Layer) -> str:
+def _size(layer: LayerResult) -> str:
     if layer.descriptor is not None:
         return format_size(layer.descriptor.size)
     return "" if layer.size is None else f"at most {format_size(layer.size)}"

@@ -41,13 +41,11 @@ _NUMBER = len(str(2**63))
 
 
 class Chunks(Protocol):
-    """The bytes of one blob, in chunks; a chunk is valid until the next is requested.
+    """The bytes of one blob, in chunks; a chunk is valid until the next is requested."""
 
-    Attributes:
-        digest: Of the whole blob; "" until the last chunk is yielded, and known by then.
-    """
-
-    digest: str
+    @property
+    def digest(self) -> str:
+        """The digest of the whole blob; "" until the last chunk is yielded, and known by then."""
 
     def __iter__(self) -> Iterator[memoryview]:
         """Yield the chunks, once."""

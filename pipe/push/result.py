@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipe.oci.image import ARRIVED, Layer, LayerStatus
+from pipe.oci.image import ARRIVED as ARRIVED  # noqa: PLC0414
+from pipe.oci.image import Layer
+from pipe.oci.image import LayerStatus as LayerStatus  # noqa: PLC0414
 from pipe.oci.reference import Reference
+
+LayerResult = Layer
 
 
 class TagStatus(StrEnum):
@@ -12,6 +16,7 @@ class TagStatus(StrEnum):
 
     PUSHED = "pushed"
     ALREADY_THERE = "already there"
+    SKIPPED = "skipped"
     FAILED = "failed"
     NOT_TRIED = "not tried"
     WOULD_PUSH = "would push"
@@ -27,6 +32,7 @@ class TagResult:
         digest: The manifest's, None where it did not arrive.
         verified: Whether the registry named this digest when it was read back.
         error: Why it did not arrive, None where it did or was not tried.
+        previous: The digest of another image that the tag pointed to before the push, None if it did not exist.
     """
 
     target: Reference
@@ -34,6 +40,7 @@ class TagResult:
     digest: str | None = None
     verified: bool = False
     error: str | None = None
+    previous: str | None = None
 
     @property
     def arrived(self) -> bool:
@@ -58,7 +65,7 @@ class PlatformResult:
 
     platform: str | None
     digest: str | None
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerResult, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +88,14 @@ class Result:
     image_id: str | None
     dry_run: bool
     tags: tuple[TagResult, ...]
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerResult, ...]
     exit_code: int
     uploader: str | None = None
     seconds: float | None = None
     platforms: tuple[PlatformResult, ...] = ()
 
     @property
-    def shown_layers(self) -> tuple[Layer, ...]:
+    def shown_layers(self) -> tuple[LayerResult, ...]:
         """The layers of all platforms, one platform after the other."""
         return tuple(layer for each in self.platforms for layer in each.layers) or self.layers
 
@@ -111,6 +118,7 @@ class Result:
                     "digest": tag.digest if tag.arrived else None,
                     "verified": tag.verified,
                     "status": tag.status,
+                    "previous": tag.previous,
                     "error": tag.error,
                 }
                 for tag in self.tags
@@ -129,7 +137,7 @@ class Result:
         }
 
 
-def _layer(layer: Layer) -> dict[str, object]:
+def _layer(layer: LayerResult) -> dict[str, object]:
     told = layer.status in ARRIVED or layer.status is LayerStatus.WOULD_UPLOAD
     return {
         "digest": layer.descriptor.digest if layer.descriptor else None,

@@ -63,10 +63,27 @@ def test_the_object_has_the_promised_shape() -> None:
                 "digest": DIGEST,
                 "verified": True,
                 "status": "pushed",
+                "previous": None,
                 "error": None,
             },
-            {"tag": "2.0", "reference": None, "digest": None, "verified": False, "status": "failed", "error": "denied"},
-            {"tag": "3.0", "reference": None, "digest": None, "verified": False, "status": "not tried", "error": None},
+            {
+                "tag": "2.0",
+                "reference": None,
+                "digest": None,
+                "verified": False,
+                "status": "failed",
+                "previous": None,
+                "error": "denied",
+            },
+            {
+                "tag": "3.0",
+                "reference": None,
+                "digest": None,
+                "verified": False,
+                "status": "not tried",
+                "previous": None,
+                "error": None,
+            },
         ],
         "uploader": "engine",
         "layers": [layer],
@@ -76,7 +93,7 @@ def test_the_object_has_the_promised_shape() -> None:
 
 
 def test_statuses_are_the_promised_words() -> None:
-    assert [*TagStatus] == ["pushed", "already there", "failed", "not tried", "would push"]
+    assert [*TagStatus] == ["pushed", "already there", "skipped", "failed", "not tried", "would push"]
     told: list[object] = []
     for status in LayerStatus:
         layers = result(layers=(Layer(1, "", status=status),)).as_json()["layers"]

@@ -1,1 +1,1 @@
-"""A Bitbucket Pipelines pipe that pushes a container image and proves that it arrived."""
+"""A Bitbucket Pipelines pipe that pushes a container image and verifies that it arrived."""

@@ -7,21 +7,21 @@ import sys
 from types import FrameType
 
 
-def _end(number: int, _frame: FrameType | None) -> None:
+def _exit(number: int, _frame: FrameType | None) -> None:
     os._exit(128 + number)
 
 
 if __name__ == "__main__":
-    # Until the program has begun there is nothing to put back, and no one to catch an exception.
-    signal.signal(signal.SIGTERM, _end)
-    signal.signal(signal.SIGINT, _end)
+    # Until `main` runs there is nothing to clean up, and nothing that would catch an exception.
+    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGINT, _exit)
     from pipe.main import main
 
     exit_code = main(sys.argv[1:], os.environ)
     for stream in (sys.stdout, sys.stderr):
-        # Either may be closed, or was never there.
+        # Either can be closed, or None.
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()
-    # Threads may still be at work where a push failed. An end in order would wait for the interpreter to be
-    # taken apart around them, which takes time and may break.
+    # After a failed push, threads can still be running. A normal exit would tear down the interpreter around
+    # them, which takes time and can crash.
     os._exit(exit_code)

@@ -1,1 +1,1 @@
-"""The environment, read once: names and defaults, settings, credentials."""
+"""The configuration, read from the environment: variables and defaults, settings, credentials."""

@@ -1,1 +1,1 @@
-"""What people and programs get to see: log, table, result file, step variables; nothing secret passes."""
+"""Everything that users and programs see: log, table, result file, step variables; without secrets."""

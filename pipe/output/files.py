@@ -9,34 +9,35 @@ from pathlib import Path
 from pipe.errors import ConfigurationError
 
 _UNSUITED = {
-    stat.S_IFDIR: "it is a folder",
-    stat.S_IFBLK: "it is a block device",
-    stat.S_IFSOCK: "it is a socket",
+    stat.S_IFDIR: "is a directory",
+    stat.S_IFBLK: "is a block device",
+    stat.S_IFSOCK: "is a socket",
 }
 
 
 def write_result(path: Path, text: str) -> None:
-    """Write a file: all of it or nothing where it is a regular file, which keeps its mode and its owner.
+    """Replace a regular file atomically, keeping its mode and owner; write to a device or named pipe.
 
     Args:
-        path: A file that may exist; of a symbolic link, its target is replaced. A device or pipe is written to.
-        text: What it is to hold.
+        path: The file, which need not exist; if it is a symbolic link, its target is replaced.
+        text: JSON. Surrogates, of a path that is not UTF-8, are escaped as JSON does it.
 
     Raises:
         OSError: It cannot be written.
     """
+    data = text.encode("utf-8", "backslashreplace")
     before = _status(path)
     if before is not None and _is_stream(path, before):
-        _write_stream(path, before, text)
+        _write_stream(path, before, data)
         return
     target = Path(os.path.realpath(path))
     try:
-        _replace(target, before, text)
+        _replace(target, before, data)
     except OSError:
-        # A file that is mounted by itself cannot be replaced, nor one in a folder that may not be written to.
+        # A bind-mounted file cannot be replaced, nor a file in a read-only directory.
         if before is None or not os.access(target, os.W_OK):
             raise
-        target.write_text(text, "utf-8")
+        target.write_bytes(data)
 
 
 def _status(path: Path) -> os.stat_result | None:
@@ -47,16 +48,16 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _is_stream(path: Path, status: os.stat_result) -> bool:
-    """Tell whether a path is to be written to, not replaced; `/dev/stdout` may stand for a regular file."""
+    """Return whether to write to a path instead of replacing it; `/dev/stdout` can be a regular file."""
     parent = Path(os.path.realpath(path.parent))
     named = parent == Path("/dev") or (parent.name == "fd" and parent.is_relative_to("/proc"))
     return named or not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode))
 
 
-def _replace(target: Path, before: os.stat_result | None, text: str) -> None:
+def _replace(target: Path, before: os.stat_result | None, data: bytes) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, ignore_cleanup_errors=True) as folder:
         file = Path(folder, "result")
-        file.write_text(text, "utf-8")
+        file.write_bytes(data)
         if before is not None:
             with contextlib.suppress(PermissionError):
                 os.chown(file, before.st_uid, before.st_gid)
@@ -64,18 +65,18 @@ def _replace(target: Path, before: os.stat_result | None, text: str) -> None:
         file.replace(target)
 
 
-def _write_stream(path: Path, status: os.stat_result, text: str) -> None:
+def _write_stream(path: Path, status: os.stat_result, data: bytes) -> None:
     for number in _descriptors(path):
         if _is_open(number, status):
-            # Opened anew, a file that a shell redirects to would be written to from its beginning.
-            with os.fdopen(os.dup(number), "w", encoding="utf-8") as file:
-                file.write(text)
+            # If it was opened again, a file that a shell redirects to would be overwritten from its beginning.
+            with os.fdopen(os.dup(number), "wb") as stream:
+                stream.write(data)
             return
-    # A named pipe that nobody reads would keep the step waiting for ever.
+    # Without a reader, opening a named pipe would block forever.
     descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
     os.set_blocking(descriptor, True)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
 
 
 def _descriptors(path: Path) -> list[int]:
@@ -90,31 +91,31 @@ def _is_open(number: int, status: os.stat_result) -> bool:
 
 
 def check_result_file(path: Path | None) -> None:
-    """Make sure that the result can be written, before anything is uploaded.
+    """Check that the result can be written, before anything is uploaded.
 
     Args:
         path: The file, None for none.
 
     Raises:
-        ConfigurationError: It cannot.
+        ConfigurationError: It cannot be written.
     """
     if path is None:
         return
     try:
         problem = _problem(path)
     except OSError as error:
-        problem = f"nothing can be written there: {error.strerror}"
+        problem = f"cannot be written: {error.strerror}"
     if problem:
-        raise ConfigurationError([f"RESULT_FILE is '{path}': {problem}."])
+        raise ConfigurationError([f"RESULT_FILE: '{path}' {problem}."])
 
 
 def _problem(path: Path) -> str:
     target, status = Path(os.path.realpath(path)), _status(path)
     if status is not None:
         kind = _UNSUITED.get(stat.S_IFMT(status.st_mode))
-        return kind or ("" if os.access(path, os.W_OK) else "it may not be written to")
+        return kind or ("" if os.access(path, os.W_OK) else "is not writable")
     if not target.parent.is_dir():
-        return f"there is no folder {target.parent}"
+        return f"cannot be written: directory {target.parent} does not exist"
     tempfile.TemporaryFile(dir=target.parent).close()
     return ""
 
@@ -124,10 +125,10 @@ def append_variables(path: Path, variables: dict[str, str]) -> None:
 
     Args:
         path: The file that Pipelines reads them from.
-        variables: Names and values.
+        variables: Values by name.
 
     Raises:
-        OSError: It cannot be written, or does not exist.
+        OSError: It does not exist, or cannot be written.
     """
     lines = "".join(f"{name}={value}\n" for name, value in variables.items())
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)

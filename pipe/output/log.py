@@ -1,11 +1,12 @@
-"""The only writer: log on stderr, references on stdout, result file, the step's variables."""
+"""The output of a run: the log on stderr, references on stdout, the result file, the step's variables."""
 
 import contextlib
 import json
 import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -14,10 +15,12 @@ from colorlog import ColoredFormatter
 from pipe.errors import PipeError, StoppedError
 from pipe.output.files import append_variables, write_result
 from pipe.output.redaction import Redaction
-from pipe.output.summary import Level, summary
+from pipe.output.summary import Level, Line, not_pushed, summary
 from pipe.output.table import table
 from pipe.push.result import Result
+from pipe.text import clean, root_cause
 
+_LOGGER = "pipe"
 _SUCCESS = 25
 _FAILURE = 45
 _COLOURS = {"DEBUG": "white", "INFO": "blue", "SUCCESS": "green", "WARNING": "yellow", "ERROR": "red", "FAILURE": "red"}
@@ -28,10 +31,19 @@ _LEVELS = {
     Level.FAILURE: _FAILURE,
 }
 _MARKS = {"SUCCESS": "✔ ", "FAILURE": "✖ "}
+_TEXTS = frozenset(("image", "instruction", "error"))
+"""Keys of the result whose values can contain text from outside; all others are names, numbers and digests."""
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes the log; ignores a line that cannot be written, since there is no other place to report it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Ignore an exception; the default prints a traceback that is not redacted."""
 
 
 class _Formatter(ColoredFormatter):
-    """Colours a line and hides secrets in it, also in a traceback."""
+    """Formats a line in colour and redacts secrets, also in a traceback."""
 
     def __init__(self, redaction: Redaction, *, colour: bool) -> None:
         super().__init__(
@@ -41,12 +53,35 @@ class _Formatter(ColoredFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without secrets."""
+        if record.name != _LOGGER:
+            record = _library_record(record)
         record.mark = _MARKS.get(record.levelname, f"{record.levelname}: ")
         return self._redaction(super().format(record))
 
 
+def _library_record(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a library's record as debug output, without its traceback and the queries of its URLs."""
+    text = clean(" ".join(f"{record.name}: {record.getMessage()}".split()))
+    return logging.LogRecord(record.name, logging.DEBUG, record.pathname, record.lineno, text, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Destinations:
+    """Where the result is written, besides the log.
+
+    Attributes:
+        result_file: The file for the result as JSON, None for none.
+        variables_file: The file that the step reads its output variables from, None for none.
+        references: Whether to write the references to stdout.
+    """
+
+    result_file: Path | None = None
+    variables_file: Path | None = None
+    references: bool = True
+
+
 class Output:
-    """What people and programs get to see."""
+    """The only writer of a run."""
 
     def __init__(
         self,
@@ -60,119 +95,143 @@ class Output:
         """Open the log.
 
         Args:
-            secrets: What must not appear anywhere.
-            debug: Whether to show what matters only when something is wrong.
-            colour: Whether to colour the log; Bitbucket's shows colours without a terminal.
-            log: Where the log goes, by default standard error.
-            out: Where references go, by default standard output.
+            secrets: What must not be written anywhere.
+            debug: Whether to write debug output.
+            colour: Whether to colour the log; Bitbucket shows colours although its log is not a terminal.
+            log: The stream for the log, by default stderr.
+            out: The stream for references, by default stdout.
         """
         self._redaction = Redaction(secrets)
-        # None where the process was started without one.
+        # None if the process was started without one.
         self._out: TextIO | None = out or sys.stdout
         for level, name in ((_SUCCESS, "SUCCESS"), (_FAILURE, "FAILURE")):
             logging.addLevelName(level, name)
-        handler = logging.StreamHandler(log or sys.stderr)
+        self._log = logging.getLogger(_LOGGER)
+        self.set_debug(debug=debug)
+        handler = _Handler(log or sys.stderr)
         handler.setFormatter(_Formatter(self._redaction, colour=colour))
-        # Libraries warn through the same handler, so that nothing passes by the redaction; their debug
-        # output stays off, since it shows headers.
+        handler.addFilter(lambda record: record.name == _LOGGER or self._log.isEnabledFor(logging.DEBUG))
+        # Libraries share the handler, for its redaction. Their debug output stays off, since it contains headers.
         logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
         logging.captureWarnings(capture=True)
-        self._log = logging.getLogger("pipe")
-        self.set_debug(debug=debug)
 
     def hide(self, secret: str) -> None:
-        """Hide a secret that was not known at the start, such as a bearer token."""
+        """Redact a secret that was not known at the start, such as a bearer token."""
         self._redaction.add(secret)
 
+    def keep(self, repository: str) -> None:
+        """Exempt references to a repository from redaction."""
+        self._redaction.keep(repository)
+
     def set_debug(self, *, debug: bool) -> None:
-        """Show, or do not show, what matters only when something is wrong."""
+        """Turn debug output on or off."""
         self._log.setLevel(logging.DEBUG if debug else logging.INFO)
 
     def debug(self, text: str) -> None:
-        """Tell what matters only when something is wrong."""
+        """Log what matters only for finding a fault."""
         self._log.debug(text)
 
     def info(self, text: str) -> None:
-        """Tell what happens."""
+        """Log what happens."""
         self._log.info(text)
 
     def warning(self, text: str) -> None:
-        """Tell what people should know."""
+        """Log what users should know."""
         self._log.warning(text)
 
-    def failure(self, error: PipeError | StoppedError) -> None:
-        """Tell what went wrong, why, and what to do."""
-        self._log.log(_FAILURE, str(error))
-
-    def unexpected(self, error: Exception) -> None:
-        """Tell of an exception that nobody foresaw, with its traceback."""
-        self._log.log(_FAILURE, "An unexpected error. Please report it with this traceback.", exc_info=error)
+    def failure(self, error: BaseException) -> None:
+        """Log a failure: an expected one with its message, any other with its traceback."""
+        if isinstance(error, PipeError | StoppedError):
+            self._log.log(_FAILURE, str(error))
+        else:
+            self._log.log(_FAILURE, "An unexpected error. Please report it with this traceback.", exc_info=error)
 
     def line(self, text: str) -> None:
-        """Write a line for programs to read; where they no longer do, that is no failure of the push."""
+        """Write a line to stdout, redacted."""
+        self._write(self._redaction(text))
+
+    def _write(self, text: str) -> None:
+        """Write a line to stdout; if stdout is closed or full, the push does not fail."""
         if self._out is None:
             return
         try:
-            self._out.write(f"{self._redaction(text)}\n")
+            self._out.write(f"{text}\n")
             self._out.flush()
-        except OSError as error:
-            self.warning(f"Nothing can be written to standard output: {error.strerror}.")
+        except (OSError, ValueError) as error:
+            self.warning(f"Standard output could not be written: {_reason(error)}.")
             self._discard_output()
 
     def _discard_output(self) -> None:
-        """Let go of what was not written: Python would try again at its end, and fail."""
+        """Redirect stdout to /dev/null, or Python would flush its buffer at exit, and fail."""
         with contextlib.suppress(OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._out.fileno() if self._out else null)
         self._out = None
 
-    def finish(self, result: Result, result_file: Path | None, variables_file: Path | None) -> None:
-        """Write and tell what came out of it, also of a run that failed: files first, people last.
+    def finish(self, result: Result, destinations: Destinations, error: BaseException | None = None) -> None:
+        """Write the result: the files, the end of the log, then stdout.
+
+        What cannot be written is named in the log, and the rest is written nevertheless.
 
         Args:
-            result: What was pushed.
-            result_file: Where to write it as JSON, None for nowhere.
-            variables_file: Where the step reads its output variables, None for nowhere.
+            result: The result, also of a run that failed.
+            destinations: Where it is written.
+            error: Why the run failed, None if it succeeded.
         """
-        for text in table(result.shown_layers):
-            self.info(text)
-        self.debug(json.dumps(result.as_json()))
-        if result_file is not None:
-            self._write_result(result, result_file)
-        if variables_file is not None and result.digest is not None:
-            self._write_variables(result, variables_file)
-        for tag in result.tags:
-            if tag.reference is not None:
-                self.line(tag.reference)
-        for level, text in summary(result):
+        self._attempt(
+            "The table of layers", lambda: self._lines([(Level.INFO, row) for row in table(result.shown_layers)])
+        )
+        self._attempt("The result in the log", lambda: self.debug(json.dumps(result.as_json())))
+        if (path := destinations.result_file) is not None:
+            self._attempt(f"RESULT_FILE {path}", lambda: self._write_result(result, path))
+        if (variables := destinations.variables_file) is not None and result.digest is not None:
+            self._attempt(f"The step variables in {variables}", lambda: self._write_variables(result, variables))
+        self._attempt("The summary", lambda: self._lines(summary(result)))
+        if error is not None:
+            self.failure(error)
+        self._attempt("The list of missing tags", lambda: self._lines(not_pushed(result)))
+        if destinations.references:
+            for tag in result.tags:
+                if tag.reference is not None:
+                    self._write(tag.reference)
+
+    def _attempt(self, what: str, write: Callable[[], None]) -> None:
+        """Write one part of the result; if that fails, name the part, so that the others are not lost."""
+        try:
+            write()
+        except Exception as error:  # noqa: BLE001
+            self.warning(f"{what} could not be written: {_reason(error)}.")
+            self._log.debug("Why it could not be written:", exc_info=error)
+
+    def _lines(self, lines: Iterable[Line]) -> None:
+        for level, text in lines:
             self._log.log(_LEVELS[level], text)
 
     def _write_result(self, result: Result, path: Path) -> None:
         text = json.dumps(self._redacted(result.as_json()), indent=2, ensure_ascii=False)
-        try:
-            write_result(path, f"{text}\n")
-        except OSError as error:
-            self.warning(f"RESULT_FILE {path} could not be written: {error.strerror}.")
-            return
+        write_result(path, f"{text}\n")
         self.debug(f"The result is in {path}.")
 
-    def _redacted(self, value: object) -> object:
+    def _redacted(self, value: object, key: str = "") -> object:
+        """Redact texts from outside, but not the values that the pipe made itself."""
         if isinstance(value, str):
-            return self._redaction(value)
+            return self._redaction(value) if key in _TEXTS else value
         if isinstance(value, dict):
-            return {key: self._redacted(item) for key, item in value.items()}
+            return {name: self._redacted(item, name) for name, item in value.items()}
         return [self._redacted(item) for item in value] if isinstance(value, list) else value
 
     def _write_variables(self, result: Result, path: Path) -> None:
-        """Hand the digest to the step's later commands; no push fails for it."""
+        """Pass the digest to later commands of the step."""
         first = next(tag for tag in result.tags if tag.arrived)
         reference = first.target.with_tag("").with_digest(first.digest or "")
         variables = {"IMAGE_REFERENCE": str(reference), "IMAGE_DIGEST": first.digest or ""}
         try:
             append_variables(path, variables)
         except FileNotFoundError:
-            self.debug(f"No step variables were set: there is no file {path}.")
-        except OSError as error:
-            self.warning(f"The step variables could not be written to {path}: {error.strerror}.")
+            self.debug(f"No step variables were set: the file {path} does not exist.")
         else:
             self.info(f"Set the step variables {' and '.join(variables)}.")
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or root_cause(error).rstrip(".")

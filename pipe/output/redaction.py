@@ -1,43 +1,57 @@
-"""Secrets, in every form in which a library or a registry may repeat them, replaced (pure)."""
+"""Redaction of secrets in every form in which a library or a registry can repeat them."""
 
 import base64
+import html
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+
+from pipe.config.values import TOKEN_MINIMUM
 
 MASK = "***"
 CUT = "…"
-"""What ends a text that was cut, maybe in the middle of a secret."""
+"""The end of text that was cut, possibly in the middle of a secret."""
 _ALIGNMENTS = 3
 _CORE_MINIMUM = 6
-"""Characters of base64, or of a secret that was cut, below which hiding them would hide innocent text."""
+"""Characters of base64, or of a secret that was cut, from which they are masked; fewer occur in ordinary text."""
 _HEAD = 64
-"""Characters by which a long secret is known: what follows them, as long as the secret is, is hidden with them.
-Each more takes its time at every start, since `re` compiles several spellings of it: 256 of them 15 ms."""
-_UNIT = r"(?:%[0-9A-Fa-f]{2}|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\.|[\s\S])"
-"""A character as it is or escaped; of one outside ASCII no more are needed than it has octets in UTF-8."""
+"""Characters that identify a long secret; what follows is masked up to the length of the secret. Each character costs
+time at every start, since `re` compiles several spellings of it: 256 characters take 15 ms."""
+_PERCENT = "%(?:25)*"
+"""The beginning of a percent-encoded octet, encoded once or several times."""
+_UNIT = rf"(?:{_PERCENT}[0-9A-Fa-f]{{2}}|&\#?\w{{2,8}};|\\x[0-9a-f]{{2}}|\\u[0-9a-f]{{4}}|\\.|[\s\S])"
+"""A character, plain or escaped; one outside ASCII takes at most as many units as it has octets in UTF-8."""
+_DIGEST = "sha256:[0-9a-f]{64}"
+_COINCIDENCE = 16
+"""Characters of a secret from which it is not part of a digest by chance."""
 
 
 class Redaction:
-    """Replaces secrets in text."""
+    """Replaces secrets in text, but not inside references and digests."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        """Work out the forms.
+        """Initialize the redaction.
 
         Args:
-            secrets: Those to hide; empty ones are left out.
+            secrets: Those of fewer than `TOKEN_MINIMUM` characters are ignored: masking them would garble the text.
         """
-        self._secrets = set(filter(None, secrets))
-        self._work_out()
+        self._secrets = {secret for secret in secrets if len(secret) >= TOKEN_MINIMUM}
+        self._references: list[str] = []
+        self._compile()
 
     def add(self, secret: str) -> None:
-        """Hide one more secret from now on."""
-        self._secrets.add(secret)
-        self._work_out()
+        """Redact one more secret from now on."""
+        if len(secret) >= TOKEN_MINIMUM:
+            self._secrets.add(secret)
+            self._compile()
 
-    def _work_out(self) -> None:
+    def keep(self, repository: str) -> None:
+        """Leave references to a repository unchanged from now on."""
+        self._references.append(rf"(?<![\w.-]){re.escape(repository)}(?::[\w.-]{{1,128}})?(?:@{_DIGEST})?")
+
+    def _compile(self) -> None:
         known = sorted(self._secrets, key=len, reverse=True)
-        # Base64 first: its forms may hold others, never the other way round.
+        # Base64 first: its forms can contain other forms, never the other way round.
         encoded = {form: None for secret in known for form in _encoded_forms(secret)}
         forms = [*map(_begun, encoded), *map(_spelled, known)]
         self._pattern = re.compile("|".join(forms)) if forms else None
@@ -47,13 +61,27 @@ class Redaction:
         """Return the text with every form of every secret replaced."""
         if self._pattern is None:
             return text
-        head, *cut = self._pattern.sub(MASK, text).split(CUT)
+        if self._pattern.search(text):
+            kept = self._kept(text)
+            text = self._pattern.sub(lambda match: match[0] if kept(match) else MASK, text)
+        head, *cut = text.split(CUT)
         for following in cut:
             head = f"{self._without_beginning(head)}{CUT}{following}"
         return head
 
+    def _kept(self, text: str) -> Callable[[re.Match[str]], bool]:
+        """Return a function that returns whether a match is inside a reference, or by chance inside a digest."""
+        references = [match.span() for pattern in self._references for match in re.finditer(pattern, text)]
+        digests = [match.span() for match in re.finditer(_DIGEST, text)]
+
+        def kept(match: re.Match[str]) -> bool:
+            spans = references if match.end() - match.start() >= _COINCIDENCE else [*references, *digests]
+            return any(begin <= match.start() and match.end() <= end for begin, end in spans)
+
+        return kept
+
     def _without_beginning(self, text: str) -> str:
-        """Replace the beginning of a secret that ends a text."""
+        """Replace the beginning of a secret at the end of a text."""
         for form in self._forms:
             head = form[:_CORE_MINIMUM]
             begin = text.find(head, max(0, len(text) - len(form)))
@@ -65,27 +93,39 @@ class Redaction:
 
 
 def _begun(form: str) -> str:
-    """Make a pattern for base64, of whose characters only the first are looked at."""
+    """Return a pattern for base64, of which only the first characters are compared."""
     rest = len(form) - _HEAD
     return re.escape(form[:_HEAD]) + (f"[A-Za-z0-9+/_-]{{0,{rest}}}" if rest > 0 else "")
 
 
 def _spelled(secret: str) -> str:
-    """Make a pattern for a secret, each of whose characters may be escaped as in a URL, in JSON or in Python."""
-    head = "".join(f"(?:{'|'.join(map(re.escape, _spellings(character)))})" for character in secret[:_HEAD])
+    """Return a pattern for a secret whose characters can be escaped as in a URL, HTML, JSON or Python."""
+    head = "".join(f"(?:{'|'.join(_spellings(character))})" for character in secret[:_HEAD])
     rest = len(secret[_HEAD:].encode("utf-8", "surrogateescape"))
     return head + (f"{_UNIT}{{0,{rest}}}" if rest else "")
 
 
-def _spellings(character: str) -> list[str]:
+def _spellings(character: str) -> Iterator[str]:
+    """Return patterns for the forms of a character, each before those that it begins with."""
     octets = character.encode("utf-8", "surrogateescape")
-    spellings = {"".join(form.format(octet) for octet in octets) for form in ("%{:02X}", "%{:02x}", "\\x{:02x}")}
-    spellings |= {character, json.dumps(character)[1:-1], repr(character)[1:-1]}
+    yield "".join(_PERCENT + _any_case(f"{octet:02x}") for octet in octets)
+    if character.isascii() and character.isalnum():
+        # Only URLs escape these, and each alternative costs time at every start.
+        yield character
+        return
+    yield "".join(f"\\\\x{octet:02x}" for octet in octets)
+    yield f"&\\#(?:0*{ord(character)}|[xX]0*{_any_case(f'{ord(character):x}')});"
+    plain = {character, html.escape(character), json.dumps(character)[1:-1], repr(character)[1:-1]}
     if character == " ":
-        spellings.add("+")
+        plain.add("+")
     if not character.isalnum():
-        spellings.add(f"\\{character}")
-    return sorted(spellings, key=len, reverse=True)
+        plain.add(f"\\{character}")
+    yield from map(re.escape, sorted(plain, key=len, reverse=True))
+
+
+def _any_case(digits: str) -> str:
+    """Return a pattern for hexadecimal digits in upper or lower case."""
+    return "".join(digit if digit.isdecimal() else f"[{digit}{digit.upper()}]" for digit in digits)
 
 
 def _encoded_forms(secret: str) -> Iterator[str]:
@@ -94,11 +134,11 @@ def _encoded_forms(secret: str) -> Iterator[str]:
 
 
 def _encoded(secret: str) -> Iterator[str]:
-    """List what base64 makes of a secret, wherever in a longer text it stands (`user:token`, a JSON object)."""
+    """Yield the base64 of a secret at every position in a longer text (`user:token`, a JSON object)."""
     data = secret.encode("utf-8", "surrogateescape")
     for alignment in range(_ALIGNMENTS):
         text = base64.b64encode(b"\0" * alignment + data).decode("ascii").rstrip("=")
-        # The first characters also hold bits of what precedes, the last of what follows.
+        # The first characters also encode bits of what precedes, the last of what follows.
         start = (0, 2, 3)[alignment]
         end = len(text) - (1 if (alignment + len(data)) % 3 else 0)
         core = text[start:end]

@@ -1,4 +1,4 @@
-"""The last lines of the log: what a push sent, how long it took, and what became of the tags (pure)."""
+"""The last lines of the log: what a push sent, how long it took, and the outcome for each tag."""
 
 from collections.abc import Iterator
 from enum import Enum
@@ -8,9 +8,11 @@ from pipe.push.result import ARRIVED, LayerResult, LayerStatus, Result, TagResul
 from pipe.text import listed
 from pipe.units import format_duration, format_size
 
+_NOT_PUSHED = frozenset((TagStatus.FAILED, TagStatus.NOT_TRIED))
+
 
 class Level(Enum):
-    """How a line is marked."""
+    """The level of a line."""
 
     INFO = "info"
     SUCCESS = "success"
@@ -22,67 +24,72 @@ Line = tuple[Level, str]
 
 
 def summary(result: Result) -> list[Line]:
-    """Tell what came out of a run.
+    """Return the lines that follow the table of layers; a failure's message comes after them."""
+    return [*_sent(result), *_left_alone(result.tags), *_arrived(result.tags), *_dry_run(result)]
 
-    Args:
-        result: Of a run that succeeded or failed; why it failed is told elsewhere.
 
-    Returns:
-        Lines with their levels; what was pushed comes last.
-    """
-    lines = [*_sent(result), *_missing(result.tags), *_arrived(result.tags)]
-    if result.dry_run and result.exit_code == 0:
-        lines.append((Level.SUCCESS, "Dry run: nothing was sent."))
-    return lines
+def not_pushed(result: Result) -> list[Line]:
+    """Return the lines that follow a failure's message; none if there is only one tag, which the message is about."""
+    missing = [tag.target for tag in result.tags if tag.status in _NOT_PUSHED]
+    return [(Level.FAILURE, f"Not pushed: {_tags(missing)}")] if missing and len(result.tags) > 1 else []
 
 
 def _sent(result: Result) -> Iterator[Line]:
-    """Tell what went over the network, and how long all of it took."""
-    if result.dry_run or not any(tag.arrived for tag in result.tags) or result.seconds is None:
+    """Yield how much was sent, and the duration of the run; nothing if the image was not pushed."""
+    if result.seconds is None or all(tag.status is not TagStatus.PUSHED or not tag.arrived for tag in result.tags):
         return
     layers, took = result.shown_layers, format_duration(result.seconds)
     sent = [layer for layer in layers if layer.status is LayerStatus.UPLOADED]
     if not layers or not all(layer.status in ARRIVED for layer in layers):
-        yield Level.INFO, f"Took {took}."
+        yield Level.INFO, f"Finished in {took}."
     elif not sent:
-        yield Level.INFO, f"Sent nothing: the registry had every layer. Took {took}."
+        yield Level.INFO, f"Sent no layers, the registry had all of them; finished in {took}."
     else:
-        size = _stored(sent)
-        told = f"{format_size(size)} (" if size else ""
-        of = f"{len(sent)} of {len(layers)} layers" if len(layers) > 1 else "1 layer"
-        yield Level.INFO, f"Sent {told}{of}{')' if told else ''} in {took}."
+        size, of = _stored(sent), f"{len(sent)} of {len(layers)} layers" if len(layers) > 1 else "1 layer"
+        yield Level.INFO, f"Sent {f'{format_size(size)} ({of})' if size else of} in {took}."
 
 
 def _stored(layers: list[LayerResult]) -> int:
-    """Add up the stored sizes, a blob that is twice in the image once; 0 where one is not known."""
+    """Return the sum of the stored sizes, each blob counted once; 0 if a size is unknown."""
     blobs = {layer.descriptor.digest: layer.descriptor.size for layer in layers if layer.descriptor is not None}
     return sum(blobs.values()) if all(layer.descriptor is not None for layer in layers) else 0
 
 
-def _missing(tags: tuple[TagResult, ...]) -> Iterator[Line]:
-    """Tell which tags did not arrive; of a single one, the error that follows says it."""
-    would = [tag.target for tag in tags if tag.status is TagStatus.WOULD_PUSH]
-    if would:
-        yield Level.INFO, f"Would push {_tags(would)}: {would[0].repository}"
-    if len(tags) > 1:
-        for status, words in ((TagStatus.FAILED, "Failed"), (TagStatus.NOT_TRIED, "Not tried")):
-            missing = [tag.target for tag in tags if tag.status is status]
-            if missing:
-                yield Level.FAILURE, f"{words}: {_tags(missing)}"
+def _left_alone(tags: tuple[TagResult, ...]) -> Iterator[Line]:
+    for tag in tags:
+        if tag.status is TagStatus.SKIPPED:
+            other = f", {tag.previous}" if tag.previous else ""
+            yield Level.INFO, f"Left alone: {tag.target.tag} (points to another image{other})"
 
 
 def _arrived(tags: tuple[TagResult, ...]) -> Iterator[Line]:
-    """Tell which tags arrived, one line for all that became the same; what was pushed now comes last."""
+    """Yield one line for all tags with the same outcome; what was pushed comes last."""
     groups: dict[tuple[bool, bool, str | None], list[Reference]] = {}
     for tag in tags:
         if tag.arrived:
             groups.setdefault((tag.verified, tag.status is TagStatus.PUSHED, tag.digest), []).append(tag.target)
     for (verified, pushed, digest), targets in sorted(groups.items(), key=lambda group: group[0][:2]):
         reference = targets[0].with_tag("").with_digest(digest or "")
-        if verified:
-            yield Level.SUCCESS, f"{'Pushed' if pushed else 'Already pushed'} {_tags(targets)}: {reference}"
+        if not verified:
+            yield (
+                Level.WARNING,
+                f"Docker Engine pushed {_tags(targets)}, but the push could not be verified: {reference}",
+            )
+        elif pushed:
+            yield Level.SUCCESS, f"Pushed {_tags(targets)}: {reference}"
         else:
-            yield Level.WARNING, f"Docker Engine pushed {_tags(targets)}, but that could not be verified: {reference}"
+            yield Level.SUCCESS, f"Up to date: {_tags(targets)} ({reference})"
+
+
+def _dry_run(result: Result) -> Iterator[Line]:
+    if not result.dry_run or result.exit_code:
+        return
+    would = [tag for tag in result.tags if tag.status is TagStatus.WOULD_PUSH]
+    for tag in would:
+        if tag.previous:
+            yield Level.INFO, f"{tag.target.tag} points to another image ({tag.previous}) and would be moved."
+    tags = _tags([tag.target for tag in would]) if would else "nothing"
+    yield Level.SUCCESS, f"Dry run: {tags} would be pushed."
 
 
 def _tags(targets: list[Reference]) -> str:

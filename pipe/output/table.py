@@ -1,4 +1,4 @@
-"""The table of layers at the end of a push (pure)."""
+"""The table of layers at the end of a push."""
 
 from collections.abc import Sequence
 
@@ -11,16 +11,16 @@ WIDTH = 94
 
 
 def table(layers: Sequence[LayerResult]) -> list[str]:
-    """Tell what became of each layer.
+    """Return one line for each layer, in columns, below a line for its platform if there are several platforms.
 
     Args:
-        layers: From the base up.
+        layers: From the lowest up.
 
     Returns:
-        A line a layer, in columns, below its platform's where there are several; none where nothing is known.
-        A size that is only known unpacked says so.
+        The lines; none if the outcome is not known for any layer, or if the registry had all of them.
     """
-    if not any(layer.status in _SHOWN for layer in layers):
+    statuses = {layer.status for layer in layers}
+    if not statuses & _SHOWN or statuses == {LayerStatus.ALREADY_THERE}:
         return []
     rows = [("", "stored", "time", "status", "layer")]
     rows += [
@@ -45,6 +45,7 @@ def table(layers: Sequence[LayerResult]) -> list[str]:
 
 
 def _size(layer: LayerResult) -> str:
+    """Return the stored size, or else the uncompressed one: a small layer can be stored in more bytes than that."""
     if layer.descriptor is not None:
         return format_size(layer.descriptor.size)
-    return "" if layer.size is None else f"at most {format_size(layer.size)}"
+    return "" if layer.size is None else f"{format_size(layer.size)} unpacked"

@@ -98,7 +98,7 @@ def test_a_docker_archive_arrives_as_the_image_that_it_holds(
     assert SAYS in printed(engine, f"{registry.host}/{REPOSITORY}:docker-archive")
 
     registry.clear()
-    push(path, "docker-archive").expect(0, "✔ Already pushed")
+    push(path, "docker-archive").expect(0, "✔ Up to date")
     assert registry.requests(method="P[AU]T*") == []
 
 

@@ -172,9 +172,9 @@ def test_registry_that_repeats_the_token_does_not_give_it_away(
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        pytest.param("missing/result.json", "there is no folder", id="no such folder"),
+        pytest.param("missing/result.json", "does not exist", id="no such folder"),
         pytest.param("/proc/result.json", "nothing can be written", id="not writable"),
-        pytest.param(".", "it is a folder", id="a folder"),
+        pytest.param(".", "is a directory", id="a folder"),
     ],
 )
 def test_result_file_that_cannot_be_written_is_known_before(

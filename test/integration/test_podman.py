@@ -20,7 +20,7 @@ def test_image_built_with_podman_is_pushed_and_known_again(podman: Second, run_s
 
     podman.registry.clear()
     again = run_second(podman, IMAGE_NAME=image.name, TAGS="podman another")
-    again.expect(0, "✔ Already pushed ")
+    again.expect(0, "✔ Up to date: ")
     assert podman.registry.requests(method="P[AU]T*") == []
 
 

@@ -33,7 +33,7 @@ def test_unchanged_image_is_known_to_be_there(second: Second, run_second: RunSec
     run_second(second, IMAGE_NAME=image.name, TAGS="twice").expect(0)
     second.registry.clear()
     again = run_second(second, IMAGE_NAME=image.name, TAGS="twice")
-    again.expect(0, "✔ Already pushed ")
+    again.expect(0, "✔ Up to date: ")
     assert again.result["digest"] == digest_in(second.registry, "twice")
     assert second.registry.requests(user_agent=BY_ENGINE) == []
 
@@ -103,7 +103,7 @@ def test_unchanged_index_is_known_to_be_there(containerd: Second, run_second: Ru
     run_second(containerd, IMAGE_NAME=index.name, TAGS="index-twice").expect(0)
     containerd.registry.clear()
     again = run_second(containerd, IMAGE_NAME=index.name, TAGS="index-twice")
-    again.expect(0, "✔ Already pushed ")
+    again.expect(0, "✔ Up to date: ")
     assert again.result["digest"] == index.digest
     assert containerd.registry.requests(user_agent=BY_ENGINE) == []
 

@@ -45,14 +45,15 @@ run_step() {
 
 @test "with nothing but IMAGE_NAME, the image arrives and is verified" {
     run_step 0 --network=host
-    expect "✔ " "latest: $TARGET@sha256:"
+    expect "✔ " "latest" "$TARGET@sha256:"
+    expect_equal stdout "" "$output"
     expect_equal "image in the registry" "$(image_id "$SAMPLE")" \
         "$(controls manifest my-container-app latest | json 'it["config"]["digest"]')"
 }
 
 @test "where only the Engine reaches the registry, the push is not called verified" {
     run_step 0 --network="$NETWORK" --env=TAGS=unverified --env=RESULT_FILE=result.json
-    expect "The registry cannot be reached" "unverified, but that could not be verified: $TARGET@sha256:"
+    expect "The registry cannot be reached" "unverified, but the push could not be verified: $TARGET@sha256:"
     expect_not ✔
     expect_equal "verified, in the result" False \
         "$(json 'it["tags"][0]["verified"]' <"$CLONE_TMPDIR/agent-$BATS_TEST_NUMBER/build/empty/result.json")"

@@ -68,7 +68,7 @@ setup() {
 
 @test "DRY_RUN checks everything and sends nothing" {
     run_pipe 0 --env TAGS=dry --env DRY_RUN=true
-    expect "Would push dry: $TARGET" "✔ Dry run: nothing was sent."
+    expect "✔ Dry run: dry would be pushed."
     expect_equal stdout "" "$output"
     expect_equal "requests that write" "" "$(controls requests 'P[AU]T*')"
 }

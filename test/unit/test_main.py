@@ -1,6 +1,7 @@
 """The one place where an error becomes an exit code. What needs an Engine is tested with one, elsewhere."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from pipe.about import About
-from pipe.errors import PipeError
+from pipe.errors import PipeError, RegistryFailedError
 from pipe.main import main
+from pipe.oci.reference import Reference
 from pipe.output.log import Output
+from pipe.push.result import Result, TagResult, TagStatus
 
 pytestmark = pytest.mark.usefixtures("process")
 
@@ -57,7 +60,7 @@ def test_the_log_begins_with_name_version_and_revision(capsys: pytest.CaptureFix
             ["IMAGE_NAME: '***!' is not the name of an image"],
             id="token-as-image",
         ),
-        pytest.param([], STEP | {"RESULT_FILE": "/gone/r.json"}, ["there is no folder /gone"], id="result-file"),
+        pytest.param([], STEP | {"RESULT_FILE": "/gone/r.json"}, ["directory /gone does not exist"], id="result-file"),
         pytest.param(["push"], STEP, ["'push': the only arguments are --help and --version."], id="argument"),
         pytest.param(["--version", "x"], STEP, ["'--version x': the only arguments"], id="arguments"),
     ],
@@ -137,3 +140,93 @@ def test_no_signal_disturbs_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(Output, "failure", failure)
     assert main([], {}) == 2
+
+
+def test_a_path_that_is_not_utf_8_neither_hides_the_failure_nor_the_result(tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    environment = STEP | {"IMAGE_ARCHIVE": os.fsdecode(b"caf\xe9.tar"), "RESULT_FILE": str(result)}
+    run = subprocess.run(
+        [sys.executable, "-m", "pipe"],
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert run.returncode == 3, run.stderr
+    assert "✖ The image archive cannot be used: caf" in run.stderr
+    assert "Traceback" not in run.stderr
+    written = json.loads(result.read_text("utf-8"))
+    assert written["exit_code"] == 3
+    assert written["tags"][0]["error"].startswith("The image archive cannot be used: caf")
+
+
+class Broken:
+    """A push whose result cannot be compiled."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self._error = error
+
+    def run(self) -> None:
+        if self._error:
+            raise self._error
+
+    def result(self, _: int) -> Result:
+        raise LookupError("s3cr3t-t0ken")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "last"),
+    [
+        pytest.param(RegistryFailedError("HTTP 500."), 6, "✖ The registry failed: HTTP 500.", id="failed"),
+        pytest.param(ValueError("first"), 1, "ValueError: first", id="unexpected"),
+        pytest.param(None, 1, "LookupError: ***", id="succeeded"),
+    ],
+)
+def test_the_first_failure_is_reported_even_if_the_result_cannot_be_compiled(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception | None,
+    code: int,
+    last: str,
+) -> None:
+    monkeypatch.setattr("pipe.wiring.wired", lambda *_: Broken(error))
+    assert main([], STEP) == code
+    err = capsys.readouterr().err
+    assert "WARNING: The result could not be compiled: LookupError." in err
+    assert err.splitlines()[-1] == last
+    assert "s3cr3t" not in err
+
+
+@pytest.mark.parametrize(
+    ("environment", "out"),
+    [
+        pytest.param({}, f"crg.apkg.io/acme/my-container-app:latest@sha256:{'d' * 64}\n", id="elsewhere"),
+        pytest.param({"BITBUCKET_BUILD_NUMBER": "7"}, "", id="in-a-step"),
+    ],
+)
+def test_references_go_to_standard_output_outside_a_step(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], out: str
+) -> None:
+    class Pushed:
+        def run(self) -> None:
+            """Do nothing."""
+
+        def result(self, exit_code: int) -> Result:
+            target = Reference("crg.apkg.io", "acme/my-container-app", "latest")
+            tag = TagResult(target, TagStatus.PUSHED, "sha256:" + "d" * 64, verified=True)
+            return Result("app", None, dry_run=False, tags=(tag,), layers=(), exit_code=exit_code)
+
+    monkeypatch.setattr("pipe.wiring.wired", lambda *_: Pushed())
+    assert main([], STEP | environment) == 0
+    assert capsys.readouterr().out == out
+
+
+def test_the_docker_sdk_is_not_loaded_for_what_needs_no_engine() -> None:
+    """Loading it takes longer than all the rest."""
+    code = "import sys; from pipe.main import main; main(sys.argv[1:], {}); print([*sys.modules])"
+    run = subprocess.run(
+        [sys.executable, "-c", code, "--version"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
+    )
+    loaded = set(run.stdout.splitlines()[-1].strip("[]").replace("'", "").split(", "))
+    assert loaded & {"docker", "requests", "urllib3", "isal"} == set()

@@ -1,5 +1,6 @@
 """Files for programs: what is replaced, what is written to, and what is refused before the push."""
 
+import json
 import os
 import select
 import stat
@@ -47,6 +48,15 @@ def test_a_file_keeps_its_owner(tmp_path: Path) -> None:
     os.chown(path, 12, 34)
     write_result(path, TEXT)
     assert (path.stat().st_uid, path.stat().st_gid) == (12, 34)
+
+
+def test_a_surrogate_is_written_as_json_escapes_it(tmp_path: Path) -> None:
+    """Of a path that is not UTF-8."""
+    for path in (tmp_path / "new", tmp_path / "old", Path("/dev/null")):
+        (tmp_path / "old").touch()
+        write_result(path, json.dumps({"error": "caf\udce9.tar: é"}, ensure_ascii=False))
+    for name in ("new", "old"):
+        assert json.loads((tmp_path / name).read_text("utf-8")) == {"error": "caf\udce9.tar: é"}
 
 
 def test_a_new_file_is_as_the_system_makes_it(tmp_path: Path) -> None:
@@ -137,11 +147,11 @@ def test_a_file_that_cannot_be_replaced_is_written_to(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        pytest.param("gone/result.json", "there is no folder {}/gone", id="no-folder"),
-        pytest.param("file/result.json", "there is no folder {}/file", id="file-for-folder"),
-        pytest.param("folder", "it is a folder", id="folder"),
-        pytest.param("loop", "nothing can be written there: Too many levels of symbolic links", id="loop"),
-        pytest.param("x" * 300, "nothing can be written there: File name too long", id="name-too-long"),
+        pytest.param("gone/result.json", "cannot be written: directory {}/gone does not exist", id="no-folder"),
+        pytest.param("file/result.json", "cannot be written: directory {}/file does not exist", id="file-for-folder"),
+        pytest.param("folder", "is a directory", id="folder"),
+        pytest.param("loop", "cannot be written: Too many levels of symbolic links", id="loop"),
+        pytest.param("x" * 300, "cannot be written: File name too long", id="name-too-long"),
     ],
 )
 def test_a_result_file_is_checked_before_the_push(tmp_path: Path, name: str, problem: str) -> None:
@@ -150,11 +160,11 @@ def test_a_result_file_is_checked_before_the_push(tmp_path: Path, name: str, pro
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(ConfigurationError) as raised:
         check_result_file(tmp_path / name)
-    assert raised.value.problems == [f"RESULT_FILE is '{tmp_path / name}': {problem.format(tmp_path)}."]
+    assert raised.value.problems == [f"RESULT_FILE: '{tmp_path / name}' {problem.format(tmp_path)}."]
 
 
 def test_a_folder_that_takes_no_files_is_known_before_the_push() -> None:
-    with pytest.raises(ConfigurationError, match="nothing can be written there"):
+    with pytest.raises(ConfigurationError, match="cannot be written"):
         check_result_file(Path("/proc/self/result.json"))
 
 
@@ -163,7 +173,7 @@ def test_a_file_that_may_not_be_written_is_known_before_the_push(
 ) -> None:
     (tmp_path / "old").touch()
     monkeypatch.setattr(os, "access", lambda _, mode: mode != os.W_OK)
-    with pytest.raises(ConfigurationError, match="it may not be written to"):
+    with pytest.raises(ConfigurationError, match="is not writable"):
         check_result_file(tmp_path / "old")
 
 

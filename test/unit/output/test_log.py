@@ -14,7 +14,7 @@ from pipe.errors import PushDeniedError, StoppedError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Layer, LayerStatus
 from pipe.oci.reference import Reference
-from pipe.output.log import Output
+from pipe.output.log import Destinations, Output
 from pipe.push.result import Result, TagResult, TagStatus
 
 pytestmark = pytest.mark.usefixtures("process")
@@ -64,7 +64,7 @@ def test_each_level_has_its_colour_also_without_a_terminal() -> None:
 
 
 def test_references_go_to_standard_output_and_the_log_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    Output([]).finish(result(PUSHED), None, None)
+    Output([]).finish(result(PUSHED), Destinations())
     out, err = capsys.readouterr()
     assert out == f"crg.apkg.io/acme/app:1.0@{DIGEST}\n"
     assert err == f"{GREEN}✔ Pushed 1.0: crg.apkg.io/acme/app@{DIGEST}{RESET}\n"
@@ -73,13 +73,18 @@ def test_references_go_to_standard_output_and_the_log_to_standard_error(capsys: 
 def test_every_tag_has_a_line_for_programs_and_all_have_one_for_people() -> None:
     second = TagResult(TARGET.with_tag("2"), TagStatus.PUSHED, DIGEST, verified=True)
     failed = TagResult(TARGET.with_tag("3"), TagStatus.FAILED, error="x")
-    log, out = shown(lambda output: output.finish(result(PUSHED, second, failed), None, None))
-    assert log == ["✖ Failed: 3", f"✔ Pushed 1.0, 2: crg.apkg.io/acme/app@{DIGEST}"]
+    error = PushDeniedError("3 is protected.", fix="Do this.")
+    log, out = shown(lambda output: output.finish(result(PUSHED, second, failed), Destinations(), error))
+    assert log == [
+        f"✔ Pushed 1.0, 2: crg.apkg.io/acme/app@{DIGEST}",
+        "✖ Permission denied: cannot push to this package: 3 is protected.",
+        "Do this.",
+        "✖ Not pushed: 3",
+    ]
     assert out == [f"crg.apkg.io/acme/app:1.0@{DIGEST}", f"crg.apkg.io/acme/app:2@{DIGEST}"]
 
 
-def test_files_come_before_output_and_output_before_people(tmp_path: Path) -> None:
-    """Who reads an earlier one can count on the later ones' being wanted no more than that."""
+def test_files_come_before_the_log_and_standard_output_comes_last(tmp_path: Path) -> None:
     seen: list[str] = []
     (tmp_path / "variables").touch()
 
@@ -94,41 +99,56 @@ def test_files_come_before_output_and_output_before_people(tmp_path: Path) -> No
             return super().write(text)
 
     output = Output([], log=Watched("log"), out=Watched("out"))
-    output.finish(result(PUSHED), tmp_path / "result", tmp_path / "variables")
-    assert seen == ["out", "result", "variables", "log", "result", "variables"]
+    output.finish(result(PUSHED, layers=(LAYER,)), Destinations(tmp_path / "result", tmp_path / "variables"))
+    assert seen == ["log", "result", "variables", "out", "result", "variables"]
 
 
-def test_an_output_that_is_closed_is_told_and_loses_nothing_else(tmp_path: Path) -> None:
+def test_a_step_writes_no_references_to_standard_output() -> None:
+    """There, it is part of the log, whose last line has the reference."""
+    log, out = shown(lambda output: output.finish(result(PUSHED), Destinations(references=False)))
+    assert (log, out) == ([f"✔ Pushed 1.0: crg.apkg.io/acme/app@{DIGEST}"], [])
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        pytest.param(BrokenPipeError(32, "Broken pipe"), "Broken pipe", id="broken-pipe"),
+        pytest.param(ValueError("I/O operation on closed file."), "I/O operation on closed file.", id="closed"),
+    ],
+)
+def test_an_output_that_is_closed_is_reported_and_loses_nothing_else(
+    tmp_path: Path, error: Exception, reason: str
+) -> None:
     class Closed(io.StringIO):
         def write(self, _: str, /) -> int:
-            raise BrokenPipeError(32, "Broken pipe")
+            raise error
 
     log, second = io.StringIO(), TagResult(TARGET.with_tag("2"), TagStatus.PUSHED, DIGEST, verified=True)
     output = Output([], colour=False, log=log, out=Closed())
-    output.finish(result(PUSHED, second), tmp_path / "result", None)
+    output.finish(result(PUSHED, second), Destinations(tmp_path / "result"))
     assert log.getvalue().splitlines() == [
-        "WARNING: Nothing can be written to standard output: Broken pipe.",
         f"✔ Pushed 1.0, 2: crg.apkg.io/acme/app@{DIGEST}",
+        f"WARNING: Standard output could not be written: {reason.rstrip('.')}.",
     ]
     assert json.loads((tmp_path / "result").read_text("utf-8"))["digest"] == DIGEST
 
 
-def test_a_process_without_output_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_without_output_writes_nothing_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout", None)
     log = io.StringIO()
-    Output([], colour=False, log=log).finish(result(PUSHED), None, None)
+    Output([], colour=False, log=log).finish(result(PUSHED), Destinations())
     assert log.getvalue() == f"✔ Pushed 1.0: crg.apkg.io/acme/app@{DIGEST}\n"
 
 
 def test_the_table_precedes_the_tags() -> None:
-    log, _ = shown(lambda output: output.finish(result(PUSHED, layers=(LAYER,)), None, None))
+    log, _ = shown(lambda output: output.finish(result(PUSHED, layers=(LAYER,)), Destinations()))
     assert log[0].split() == ["INFO:", "stored", "time", "status", "layer"]
     assert log[1].endswith("uploaded  COPY . /app")
     assert log[2].startswith("✔")
 
 
 def test_the_result_is_in_a_debug_log() -> None:
-    log, _ = shown(lambda output: output.finish(result(PUSHED), None, None), debug=True)
+    log, _ = shown(lambda output: output.finish(result(PUSHED), Destinations()), debug=True)
     assert json.loads(log[0].removeprefix("DEBUG: ")) == result(PUSHED).as_json()
 
 
@@ -140,7 +160,7 @@ def fail(text: str) -> Exception:
 
 
 def test_an_unexpected_error_has_its_traceback() -> None:
-    log, _ = shown(lambda output: output.unexpected(fail("oops")))
+    log, _ = shown(lambda output: output.failure(fail("oops")))
     assert log[0] == "✖ An unexpected error. Please report it with this traceback."
     assert log[1] == "Traceback (most recent call last):"
     assert log[-1] == "RuntimeError: oops"
@@ -153,21 +173,23 @@ def test_no_secret_is_written_anywhere(tmp_path: Path) -> None:
         output.warning(SECRET)
         output.line(SECRET)
         output.failure(PushDeniedError(SECRET, fix=SECRET))
-        output.unexpected(fail(SECRET))
+        output.failure(fail(SECRET))
         logging.getLogger("urllib3").warning("header %s", SECRET)
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.warn(SECRET, stacklevel=1)
         failed = TagResult(TARGET, TagStatus.FAILED, error=f"says {SECRET}")
         (tmp_path / "variables").touch()
-        output.finish(result(PUSHED, failed, layers=(LAYER,)), tmp_path / "result", tmp_path / "variables")
+        output.finish(
+            result(PUSHED, failed, layers=(LAYER,)), Destinations(tmp_path / "result", tmp_path / "variables")
+        )
 
     log, out = shown(write, debug=True)
     files = "".join(path.read_text("utf-8") for path in tmp_path.iterdir())
     assert SECRET not in "\n".join([*log, *out, files])
     assert log[0] == "INFO: ***"
-    assert "WARNING: header ***" in log
-    assert any("UserWarning: ***" in line for line in log)
+    assert "DEBUG: urllib3: header ***" in log
+    assert any(line.startswith("DEBUG: py.warnings: ") and "UserWarning: ***" in line for line in log)
     assert json.loads((tmp_path / "result").read_text("utf-8"))["tags"][1]["error"] == "says ***"
 
 
@@ -177,6 +199,79 @@ def test_libraries_do_not_show_their_debug_output() -> None:
         logging.getLogger("docker").info("headers")
 
     assert shown(write, debug=True) == ([], [])
+
+
+def test_a_librarys_warning_is_debug_output_without_traceback_and_state() -> None:
+    """As urllib3 warns of response headers that it cannot parse."""
+
+    def write(_: Output) -> None:
+        logging.getLogger("urllib3.connectionpool").warning(
+            "Failed to parse headers (url=%s): %s",
+            "http://r.io/v2/w/p/blobs/uploads/1?_state=private",
+            "[StartBoundary\nNotFound]",
+            exc_info=fail("private"),
+        )
+
+    assert shown(write) == ([], [])
+    url = "http://r.io/v2/w/p/blobs/uploads/1?…"
+    words = f"DEBUG: urllib3.connectionpool: Failed to parse headers (url={url} [StartBoundary NotFound]"
+    assert shown(write, debug=True) == ([words], [])
+
+
+def test_a_line_that_cannot_be_written_shows_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    class Full(io.StringIO):
+        def write(self, _: str, /) -> int:
+            raise OSError(28, "No space left on device")
+
+    Output([], log=Full()).info("private")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_part_of_the_result_that_fails_is_named_and_the_others_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: object) -> list[str]:
+        raise LookupError("odd")
+
+    for name in ("table", "summary", "not_pushed"):
+        monkeypatch.setattr(f"pipe.output.log.{name}", fails)
+    (tmp_path / "result").mkdir()
+    error = PushDeniedError("why.")
+    log, out = shown(lambda output: output.finish(result(PUSHED), Destinations(tmp_path / "result"), error))
+    assert log == [
+        "WARNING: The table of layers could not be written: odd.",
+        f"WARNING: RESULT_FILE {tmp_path / 'result'} could not be written: Is a directory.",
+        "WARNING: The summary could not be written: odd.",
+        "✖ Permission denied: cannot push to this package: why.",
+        "WARNING: The list of missing tags could not be written: odd.",
+    ]
+    assert out == [f"crg.apkg.io/acme/app:1.0@{DIGEST}"]
+
+
+def test_a_path_that_is_not_utf_8_is_written(tmp_path: Path) -> None:
+    failed = TagResult(TARGET, TagStatus.FAILED, error="caf\udce9.tar does not exist")
+    log, _ = shown(lambda output: output.finish(result(failed), Destinations(tmp_path / "result"), fail("caf\udce9")))
+    assert log[-1] == "RuntimeError: caf\udce9"
+    written = json.loads((tmp_path / "result").read_text("utf-8"))
+    assert written["tags"][0]["error"] == "caf\udce9.tar does not exist"
+
+
+def test_a_secret_does_not_garble_references_and_digests(tmp_path: Path) -> None:
+    """A token that is also a name, a status, a part of a digest."""
+    tag = TagResult(TARGET.with_tag("uploaded"), TagStatus.PUSHED, DIGEST, verified=True)
+    log, out = io.StringIO(), io.StringIO()
+    output = Output(["acme/app", "uploaded", "dddddddd"], colour=False, log=log, out=out)
+    output.keep("crg.apkg.io/acme/app")
+    output.info(f"To crg.apkg.io/acme/app:uploaded, not acme/app or dddddddd, {DIGEST}")
+    output.finish(result(tag, layers=(LAYER,)), Destinations(tmp_path / "result"))
+    reference = f"crg.apkg.io/acme/app:uploaded@{DIGEST}"
+    assert log.getvalue().splitlines()[0] == f"INFO: To crg.apkg.io/acme/app:uploaded, not *** or ***, {DIGEST}"
+    assert log.getvalue().splitlines()[-1] == f"✔ Pushed ***: crg.apkg.io/acme/app@{DIGEST}"
+    assert out.getvalue() == f"{reference}\n"
+    written = json.loads((tmp_path / "result").read_text("utf-8"))
+    assert written["digest"] == DIGEST
+    assert written["tags"][0]["reference"] == reference
+    assert written["layers"][0]["status"] == "uploaded"
 
 
 def test_a_signal_while_a_line_is_written_is_not_swallowed() -> None:
@@ -189,8 +284,8 @@ def test_a_signal_while_a_line_is_written_is_not_swallowed() -> None:
 
 
 def test_a_secret_with_quotes_leaves_the_result_valid(tmp_path: Path) -> None:
-    failed = TagResult(TARGET, TagStatus.FAILED, error='a"b\\c')
-    Output(['a"b\\c'], log=io.StringIO()).finish(result(failed), tmp_path / "result", None)
+    failed = TagResult(TARGET, TagStatus.FAILED, error='a"b\\c-defg')
+    Output(['a"b\\c-defg'], log=io.StringIO()).finish(result(failed), Destinations(tmp_path / "result"))
     assert json.loads((tmp_path / "result").read_text("utf-8"))["tags"][0]["error"] == "***"
 
 
@@ -206,7 +301,7 @@ def test_a_secret_with_quotes_leaves_the_result_valid(tmp_path: Path) -> None:
 def test_a_result_file_that_cannot_be_written_leaves_nothing(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
-    log, _ = shown(lambda output: output.finish(result(), tmp_path / name, None))
+    log, _ = shown(lambda output: output.finish(result(), Destinations(tmp_path / name)))
     assert log == [f"WARNING: RESULT_FILE {tmp_path / name} could not be written: {reason}."]
     assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "folder"]
 
@@ -215,16 +310,16 @@ def test_the_steps_variables_are_appended(tmp_path: Path) -> None:
     path = tmp_path / "variables"
     path.write_text("BEFORE=1\n")
     first = TagResult(TARGET.with_tag("0"), TagStatus.FAILED, error="x")
-    log, _ = shown(lambda output: output.finish(result(first, PUSHED), None, path), debug=True)
+    log, _ = shown(lambda output: output.finish(result(first, PUSHED), Destinations(variables_file=path)), debug=True)
     assert path.read_text() == f"BEFORE=1\nIMAGE_REFERENCE=crg.apkg.io/acme/app@{DIGEST}\nIMAGE_DIGEST={DIGEST}\n"
     assert "INFO: Set the step variables IMAGE_REFERENCE and IMAGE_DIGEST." in log
 
 
-def test_a_file_of_variables_that_nobody_made_is_not_made(tmp_path: Path) -> None:
+def test_a_file_of_variables_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
     path = tmp_path / "variables"
-    log, _ = shown(lambda output: output.finish(result(PUSHED), None, path), debug=True)
+    log, _ = shown(lambda output: output.finish(result(PUSHED), Destinations(variables_file=path)), debug=True)
     assert not path.exists()
-    assert f"DEBUG: No step variables were set: there is no file {path}." in log
+    assert f"DEBUG: No step variables were set: the file {path} does not exist." in log
     assert not [line for line in log if "variables" in line and not line.startswith("DEBUG")]
 
 
@@ -237,10 +332,10 @@ def test_a_file_of_variables_that_nobody_made_is_not_made(tmp_path: Path) -> Non
 )
 def test_no_variables_for_what_did_not_arrive(tmp_path: Path, tag: TagResult) -> None:
     (tmp_path / "variables").touch()
-    shown(lambda output: output.finish(result(tag), None, tmp_path / "variables"))
+    shown(lambda output: output.finish(result(tag), Destinations(variables_file=tmp_path / "variables")))
     assert (tmp_path / "variables").read_text() == ""
 
 
-def test_variables_that_cannot_be_written_are_told(tmp_path: Path) -> None:
-    log, _ = shown(lambda output: output.finish(result(PUSHED), None, tmp_path))
-    assert log[0] == f"WARNING: The step variables could not be written to {tmp_path}: Is a directory."
+def test_variables_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    log, _ = shown(lambda output: output.finish(result(PUSHED), Destinations(variables_file=tmp_path)))
+    assert log[0] == f"WARNING: The step variables in {tmp_path} could not be written: Is a directory."

@@ -1,6 +1,7 @@
 """No form of a secret survives, and innocent text does."""
 
 import base64
+import html
 import json
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
@@ -20,6 +21,11 @@ def lower_escapes(text: str) -> str:
     return "".join(f"%{part[:2].lower()}{part[2:]}" for part in f"00{text}".split("%"))[3:]
 
 
+def numbered(text: str, form: str) -> str:
+    """Write all but letters and digits as HTML's references to characters."""
+    return "".join(each if each.isascii() and each.isalnum() else form.format(ord(each)) for each in text)
+
+
 ENCODINGS: dict[str, Callable[[str], str]] = {
     "plain": str,
     "url": lambda secret: quote(secret, safe=""),
@@ -29,6 +35,15 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "url-as-a-form": quote_plus,
     "url-in-lower-case": lambda secret: lower_escapes(quote(secret, safe="")),
     "url-every-byte": lambda secret: "".join(f"%{octet:02X}" for octet in secret.encode()),
+    "url-in-a-url": lambda secret: quote(quote(secret, safe=""), safe=""),
+    "url-in-a-url-in-a-url": lambda secret: quote(quote(quote(secret, safe=""), safe=""), safe=""),
+    "url-in-a-url-in-lower-case": lambda secret: quote(lower_escapes(quote(secret, safe="")), safe=""),
+    "html": html.escape,
+    "html-without-quotes": lambda secret: html.escape(secret, quote=False),
+    "html-as-go-does": lambda secret: html.escape(secret).replace("&quot;", "&#34;").replace("&#x27;", "&#39;"),
+    "html-in-decimal-numbers": lambda secret: numbered(secret, "&#{:d};"),
+    "html-in-hexadecimal-numbers": lambda secret: numbered(secret, "&#x{:X};"),
+    "html-in-long-numbers": lambda secret: numbered(secret, "&#X{:04x};"),
     "json": lambda secret: json.dumps(secret)[1:-1],
     "json-in-utf-8": lambda secret: json.dumps(secret, ensure_ascii=False)[1:-1],
     "json-with-escaped-slashes": lambda secret: json.dumps(secret)[1:-1].replace("/", "\\/"),
@@ -72,8 +87,8 @@ def test_the_header_of_docker_is_hidden() -> None:
 
 
 def test_secrets_that_begin_alike_are_hidden_whole() -> None:
-    redact = Redaction(["secret", "secret-and-more", "secret\n"])
-    assert redact("secret-and-more, secret\n, secret") == "***, ***, ***"
+    redact = Redaction(["a-secret", "a-secret-and-more", "a-secret\n"])
+    assert redact("a-secret-and-more, a-secret\n, a-secret") == "***, ***, ***"
 
 
 @pytest.mark.parametrize(
@@ -115,11 +130,52 @@ def test_without_secrets_nothing_changes() -> None:
 
 
 def test_a_secret_of_no_encoding_is_hidden() -> None:
-    assert Redaction(["ab\udcffcd"])("ab\udcffcd and ab%FFcd") == "*** and ***"
+    assert Redaction(["abcd\udcffefg"])("abcd\udcffefg and abcd%FFefg") == "*** and ***"
 
 
-def test_the_base64_of_a_short_secret_is_a_word_of_its_own() -> None:
-    assert Redaction(["abc"])("abc in base64 is YWJj") == "*** in base64 is YWJj"
+@pytest.mark.parametrize(
+    ("secret", "shown"),
+    [
+        pytest.param("1", "1 of 7 layers; rely on 1234567 and 12345678", id="one-character"),
+        pytest.param("rely", "1 of 7 layers; rely on 1234567 and 12345678", id="a-word"),
+        pytest.param("1234567", "1 of 7 layers; rely on 1234567 and 12345678", id="seven-characters"),
+        pytest.param("12345678", "1 of 7 layers; rely on 1234567 and ***", id="eight-characters"),
+    ],
+)
+def test_a_short_secret_is_not_replaced(secret: str, shown: str) -> None:
+    text = "1 of 7 layers; rely on 1234567 and 12345678"
+    later = Redaction([])
+    later.add(secret)
+    assert Redaction([secret])(text) == shown
+    assert later(text) == shown
+
+
+DIGEST = "sha256:" + "0123abcd" * 8
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "shown"),
+    [
+        pytest.param(
+            "my-package", "at r.io/ws/my-package:1.0: my-package", "at r.io/ws/my-package:1.0: ***", id="path"
+        ),
+        pytest.param("latest-1", "r.io/ws/my-package:latest-1, latest-1", "r.io/ws/my-package:latest-1, ***", id="tag"),
+        pytest.param("r.io/ws/my-package", "r.io/ws/my-package:1", "r.io/ws/my-package:1", id="repository"),
+        pytest.param("my-package", "other.io/ws/my-package", "other.io/ws/***", id="another-registry"),
+        pytest.param(
+            "package:1.0 secret", "r.io/ws/my-package:1.0 secret", "r.io/ws/my-***", id="beyond-the-reference"
+        ),
+        pytest.param("0123abcd", f"{DIGEST} 0123abcd", f"{DIGEST} ***", id="digest"),
+        pytest.param(
+            "0123abcd", f"r.io/ws/my-package@{DIGEST}", f"r.io/ws/my-package@{DIGEST}", id="reference-with-digest"
+        ),
+        pytest.param("0123abcd" * 5, f"{DIGEST}", "sha256:***" + "0123abcd" * 3, id="too-long-for-a-coincidence"),
+    ],
+)
+def test_references_and_digests_stay(secret: str, text: str, shown: str) -> None:
+    redact = Redaction([secret])
+    redact.keep("r.io/ws/my-package")
+    assert redact(text) == shown
 
 
 def test_the_user_name_beside_a_secret_stays() -> None:

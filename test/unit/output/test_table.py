@@ -26,12 +26,12 @@ def test_the_table_has_a_line_a_layer() -> None:
         layer(5, None, LayerStatus.UPLOADING),
     )
     assert table(layers) == [
-        "            stored    time  status         layer",
-        "1          31.7 MB          already there  base image",
-        "2            123 B   1.2 s  uploaded       COPY . /app",
-        f"3  at most 14.0 MB          would upload   RUN {'x' * 46}…",
-        "4              5 B  7m 00s  mounted",
-        "5  at most 14.0 MB          not uploaded",
+        "             stored    time  status         layer",
+        "1           31.7 MB          already there  base image",
+        "2             123 B   1.2 s  uploaded       COPY . /app",
+        f"3  14.0 MB unpacked          would upload   RUN {'x' * 45}…",
+        "4               5 B  7m 00s  mounted",
+        "5  14.0 MB unpacked          not uploaded",
     ]
 
 
@@ -73,7 +73,7 @@ def test_the_base_images_layer_is_called_that(instruction: str | None, shown: st
 
 
 def test_no_line_is_longer_than_a_hundred_columns() -> None:
-    widest = layer(1000, None, LayerStatus.ALREADY_THERE, "RUN " + "x" * 100, seconds=5999.0)
+    widest = layer(1000, None, LayerStatus.WOULD_UPLOAD, "RUN " + "x" * 100, seconds=5999.0)
     assert max(len(f"INFO: {line}") for line in table((widest,))) == 100
 
 
@@ -81,8 +81,11 @@ def test_no_line_is_longer_than_a_hundred_columns() -> None:
     "layers",
     [
         pytest.param((), id="no-layers"),
-        pytest.param((layer(1, None, LayerStatus.WAITING, "COPY"),), id="nothing-became-of-them"),
+        pytest.param((layer(1, None, LayerStatus.WAITING, "COPY"),), id="no-outcome"),
+        pytest.param(
+            (layer(1, 5, LayerStatus.ALREADY_THERE), layer(2, 5, LayerStatus.ALREADY_THERE)), id="all-of-them-there"
+        ),
     ],
 )
-def test_no_table_where_there_is_nothing_to_tell(layers: tuple[Layer, ...]) -> None:
+def test_no_table_without_news(layers: tuple[Layer, ...]) -> None:
     assert table(layers) == []

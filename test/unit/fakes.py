@@ -1,22 +1,17 @@
-"""Stand-ins at the seams that push.py and upload.py declare, moved by a clock that no test waits for."""
+"""Stand-ins for an Engine and the log, moved by a clock that no test waits for."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import cast
 
-from pipe.config.settings import Credentials
+from pipe.config.settings import Credentials, Settings
 from pipe.engine.events import Event, Pushed, StreamEnded
 from pipe.engine.kind import EngineKind
 from pipe.errors import EngineSaveError, EngineUnreachableError, PipeError
 from pipe.oci.image import Image
-from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
-from pipe.push.blob_upload import Blobs, BlobUpload
-from pipe.push.direct_push import Stream
-from pipe.registry.blobs import Chunking
-from pipe.source.blob import SourceBlob
+from pipe.source.image_source import BlobStream
 
 Line = tuple[float, Event]
 """Seconds since the push began, and what the Engine says then."""
@@ -167,28 +162,27 @@ class OneImage:
 class FakeEngine:
     """An Engine with one image, whose pushes play what a test gives."""
 
-    def __init__(self, clock: Clock, image: Image | PipeError, registry: FakeRegistry) -> None:
+    def __init__(self, clock: Clock, image: Image | PipeError) -> None:
         self._clock = clock
         self._image = image
-        self._registry = registry
         self.pushes: list[Iterable[Line] | PipeError] = []
-        """What each push says, one after the other."""
+        """The events of each push, one after the other."""
         self.ends: Iterator[StreamEnded | None] = itertools.repeat(ENDED)
         self.answers = True
-        self.unable: PipeError = EngineSaveError("it cannot be streamed.")
-        """What becomes of a stream."""
-        self.arrives: Callable[[str, str], None] | None = None
-        """What the registry gets of a push, instead of the digest under the tag."""
+        self.arrives: Callable[[str, str], None] = lambda _tag, _digest: None
+        """What a push that names a digest does to the registry."""
         self.done: list[str] = []
         self.credentials: list[Credentials] = []
         self.streams: list[Player] = []
+        self.source: OneImage | None = None
 
-    def image(self, name: str) -> Image:
-        """Return the image, or fail."""
-        self.done.append(f"find {name}")
+    def find(self) -> OneImage:
+        """Return the image as a source that cannot be exported, or fail."""
+        self.done.append("find app")
         if isinstance(self._image, PipeError):
             raise self._image
-        return self._image
+        self.source = OneImage(self._image)
+        return self.source
 
     @contextmanager
     def tagged(self, image: Image, target: Reference, tell: Callable[[str], None]) -> Iterator[None]:
@@ -210,38 +204,20 @@ class FakeEngine:
 
         def heard(event: Event) -> None:
             if isinstance(event, Pushed):
-                (self.arrives or self._arrive)(target.tag, event.digest)
+                self.arrives(target.tag, event.digest)
 
         self.streams.append(Player(self._clock, lines, next(self.ends), heard=heard))
         return self.streams[-1]
-
-    def _arrive(self, tag: str, digest: str) -> None:
-        self._registry.tags[tag] = digest
 
     def kind(self) -> EngineKind:
         """Be as slow as Bitbucket's."""
         return EngineKind("go1.21", 2)
 
-    @contextmanager
-    def _unreadable(self) -> Iterator[Stream]:
-        """Stream nothing: that is tested with a real Engine."""
-        try:
-            yield cast("Stream", Unreadable(self.unable))
-        finally:
-            self.done.append("end of stream")
-
-    def streamed(self, image: Image, *, ahead: bool = False) -> AbstractContextManager[Stream]:
-        """Begin a stream that cannot be read."""
-        assert image is self._image
-        if ahead:
-            self.done.append("stream ahead")
-        return self._unreadable()
-
     def alive(self) -> bool:
-        """Tell whether it answers."""
+        """Return whether it answers."""
         self.done.append("alive?")
         return self.answers
 
     def gone(self, cause: str) -> PipeError:
-        """Make the error for an Engine that does not."""
+        """Return the error for an Engine that does not."""
         return EngineUnreachableError(cause)

@@ -1,0 +1,149 @@
+"""Runs of the use case: an Engine that plays events, and a registry in memory behind real requests."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import pytest
+from unit.fakes import SETTINGS, Clock, FakeEngine, Line, Told
+from unit.http import FakeRegistryServer
+
+from pipe.encoding.blob import EncodedBlob
+from pipe.encoding.codecs import COMPRESSIONS
+from pipe.encoding.pool import BlockPool
+from pipe.engine import events
+from pipe.errors import PipeError
+from pipe.oci.image import Image, Layer
+from pipe.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, OCI_MANIFEST, Manifest
+from pipe.push.context import Context, Timing
+from pipe.push.pushers import Pushers
+from pipe.push.result import Result
+from pipe.push.reuse import Place
+from pipe.push.run import Push
+from pipe.push.transfer import Encode
+from pipe.registry.client import Client
+from pipe.registry.upload import CHUNK
+
+CONFIG = b'{"created": "2026-03-01T12:00:00Z", "config": {"Labels": {"org.opencontainers.image.revision": "c0ffee"}}}'
+BLOBS = ("sha256:" + "1" * 64, "sha256:" + "2" * 64)
+SIZES = (500, 50)
+
+
+def image_manifest(config: str, size: int, layers: Iterable[tuple[str, int]]) -> Manifest:
+    """Make an image's manifest."""
+    content = {
+        "schemaVersion": 2,
+        "config": {"mediaType": DOCKER_CONFIG, "digest": config, "size": size},
+        "layers": [{"mediaType": DOCKER_LAYER, "digest": digest, "size": size} for digest, size in layers],
+    }
+    return Manifest.parse(OCI_MANIFEST, json.dumps(content).encode())
+
+
+IMAGE_ID = "sha256:" + "c" * 64
+IMAGE = Image(
+    IMAGE_ID,
+    1100,
+    (Layer(1, "sha256:" + "a" * 64, 1000, "ADD base /"), Layer(2, "sha256:" + "b" * 64, 100, "COPY . /app")),
+)
+MANIFEST = image_manifest(IMAGE_ID, 7, list(zip(BLOBS, SIZES, strict=True)))
+OTHER_ID = "sha256:" + "e" * 64
+OTHER = image_manifest(OTHER_ID, len(CONFIG), list(zip(BLOBS, SIZES, strict=True)))
+BASE, TOP = "a" * 12, "b" * 12
+SUCCESS: list[Line] = [
+    (0.0, events.Uploading(BASE, 1, 1000)),
+    (1.0, events.AlreadyThere(TOP)),
+    (2.0, events.Uploaded(BASE)),
+    (2.5, events.Pushed(MANIFEST.digest)),
+]
+
+
+@dataclass
+class Bench:
+    """A push, and all that it works with."""
+
+    clock: Clock
+    engine: FakeEngine
+    server: FakeRegistryServer
+    told: Told
+    push: Push
+    context: Context
+
+    def run(self) -> Result:
+        """Push, and return the result."""
+        self.push.run()
+        return self.push.result(0)
+
+    def fail(self) -> tuple[PipeError, Result]:
+        """Push in vain, and return error and result."""
+        with pytest.raises(PipeError) as raised:
+            self.push.run()
+        return raised.value, self.push.result(raised.value.exit_code)
+
+    def store(self, manifest: Manifest, *tags: str) -> None:
+        """Store a manifest with its blobs, under tags."""
+        store(self.server, manifest, *tags)
+
+    @property
+    def asked(self) -> list[str]:
+        """What the registry was asked, without questions for blobs."""
+        return [
+            "POST" if sent.method == "POST" else f"{sent.method} {sent.path.rpartition('/')[2]}"
+            for sent in self.server.sent
+            if sent.path != "/v2/" and "/blobs/sha256:" not in sent.path
+        ]
+
+
+def store(server: FakeRegistryServer, manifest: Manifest, *tags: str) -> None:
+    """Store a manifest with its blobs, under tags."""
+    server.keep_manifest(manifest.body, manifest.media_type)
+    for tag in tags:
+        server.tags[tag] = manifest.digest
+    for blob in (manifest.config_descriptor, *manifest.layers):
+        if blob is not None:
+            server.blobs.setdefault(blob.digest, CONFIG if blob.size == len(CONFIG) else b"x" * blob.size)
+
+
+def connected(clock: Clock, told: Told, server: FakeRegistryServer) -> Client:
+    """Connect to the registry; waits between requests pass on the clock."""
+
+    def wait(seconds: float) -> None:
+        clock.now += seconds
+
+    return Client(
+        SETTINGS.registry, SETTINGS.credentials, "test/1", told, clock=clock, wait=wait, random=lambda: 0.0, adapter=server
+    )
+
+
+def encoder(compression: str = "auto") -> Encode:
+    """Encode layers as the pipe does."""
+    pool = BlockPool(COMPRESSIONS[compression])
+    return lambda blob, cancel, read: EncodedBlob(blob, CHUNK, cancel, pool, read)
+
+
+def bench(
+    *pushes: Iterable[Line] | PipeError,
+    tags: Iterable[str] = ("1.0",),
+    image: Image | PipeError = IMAGE,
+    settings: Mapping[str, object] | None = None,
+) -> Bench:
+    """Prepare a push; the registry learns the manifest when the Engine names its digest."""
+    clock, told, server = Clock(), Told(), FakeRegistryServer()
+    engine = FakeEngine(clock, image)
+    engine.pushes = list(pushes)
+    engine.arrives = lambda tag, _digest: store(server, MANIFEST, tag)
+    chosen = replace(SETTINGS, tags=tuple(tags), **(settings or {}))  # type: ignore[arg-type]
+    repository = connected(clock, told, server).repository(chosen.repository)
+    context = Context(chosen, repository, told, Timing(clock, clock.sleep, lambda: 0.0))
+    places = [Place(repository, tag) for tag in (*chosen.tags, "latest")]
+    pushers = Pushers(context, places, encoder(), engine)
+    return Bench(clock, engine, server, told, Push(context, engine.find, pushers), context)
+
+
+def statuses(result: Result) -> list[str]:
+    """Return the outcome for each tag."""
+    return [tag.status.value for tag in result.tags]
+
+
+def pushes(engine: FakeEngine) -> list[str]:
+    """Return what the Engine was asked to push."""
+    return [done.removeprefix("push ") for done in engine.done if done.startswith("push ")]

@@ -12,6 +12,10 @@ from pipe.source.blob import SourceBlob
 from pipe.threads import Cancel
 
 
+_LEFT = 0.5
+"""Seconds on a blob's clock in which no request can be sent."""
+
+
 class Encoded(Protocol):
     """The bytes of a blob as the registry stores them; see `pipe.encoding`."""
 
@@ -27,6 +31,17 @@ class Encoded(Protocol):
         """Stop encoding and release the buffers."""
 
 
+class Transferring(Protocol):
+    """What a blob's upload needs of the transfer; see `pipe.push.transfer`."""
+
+    clocks: Clocks
+    wait: Callable[[Cancel, float], None]
+    max_layer_size: int
+
+    def name(self, blob: SourceBlob) -> str:
+        """Return the name of a blob in the progress."""
+
+
 class BlobUpload:
     """The watch over one blob's upload, in the thread that makes it.
 
@@ -34,14 +49,14 @@ class BlobUpload:
         started: When the upload was first opened, by the clock; None if it was not.
     """
 
-    def __init__(self, blob: SourceBlob, name: str, clocks: Clocks, cancel: Cancel, max_layer_size: int) -> None:
-        """Watch a blob whose layer has a `name` in the progress."""
+    def __init__(self, blob: SourceBlob, transfer: Transferring, cancel: Cancel) -> None:
         self.blob = blob
-        self.name = name
+        self.name = transfer.name(blob)
         self.started: float | None = None
-        self._clocks = clocks
+        self._clocks = transfer.clocks
+        self._wait = transfer.wait
         self._cancel = cancel
-        self._max_layer_size = max_layer_size
+        self._max_layer_size = transfer.max_layer_size
         self._encoded: Encoded | None = None
 
     def chunks(self, encoded: Encoded) -> "CheckedChunks":
@@ -64,7 +79,11 @@ class BlobUpload:
         """Wait before a retry; if there is no time for that, raise the cause."""
         if seconds >= self.remaining():
             raise cause if cause.status else self._too_slow() from cause
-        self._cancel.wait(seconds)
+        self._wait(self._cancel, seconds)
+
+    def explained(self, error: PipeError) -> PipeError:
+        """Return why an upload failed: a request that used up the clock of the blob is no failure of the registry."""
+        return error if error.status or self.remaining() > _LEFT else self._too_slow()
 
     def began(self, at: float) -> None:
         """Start the clock: an upload was opened."""

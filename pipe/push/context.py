@@ -6,6 +6,7 @@ from typing import Protocol
 
 from pipe.config.settings import Settings
 from pipe.registry.repository import Repository
+from pipe.threads import Cancel
 
 
 class Report(Protocol):
@@ -29,11 +30,13 @@ class Timing:
         clock: Returns seconds that never go back.
         sleep: Waits for seconds.
         random: Returns a number from 0 up to 1.
+        wait: Waits for seconds in a worker, unless the work is cancelled.
     """
 
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     random: Callable[[], float]
+    wait: Callable[[Cancel, float], None] = Cancel.wait
 
 
 @dataclass(frozen=True, slots=True)

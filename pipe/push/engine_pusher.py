@@ -114,7 +114,8 @@ class EnginePusher:
         heard = self._clocks.now()
         while True:
             timed = stream.next(TICK)
-            now = self._clocks.now()
+            # Events that wait to be processed are not late: the clocks follow the time at which they were read.
+            now = timed[0] if timed is not None else self._clocks.now()
             if timed is not None:
                 heard, event = timed
                 if isinstance(event, events.StreamEnded):

@@ -48,6 +48,7 @@ class Outcome:
 
     def fail(self, target: Reference, error: PipeError) -> None:
         """Record that a tag failed; an existing tag that must not move is recorded when it is found."""
+        self._current = None
         if not isinstance(error, TagExistsError):
             self.set(TagResult(target, TagStatus.FAILED, error=error.summary, previous=self.tag(target).previous))
 

@@ -223,7 +223,8 @@ class Push:
         if not self._reachable:
             return TagResult(target, TagStatus.PUSHED, pushed.digest, verified=False, previous=previous)
         try:
-            manifest = proven(self._repository, target, pushed, image)
+            whole = self._outcome.manifest.digest if self._outcome.manifest else None
+            manifest = proven(self._repository, target, pushed, image, whole)
         except BlobMissingError:
             self._outcome.manifest = None
             self._pushers.forget()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from pipe.encoding.codecs import COMPRESSIONS
-from pipe.errors import PipeError, UploadLostError
+from pipe.errors import PipeError, RegistryFailedError, UploadLostError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, shorten
 from pipe.push.blob_upload import BlobUpload, Encoded, key_of, name_of
@@ -60,6 +60,7 @@ class Transfer:
         self.repository = context.repository
         self.clocks = clocks
         self.encode = encode
+        self.wait = context.timing.wait
         compression = COMPRESSIONS[context.settings.compression]
         self.media_type = compression.docker_media_type or compression.oci_media_type
         self.max_layer_size = context.settings.max_layer_size
@@ -204,7 +205,7 @@ class _Workers:
     def _upload(self, blob: SourceBlob, read: threading.Event) -> Delivery:
         """Upload a blob, again from its first byte if the registry lost the upload and the source is replayable."""
         transfer = self._transfer
-        upload = BlobUpload(blob, transfer.name(blob), transfer.clocks, self.cancel, transfer.max_layer_size)
+        upload = BlobUpload(blob, transfer, self.cancel)
         for _ in range(BEGINNINGS - 1 if self._replayable else 0):
             try:
                 return self._upload_once(upload, read)
@@ -221,7 +222,10 @@ class _Workers:
             unasked = blob.descriptor is None and transfer.trusting
             if digest and unasked and transfer.repository.stat(digest) is not None:
                 return self._there(blob, upload.descriptor(transfer.media_type), key=encoded.diff_id)
-            transfer.repository.put_blob(chunks, upload)
+            try:
+                transfer.repository.put_blob(chunks, upload)
+            except RegistryFailedError as error:
+                raise upload.explained(error) from error
             return self._there(blob, upload.descriptor(transfer.media_type), LayerStatus.UPLOADED, key=encoded.diff_id)
         finally:
             encoded.close()

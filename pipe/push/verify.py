@@ -45,8 +45,17 @@ def _contents(manifest: Manifest) -> list[tuple[str, int] | None]:
     return [(each.digest, each.size) if each else None for each in (config, *manifest.layers)]
 
 
-def proven(repository: Repository, target: Reference, pushed: Pushed, image: Image) -> Manifest:
+def proven(
+    repository: Repository, target: Reference, pushed: Pushed, image: Image, whole: str | None = None
+) -> Manifest:
     """Read a tag back, and make sure that it names what was pushed and that the registry has all of it.
+
+    Args:
+        repository: Where the image was pushed.
+        target: The tag.
+        pushed: What was pushed.
+        image: The image.
+        whole: The digest of a manifest whose parts were found for another tag.
 
     Returns:
         The manifest that the registry returns for the tag.
@@ -64,7 +73,7 @@ def proven(repository: Repository, target: Reference, pushed: Pushed, image: Ima
         )
     if not is_pushed(manifest, pushed, image):
         raise _mismatch(repository, target, pushed, image, manifest)
-    missing = missing_parts(repository, manifest)
+    missing = [] if manifest.digest == whole else missing_parts(repository, manifest)
     if missing:
         raise BlobMissingError(
             f"{target} points to {manifest.digest}, but the registry does not have {listed(missing, _SHOWN)}.",

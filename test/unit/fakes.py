@@ -10,7 +10,9 @@ from pipe.engine.events import Event, Pushed, StreamEnded
 from pipe.engine.kind import EngineKind
 from pipe.errors import EngineSaveError, EngineUnreachableError, PipeError
 from pipe.oci.image import Image
+from pipe.oci.manifest import DOCKER_LAYER
 from pipe.oci.reference import Reference
+from pipe.source.blob import SourceBlob, in_memory
 from pipe.source.image_source import BlobStream
 
 Line = tuple[float, Event]
@@ -136,7 +138,7 @@ class OneImage:
     def __init__(self, image: Image, failure: PipeError | None = None) -> None:
         self.image = image
         self.replayable = False
-        self.failure = failure or EngineSaveError("it cannot be exported.")
+        self.failure: PipeError | None = failure or EngineSaveError("it cannot be exported.")
         self.done: list[str] = []
 
     @contextmanager
@@ -150,13 +152,25 @@ class OneImage:
 
     @contextmanager
     def blobs(self) -> Iterator[BlobStream]:
-        """Fail."""
+        """Export nothing but a small blob, or fail."""
         self.done.append("open")
         try:
-            raise self.failure
-            yield
+            if self.failure is not None:
+                raise self.failure
+            yield SmallExport()
         finally:
             self.done.append("close")
+
+
+class SmallExport:
+    """An export of one blob that is stored as it is."""
+
+    config = b""
+    manifests = ()
+
+    def __iter__(self) -> Iterator[SourceBlob]:
+        """Yield the blob."""
+        yield in_memory("layer.tar", DOCKER_LAYER, b"layer")
 
 
 class FakeEngine:
@@ -175,6 +189,8 @@ class FakeEngine:
         self.credentials: list[Credentials] = []
         self.streams: list[Player] = []
         self.source: OneImage | None = None
+        self.unable: PipeError | None = EngineSaveError("it cannot be exported.")
+        """Why an export fails, None if it does not."""
 
     def find(self) -> OneImage:
         """Return the image as a source that cannot be exported, or fail."""
@@ -182,6 +198,7 @@ class FakeEngine:
         if isinstance(self._image, PipeError):
             raise self._image
         self.source = OneImage(self._image)
+        self.source.failure = self.unable
         return self.source
 
     @contextmanager

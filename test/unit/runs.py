@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from unit.fakes import SETTINGS, Clock, FakeEngine, Line, Told
-from unit.http import FakeRegistryServer
+from unit.http import FakeRegistryServer, sha256
 
 from pipe.encoding.blob import EncodedBlob
 from pipe.encoding.codecs import COMPRESSIONS
@@ -46,7 +46,7 @@ IMAGE = Image(
     (Layer(1, "sha256:" + "a" * 64, 1000, "ADD base /"), Layer(2, "sha256:" + "b" * 64, 100, "COPY . /app")),
 )
 MANIFEST = image_manifest(IMAGE_ID, 7, list(zip(BLOBS, SIZES, strict=True)))
-OTHER_ID = "sha256:" + "e" * 64
+OTHER_ID = sha256(CONFIG)
 OTHER = image_manifest(OTHER_ID, len(CONFIG), list(zip(BLOBS, SIZES, strict=True)))
 BASE, TOP = "a" * 12, "b" * 12
 SUCCESS: list[Line] = [
@@ -110,7 +110,14 @@ def connected(clock: Clock, told: Told, server: FakeRegistryServer) -> Client:
         clock.now += seconds
 
     return Client(
-        SETTINGS.registry, SETTINGS.credentials, "test/1", told, clock=clock, wait=wait, random=lambda: 0.0, adapter=server
+        SETTINGS.registry,
+        SETTINGS.credentials,
+        "test/1",
+        told,
+        clock=clock,
+        wait=wait,
+        random=lambda: 0.0,
+        adapter=server,
     )
 
 

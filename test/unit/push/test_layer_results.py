@@ -73,7 +73,9 @@ def test_a_push_from_a_containerd_store() -> None:
 
 def test_nothing_is_said_of_layers_that_cannot_be_matched() -> None:
     progress = pushed((2.0, events.Uploaded("1" * 12)), image=CONTAINERD)
-    assert told(layer_results(CONTAINERD, progress, None, [PUSHED])) == [(None, None, None, None, LayerStatus.WAITING)] * 2
+    assert (
+        told(layer_results(CONTAINERD, progress, None, [PUSHED])) == [(None, None, None, None, LayerStatus.WAITING)] * 2
+    )
 
 
 def test_a_manifest_of_another_image_says_nothing() -> None:

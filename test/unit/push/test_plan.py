@@ -67,8 +67,22 @@ def test_what_the_pipe_needs(sent: list[PendingLayer], image: int, seconds: floa
 @pytest.mark.parametrize(
     ("sent", "image", "kind", "timeout", "words"),
     [
-        pytest.param(layers(1000), 1000, SLOW, LIMIT, "Uploading layer 1 directly: Docker Engine would take about 40 s to compress it.", id="one-large-layer"),
-        pytest.param(layers(*[200] * 5), 1000, SLOW, LIMIT, "Uploading 5 layers directly: Docker Engine would take about 20 s to compress them.", id="five-layers"),
+        pytest.param(
+            layers(1000),
+            1000,
+            SLOW,
+            LIMIT,
+            "Uploading layer 1 directly: Docker Engine would take about 40 s to compress it.",
+            id="one-large-layer",
+        ),
+        pytest.param(
+            layers(*[200] * 5),
+            1000,
+            SLOW,
+            LIMIT,
+            "Uploading 5 layers directly: Docker Engine would take about 20 s to compress them.",
+            id="five-layers",
+        ),
         pytest.param(layers(25), 25, SLOW, LIMIT, None, id="small"),
         pytest.param(layers(100), 100, SLOW, LIMIT, None, id="saves-less-than-three-seconds"),
         pytest.param(layers(106), 106, SLOW, LIMIT, "about 4.2 s", id="saves-three-seconds"),
@@ -76,17 +90,23 @@ def test_what_the_pipe_needs(sent: list[PendingLayer], image: int, seconds: floa
         pytest.param(layers(375), 1000, SLOW, LIMIT, "about 15 s", id="more-than-one-and-a-half-times"),
         pytest.param(layers(350), 1000, SLOW, LIMIT, "about 14 s", id="just-above-one-and-a-half-times"),
         pytest.param(layers(320), 1000, SLOW, LIMIT, None, id="less-than-one-and-a-half-times"),
-        pytest.param(layers(800, 200, known=(1,)), 1000, SLOW, LIMIT, "layers that the registry already has", id="known"),
+        pytest.param(
+            layers(800, 200, known=(1,)), 1000, SLOW, LIMIT, "layers that the registry already has", id="known"
+        ),
         pytest.param(layers(800, known=(1,)), 9000, SLOW, LIMIT, None, id="known-but-staging-takes-longer"),
         pytest.param(layers(1300), 1300, EngineKind("go1.27", 2), LIMIT, None, id="a-fast-engine"),
         pytest.param(layers(1000), 1000, EngineKind("go1.27", 2, containerd=True), LIMIT, None, id="containerd"),
-        pytest.param(layers(10500), 10500, SLOW, LIMIT, "the registry times out after 7m 00s", id="never-in-seven-minutes"),
+        pytest.param(
+            layers(10500), 10500, SLOW, LIMIT, "the registry times out after 7m 00s", id="never-in-seven-minutes"
+        ),
         pytest.param(
             layers(100), 9000, SLOW, 4.0, "the registry times out after 4.0 s", id="never-in-time-however-slow-the-pipe"
         ),
         pytest.param(layers(100), 9000, SLOW, 4.1, None, id="just-in-time"),
         pytest.param(layers(10, 100, 20), 9000, SLOW, 4.0, "Uploading layer 2 directly", id="the-largest-is-named"),
-        pytest.param(layers(10, 1000, 20), 1030, SLOW, LIMIT, "Uploading layer 2 directly", id="the-largest-takes-longest"),
+        pytest.param(
+            layers(10, 1000, 20), 1030, SLOW, LIMIT, "Uploading layer 2 directly", id="the-largest-takes-longest"
+        ),
         pytest.param([], 1000, SLOW, LIMIT, None, id="nothing-to-send"),
     ],
 )
@@ -115,7 +135,13 @@ def test_with_what_the_pipe_may_begin(size: int, expected: bool) -> None:
     ("missing", "image", "kind", "words"),
     [
         pytest.param(layers(9, 8, 8), 25, SLOW, "about 0.5 s to compress them.", id="small"),
-        pytest.param(layers(25), 25, SLOW, "Uploading layer 1 directly: Docker Engine would take about 1.0 s", id="one-small-layer"),
+        pytest.param(
+            layers(25),
+            25,
+            SLOW,
+            "Uploading layer 1 directly: Docker Engine would take about 1.0 s",
+            id="one-small-layer",
+        ),
         pytest.param(layers(7), 7, SLOW, "about 0.3 s to compress it.", id="worth-a-fifth-of-a-second"),
         pytest.param(layers(6), 6, SLOW, None, id="not-worth-a-fifth-of-a-second"),
         pytest.param(layers(90), 90, SLOW, "about 3.6 s to compress it.", id="done-within-a-second"),
@@ -208,14 +234,18 @@ WAITING, UPLOADING = (LayerStatus.WAITING, 0), (LayerStatus.UPLOADING, 50)
     ("layers_so_far", "known", "pending"),
     [
         pytest.param({}, (), [(1, 300), (2, 200), (3, 100)], id="nothing-was-reported"),
-        pytest.param(progress(l1=UPLOADING, l2=WAITING, l3=WAITING), (), [(1, 250), (2, 200), (3, 100)], id="under-way"),
+        pytest.param(
+            progress(l1=UPLOADING, l2=WAITING, l3=WAITING), (), [(1, 250), (2, 200), (3, 100)], id="under-way"
+        ),
         pytest.param(
             progress(l1=UPLOADING, l2=(LayerStatus.UPLOADED, 200), l3=(LayerStatus.MOUNTED, 0)),
             (),
             [(1, 250)],
             id="arrived",
         ),
-        pytest.param(progress(l1=UPLOADING, l2=WAITING, l3=WAITING), (2,), [(1, 250), (3, 100)], id="known-and-waiting"),
+        pytest.param(
+            progress(l1=UPLOADING, l2=WAITING, l3=WAITING), (2,), [(1, 250), (3, 100)], id="known-and-waiting"
+        ),
         pytest.param(
             progress(l1=UPLOADING, l2=WAITING, l3=WAITING),
             (1, 2),

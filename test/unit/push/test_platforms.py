@@ -1,59 +1,56 @@
-"""What is told of each platform of an index."""
+"""The results of each platform of an index."""
 
 import json
-from dataclasses import dataclass
 
 import pytest
-from unit.source.archives import digest, layout
+from unit.fakes import Clock, Told
+from unit.http import FakeRegistryServer
+from unit.runs import connected
+from unit.source.archives import layout
 
-from pipe.errors import RegistryFailedError
-from pipe.oci.image import LayerStatus, shorten
-from pipe.oci.manifest import OCI_INDEX, Manifest
-from pipe.push.platforms import platform_images, platform_results
-from pipe.push.progress import Progress
+from pipe.oci.image import shorten
+from pipe.oci.manifest import OCI_INDEX, OCI_MANIFEST, Manifest
+from pipe.push.platforms import platform_images, registry_results, split_results
+from pipe.push.progress import ProgressTracker
+from pipe.push.result import LayerResult, LayerStatus
+from pipe.registry.repository import Repository
 
 FILES = {name: data for name, data in layout(("amd64", "arm64")).items() if isinstance(data, bytes)}
 ROOT = json.loads(FILES["index.json"])["manifests"][0]["digest"]
 INDEX = Manifest.parse(OCI_INDEX, FILES[f"blobs/sha256/{ROOT[7:]}"])
 
 
-@dataclass
-class FakeRegistry:
-    """Has the blobs and manifests of a layout."""
-
-    missing: str = ""
-    fails: bool = False
-
-    def manifest(self, reference: str) -> Manifest | None:
-        if self.fails:
-            raise RegistryFailedError("out of order")
-        return Manifest.parse("", self.read_blob(reference, 0) or b"") if reference != self.missing else None
-
-    def read_blob(self, name: str, maximum: int) -> bytes | None:
-        assert digest(FILES[f"blobs/sha256/{name[7:]}"]) == name
-        return FILES[f"blobs/sha256/{name[7:]}"] if name != self.missing else None
+def registry(missing: str = "") -> tuple[FakeRegistryServer, Repository]:
+    """Make a registry with the blobs and manifests of a layout."""
+    server = FakeRegistryServer()
+    for name, data in FILES.items():
+        digest = f"sha256:{name.rpartition('/')[2]}"
+        if name.startswith("blobs/") and digest != missing:
+            server.blobs[digest] = data
+            server.manifests[digest] = OCI_MANIFEST, data
+    return server, connected(Clock(), Told(), server).repository("acme/app")
 
 
-def test_an_index_in_the_registry_tells_its_platforms() -> None:
-    images = platform_images(FakeRegistry(), INDEX, pytest.fail)
+def test_an_index_in_the_registry_has_its_platforms() -> None:
+    images = platform_images(registry()[1], INDEX, pytest.fail)
     assert [(image.id, str(image.platform)) for image in images] == [
         (INDEX.images[0], "linux/amd64"),
         (INDEX.images[1], "linux/arm64"),
     ]
-    progress = Progress(images[0])
-    first = progress.image_layers[0]
-    progress.layers[shorten(first.descriptor.digest if first.descriptor else "")] = first
-    progress.begin(first, 1.0)
-    progress.finish(first, LayerStatus.UPLOADED, 3.5)
-    told = [
+    tracker = ProgressTracker(images[0])
+    first = images[0].layers[0]
+    name = shorten(first.descriptor.digest if first.descriptor else "")
+    tracker.begin(name, 1.0)
+    tracker.finish(name, LayerStatus.UPLOADED, 3.5)
+    results = [
         [
-            (layer.label, layer.platform, layer.status, layer.seconds, layer.descriptor is not None)
+            (layer.layer.label, layer.platform, layer.status, layer.seconds, layer.descriptor is not None)
             for layer in result.layers
         ]
-        for result in platform_results(images, (), progress)
+        for result in registry_results(images, tracker.snapshot())
     ]
     # Both platforms have the same layers here, and the Engine names a blob once.
-    assert told == [
+    assert results == [
         [
             (f"{platform} layer 1 (base image)", platform, LayerStatus.UPLOADED, 2.5, True),
             (f"{platform} layer 2 (COPY top /)", platform, LayerStatus.ALREADY_THERE, None, True),
@@ -63,9 +60,9 @@ def test_an_index_in_the_registry_tells_its_platforms() -> None:
 
 
 def test_the_layers_of_an_archive_are_those_of_its_platforms() -> None:
-    images = platform_images(FakeRegistry(), INDEX, pytest.fail)
-    layers = [layer for image in images for layer in image.layers]
-    results = platform_results(images, layers, None)
+    images = platform_images(registry()[1], INDEX, pytest.fail)
+    layers = [LayerResult(layer) for image in images for layer in image.layers]
+    results = split_results(images, layers)
     assert [(each.platform, each.digest) for each in results] == [
         ("linux/amd64", INDEX.images[0]),
         ("linux/arm64", INDEX.images[1]),
@@ -74,14 +71,17 @@ def test_the_layers_of_an_archive_are_those_of_its_platforms() -> None:
 
 
 @pytest.mark.parametrize(
-    "registry",
+    ("missing", "status"),
     [
-        pytest.param(FakeRegistry(missing=INDEX.images[1]), id="a-manifest-is-missing"),
-        pytest.param(FakeRegistry(fails=True), id="the-registry-fails"),
+        pytest.param(INDEX.images[1], None, id="a-manifest-is-missing"),
+        pytest.param("", 403, id="the-registry-rejects-the-question"),
     ],
 )
-def test_what_cannot_be_read_is_not_told(registry: FakeRegistry) -> None:
+def test_what_cannot_be_read_is_left_out(missing: str, status: int | None) -> None:
+    server, repository = registry(missing)
+    if status:
+        server.on("GET", "*/manifests/*", status)
     lines: list[str] = []
-    assert platform_images(registry, INDEX, lines.append) == ()
+    assert platform_images(repository, INDEX, lines.append) == ()
     assert len(lines) == 1
     assert lines[0].startswith(f"The platforms of {ROOT} could not be read: ")

@@ -52,7 +52,9 @@ def test_the_object_has_the_promised_shape() -> None:
         "status": "uploaded",
         "reused": False,
     }
-    assert json.loads(json.dumps(result(PUSHED, FAILED, not_tried, skipped, layers=(LAYER,), exit_code=4).as_json())) == {
+    assert json.loads(
+        json.dumps(result(PUSHED, FAILED, not_tried, skipped, layers=(LAYER,), exit_code=4).as_json())
+    ) == {
         "image": "my-container-app:latest",
         "image_id": "sha256:" + "c" * 64,
         "digest": DIGEST,

@@ -1,17 +1,24 @@
-"""What the registry says of its own images is believed as far as it fits together, and asked for within bounds."""
+"""Layers that the registry stores: found in its manifests, as far as they fit together, with few requests."""
 
 import gzip
 import json
-from dataclasses import dataclass, field, replace
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
+from unit.fakes import Clock, Told
+from unit.http import FakeRegistryServer, Reply
+from unit.runs import connected
 
-from pipe.errors import PipeError, RegistryFailedError, UploadForgottenError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.manifest import DOCKER_LAYER, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Manifest
-from pipe.push.blob_upload import TransferEndedError
-from pipe.push.reuse import CONFIG_SIZE, MANIFESTS, Candidate, Candidates, is_layer, known_layers, pairs
+from pipe.push.reuse import MANIFESTS, Candidate, Candidates, Place, Stored, known_layers, pairs
 from pipe.source.blob import SourceBlob, in_memory
+from pipe.source.trailer import is_made_from, may_be
+
+REPOSITORY = "acme/app"
 
 
 def digest(number: int) -> str:
@@ -31,10 +38,16 @@ FOUND = {
 WANTED = frozenset(DIFF_IDS)
 
 
-def image(config: int = 99, layers: object = LAYERS, note: str = "") -> Manifest:
-    """Make a manifest."""
-    content = {"config": {"digest": digest(config), "size": 1}, "layers": layers, "note": note}
-    return Manifest.parse(OCI_MANIFEST, json.dumps(content).encode())
+def config(diff_ids: object = DIFF_IDS) -> bytes:
+    """Make an image's config."""
+    return json.dumps({"rootfs": {"diff_ids": diff_ids}}).encode()
+
+
+def image(server: FakeRegistryServer, content: bytes, layers: object = LAYERS, note: str = "") -> Manifest:
+    """Make the manifest of a config that the registry has."""
+    named = {"digest": server.keep(content), "size": len(content)}
+    body = json.dumps({"config": named, "layers": layers, "note": note}).encode()
+    return Manifest.parse(OCI_MANIFEST, body)
 
 
 def index(*images: Manifest, note: str = "") -> Manifest:
@@ -43,133 +56,129 @@ def index(*images: Manifest, note: str = "") -> Manifest:
     return Manifest.parse(OCI_INDEX, json.dumps({"manifests": named, "note": note}).encode())
 
 
-def config(diff_ids: object = DIFF_IDS) -> bytes:
-    """Make an image's configuration."""
-    return json.dumps({"rootfs": {"diff_ids": diff_ids}}).encode()
+class Searched:
+    """A registry in which layers are looked for."""
 
+    def __init__(self) -> None:
+        self.server, self.told = FakeRegistryServer(), Told()
+        self.client = connected(Clock(), self.told, self.server)
 
-@dataclass
-class FakeRegistry:
-    """Has manifests by tag or digest, and blobs; keeps what it was asked."""
+    def keep(self, manifest: Manifest, tag: str = "") -> None:
+        """Store a manifest."""
+        self.server.keep_manifest(manifest.body, manifest.media_type, tag)
 
-    manifests: dict[str, Manifest | PipeError] = field(default_factory=dict)
-    blobs: dict[str, bytes] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    def known(self, *tags: str, read: Sequence[str] = ()) -> dict[str, Descriptor]:
+        """Look for the layers; `read` tags were read already and do not exist."""
+        repository = self.client.repository(REPOSITORY)
+        places = [Place(repository, tag) for tag in tags]
+        already = {Place(repository, tag): None for tag in read}
+        found = known_layers(places, WANTED, already, self.told.debug)
+        assert {stored.repository for stored in found.values()} <= {REPOSITORY}
+        return {diff_id: stored.descriptor for diff_id, stored in found.items()}
 
-    def manifest(self, reference: str) -> Manifest | None:
-        """Read a manifest."""
-        self.asked.append(reference)
-        found = self.manifests.get(reference)
-        if isinstance(found, PipeError):
-            raise found
-        return found
-
-    def read_blob(self, digest: str, maximum: int) -> bytes | None:
-        """Read a blob."""
-        assert maximum == CONFIG_SIZE
-        return self.blobs.get(digest)
+    @property
+    def read(self) -> list[str]:
+        """The manifests that were requested."""
+        return sorted(sent.path.rpartition("/")[2] for sent in self.server.matching("GET", "*/manifests/*"))
 
 
 @pytest.mark.parametrize(
-    ("manifest", "content", "found"),
+    ("layers", "content", "found"),
     [
-        pytest.param(image(), config(), FOUND, id="in-order"),
-        pytest.param(image(), config([digest(1)]), {}, id="more-layers-than-diff-ids"),
-        pytest.param(image(), config([*DIFF_IDS, digest(3)]), {}, id="more-diff-ids-than-layers"),
-        pytest.param(image(), b"{", {}, id="no-json"),
-        pytest.param(image(), b"[" * 100_000, {}, id="brackets"),
-        pytest.param(image(), b"[]", {}, id="another-kind"),
-        pytest.param(image(), b'{"rootfs":null}', {}, id="no-rootfs"),
-        pytest.param(image(), config("12"), {}, id="diff-ids-of-another-kind"),
-        pytest.param(image(), config([1, "sha256:x"]), {}, id="no-digests"),
+        pytest.param(LAYERS, config(), FOUND, id="in-order"),
+        pytest.param(LAYERS, config([digest(1)]), {}, id="more-layers-than-diff-ids"),
+        pytest.param(LAYERS, config([*DIFF_IDS, digest(3)]), {}, id="more-diff-ids-than-layers"),
+        pytest.param(LAYERS, b"{", {}, id="no-json"),
+        pytest.param(LAYERS, b"[" * 100_000, {}, id="brackets"),
+        pytest.param(LAYERS, b"[]", {}, id="another-kind"),
+        pytest.param(LAYERS, b'{"rootfs":null}', {}, id="no-rootfs"),
+        pytest.param(LAYERS, config("12"), {}, id="diff-ids-of-another-kind"),
+        pytest.param(LAYERS, config([1, "sha256:x"]), {}, id="no-digests"),
         pytest.param(
-            image(layers=[LAYERS[0] | {"mediaType": f"{OCI_LAYER[:-4]}zstd"}, LAYERS[1]]),
+            [LAYERS[0] | {"mediaType": f"{OCI_LAYER[:-4]}zstd"}, LAYERS[1]],
             config(),
             {digest(2): FOUND[digest(2)]},
-            id="zstd-is-none-of-docker's",
+            id="docker-has-no-zstd",
         ),
         pytest.param(
-            image(layers=[LAYERS[0] | {"urls": ["https://example.com"]}, LAYERS[1]]),
+            [LAYERS[0] | {"urls": ["https://example.com"]}, LAYERS[1]],
             config(),
             {digest(2): FOUND[digest(2)]},
             id="a-layer-elsewhere",
         ),
     ],
 )
-def test_pairs(manifest: Manifest, content: bytes, found: dict[str, Descriptor]) -> None:
-    assert dict(pairs(manifest, content)) == found
-
-
-def known(registry: FakeRegistry, *tags: str) -> dict[str, Descriptor]:
-    """Look for the layers."""
-    return known_layers(registry, tags, WANTED, lambda _: None)
+def test_pairs(layers: object, content: bytes, found: dict[str, Descriptor]) -> None:
+    assert dict(pairs(image(FakeRegistryServer(), content, layers), content)) == found
 
 
 def test_the_layers_of_a_tag_are_found() -> None:
-    assert known(FakeRegistry({"1": image()}, {digest(99): config()}), "1") == FOUND
+    searched = Searched()
+    searched.keep(image(searched.server, config()), "1")
+    assert searched.known("1") == FOUND
 
 
-def test_nothing_is_asked_once_all_are_found() -> None:
-    registry = FakeRegistry({"1": image(), "2": image()}, {digest(99): config()})
-    known(registry, "1", "2")
-    assert registry.asked == ["1"]
+def test_nothing_more_is_read_once_all_are_found() -> None:
+    searched = Searched()
+    for number in range(MANIFESTS + 5):
+        searched.keep(image(searched.server, config(), note=str(number)), str(number))
+    assert searched.known(*map(str, range(MANIFESTS + 5))) == FOUND
+    assert len(searched.read) == MANIFESTS, "one batch, all at the same time"
 
 
-def test_the_images_of_an_index_are_looked_into() -> None:
-    other, right = image(98), image(99)
-    registry = FakeRegistry(
-        {"1": index(other, right), other.digest: other, right.digest: right},
-        {digest(98): config([digest(7), digest(8)]), digest(99): config()},
-    )
-    assert known(registry, "1") == FOUND
+def test_ten_new_tags_do_not_hide_latest() -> None:
+    searched = Searched()
+    searched.keep(image(searched.server, config()), "latest")
+    new = [str(number) for number in range(12)]
+    assert searched.known(*new, "latest", read=new) == FOUND
+    assert searched.known(*new, "latest") == FOUND
+
+
+def test_the_images_of_an_index_are_read() -> None:
+    searched = Searched()
+    other, right = image(searched.server, config([digest(7), digest(8)])), image(searched.server, config())
+    for manifest in (other, right):
+        searched.keep(manifest)
+    searched.keep(index(other, right), "1")
+    assert searched.known("1") == FOUND
 
 
 def test_an_index_that_names_itself_ends() -> None:
-    inner = index(image())
-    registry = FakeRegistry({"1": inner, image().digest: inner})
-    assert known(registry, "1") == {}
-    assert registry.asked == ["1", image().digest]
+    searched = Searched()
+    child = image(searched.server, config())
+    inner = index(child)
+    searched.keep(inner, "1")
+    searched.server.manifests[child.digest] = searched.server.manifests[inner.digest]
+    assert searched.known("1") == {}
+    assert searched.read == sorted(["1", child.digest])
 
 
 def test_at_most_ten_manifests_are_read() -> None:
-    registry = FakeRegistry({str(n): image(note=str(n)) for n in range(30)})
-    known(registry, *map(str, range(30)))
-    assert len(registry.asked) == MANIFESTS == 10
+    searched = Searched()
+    for number in range(30):
+        searched.keep(image(searched.server, b"{}", note=str(number)), str(number))
+    assert searched.known(*map(str, range(30))) == {}
+    assert len(searched.read) == MANIFESTS == 10
 
 
-def test_what_cannot_be_read_is_told_and_passed_over() -> None:
-    told: list[str] = []
-    registry = FakeRegistry({"1": RegistryFailedError("HTTP 500"), "2": image()}, {digest(99): config()})
-    assert known_layers(registry, ("1", "2"), WANTED, told.append) == FOUND
-    assert told == ["No layers to reuse from 1. The registry failed: HTTP 500"]
+def test_what_cannot_be_read_is_logged_and_left_out() -> None:
+    searched = Searched()
+    searched.keep(image(searched.server, config()), "2")
+    searched.server.on("GET", "*/manifests/1", 403)
+    assert searched.known("1", "2") == FOUND
+    assert any(line.startswith("No layers to reuse from acme/app:1. ") for line in searched.told.of("DEBUG"))
 
 
 def test_other_images_are_of_no_use() -> None:
-    assert known(FakeRegistry({"1": image()}, {digest(99): config([digest(7), digest(8)])}), "1") == {}
+    searched = Searched()
+    searched.keep(image(searched.server, config([digest(7), digest(8)])), "1")
+    assert searched.known("1") == {}
 
 
-PLAIN = b"the bytes of a layer"
+PLAIN = b"the bytes of a layer" * 50
 GZIPPED = gzip.compress(PLAIN)
-NAMED = Descriptor(DOCKER_LAYER, digest(21), len(GZIPPED))
-
-
-@dataclass
-class Stored:
-    """Has one blob, of which it gives the end or not, or no blob."""
-
-    size_told: int | None
-    end: bytes | None
-    asked: list[str] = field(default_factory=list)
-
-    def size(self, digest: str) -> int | None:
-        """Tell its size."""
-        self.asked.append(f"HEAD {digest}")
-        return self.size_told
-
-    def read_end(self, digest: str, size: int, length: int) -> bytes | None:
-        """Give its end."""
-        self.asked.append(f"{size - length} to {size} of {digest}")
-        return self.end
+MEMBERS = gzip.compress(PLAIN[:300]) + gzip.compress(PLAIN[300:])
+EMPTY_END = GZIPPED + gzip.compress(b"")
 
 
 def layer(content: bytes = PLAIN) -> SourceBlob:
@@ -177,73 +186,96 @@ def layer(content: bytes = PLAIN) -> SourceBlob:
     return replace(in_memory("layer.tar", "", content), descriptor=None, diff_id=digest(1))
 
 
-END = GZIPPED[-8:]
-
-
-def found(stored: Stored, content: SourceBlob, ticks: list[None]) -> bool:
-    """Tell whether a registry has a layer."""
-    candidate = Candidates(stored, {digest(1): NAMED}).find(digest(1))
-    return candidate is not None and is_layer(candidate, content, lambda: ticks.append(None))
+def candidates(
+    server: FakeRegistryServer, blob: bytes, size: int | None = None, repository: str = REPOSITORY
+) -> Candidates:
+    """Pair a layer with a blob."""
+    named = Descriptor(DOCKER_LAYER, FakeRegistryServer().keep(blob), len(blob) if size is None else size)
+    own = connected(Clock(), Told(), server).repository(REPOSITORY)
+    return Candidates(own, {digest(1): Stored(named, repository)})
 
 
 @pytest.mark.parametrize(
-    ("stored", "content", "expected"),
+    ("blob", "content", "expected"),
     [
-        pytest.param(Stored(len(GZIPPED), END), PLAIN, True, id="it-is"),
-        pytest.param(Stored(0, END), PLAIN, True, id="its-size-is-not-told"),
-        pytest.param(Stored(len(GZIPPED), None), PLAIN, True, id="the-registry-gives-no-part-of-a-blob"),
-        pytest.param(Stored(None, END), PLAIN, False, id="it-is-not-there"),
-        pytest.param(Stored(len(GZIPPED) + 1, END), PLAIN, False, id="it-has-another-size-than-named"),
-        pytest.param(Stored(len(GZIPPED), END), PLAIN + b"!", False, id="it-is-of-another-length"),
-        pytest.param(Stored(len(GZIPPED), END), PLAIN[::-1], None, id="it-is-of-other-bytes"),
+        pytest.param(GZIPPED, PLAIN, True, id="one-member"),
+        pytest.param(MEMBERS, PLAIN, True, id="several-members"),
+        pytest.param(EMPTY_END, PLAIN, True, id="an-empty-last-member"),
+        pytest.param(GZIPPED, PLAIN + b"!", False, id="a-longer-layer"),
+        pytest.param(GZIPPED, PLAIN[1:], False, id="a-shorter-layer"),
+        pytest.param(GZIPPED, PLAIN[::-1], False, id="other-bytes"),
+        pytest.param(MEMBERS, PLAIN[:-1] + b"!", False, id="other-bytes-in-the-last-member"),
     ],
 )
-def test_a_blob_is_the_layer_as_far_as_its_end_tells(stored: Stored, content: bytes, expected: bool | None) -> None:
-    ticks: list[None] = []
-    if expected is None:
-        with pytest.raises(UploadForgottenError, match=rf"layer\.tar is the blob {NAMED.digest}, but it is not"):
-            found(stored, layer(content), ticks)
-        assert ticks, "it can be ended while it reads"
-    else:
-        assert found(stored, layer(content), ticks) is expected
-    assert stored.asked[0] == f"HEAD {NAMED.digest}"
-    assert stored.asked[1:] in ([], [f"{len(GZIPPED) - 8} to {len(GZIPPED)} of {NAMED.digest}"])
+def test_the_end_of_a_gzip_file_fits_a_layer(blob: bytes, content: bytes, expected: bool) -> None:
+    checks: list[None] = []
+    candidate = layer(content)
+    fits = may_be(candidate, blob[-8:]) and is_made_from(candidate, blob[-8:], lambda: checks.append(None))
+    assert fits is expected
+    assert checks or not may_be(candidate, blob[-8:]), "reading can be ended"
 
 
-def test_a_blob_smaller_than_a_gzip_streams_end_is_no_layer() -> None:
-    stored = Stored(7, b"")
-    assert Candidates(stored, {digest(1): Descriptor(DOCKER_LAYER, digest(21), 7)}).find(digest(1)) is None
-    assert stored.asked == []
-
-
-def test_the_length_counts_up_to_four_gigabytes() -> None:
+def test_lengths_are_stored_modulo_four_gigabytes() -> None:
     """Source: RFC 1952, ISIZE is the length modulo 2^32."""
-    assert is_layer(Candidate(NAMED, END), replace(layer(), size=2**32 + len(PLAIN)), lambda: None)
+    end = struct.pack("<II", zlib.crc32(PLAIN), len(PLAIN))
+    assert is_made_from(replace(layer(), size=2**32 + len(PLAIN)), end, lambda: None)
 
 
-def test_what_was_asked_for_before_its_turn_is_not_asked_for_again() -> None:
-    stored = Stored(len(GZIPPED), END)
-    candidates = Candidates(stored, {digest(1): NAMED})
-    candidates.ask(lambda: None)
-    asked = len(stored.asked)
+@pytest.mark.parametrize(
+    ("answer", "size", "found"),
+    [
+        pytest.param(None, None, True, id="there"),
+        pytest.param(Reply(200, headers={}), None, True, id="its-size-is-unknown"),
+        pytest.param(404, None, False, id="absent"),
+        pytest.param(None, len(GZIPPED) + 1, False, id="another-size-than-named"),
+        pytest.param(None, 7, False, id="smaller-than-the-end-of-a-gzip-file"),
+    ],
+)
+def test_a_candidate_counts_only_if_the_registry_has_it(
+    answer: Reply | int | None, size: int | None, found: bool
+) -> None:
+    server = FakeRegistryServer()
+    server.keep(GZIPPED)
+    if answer is not None:
+        server.on("HEAD", "*", answer)
+    candidate = candidates(server, GZIPPED, size).find(digest(1))
+    assert (candidate is not None) is found
+    assert candidate is None or candidate.trailer == GZIPPED[-8:]
+
+
+def test_a_registry_that_returns_no_part_of_a_blob() -> None:
+    server = FakeRegistryServer()
+    server.keep(GZIPPED)
+    server.on("GET", "*/blobs/*", 200)
+    candidate = candidates(server, GZIPPED).find(digest(1))
+    assert candidate is not None
+    assert candidate.trailer is None
+
+
+def test_a_blob_of_another_repository_is_mounted() -> None:
+    server = FakeRegistryServer()
+    named = FakeRegistryServer().keep(GZIPPED)
+    server.mountable["acme/base", named] = GZIPPED
+    candidate = candidates(server, GZIPPED, repository="acme/base").find(digest(1))
+    assert candidate == Candidate(Descriptor(DOCKER_LAYER, named, len(GZIPPED)), GZIPPED[-8:], mounted=True)
+
+
+@pytest.mark.parametrize("answer", [202, 401, 404, 405, 500], ids=str)
+def test_a_mount_that_is_rejected_is_no_failure(answer: int) -> None:
+    server = FakeRegistryServer()
+    headers = {"Location": "/v2/acme/app/blobs/uploads/9"} if answer == 202 else {}
+    server.on("POST", "*", Reply(answer, headers=headers))
+    assert candidates(server, GZIPPED, repository="acme/base").find(digest(1)) is None
+
+
+def test_each_candidate_is_asked_for_once() -> None:
+    server = FakeRegistryServer()
+    server.keep(GZIPPED)
+    found = candidates(server, GZIPPED)
+    found.ask_all()
+    asked = len(server.sent)
     assert asked
-    assert candidates.find(digest(1)) == Candidate(NAMED, END)
-    assert (candidates.find(digest(2)), len(stored.asked)) == (None, asked)
-
-
-def test_what_is_not_believed_any_more_is_not_found_although_it_was_asked_for() -> None:
-    candidates = Candidates(Stored(len(GZIPPED), END), {digest(1): NAMED})
-    candidates.ask(lambda: None)
-    candidates.clear()
-    assert candidates.find(digest(1)) is None
-
-
-def test_asking_ends_where_nobody_wants_the_answers() -> None:
-    stored = Stored(len(GZIPPED), END)
-
-    def stop() -> None:
-        raise TransferEndedError
-
-    with pytest.raises(TransferEndedError):
-        Candidates(stored, {digest(1): NAMED}).ask(stop)
-    assert stored.asked == []
+    assert found.find(digest(1)) is not None
+    assert (found.find(digest(2)), len(server.sent)) == (None, asked)
+    found.clear()
+    assert found.find(digest(1)) is None

@@ -360,8 +360,7 @@ def test_each_attempt_is_told_with_its_reason() -> None:
     assert statuses(b.run()) == ["pushed"]
     (warning,) = b.told.of("WARNING")
     assert warning == (
-        "Attempt 1 of 3 failed. The registry failed: crg.apkg.io: EOF"
-        "\nRetrying in 2 s; uploaded layers are kept."
+        "Attempt 1 of 3 failed. The registry failed: crg.apkg.io: EOF\nRetrying in 2 s; uploaded layers are kept."
     )
     assert b.clock.slept == [2]
 
@@ -575,3 +574,36 @@ def test_faults_over_the_containerd_store(plays: list[list[Line]], exit_code: in
         assert (statuses(result), result.tags[0].verified) == (["pushed"], True)
     assert len(pushes(b.engine)) == attempts
     assert b.clock.slept == [2.0, 4.0][: attempts - 1]
+
+
+def test_an_image_whose_blob_is_gone_is_pushed_again() -> None:
+    b = bench(SUCCESS)
+    b.store(MANIFEST, "1.0")
+    gone = b.server.blobs.pop(BLOBS[0])
+    b.engine.arrives = lambda _tag, _digest: b.server.blobs.update({BLOBS[0]: gone})
+    assert statuses(b.run()) == ["pushed"]
+    assert f"the registry does not have {BLOBS[0]}: pushing it again." in b.told.of("WARNING")[0]
+
+
+def test_a_registry_that_stores_nothing_is_no_success() -> None:
+    b = bench(SUCCESS, SUCCESS, SUCCESS)
+    b.server.on("HEAD", f"*/blobs/{BLOBS[1]}", 404)
+    raised, result = b.fail()
+    assert isinstance(raised, BlobMissingError)
+    assert (raised.exit_code, statuses(result), len(pushes(b.engine))) == (6, ["failed"], 3)
+
+
+def test_a_further_tag_is_read_and_not_only_asked_for() -> None:
+    b = bench(SUCCESS, tags=["1.0", "2.0"], settings={"max_attempts": 1})
+    b.store(OTHER)
+    b.server.on("HEAD", "*/manifests/*", Reply(200, headers={"Docker-Content-Digest": MANIFEST.digest}))
+    b.server.on("PUT", "*/manifests/2.0", lambda _: (b.server.tags.update({"2.0": OTHER.digest}), Reply(201))[1])
+    raised, result = b.fail()
+    assert isinstance(raised, DigestMismatchError)
+    assert statuses(result) == ["pushed", "failed"]
+
+
+def test_the_blobs_of_one_manifest_are_proven_once() -> None:
+    b = bench(SUCCESS, tags=["1.0", "2.0", "3.0"])
+    b.run()
+    assert len(b.server.matching("HEAD", "*/blobs/*")) == 3

@@ -1,30 +1,41 @@
-"""Blobs on their way to a registry that forgets, and whose manifests are wrong about what it has."""
+"""Blobs on their way to a registry that loses uploads, is slow, and whose manifests are wrong about what it has."""
 
 import gzip
 import hashlib
-import struct
 import threading
-import time
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
+from unit.fakes import SETTINGS, Clock, Told
+from unit.http import FakeRegistryServer, Reply, Sent, cut, error_reply
+from unit.runs import connected, encoder
 
-from pipe.errors import UploadForgottenError
+from pipe.errors import (
+    ContentMismatchError,
+    LayerTooLargeError,
+    PipeError,
+    RegistryFailedError,
+    UploadLostError,
+    UploadTooSlowError,
+)
 from pipe.oci.descriptor import Descriptor
-from pipe.oci.image import Image, Layer, LayerStatus
-from pipe.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, OCI_CONFIG
-from pipe.push.blob_upload import BlobUpload
-from pipe.push.direct_push import DirectPush, _Observer
-from pipe.push.progress import Progress
-from pipe.push.transfer import Transfer
-from pipe.push.watch import Watch
-from pipe.registry.blobs import Chunking
+from pipe.oci.image import Image, Layer
+from pipe.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER
+from pipe.push.clocks import Clocks
+from pipe.push.context import Context, Timing
+from pipe.push.progress import ProgressTracker
+from pipe.push.result import LayerStatus
+from pipe.push.reuse import Candidates, Stored
+from pipe.push.transfer import WORKERS, Transfer
+from pipe.registry.upload import CHUNK
 from pipe.source.blob import SourceBlob, in_memory
 
 NOISE = b"".join(hashlib.sha256(str(number).encode()).digest() for number in range(20_000))
-"""640 kB that do not compress: several chunks of those here."""
-CHUNK = 100_000
+"""640 kB that do not compress."""
+LARGE = NOISE * 14
+"""More than one chunk, which compress to little: sent as it is, it has two chunks."""
 
 
 def digest(data: bytes) -> str:
@@ -33,207 +44,314 @@ def digest(data: bytes) -> str:
 
 
 def plain(data: bytes, name: str = "layer", *, known: bool = True) -> SourceBlob:
-    """Make a layer that is compressed on its way."""
+    """Make a layer that is compressed for the push."""
     reader = in_memory(name, "", data).open
     return SourceBlob(name, len(data), digest(data) if known else None, None, reader)
 
 
-class Upload:
-    """An upload that is forgotten after its first chunk where that was asked for."""
-
-    def __init__(self, blobs: "Blobs", forgotten: bool) -> None:
-        self._blobs = blobs
-        self._forgotten = forgotten
-        self._data = b""
-
-    def send(self, chunk: memoryview, *, whole: bool = False) -> None:
-        """Take a chunk."""
-        del whole
-        if self._forgotten:
-            raise UploadForgottenError("404")
-        self._data += bytes(chunk)
-
-    def stream(self, pieces: Iterable[memoryview]) -> None:
-        """Take all."""
-        for piece in pieces:
-            self.send(piece)
-
-    def finish(self, named: str, timeout: float) -> None:
-        """Keep the blob."""
-        del timeout
-        assert digest(self._data) == named
-        self._blobs.stored[named] = self._data
+def stored(data: bytes, name: str = "layer") -> SourceBlob:
+    """Make a layer that is sent as it is."""
+    return in_memory(name, DOCKER_LAYER, data)
 
 
-class Blobs:
-    """A registry's blobs, in memory."""
+class Transferring:
+    """A transfer of layers to a registry in memory."""
 
-    def __init__(self, forgets: int = 0) -> None:
-        self.stored: dict[str, bytes] = {}
-        self.forgets = forgets
-        self.threads: list[int] = []
-        self.end_read = threading.Event()
+    def __init__(self, layers: Sequence[SourceBlob], *, timeout: float = 60.0, limit: int = 10**9) -> None:
+        self.clock, self.told = Clock(), Told()
+        self.server = FakeRegistryServer(self._wait)
+        described = [
+            Layer(n, blob.diff_id or digest(str(n).encode()), blob.size, None, blob.descriptor)
+            for n, blob in enumerate(layers, 1)
+        ]
+        self.image = Image("", 0, tuple(described))
+        self.tracker = ProgressTracker(self.image)
+        settings = replace(SETTINGS, max_layer_size=limit, upload_timeout=timeout)
+        self.repository = connected(self.clock, self.told, self.server).repository("acme/app")
+        context = Context(
+            settings,
+            self.repository,
+            self.told,
+            Timing(self.clock, self.clock.sleep, float, lambda _, seconds: self._wait(seconds)),
+        )
+        self.transfer = Transfer(context, self.image, Clocks(self.tracker, timeout, self.clock, self.told), encoder())
+        self.layers = layers
 
-    def find_chunking(self, watch: BlobUpload) -> Chunking:
-        """Take chunks."""
-        del watch
-        return Chunking(CHUNK)
+    def _wait(self, seconds: float) -> None:
+        self.clock.now += seconds
 
-    def upload(self, watch: BlobUpload) -> Upload:
-        """Open an upload."""
-        del watch
-        self.threads.append(sum(thread.name.startswith(("_read", "_compress")) for thread in threading.enumerate()))
-        self.forgets -= 1
-        return Upload(self, self.forgets >= 0)
+    def run(self, *candidates: tuple[SourceBlob, bytes], replayable: bool = True) -> bool:
+        """Bring the layers to the registry, some of which other manifests pair with blobs."""
+        pairs = {
+            str(blob.diff_id): Stored(Descriptor(DOCKER_LAYER, digest(data), len(data)), "acme/app")
+            for blob, data in candidates
+        }
+        return self.transfer.run(lambda: self.layers, Candidates(self.repository, pairs), replayable=replayable)
 
-    def size(self, named: str) -> int | None:
-        """Tell whether a blob is there."""
-        return len(self.stored[named]) if named in self.stored else None
+    @property
+    def statuses(self) -> list[LayerStatus]:
+        """The status of each layer."""
+        return [self.tracker.of(layer.short_id).status for layer in self.image.layers]
 
-    def read_end(self, named: str, size: int, length: int) -> bytes | None:
-        """Give the end of a blob."""
-        del size
-        self.end_read.set()
-        return self.stored[named][-length:]
-
-
-class Log:
-    """Hears what people are told."""
-
-    def info(self, text: str) -> None:
-        """Hear nothing."""
-
-    warning = debug = info
-
-
-class Manifests:
-    """Takes every manifest."""
-
-    def push_manifest(self, reference: str, manifest: object) -> None:
-        """Take one."""
+    @property
+    def contents(self) -> set[bytes]:
+        """The uncompressed blobs in the registry."""
+        return {gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data for data in self.server.blobs.values()}
 
 
-def direct(blobs: Blobs, layers: Sequence[SourceBlob], clock: Callable[[], float] = time.monotonic) -> DirectPush:
-    """Make a push of layers."""
-    image = Image("", 0, tuple(Layer(number, blob.diff_id or "", blob.size) for number, blob in enumerate(layers, 1)))
-    transfer = Transfer(blobs, time.monotonic, 60)
-    watch = Watch(Progress(image), 60, clock, Log())
-    return DirectPush(Manifests(), transfer, watch, 10**9)
+@pytest.mark.parametrize(
+    "layers",
+    [
+        pytest.param([plain(NOISE)], id="compressed"),
+        pytest.param([stored(gzip.compress(NOISE))], id="as-it-is"),
+        pytest.param([stored(LARGE)], id="in-chunks"),
+        pytest.param([plain(b"")], id="empty"),
+        pytest.param([plain(bytes(3_000_000))], id="zeros"),
+        pytest.param([plain(NOISE[: 1000 * n]) for n in range(1, 21)], id="twenty"),
+        pytest.param([plain(NOISE), plain(NOISE)], id="twice-the-same"),
+    ],
+)
+@pytest.mark.parametrize("replayable", [True, False], ids=["replayable", "once"])
+def test_layers_arrive(layers: list[SourceBlob], replayable: bool) -> None:
+    t = Transferring(layers)
+    assert t.run(replayable=replayable)
+    expected = {blob.descriptor.digest if blob.descriptor else str(blob.diff_id) for blob in layers}
+    assert t.transfer.known.keys() == expected
+    assert {named.digest for named in t.transfer.known.values()} <= t.server.blobs.keys()
+    assert {digest(data) for data in t.contents} >= {str(blob.diff_id) for blob in layers if blob.diff_id}
+    assert t.statuses == [LayerStatus.UPLOADED] * len(layers)
 
 
-def run(push: DirectPush, layers: Sequence[SourceBlob]) -> None:
-    """Bring layers to the registry."""
-    observer = _Observer(push, push.watch.progress.image_layers)
-    push.transfer.run(lambda: layers, observer, one_by_one=False)
+def test_a_blob_of_one_chunk_takes_two_requests() -> None:
+    t = Transferring([stored(b"x" * 1000)])
+    t.run()
+    assert [(sent.method, len(sent.body)) for sent in t.server.sent if sent.path != "/v2/"] == [
+        ("HEAD", 0),
+        ("POST", 0),
+        ("PUT", 1000),
+    ]
 
 
-def test_a_wrong_mapping_does_not_make_it_forget_what_arrived() -> None:
+def test_how_chunks_are_accepted_is_asked_for_the_first_blob_that_has_two() -> None:
+    t = Transferring([stored(LARGE), stored(LARGE[:-1])])
+    t.run()
+    assert len(t.server.blobs) == 3
+    assert sum(len(sent.body) == 1 for sent in t.server.matching("PATCH")) == 2, "the probe, once"
+
+
+def test_at_most_so_many_blobs_are_uploaded_at_once() -> None:
+    t = Transferring([plain(NOISE[: 1000 * n]) for n in range(1, 21)])
+    lock, busy, most = threading.Lock(), 0, 0
+    full = threading.Event()
+
+    def count(sent: Sent) -> None:
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+            if busy == WORKERS:
+                full.set()
+        full.wait(5)
+        with lock:
+            busy -= 1
+
+    t.server.on("PUT", "*/blobs/uploads/*", count)
+    assert t.run()
+    assert most == WORKERS
+
+
+@pytest.mark.parametrize("replayable", [True, False], ids=["replayable", "once"])
+def test_a_wrong_pair_costs_another_pass_at_most(replayable: bool) -> None:
     arrived, wrong = plain(NOISE[:50_000], "arrived"), plain(b"wrong" * 1000, "wrong")
-    blobs = Blobs()
-    liar = b"another blob" + struct.pack("<II", zlib.crc32(b"x"), wrong.size)
-    blobs.stored[digest(liar)] = liar
-    push = direct(blobs, [arrived, wrong])
-    push.transfer.reusable = {str(wrong.diff_id): Descriptor(DOCKER_LAYER, digest(liar), len(liar))}
-    run(push, [arrived])
-    run(push, [wrong])
-    assert sorted(push.transfer.known) == sorted([digest(NOISE[:50_000]), digest(b"wrong" * 1000)])
-    assert digest(liar) not in {named.digest for named in push.transfer.known.values()}
+    liar = gzip.compress(b"rwong" * 1000)
+    t = Transferring([arrived, wrong])
+    t.server.keep(liar)
+    complete = t.run((wrong, liar), replayable=replayable)
+    assert complete is replayable
+    assert t.transfer.known[digest(NOISE[:50_000])].digest in t.server.blobs
+    if not complete:
+        assert str(wrong.diff_id) not in t.transfer.known
+        assert t.run(replayable=replayable)
+    assert t.transfer.known[str(wrong.diff_id)].digest != digest(liar)
+    assert b"wrong" * 1000 in t.contents
 
 
-def test_an_upload_that_was_forgotten_leaves_no_threads_and_buffers_behind() -> None:
-    blobs = Blobs(forgets=2)
-    layer = plain(NOISE)
-    push = direct(blobs, [layer])
-    run(push, [layer])
-    assert len(blobs.threads) == 3
-    assert blobs.threads[-1] <= blobs.threads[0], f"threads at each beginning: {blobs.threads}"
+@pytest.mark.parametrize("replayable", [True, False], ids=["replayable", "once"])
+def test_a_layer_that_another_tag_has_is_not_sent(replayable: bool) -> None:
+    layer, there = plain(NOISE), gzip.compress(NOISE)
+    t = Transferring([layer])
+    t.server.keep(there)
+    assert t.run((layer, there), replayable=replayable)
+    assert t.transfer.known[str(layer.diff_id)].digest == digest(there)
+    assert (t.statuses, t.tracker.of(t.image.layers[0].short_id).reused) == ([LayerStatus.ALREADY_THERE], True)
+    assert t.server.matching("P*") == []
 
 
-def test_a_layer_that_only_its_bytes_tell_stands_for_itself_until_it_arrived() -> None:
-    layers = [plain(NOISE, "a/layer.tar", known=False), plain(NOISE[:-1], "b/layer.tar", known=False)]
-    push = direct(Blobs(), [plain(NOISE), plain(NOISE[:-1])])
-    observer = _Observer(push, push.watch.progress.image_layers)
-    begun = [BlobUpload(layer, time.monotonic, threading.Event()) for layer in layers]
-    for blob_upload in begun:
-        blob_upload.begin()
-    observer.look(begun)
-    assert len(push.watch.progress.uploading) == 2
-    for blob_upload, content in zip(begun, (NOISE, NOISE[:-1]), strict=True):
-        blob_upload.diff_id = digest(content)
-        observer.arrived(blob_upload)
-    statuses = [layer.status for layer in push.watch.progress.layers.values()]
-    assert statuses == [LayerStatus.UPLOADED] * 2
+def test_candidates_are_asked_for_before_the_first_layer_comes() -> None:
+    layer, there = plain(NOISE), gzip.compress(NOISE)
+    t = Transferring([layer])
+    t.server.keep(there)
+    asked = threading.Event()
+    t.server.on("GET", "*/blobs/*", lambda _: asked.set())
+
+    def staged() -> Iterator[SourceBlob]:
+        assert asked.wait(10), "nothing was requested while the Engine staged"
+        yield layer
+
+    named = Stored(Descriptor(DOCKER_LAYER, digest(there), len(there)), "acme/app")
+    candidates = Candidates(t.repository, {str(layer.diff_id): named})
+    assert t.transfer.run(staged, candidates, replayable=False)
+    assert t.server.blobs.keys() == {digest(there)}
+
+
+@contextmanager
+def ended() -> Iterator[None]:
+    """Wait until the threads that this context starts have ended."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        if not thread.name.startswith(("blob", "registry", "compress")):  # pools keep theirs
+            thread.join(10)
+            assert not thread.is_alive(), thread.name
+
+
+def lose_uploads(t: Transferring, times: int) -> None:
+    """Let the registry lose uploads after their first chunk."""
+    t.server.on("PATCH", "*", error_reply(404, "BLOB_UPLOAD_UNKNOWN"), times=times, skip=2)
+
+
+def test_an_upload_that_was_lost_starts_again_and_leaves_no_threads_behind() -> None:
+    t = Transferring([stored(LARGE)])
+    lose_uploads(t, 2)
+    with ended():
+        assert t.run()
+    assert digest(LARGE) in t.server.blobs
+    assert t.transfer.known.keys() == {digest(LARGE)}
+
+
+def test_an_upload_that_is_lost_each_time_fails() -> None:
+    t = Transferring([stored(LARGE)])
+    lose_uploads(t, 100)
+    with ended(), pytest.raises(UploadLostError):
+        t.run()
+
+
+def test_an_upload_of_a_stream_that_was_lost_is_for_the_next_attempt() -> None:
+    t = Transferring([stored(LARGE)])
+    t.server.on("PATCH", "*", error_reply(404, "BLOB_UPLOAD_UNKNOWN"), times=1, skip=3)
+    with pytest.raises(UploadLostError) as raised:
+        t.run(replayable=False)
+    assert raised.value.temporary
+
+
+def test_a_chunk_whose_answer_was_lost_is_never_stored_twice() -> None:
+    t = Transferring([stored(LARGE)])
+    t.server.ranges = t.server.offsets = False
+    t.server.on("PATCH", "*", cut(), times=1, skip=2, lost=True)
+    assert t.run()
+    assert t.server.blobs[digest(LARGE)] == LARGE
+
+
+def test_one_clock_for_all_beginnings_of_an_upload() -> None:
+    t = Transferring([stored(LARGE)], timeout=60.0)
+    t.server.on("PATCH", "*", Reply(delay=float("inf")), skip=2)
+    began = t.clock.now
+    with pytest.raises(PipeError) as raised:
+        t.run()
+    assert raised.value.exit_code in {5, 6}
+    assert t.clock.now - began <= 61 + 10, "the registry's time, once"
+
+
+def test_a_wait_that_does_not_fit_is_not_begun() -> None:
+    t = Transferring([stored(LARGE)], timeout=20.0)
+    t.server.on("PATCH", "*", Reply(429, headers={"Retry-After": "30"}), skip=2)
+    began = t.clock.now
+    with pytest.raises(RegistryFailedError, match="429") as raised:
+        t.run()
+    assert (raised.value.exit_code, raised.value.retry_after) == (6, 30)
+    assert t.clock.now - began < 20
+
+
+def test_a_silent_registry_uses_up_the_clock() -> None:
+    t = Transferring([stored(b"x" * 1000)], timeout=20.0)
+    t.server.on("PUT", "*/blobs/uploads/*", Reply(delay=float("inf")))
+    with pytest.raises(UploadTooSlowError, match=r"1\.0 KB of 1\.0 KB sent"):
+        t.run()
+
+
+def test_a_layer_that_grows_over_the_limit_is_stopped() -> None:
+    t = Transferring([plain(NOISE)], limit=600_000)
+    with ended(), pytest.raises(LayerTooLargeError, match="layer 1") as raised:
+        t.run()
+    assert raised.value.exit_code == 5
+    assert t.server.matching("P*") == []
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        pytest.param(replace(plain(NOISE), diff_id=digest(b"x")), id="another-diff-id"),
+        pytest.param(
+            replace(stored(NOISE), descriptor=Descriptor(DOCKER_LAYER, digest(b"x"), len(NOISE))), id="another-digest"
+        ),
+    ],
+)
+def test_content_that_does_not_match_never_becomes_a_blob(layer: SourceBlob) -> None:
+    t = Transferring([layer])
+    with pytest.raises(ContentMismatchError, match=digest(b"x")):
+        t.run()
+    assert t.server.blobs == {}
+
+
+def test_a_source_that_fails_ends_the_transfer() -> None:
+    class Broken:
+        def readinto(self, buffer: memoryview, /) -> int:
+            raise RegistryFailedError("gone")
+
+    t = Transferring([replace(plain(NOISE), open=Broken)])
+    with ended(), pytest.raises(RegistryFailedError, match="gone"):
+        t.run()
+
+
+def test_a_layer_that_only_its_bytes_identify_has_its_own_name_until_it_arrived() -> None:
+    layers = [plain(NOISE), plain(NOISE[:-1])]
+    t = Transferring(layers)
+    t.layers = [replace(blob, name=f"{n}/layer.tar", diff_id=None) for n, blob in enumerate(layers)]
+    assert t.run(replayable=False)
+    assert t.statuses == [LayerStatus.UPLOADED] * 2
+    assert len(t.tracker.snapshot()) == 2
 
 
 def test_the_line_of_progress_counts_layers_that_wait_for_their_turn() -> None:
-    layers = [plain(NOISE, "a"), plain(NOISE[:-1], "b")]
-    push = direct(Blobs(), layers)
-    observer = _Observer(push, push.watch.progress.image_layers)
-    begun = BlobUpload(layers[0], time.monotonic, threading.Event())
-    begun.begin()
-    observer.look([begun])
-    assert push.watch.progress.line(begun.began or 0, 60) == (
-        "0 B of at most 1.3 MB, 0 of 2 layers; layer 1 at 0:00 of 1:00"
-    )
+    t = Transferring([plain(NOISE), plain(NOISE[:-1])])
+    lines = []
+    t.server.on("PUT", "*/blobs/uploads/*", lambda _: lines.append(t.tracker.line(0, 60)))
+    t.run(replayable=False)
+    assert all(" of 2 layers" in line for line in lines)
+    assert "of at most 1.3 MB" in lines[0]
 
 
-def test_the_first_line_of_another_attempt_names_no_rate_over_both() -> None:
-    layers = [plain(NOISE, "a")]
-    push = direct(Blobs(), layers, lambda: 0.0)
-    progress = push.watch.progress
-    observer = _Observer(push, progress.image_layers)
-    begun = BlobUpload(layers[0], lambda: 0.0, threading.Event())
-    begun.begin()
-    begun.out = 100_000
-    observer.look([begun])
-    assert progress.line(10, 60) == "100.0 KB of at most 640.0 KB, 0 of 1 layers; layer 1 at 0:10 of 1:00"
-    progress.restart()
-    begun.out = 50_000
-    observer.look([begun])
-    assert progress.line(20, 60) == "50.0 KB of at most 640.0 KB, 0 of 1 layers; layer 1 at 0:20 of 1:00"
-
-
-@pytest.mark.parametrize("seen", [True, False], ids=["seen-on-its-way", "too-fast-to-be-seen"])
-def test_a_layer_that_was_uploaded_after_all_is_not_called_reused(seen: bool) -> None:
+def test_a_config_is_no_layer_in_the_line_of_progress() -> None:
     layer = plain(NOISE)
-    push = direct(Blobs(), [layer])
-    push.transfer.reusable = {str(layer.diff_id): Descriptor(DOCKER_LAYER, digest(b""), 0)}
-    observer = _Observer(push, push.watch.progress.image_layers)
-    observer.arrived(BlobUpload(layer, time.monotonic, threading.Event()))
-    [found] = push.watch.progress.image_layers
-    assert found.reused
-    blob_upload = BlobUpload(layer, time.monotonic, threading.Event())
-    blob_upload.begin()
-    if seen:
-        observer.look([blob_upload])
-    observer.arrived(blob_upload)
-    assert (found.status, found.reused) == (LayerStatus.UPLOADED, False)
+    t = Transferring([layer])
+    t.layers = [in_memory("config", DOCKER_CONFIG, b"{}")]
+    t.run()
+    assert t.tracker.line(0, 60) == "waiting for Docker Engine (0 of 1 layers checked)"
+    assert digest(b"{}") in t.server.blobs
 
 
-def test_a_configuration_is_no_layer_in_the_line_of_progress() -> None:
-    layers = [plain(NOISE, "a")]
-    push = direct(Blobs(), layers)
-    observer = _Observer(push, push.watch.progress.image_layers)
-    for media_type in (DOCKER_CONFIG, OCI_CONFIG):
-        config = BlobUpload(in_memory("config", media_type, media_type.encode()), time.monotonic, threading.Event())
-        config.begin()
-        observer.look([config])
-        observer.arrived(config)
-    assert push.watch.progress.line(0, 60) == "waiting for Docker Engine (0 of 1 layers checked)"
+def test_what_arrived_is_not_sent_again_until_it_is_forgotten() -> None:
+    t = Transferring([plain(NOISE)])
+    t.run()
+    puts = len(t.server.matching("PUT"))
+    t.run()
+    assert len(t.server.matching("PUT")) == puts
+    t.server.blobs.clear()
+    t.transfer.forget()
+    t.run()
+    assert len(t.server.matching("PUT")) == puts + 1
+    assert len(t.server.blobs) == 1
 
 
-def test_what_may_be_reused_is_asked_for_before_the_first_layer_comes() -> None:
-    layer = plain(NOISE)
-    blobs = Blobs()
-    there = gzip.compress(NOISE)
-    blobs.stored[digest(there)] = there
-    push = direct(blobs, [layer])
-    push.transfer.reusable = {str(layer.diff_id): Descriptor(DOCKER_LAYER, digest(there), len(there))}
-
-    def staged() -> Iterator[SourceBlob]:
-        assert blobs.end_read.wait(10), "nothing was asked for while the Engine staged"
-        yield layer
-
-    push.transfer.run(staged, _Observer(push, push.watch.progress.image_layers), one_by_one=True)
-    assert push.transfer.known[digest(NOISE)].digest == digest(there)
-    assert len(blobs.stored) == 1
+def test_chunks_are_smaller_than_what_two_uploads_may_hold() -> None:
+    assert len(LARGE) > CHUNK

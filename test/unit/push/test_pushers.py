@@ -1,0 +1,220 @@
+"""Which pushers have a go at an image of an Engine, and that each gives way at most once.
+
+Here the Engine cannot export its images, so whatever the pipe begins goes back to the Engine.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from unit.fakes import Line
+from unit.http import Outcome, error_reply
+from unit.runs import BASE, IMAGE, IMAGE_ID, MANIFEST, TOP, Bench, bench, pushes, statuses
+
+from pipe.engine import events
+from pipe.errors import EngineGaveUpError, EngineSaveError, LayerTooLargeError, PipeError, RegistryFailedError
+from pipe.oci.image import Image
+
+MB = 10**6
+BACK = "Falling back to Docker Engine."
+GAVE_UP: list[Line] = [
+    (0.0, events.Uploading(BASE, 1, 1000)),
+    *((float(at), events.Retrying(BASE, 1)) for at in (1, 10, 20, 30)),
+    *((at + 1.0, events.Uploading(BASE, 1, 1000)) for at in (1, 10, 20, 30)),
+    (40.0, events.Failed("EOF")),
+]
+GAVE_UP.sort(key=lambda line: line[0])
+PUSHED: list[Line] = [(0.0, events.AlreadyThere(TOP)), (1.0, events.Pushed(MANIFEST.digest))]
+
+
+def of_size(*megabytes: int) -> Image:
+    """Make an image whose layers have so many MB; the last one is empty."""
+    sizes = (*megabytes, 0)[:2]
+    layers = tuple(replace(layer, size=size * MB) for layer, size in zip(IMAGE.layers, sizes, strict=True))
+    return Image(IMAGE_ID, sum(sizes) * MB, layers)
+
+
+def sending(megabytes: int) -> list[Line]:
+    """Let an Engine begin to send the lowest layer."""
+    return [(0.0, events.Uploading(BASE, MB, megabytes * MB)), *PUSHED]
+
+
+def uploading(image: Image, *plays: Iterable[Line], **settings: object) -> Bench:
+    """Prepare a push of an image."""
+    return bench(*plays, image=image, settings={"uploader": "auto", "max_attempts": 1} | settings)
+
+
+def fallbacks(b: Bench) -> int:
+    """Count how often the pipe gave way to the Engine."""
+    return sum(BACK in line for line in b.told.of("WARNING"))
+
+
+@pytest.mark.parametrize(
+    ("image", "plays", "reason"),
+    [
+        pytest.param(of_size(25), [PUSHED], "Docker Engine would take about 1.0 s", id="starts-with-a-small-image"),
+        pytest.param(
+            of_size(1000), [sending(1000), PUSHED], "Docker Engine would take about 40 s", id="takes-over-a-large-one"
+        ),
+    ],
+)
+def test_the_pipe_takes_over_once_and_gives_back_once(image: Image, plays: list[list[Line]], reason: str) -> None:
+    b = uploading(image, *plays)
+    result = b.run()
+    assert any(reason in line for line in b.told.of("INFO")), b.told.lines
+    assert fallbacks(b) == 1
+    assert (statuses(result), result.uploader, len(pushes(b.engine))) == (["pushed"], "engine", len(plays))
+
+
+def test_the_pipe_takes_over_once_the_engine_gave_up() -> None:
+    b = uploading(IMAGE, GAVE_UP, PUSHED)
+    result = b.run()
+    assert any("Uploading directly." in line for line in b.told.of("WARNING"))
+    assert fallbacks(b) == 1
+    assert (result.uploader, len(pushes(b.engine))) == ("engine", 2)
+
+
+@pytest.mark.parametrize(
+    ("image", "settings", "staged"),
+    [
+        pytest.param(of_size(25), {}, True, id="a-small-image"),
+        pytest.param(of_size(25), {"uploader": "pipe"}, True, id="the-user-wants-the-pipe"),
+        pytest.param(of_size(25), {"uploader": "engine"}, False, id="the-user-wants-the-engine"),
+        pytest.param(of_size(25), {"dry_run": True}, False, id="a-dry-run"),
+        pytest.param(IMAGE, {}, False, id="a-tiny-image"),
+        pytest.param(of_size(1000), {}, False, id="a-large-image"),
+        pytest.param(
+            replace(of_size(25), layers=(replace(IMAGE.layers[0], size=None), IMAGE.layers[1])),
+            {},
+            False,
+            id="a-containerd-store",
+        ),
+    ],
+)
+@pytest.mark.parametrize("there", [True, False], ids=["already-there", "rejected"])
+def test_what_the_engine_staged_early_is_always_released(
+    image: Image, settings: dict[str, object], staged: bool, there: bool
+) -> None:
+    b = uploading(image, **settings)
+    if there:
+        b.store(MANIFEST, "1.0")
+        b.run()
+    else:
+        b.server.on("POST", "*", error_reply(403, "DENIED"))
+        b.fail()
+    assert b.engine.source is not None
+    assert b.engine.source.done == (["stage", "end of staging"] if staged else [])
+
+
+def test_nothing_stays_staged_while_the_engine_pushes() -> None:
+    b = uploading(of_size(25), PUSHED)
+    order: list[str] = []
+    b.engine.arrives = lambda tag, _: (
+        order.extend(b.engine.source.done if b.engine.source else []),
+        b.store(MANIFEST, tag),
+    )[1]
+    b.run()
+    assert order == ["stage", "open", "close", "end of staging"]
+
+
+def test_a_pusher_that_cannot_push_is_not_tried_again_with_the_next_tag() -> None:
+    b = bench(sending(1000), PUSHED, PUSHED, image=of_size(1000), tags=["1.0", "2.0"], settings={"uploader": "auto"})
+    b.server.on("PUT", "*/manifests/*", 405)
+    assert statuses(b.run()) == ["pushed"] * 2
+    assert fallbacks(b) == 1
+    assert len(pushes(b.engine)) == 3
+
+
+def test_the_engine_gives_up_for_good_only_after_the_pipe() -> None:
+    b = uploading(IMAGE, GAVE_UP, GAVE_UP)
+    assert isinstance(b.fail()[0], EngineGaveUpError)
+    assert len(pushes(b.engine)) == 2
+
+
+@pytest.mark.parametrize(
+    ("image", "plays", "settings"),
+    [
+        pytest.param(IMAGE, [PUSHED], {}, id="a-tiny-image"),
+        pytest.param(of_size(1000), [PUSHED], {}, id="a-large-image-that-is-there"),
+        pytest.param(of_size(1000), [sending(1000)], {"uploader": "engine"}, id="the-user-wants-the-engine"),
+    ],
+)
+def test_the_engine_pushes_to_the_end(image: Image, plays: list[list[Line]], settings: dict[str, object]) -> None:
+    b = uploading(image, *plays, **settings)
+    result = b.run()
+    assert (len(b.told.of("INFO")), result.uploader) == (2, "engine"), b.told.lines
+
+
+def test_an_upload_that_was_lost_is_the_pipes_to_begin_again() -> None:
+    b = uploading(of_size(25), PUSHED)
+    b.engine.unable = RegistryFailedError("no such upload.")
+    raised, result = b.fail()
+    assert isinstance(raised, RegistryFailedError)
+    assert (result.uploader, pushes(b.engine)) == ("pipe", [])
+
+
+def test_a_user_who_wants_the_pipe_gets_no_engine() -> None:
+    b = uploading(of_size(25), PUSHED, uploader="pipe")
+    raised, result = b.fail()
+    assert isinstance(raised, EngineSaveError)
+    assert (result.uploader, pushes(b.engine)) == ("pipe", [])
+
+
+def test_a_layer_that_fits_only_when_compressed_is_not_for_the_engine() -> None:
+    b = uploading(of_size(10), PUSHED, max_layer_size=9 * MB)
+    assert isinstance(b.fail()[0], LayerTooLargeError)
+    words = "Uploading directly, to check the compressed size of layer 1 (base image)."
+    assert words in b.told.of("INFO")
+    assert pushes(b.engine) == []
+
+
+def test_an_image_for_the_engine_alone_is_measured_unpacked() -> None:
+    b = uploading(of_size(10), PUSHED, max_layer_size=9 * MB, uploader="engine")
+    assert isinstance(b.fail()[0], LayerTooLargeError)
+    assert b.asked == []
+
+
+@pytest.mark.parametrize(
+    ("image", "uploader", "words"),
+    [
+        pytest.param(of_size(1000), "auto", "Docker Engine would take about 40 s", id="the-pipe-takes-over"),
+        pytest.param(of_size(25), "auto", "Docker Engine would take about 1.0 s", id="the-pipe-starts"),
+        pytest.param(IMAGE, "auto", "Docker Engine would push it.", id="the-engine"),
+        pytest.param(of_size(1000), "engine", "Docker Engine would push it.", id="the-engine-is-wanted"),
+        pytest.param(IMAGE, "pipe", "The pipe would push it directly.", id="the-pipe-is-wanted"),
+    ],
+)
+def test_a_dry_run_says_who_would_push(image: Image, uploader: str, words: str) -> None:
+    b = uploading(image, uploader=uploader, dry_run=True)
+    b.run()
+    assert any(words in line for line in b.told.of("INFO")), b.told.lines
+
+
+def test_sizes_that_only_the_export_has_are_read_if_a_layer_may_be_too_large() -> None:
+    layers = tuple(replace(layer, size=None) for layer in IMAGE.layers)
+    b = uploading(Image(IMAGE_ID, 40 * 10**9, layers), PUSHED)
+    b.run()
+    assert any("Cannot determine compressed layer sizes in advance." in line for line in b.told.of("WARNING"))
+
+
+REJECTED: dict[str, tuple[Outcome, bool]] = {
+    "no-such-method": (405, True),
+    "no-such-method-in-words": (error_reply(405, "UNSUPPORTED"), True),
+    "no-such-package": (error_reply(404, "NAME_UNKNOWN"), False),
+    "not-allowed": (403, False),
+    "a-failure": (500, False),
+}
+
+
+@pytest.mark.parametrize(("answer", "given_back"), REJECTED.values(), ids=REJECTED.keys())
+def test_only_a_registry_that_does_not_support_the_pipes_uploads_is_left_to_the_engine(
+    answer: Outcome, given_back: bool
+) -> None:
+    b = uploading(of_size(25), PUSHED)
+    b.server.on("PUT", "*/blobs/uploads/*", answer)
+    b.engine.unable = None
+    if given_back:
+        assert statuses(b.run()) == ["pushed"]
+    else:
+        assert isinstance(b.fail()[0], PipeError)
+    assert len(pushes(b.engine)) == given_back

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,13 +76,6 @@ def administrator(
     running = local_registry(world=WORLD, port=port, lease=lease, visible_delay=visible_delay, young=young)
     with running as registry, registry.session("admin") as session:
         yield Administrator(registry, session)
-
-
-def free_port() -> int:
-    """Return a port that a restarted container can have again."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 def layers(seed: int, count: int = 2) -> list[bytes]:

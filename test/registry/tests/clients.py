@@ -7,18 +7,21 @@ import json
 import os
 import random
 import re
+import socket
 import subprocess
 import tarfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from registry.client import LocalRegistry
 from registry.tests.images import Image, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
-    from registry.client import LocalRegistry, Registry
+    from registry.client import Registry
+    from registry.tests.outside import OutsideRegistry
 
 _SECONDS = 100
 """Longest run of a client."""
@@ -51,11 +54,22 @@ def run(
     return output
 
 
-def peak_memory(registry: LocalRegistry) -> int:
+def peak_memory(registry: LocalRegistry | OutsideRegistry) -> int:
     """Return the bytes of memory that a gateway has held at most."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", registry.run("cat", "/proc/1/status"))
+    if isinstance(registry, LocalRegistry):
+        status = registry.run("cat", "/proc/1/status")
+    else:
+        status = Path(f"/proc/{registry.pid}/status").read_text(encoding="ascii")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
     assert found
     return int(found[1]) * 1024
+
+
+def free_port() -> int:
+    """Return a port that a restarted container can have again."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
 
 
 def random_bytes(size: int, seed: int) -> bytes:

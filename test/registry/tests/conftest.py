@@ -11,12 +11,14 @@ from registry.client import LocalRegistry, build_image, local_registry
 from registry.tests.asking import APP
 from registry.tests.clients import Docker, Skopeo, peak_memory
 from registry.tests.images import Repository, image
+from registry.tests.outside import registry_outside
 from registry.tests.visitor import Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import requests
+    from registry.tests.outside import OutsideRegistry
 
 LARGEST_MEMORY = 150_000_000
 """Bytes that the gateway may have held at most, after all that the tests did to it."""
@@ -43,6 +45,23 @@ def registry(shared_registry: LocalRegistry) -> LocalRegistry:
     """A registry with the tests' world, without faults and with an empty log."""
     shared_registry.clear()
     return shared_registry
+
+
+@pytest.fixture(scope="session")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutsideRegistry]:
+    with registry_outside(tmp_path_factory.mktemp("outside"), WORLD) as running:
+        yield running
+        assert peak_memory(running) < LARGEST_MEMORY
+
+
+@pytest.fixture(params=["container", "outside"])
+def either(request: pytest.FixtureRequest) -> LocalRegistry | OutsideRegistry:
+    """The registry in its container, and the one without."""
+    running: LocalRegistry | OutsideRegistry = request.getfixturevalue(
+        "shared_registry" if request.param == "container" else "outside"
+    )
+    running.clear()
+    return running
 
 
 @pytest.fixture

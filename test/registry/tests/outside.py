@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry.client import Registry
-from registry.tests.administrator import free_port
-from registry.tests.clients import until
+from registry.tests.clients import free_port, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +20,16 @@ APT_INSTALL = TESTS / "setup" / "apt-install"
 SECONDS = 30.0
 
 
+class OutsideRegistry(Registry):
+    """A registry in a process of its own."""
+
+    def __init__(self, host: str, pid: int) -> None:
+        super().__init__(host)
+        self.pid = pid
+
+
 @contextmanager
-def registry_outside(folder: Path, world: str) -> Iterator[Registry]:
+def registry_outside(folder: Path, world: str) -> Iterator[OutsideRegistry]:
     """Run the gateway with this Python, and with Debian's Distribution; its data is in `folder`."""
     subprocess.run([APT_INSTALL, "docker-registry"], check=True)
     (folder / "world.yaml").write_text(world, encoding="utf-8")
@@ -41,7 +48,7 @@ def registry_outside(folder: Path, world: str) -> Iterator[Registry]:
             [sys.executable, "-m", "registry.gateway"], env=environment, stdout=file, stderr=subprocess.STDOUT
         ) as process,
     ):
-        registry = Registry(host)
+        registry = OutsideRegistry(host, process.pid)
         try:
             until(lambda: process.poll() is not None or registry.ready(), SECONDS)
             assert process.poll() is None, output.read_text(encoding="utf-8")

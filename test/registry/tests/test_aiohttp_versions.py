@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from registry.tests.asking import APP, LARGE
-from registry.tests.conftest import WORLD
 from registry.tests.images import Repository, digest_of, image
-from registry.tests.outside import registry_outside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,20 +24,6 @@ if TYPE_CHECKING:
 LOCKED = Path(__file__).parents[2] / "requirements.txt"
 SECONDS = 30
 """A hang shows as a time-out of the client."""
-
-
-@pytest.fixture(scope="module")
-def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with registry_outside(tmp_path_factory.mktemp("outside"), WORLD) as running:
-        yield running
-
-
-@pytest.fixture(params=["container", "outside"])
-def either(request: pytest.FixtureRequest) -> Registry:
-    """The registry in its container, and the one without."""
-    running: Registry = request.getfixturevalue("shared_registry" if request.param == "container" else "outside")
-    running.clear()
-    return running
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from registry.tests.administrator import DEMO, administrator, free_port, layers
+from registry.tests.administrator import DEMO, administrator, layers
 from registry.tests.asking import APP, ask, error, pushed
+from registry.tests.clients import free_port
 from registry.tests.images import Repository, digest_of, image
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from registry.client import LocalRegistry, local_registry
 from registry.tests import long_callbacks
-from registry.tests.administrator import DEMO, free_port
+from registry.tests.administrator import DEMO
 from registry.tests.asking import APP, put
+from registry.tests.clients import free_port
 from registry.tests.conftest import WORLD
 from registry.tests.images import INDEX, MANIFEST, Repository, descriptor, image
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from registry.tests.administrator import Administrator, administrator, free_port
+from registry.tests.administrator import Administrator, administrator
+from registry.tests.clients import free_port
 from registry.tests.images import Image, PushError, Repository, digest_of, image, image_list
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from registry.client import LocalRegistry
+    from registry.tests.clients import Docker
 
 TARGET = "demo-workspace/second-app"
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
@@ -119,6 +120,26 @@ class TestMounts:
         assert scope == f"repository:{TARGET}:pull,push repository:{APP}:pull"
         scopes = [each.removeprefix("repository:") for each in scope.split()]
         assert self.mount(registry, digest, *scopes).status_code == 201
+
+    @pytest.mark.parametrize(
+        ("fault", "statuses"),
+        [
+            pytest.param({}, [201], id="mounted"),
+            pytest.param({"mounts": "?*", "mount": "challenged"}, [201], id="where the source's scope is needed"),
+            pytest.param({"mounts": "?*", "mount": "ignored"}, [202], id="sent, where nothing is mounted"),
+        ],
+    )
+    def test_docker_mounts_what_it_pushed_to_another_package(
+        self, registry: LocalRegistry, docker: Docker, fault: dict[str, str], statuses: list[int]
+    ) -> None:
+        docker.login(registry, "writer")
+        name = docker.image(f"{registry.host}/{APP}:mounts", f"mounted by docker, {fault}".encode())
+        docker("push", name)
+        if fault:
+            registry.fault(**fault)
+        docker("push", docker.tag(name, f"{registry.host}/{TARGET}:mounts"))
+        mounts = registry.requests(method="POST", path=f"/v2/{TARGET}/*", mounts=f"{APP}@*")
+        assert [entry.status for entry in mounts] == statuses
 
 
 class TestManifests:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from registry.tests.administrator import DEMO, Administrator, administrator, free_port, layers, size, until
+from registry.tests.administrator import DEMO, Administrator, administrator, layers, size, until
+from registry.tests.clients import free_port
 from registry.tests.images import PushError, digest_of, image, image_list
 
 if TYPE_CHECKING:

@@ -335,6 +335,7 @@ class FakeRegistryServer(FakeHTTP):
         if self.ranges and first and int(first) != len(upload.data):
             return Reply(416, headers=place)
         upload.data += sent.body
+        place = {"Location": f"{self.base}{sent.path}?_state={len(upload.data)}"}
         end = {"Range": f"0-{max(0, len(upload.data) - 1)}"} if self.offsets else {}
         return Reply(self.created, headers=place | end)
 

@@ -4,14 +4,18 @@ import contextlib
 import hashlib
 import http.server
 import logging
+import select
 import socket
+import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
+from integration.certificates import make_certificate
+from registry.client import Tls
 
 from pipe.config.settings import Credentials
 from pipe.errors import PipeError, RegistryFailedError
@@ -38,10 +42,10 @@ class Server(http.server.ThreadingHTTPServer):
         return f"127.0.0.1:{self.server_address[1]}"
 
     def finish_request(self, request: object, client_address: object) -> None:
-        first = request.recv(1, socket.MSG_PEEK)  # type: ignore[attr-defined]
-        self.connections += first != b"\x16"
-        if first != b"\x16":
-            super().finish_request(request, client_address)  # type: ignore[arg-type]
+        if not isinstance(request, ssl.SSLSocket) and request.recv(1, socket.MSG_PEEK) == b"\x16":  # type: ignore[attr-defined]
+            return  # a client that finds out whether this is TLS
+        self.connections += 1
+        super().finish_request(request, client_address)  # type: ignore[arg-type]
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -141,6 +145,65 @@ def test_a_connection_is_used_again_after_an_answer_that_was_read_whole(server: 
     assert server.connections == 1
 
 
+class ConnectProxy(http.server.BaseHTTPRequestHandler):
+    """Connects every name to the port of the request on this machine."""
+
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+    def do_CONNECT(self) -> None:
+        port = int(self.path.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as target:
+            self.send_response(200)
+            self.end_headers()
+            other = {self.connection: target, target: self.connection}
+            while True:
+                for reader in select.select(list(other), [], [])[0]:
+                    piece = reader.recv(65536)
+                    if not piece:
+                        return
+                    other[reader].sendall(piece)
+
+
+@pytest.fixture
+def proxy() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), ConnectProxy) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_address[1]}"
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Tls:
+    return make_certificate(tmp_path, "IP:127.0.0.1", "DNS:registry.test")
+
+
+@pytest.fixture
+def secure(server: Server, tls: Tls, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """The server over TLS, trusted."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.cert, tls.key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls.authority))
+    return server
+
+
+@pytest.mark.parametrize("through", ["direct", "proxy"])
+def test_connections_over_tls_are_used_again(
+    secure: Server, proxy: str, monkeypatch: pytest.MonkeyPatch, through: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy if through == "proxy" else "http://127.0.0.1:1")
+    host = "127.0.0.1" if through == "direct" else "registry.test"
+    registry = repository(f"{host}:{secure.server_address[1]}")
+    blobs = [bytes([number]) * 3_000_000 for number in range(3)]
+    for data in blobs:
+        registry.put_blob(Blob(data), Watch())
+    assert secure.bodies == blobs
+    assert secure.connections == 1
+
+
 HEAD = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
@@ -233,7 +296,6 @@ def test_an_answer_within_the_deadline_arrives() -> None:
     def serve(connection: socket.socket, end: threading.Event) -> None:
         for byte in HEAD + b"Content-Length: 3\r\n\r\nyes":
             connection.sendall(bytes([byte]))
-            time.sleep(0.001)
         end.wait(PATIENCE)
 
     with listening(serve) as url:

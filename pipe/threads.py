@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent import futures
 from concurrent.futures import Future
+from functools import partial
 from typing import TypeVar
 
 STEP = 0.25
@@ -109,14 +110,16 @@ class Pool:
             self._calls.get()()
 
     def _settle(self, future: Future[Value], call: Callable[[], Value]) -> None:
+        settle: Callable[[], object] = future.done
         try:
             if future.set_running_or_notify_cancel():
-                future.set_result(call())
+                settle = partial(future.set_result, call())
         except BaseException as error:  # noqa: BLE001 # the thread that waits raises it
-            future.set_exception(error)
-        finally:
-            with self._lock:
-                self._unfinished -= 1
+            settle = partial(future.set_exception, error)
+        # Before the waiting thread can submit the next call: this thread is free for it.
+        with self._lock:
+            self._unfinished -= 1
+        settle()
 
 
 def wait(future: Future[Value]) -> Value:

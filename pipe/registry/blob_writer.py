@@ -137,7 +137,7 @@ class BlobWriter:
                 raise failure
             if lost:
                 # Nothing was sent before this chunk, which is still in memory.
-                if not session.upload.kept:
+                if certain and not session.upload.kept:
                     self._pause(retry, failure, watch)
                 session, certain = self._begin(watch), True
                 continue

@@ -126,7 +126,7 @@ class Client:
     def log_wait(self, seconds: float, failure: PipeError) -> None:
         """Log the wait before a request is sent again; at the usual level if the registry asked for it."""
         log = self.listener.debug if failure.retry_after is None else self.listener.info
-        log(f"{failure.cause} Retrying in {format_duration(seconds)}.")
+        log(f"{failure.cause.rstrip('.')}; retrying in {format_duration(seconds)}.")
 
     def send(self, request: Request, scope: Scope) -> Answer:
         """Send a request once; in the main thread, a signal can interrupt it.

@@ -84,10 +84,17 @@ def left(deadline: float, clock: Callable[[], float] = time.monotonic) -> float:
 class _Response(HTTPResponse):
     """An answer that must be complete at a deadline."""
 
-    def __init__(self, sock: socket.socket, *args: Any, deadline: float, **options: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        sock: socket.socket,
+        *args: Any,  # noqa: ANN401
+        deadline: float,
+        clock: Callable[[], float] = time.monotonic,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
         super().__init__(sock, *args, **options)
         self.fp.close()
-        self.fp = io.BufferedReader(DeadlineReader(sock, deadline))
+        self.fp = io.BufferedReader(DeadlineReader(sock, deadline, clock))
 
     def begin(self) -> None:
         """Read the status and the headers."""

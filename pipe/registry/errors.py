@@ -124,6 +124,7 @@ class Refusal:
         is_html: Whether the answer is a web page.
         location: Address that a redirect names.
         reading: Whether the request only read.
+        foreign: Whether the words are not a registry's, but a proxy's.
     """
 
     status: int
@@ -133,6 +134,7 @@ class Refusal:
     is_html: bool = False
     location: str = ""
     reading: bool = False
+    foreign: bool = False
 
     @property
     def said(self) -> str:
@@ -150,6 +152,7 @@ def from_answer(target: Reference, answer: Answer, token: str = "") -> PipeError
         answer.is_html,
         answer.headers.get("Location", ""),
         answer.method in {"GET", "HEAD"},
+        foreign=not answer.codes,
     )
     challenge = answer.headers.get("WWW-Authenticate", "")
     if answer.status == HTTPStatus.UNAUTHORIZED and "insufficient_scope" in challenge:
@@ -182,7 +185,7 @@ def _of_status(target: Reference, refusal: Refusal, token: str) -> PipeError:  #
         return credentials_refused(target, said, token)
     if status == HTTPStatus.FORBIDDEN:
         return read_denied(target, said) if refusal.reading else push_denied(target, said, refusal.codes)
-    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+    if refusal.location and HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return redirected(target, status, refusal.location)
     if status == HTTPStatus.NOT_FOUND and refusal.is_html:
         return not_a_registry(target, f"404 for {target.path} with a web page: {said}")
@@ -190,7 +193,7 @@ def _of_status(target: Reference, refusal: Refusal, token: str) -> PipeError:  #
         return package_not_found(target, said)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         words = f"answered 413: {said}"
-        return too_large(target, words) if refusal.codes else body_too_large(target, words)
+        return body_too_large(target, words) if refusal.foreign else too_large(target, words)
     numbered = said if said.startswith(f"HTTP {status}") else f"HTTP {status}: {said}"
     if lost or is_temporary(status):
         return registry_failed(target, numbered, retry_after=refusal.retry_after)
@@ -243,7 +246,7 @@ def not_a_registry(target: Reference, words: str) -> ImageRefusedError:
 def redirected(target: Reference, status: int, location: str) -> ImageRefusedError:
     """Return the error for a redirect that is not followed."""
     return ImageRefusedError(
-        f"{target.domain} answered {status} for {target.path}: a redirect to {clean(location, lines=1) or 'nowhere'}.",
+        f"{target.domain} answered {status} for {target.path}: a redirect to {clean(location, lines=1)}.",
         fix="Check REGISTRY, and any proxy in front of it: a login page, for example, is not a container registry.",
     )
 

@@ -198,7 +198,7 @@ class Repository:
             error = RegistryFailedError(
                 f"{self._client.domain}: the manifest of {self.path}, {reference}, is larger than"
                 f" {format_size(MANIFEST_MAXIMUM)}.",
-                fix="No registry has to accept such a manifest: push an image with fewer layers or annotations.",
+                fix="Registries need not accept such a manifest: push an image with fewer layers or annotations.",
                 temporary=False,
             )
             raise errors.answered(error, answer)

@@ -263,6 +263,8 @@ def _never_connected(error: BaseException) -> bool:
 def _failure(error: BaseException, reason: str) -> str:
     if isinstance(error, requests.exceptions.ProxyError):
         return f"the proxy of HTTPS_PROXY failed: {reason}"
-    if isinstance(error, requests.Timeout | ReadTimeoutError):
+    if isinstance(error, requests.Timeout):
         return "no answer in time"
+    if isinstance(error, ReadTimeoutError):
+        return "the answer was not complete in time"
     return f"the connection broke: {reason}"

@@ -180,19 +180,15 @@ class UploadSession:
         error = self._client.error(answer, self._path)
         if errors.is_temporary(answer.status) or answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             raise error
-        known = _range_end(answer) if answer.ok else None
-        if not answer.ok:
+        if answer.status == HTTPStatus.NOT_FOUND:
             raise errors.recast(UploadLostError, error)
-        self._take_location(answer)
+        known = _range_end(answer) if answer.ok else None
         # `0-0` stands for one byte and, in CNCF Distribution, for none as well.
         if known is None or known == 1 or not begin <= known <= end:
-            has = (
-                "does not report the offset of an upload" if known is None else f"has {known} of {begin} bytes or more"
-            )
-            raise errors.answered(
-                UploadLostError(f"{self._client.domain} lost part of an upload: it {has}.", fix="Run the step again."),
-                answer,
-            )
+            has = f"HTTP {answer.status}" if known is None else f"it reports {known}, and at least {begin} had arrived"
+            lost = f"{self._client.domain} does not report how many bytes of an upload it has ({has})."
+            raise errors.answered(UploadLostError(lost, fix="Run the step again."), answer)
+        self._take_location(answer)
         self.offset = known
 
     def _send(

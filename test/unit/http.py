@@ -168,7 +168,7 @@ class FakeHTTP(BaseAdapter):
         with self.lock:
             self.sent.append(sent)
             hook = self._hook(sent)
-        outcome = hook.outcome(sent) if hook and callable(hook.outcome) else hook and hook.outcome
+        outcome = _outcome(hook, sent)
         if outcome is None or (hook and hook.lost):
             received = sent if hook is None or hook.kept is None else replace(sent, body=sent.body[: hook.kept])
             with self.lock:
@@ -195,6 +195,12 @@ class FakeHTTP(BaseAdapter):
             hook.times = None if hook.times is None else hook.times - 1
             return hook
         return None
+
+
+def _outcome(hook: Hook | None, sent: Sent) -> Outcome | None:
+    if hook is None:
+        return None
+    return hook.outcome(sent) if callable(hook.outcome) else hook.outcome
 
 
 def _matches(sent: Sent, method: str, path: str) -> bool:
@@ -329,6 +335,7 @@ class FakeRegistryServer(FakeHTTP):
         if self.ranges and first and int(first) != len(upload.data):
             return Reply(416, headers=place)
         upload.data += sent.body
+        place = {"Location": f"{self.base}{sent.path}?_state={len(upload.data)}"}
         end = {"Range": f"0-{max(0, len(upload.data) - 1)}"} if self.offsets else {}
         return Reply(self.created, headers=place | end)
 

@@ -1,4 +1,4 @@
-"""When a failure is worth another try, and how long to wait."""
+"""Which failures are retried, and after which delay."""
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -19,14 +19,14 @@ from pipe.errors import (
     RegistryFailedError,
     RegistryUnreachableError,
 )
-from pipe.retry import RETRY_AFTER_MAXIMUM, Attempts, retry_after
+from pipe.retry import RETRY_AFTER_MAXIMUM, RetryPolicy, retry_after
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC).timestamp()
 
 
 def delays(maximum: int, chance: float = 0.0) -> list[float | None]:
-    """Fail for ever, and return what is waited each time."""
-    attempts = Attempts(maximum, lambda: chance)
+    """Fail every time, and return the delays."""
+    attempts = RetryPolicy(maximum, lambda: chance)
     return [attempts.next_delay(RegistryFailedError()) for _ in range(maximum + 1)]
 
 
@@ -40,7 +40,7 @@ def test_jitter_shortens_by_a_quarter_at_most() -> None:
 
 @given(st.integers(1, 12), st.floats(0, 1, exclude_max=True))
 def test_a_delay_stays_within_its_bounds(made: int, chance: float) -> None:
-    delay = Attempts(100, lambda: chance, made - 1).next_delay(RegistryFailedError())
+    delay = RetryPolicy(100, lambda: chance, made - 1).next_delay(RegistryFailedError())
     longest = min(2.0**made, 60)
     assert delay is not None
     assert 0.75 * longest <= delay <= longest
@@ -66,23 +66,42 @@ def test_one_attempt_is_no_second_one() -> None:
     ],
 )
 def test_what_is_tried_again(error: PipeError, again: bool) -> None:
-    assert (Attempts(3, lambda: 0.0).next_delay(error) is not None) is again
+    assert (RetryPolicy(3, lambda: 0.0).next_delay(error) is not None) is again
+
+
+@pytest.mark.parametrize(
+    ("asked", "left", "delay"),
+    [
+        pytest.param(None, 2.1, 2, id="fits"),
+        pytest.param(None, 2.0, None, id="would-end-with-the-time"),
+        pytest.param(30.0, 29.0, None, id="retry-after-does-not-fit"),
+        pytest.param(30.0, 31.0, 30, id="retry-after-fits"),
+        pytest.param(None, -1.0, None, id="no-time-left"),
+    ],
+)
+def test_a_delay_that_does_not_fit_is_never_begun(asked: float | None, left: float, delay: float | None) -> None:
+    assert RetryPolicy(3, lambda: 0.0).next_delay(RegistryFailedError(retry_after=asked), left) == delay
+
+
+def test_a_request_has_its_own_first_delay() -> None:
+    policy = RetryPolicy(4, lambda: 0.0, first=1.0)
+    assert [policy.next_delay(RegistryFailedError()) for _ in range(4)] == [1, 2, 4, None]
 
 
 def test_unauthorized_after_the_check_passes_once() -> None:
-    attempts = Attempts(5, lambda: 0.0, allowed=True)
+    attempts = RetryPolicy(5, lambda: 0.0, allowed=True)
     assert attempts.next_delay(CredentialsRefusedError()) == 2
     assert attempts.next_delay(CredentialsRefusedError()) is None
 
 
 def test_unauthorized_passes_also_after_another_failure() -> None:
-    attempts = Attempts(5, lambda: 0.0, allowed=True)
+    attempts = RetryPolicy(5, lambda: 0.0, allowed=True)
     assert attempts.next_delay(RegistryFailedError()) == 2
     assert attempts.next_delay(CredentialsRefusedError()) == 4
 
 
 def test_denied_after_the_check_is_final() -> None:
-    assert Attempts(5, lambda: 0.0, allowed=True).next_delay(PushDeniedError()) is None
+    assert RetryPolicy(5, lambda: 0.0, allowed=True).next_delay(PushDeniedError()) is None
 
 
 @pytest.mark.parametrize(
@@ -94,7 +113,7 @@ def test_denied_after_the_check_is_final() -> None:
     ],
 )
 def test_the_registry_may_ask_for_more(asked: float | None, waited: float) -> None:
-    assert Attempts(3, lambda: 0.0).next_delay(RegistryFailedError(retry_after=asked)) == waited
+    assert RetryPolicy(3, lambda: 0.0).next_delay(RegistryFailedError(retry_after=asked)) == waited
 
 
 @pytest.mark.parametrize(

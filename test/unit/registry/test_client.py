@@ -1,250 +1,286 @@
-"""Who may receive credentials, and what answers mean. Real requests to a real registry are tested elsewhere."""
+"""Who receives credentials and layers, and how a client authenticates, waits and retries."""
 
 import json
-import time
+import sys
+import threading
 from collections.abc import Callable
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pytest
 import requests
-from requests.auth import AuthBase
-from requests.structures import CaseInsensitiveDict
-from unit.fakes import Clock, Told
+from unit.http import HUNG, FakeHTTP, Reply, Sent, cut, error_reply, json_reply
+from unit.registry.support import BASE, BASIC, DOMAIN, PATH, UPLOADS, Registry, Setup
 
-from pipe.config.settings import Credentials
 from pipe.errors import (
-    CertificateError,
     CredentialsRefusedError,
     ImageRefusedError,
     PackageNotFoundError,
     PipeError,
     PushDeniedError,
     RegistryFailedError,
+    RegistryUnreachableError,
     UntrustedHostError,
 )
-from pipe.oci.manifest import MEDIA_TYPES, Manifest
-from pipe.oci.reference import Reference
-from pipe.registry.client import Registry
-from pipe.registry.transport import Answer, NoTLSError, Request, Transport
 
 DIGEST = "sha256:" + "d" * 64
-CREDENTIALS = Credentials("me", "s3cr3t")
-BASIC = "Basic bWU6czNjcjN0"
-Reply = Answer | Exception
-"""What comes back for a request: an answer, or none."""
+Answers = dict[str, Reply | Exception | list[Reply | Exception]]
 
 
-def reply(status: int, body: object = b"", **headers: str) -> Answer:
-    """Make an answer; underscores in the names of headers stand for hyphens."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    named = CaseInsensitiveDict({name.replace("_", "-"): value for name, value in headers.items()})
-    return Answer(status, named, data, "")
+class Script(FakeHTTP):
+    """Replies from a table: method and URL without the query, or `*` for any other request."""
 
+    def __init__(self, answers: Answers, wait: Callable[[float], None] = lambda _: None) -> None:
+        super().__init__(wait)
+        self._answers = {key: each if isinstance(each, list) else [each] for key, each in answers.items()}
 
-class Script(Transport):
-    """Answers from a table instead of the network, and keeps what was shown to whom."""
-
-    def __init__(self, answers: dict[str, list[Reply]]) -> None:
-        super().__init__(Reference("crg.apkg.io", "acme/app", "1"), "test")
-        self._answers = answers
-        self.sent: list[str] = []
-        self.shown: list[tuple[str, str]] = []
-
-    def send(self, request: Request, auth: AuthBase) -> Answer:
-        """Return the next answer to this request; the last one stays."""
-        prepared = requests.Request(request.method, request.url, params=dict(request.query)).prepare()
-        auth(prepared)
-        address = f"{request.method} {request.url}"
-        self.sent.append(f"{request.method} {prepared.url}")
-        self.shown.append((address, prepared.headers.get("Authorization", "")))
-        answers = self._answers[address]
+    def reply(self, sent: Sent) -> Reply:
+        answers = self._answers[f"{sent.method} {sent.host}{sent.path}"]
         found = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(found, Exception):
             raise found
-        return Answer(found.status, found.headers, found.body, request.url)
+        return found
+
+    @property
+    def shown(self) -> list[tuple[str, str]]:
+        """Each request, and the credentials that it had."""
+        return [(f"{each.method} {each.host}{each.path}", each.authorization) for each in self.sent]
 
 
-def challenge(realm: str) -> Answer:
-    """Ask for a bearer token from a realm."""
+def reply(status: int, content: object = None, **headers: str) -> Reply:
+    """Make an answer."""
+    made = json_reply(status, content, **headers)
+    return made if content is not None else replace(made, body=b"")
+
+
+def challenge(realm: str) -> Reply:
+    """Demand a bearer token of a realm."""
     return reply(401, WWW_Authenticate=f'Bearer realm="{realm}",service="registry",scope="ignored"')
 
 
-def registry(
-    answers: dict[str, Reply | list[Reply]], domain: str = "crg.apkg.io", clock: Callable[[], float] = time.monotonic
-) -> tuple[Registry, Script, list[str]]:
-    """Make a registry that answers so."""
-    script = Script({address: each if isinstance(each, list) else [each] for address, each in answers.items()})
-    told = Told()
-    return Registry(Reference(domain, "acme/app", "1"), CREDENTIALS, script, told, clock), script, told.lines
+def scripted(answers: Answers, domain: str = DOMAIN) -> tuple[Setup, Script]:
+    """Set up a client of a server that answers so."""
+    script = Script(answers)
+    setup = Setup(script, domain)
+    script._wait = setup.clock.advance  # noqa: SLF001
+    return setup, script
 
 
-V2, UPLOADS = "GET https://crg.apkg.io/v2/", "POST https://crg.apkg.io/v2/acme/app/blobs/uploads/"
-HEAD, GET, PUT = (f"{method} https://crg.apkg.io/v2/acme/app/manifests/1" for method in ("HEAD", "GET", "PUT"))
-ACCEPTED = reply(202, Location="/v2/acme/app/blobs/uploads/x?_state=y")
+V2, POST = f"GET {BASE}/v2/", f"POST {BASE}{UPLOADS}"
+HEAD, GET = (f"{method} {BASE}/v2/{PATH}/manifests/1" for method in ("HEAD", "GET"))
+ACCEPTED = reply(202, Location=f"{UPLOADS}x?_state=y")
+FOUND = reply(200, Docker_Content_Digest=DIGEST)
 
 
-def test_basic_credentials_are_shown_after_a_challenge_only() -> None:
-    r, script, told = registry({V2: reply(401, WWW_Authenticate='Basic realm="r"'), UPLOADS: ACCEPTED})
-    r.check_push()
-    assert script.shown == [(V2, ""), (UPLOADS, BASIC)]
-    assert told == []
+def test_basic_credentials_are_sent_after_a_challenge_only() -> None:
+    setup, script = scripted({V2: reply(401, WWW_Authenticate='Basic realm="r"'), POST: ACCEPTED})
+    setup.repository.check_push()
+    assert script.shown == [(V2, ""), (POST, BASIC)]
+    assert setup.messages.of("INFO") == []
 
 
-def test_without_a_challenge_nothing_is_shown() -> None:
-    r, script, _ = registry({V2: reply(200), UPLOADS: ACCEPTED})
-    r.check_push()
-    assert script.shown == [(V2, ""), (UPLOADS, "")]
+def test_without_a_challenge_no_credentials_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests.sessions, "get_netrc_auth", lambda _: ("netrc", "secret"))
+    setup, script = scripted({V2: reply(200), POST: ACCEPTED})
+    setup.repository.check_push()
+    assert script.shown == [(V2, ""), (POST, "")]
 
 
-def test_a_bearer_token_is_asked_for_this_repository() -> None:
-    realm = "https://crg.apkg.io/token"
-    r, script, told = registry({V2: challenge(realm), f"GET {realm}": reply(200, {"token": "t"}), UPLOADS: ACCEPTED})
-    r.check_push()
-    assert script.shown == [(V2, ""), (f"GET {realm}", BASIC), (UPLOADS, "Bearer t")]
-    assert script.sent[1] == f"GET {realm}?service=registry&scope=repository%3Aacme%2Fapp%3Apull%2Cpush"
-    assert told == []
+def test_a_bearer_token_is_requested_for_this_repository() -> None:
+    realm = f"{BASE}/token"
+    setup, script = scripted({V2: challenge(realm), f"GET {realm}": reply(200, {"token": "t"}), POST: ACCEPTED})
+    setup.repository.check_push()
+    assert script.shown == [(V2, ""), (f"GET {realm}", BASIC), (POST, "Bearer t")]
+    assert urlsplit(script.sent[1].url).query == "service=registry&scope=repository%3Aacme%2Fapp%3Apull%2Cpush"
+    assert setup.messages.of("INFO") == []
 
 
-REALMS = [
-    pytest.param("crg.apkg.io", "https://crg.apkg.io/token", None, id="the-registry-itself"),
-    pytest.param("crg.apkg.io", "/token", None, id="relative"),
-    pytest.param("crg.apkg.io", "https://CRG.apkg.io:443/token", None, id="the-registry-otherwise-written"),
-    pytest.param("crg.apkg.io", "https://auth.example.com/token", "auth.example.com", id="another-host-over-tls"),
-    pytest.param("crg.apkg.io", "https://crg.apkg.io:8443/token", "crg.apkg.io:8443", id="another-port-over-tls"),
-    pytest.param("crg.apkg.io", "http://crg.apkg.io/token", UntrustedHostError, id="the-registry-without-tls"),
-    pytest.param("crg.apkg.io", "http://auth.example.com/token", UntrustedHostError, id="another-host-without-tls"),
-    pytest.param("crg.apkg.io", "http://127.0.0.1/token", UntrustedHostError, id="loopback-from-outside"),
-    pytest.param("crg.apkg.io", "ftp://auth.example.com/token", UntrustedHostError, id="another-scheme"),
-    pytest.param("crg.apkg.io", "https://crg.apkg.io@evil.com/token", "evil.com", id="user-in-the-realm"),
-    pytest.param("crg.apkg.io", "https://[::1/token", RegistryFailedError, id="no-address"),
-    pytest.param("crg.apkg.io", "https://h:99999/token", RegistryFailedError, id="no-port"),
-]
+@pytest.mark.parametrize(
+    ("realm", "outcome"),
+    [
+        pytest.param(f"{BASE}/token", None, id="the-registry-itself"),
+        pytest.param("/token", None, id="relative"),
+        pytest.param("https://CRG.apkg.io:443/token", None, id="the-registry-otherwise-written"),
+        pytest.param("https://auth.example.com/token", "auth.example.com", id="another-host-over-tls"),
+        pytest.param("https://crg.apkg.io:8443/token", "crg.apkg.io:8443", id="another-port-over-tls"),
+        pytest.param("http://crg.apkg.io/token", UntrustedHostError, id="the-registry-without-tls"),
+        pytest.param("http://auth.example.com/token", UntrustedHostError, id="another-host-without-tls"),
+        pytest.param("http://127.0.0.1/token", UntrustedHostError, id="loopback-from-outside"),
+        pytest.param("ftp://auth.example.com/token", UntrustedHostError, id="another-scheme"),
+        pytest.param("https://crg.apkg.io@evil.com/token", "evil.com", id="user-in-the-realm"),
+        pytest.param("https://[::1/token", RegistryFailedError, id="no-address"),
+        pytest.param("https://h:99999/token", RegistryFailedError, id="no-port"),
+    ],
+)
+def test_who_may_receive_the_credentials(realm: str, outcome: str | type[PipeError] | None) -> None:
+    class Anywhere(FakeHTTP):
+        def reply(self, sent: Sent) -> Reply:
+            if sent.path == "/v2/":
+                return challenge(realm)
+            return ACCEPTED if sent.path == UPLOADS else reply(200, {"token": "t"})
 
-
-@pytest.mark.parametrize(("domain", "realm", "outcome"), REALMS)
-def test_who_may_see_the_credentials(domain: str, realm: str, outcome: str | type[PipeError] | None) -> None:
-    answers: dict[str, Reply | list[Reply]] = {V2: challenge(realm), UPLOADS: ACCEPTED}
-    address = f"https://{domain}{realm}" if realm.startswith("/") else realm
-    r, script, told = registry(answers | {f"GET {address}": reply(200, {"token": "t"})}, domain)
+    setup = Setup(Anywhere())
     if isinstance(outcome, type):
         with pytest.raises(outcome):
-            r.check_push()
-        assert script.shown == [(V2, "")]
-    else:
-        r.check_push()
-        assert (f"GET {address}", BASIC) in script.shown
-        assert told == (
-            [f"INFO Sending the credentials to {outcome}, the token server of crg.apkg.io."] if outcome else []
-        )
-    assert [shown for _, shown in script.shown if shown not in {"", BASIC, "Bearer t"}] == []
+            setup.repository.check_push()
+        assert [each.path for each in setup.server.sent] == ["/v2/"]
+        return
+    setup.repository.check_push()
+    assert [(each.path, each.authorization.partition("@")[0]) for each in setup.server.sent] == [
+        ("/v2/", ""),
+        ("/token", BASIC),
+        (UPLOADS, "Bearer t"),
+    ]
+    expected = f"Sending the credentials to {outcome}, the token server of {DOMAIN}."
+    assert setup.messages.of("INFO") == ([expected] if outcome else [])
+
+
+NO_TLS = requests.exceptions.SSLError("[SSL: WRONG_VERSION_NUMBER]")
+UNTRUSTED = requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED]")
 
 
 def test_plain_http_is_for_a_loopback_host_without_tls() -> None:
-    realm = "http://127.0.0.1:5001/token"
-    r, script, _ = registry(
+    realm, base = "http://127.0.0.1:5001/token", "http://127.0.0.1:5000"
+    setup, script = scripted(
         {
-            "GET https://127.0.0.1:5000/v2/": NoTLSError(),
-            "GET http://127.0.0.1:5000/v2/": challenge(realm),
+            "GET https://127.0.0.1:5000/v2/": NO_TLS,
+            f"GET {base}/v2/": challenge(realm),
             f"GET {realm}": reply(200, {"access_token": "t"}),
-            "POST http://127.0.0.1:5000/v2/acme/app/blobs/uploads/": ACCEPTED,
+            f"POST {base}{UPLOADS}": ACCEPTED,
         },
         "127.0.0.1:5000",
     )
-    r.check_push()
-    assert script.shown[-1] == ("POST http://127.0.0.1:5000/v2/acme/app/blobs/uploads/", "Bearer t")
+    setup.repository.check_push()
+    assert script.shown[-1] == (f"POST {base}{UPLOADS}", "Bearer t")
 
 
-def test_a_foreign_realm_of_a_loopback_registry_is_refused() -> None:
-    r, script, _ = registry(
-        {"GET https://127.0.0.1/v2/": NoTLSError(), "GET http://127.0.0.1/v2/": challenge("https://evil.com/token")},
+def test_a_connection_that_breaks_later_is_no_lack_of_tls() -> None:
+    setup, _ = scripted(
+        {"GET https://127.0.0.1/v2/": reply(200), f"POST https://127.0.0.1{UPLOADS}": cut()}, "127.0.0.1"
+    )
+    with pytest.raises(RegistryFailedError, match="the connection broke"):
+        setup.repository.check_push()
+
+
+def test_a_foreign_realm_of_a_loopback_registry_is_rejected() -> None:
+    setup, script = scripted(
+        {"GET https://127.0.0.1/v2/": NO_TLS, "GET http://127.0.0.1/v2/": challenge("https://evil.com/token")},
         "127.0.0.1",
     )
     with pytest.raises(UntrustedHostError):
-        r.check_push()
+        setup.repository.check_push()
     assert [shown for _, shown in script.shown] == ["", ""]
 
 
-def test_a_foreign_realm_with_a_certificate_of_its_own_is_not_trusted() -> None:
-    realm = "https://auth.example.com/token"
-    r, _, _ = registry({V2: challenge(realm), f"GET {realm}": CertificateError("x")})
-    with pytest.raises(UntrustedHostError, match="its certificate is not trusted"):
-        r.check_push()
-    own = "https://crg.apkg.io/token"
-    r, _, _ = registry({V2: challenge(own), f"GET {own}": CertificateError("x")})
-    with pytest.raises(CertificateError):
-        r.check_push()
+@pytest.mark.parametrize(
+    ("realm", "words"),
+    [
+        pytest.param("https://auth.example.com/token", "its certificate is not trusted", id="another-host"),
+        pytest.param(f"{BASE}/token", "CERTIFICATE_VERIFY_FAILED", id="the-registry"),
+    ],
+)
+def test_a_realm_with_an_untrusted_certificate(realm: str, words: str) -> None:
+    setup, _ = scripted({V2: challenge(realm), f"GET {realm}": UNTRUSTED})
+    with pytest.raises(PipeError, match=words):
+        setup.repository.check_push()
 
 
 @pytest.mark.parametrize(
     ("location", "trusted"),
     [
-        pytest.param("/v2/acme/app/blobs/uploads/x", True, id="relative"),
-        pytest.param("https://crg.apkg.io/v2/x?_state=y", True, id="the-registry"),
+        pytest.param(f"{UPLOADS}x", True, id="relative"),
+        pytest.param(f"{BASE}/v2/x?_state=y", True, id="the-registry"),
         pytest.param("", True, id="none"),
         pytest.param("https://evil.com/v2/x", False, id="another-host"),
         pytest.param("http://crg.apkg.io/v2/x", False, id="without-tls"),
         pytest.param("//evil.com/v2/x", False, id="another-host-likewise"),
     ],
 )
-def test_layers_go_to_the_registry_itself(location: str, trusted: bool) -> None:
-    r, _, _ = registry({V2: reply(200), UPLOADS: reply(202, Location=location)})
+def test_a_push_whose_layers_would_go_elsewhere_is_not_allowed(location: str, trusted: bool) -> None:
+    setup, _ = scripted({V2: reply(200), POST: reply(202, Location=location)})
     if trusted:
-        r.check_push()
+        setup.repository.check_push()
     else:
         with pytest.raises(UntrustedHostError) as raised:
-            r.check_push()
+            setup.repository.check_push()
         assert raised.value.exit_code == 4
 
 
+PAGE = Reply(404, b"<html><title>Not found</title>", {"Content-Type": "text/html; charset=utf-8"})
+LOGIN = Reply(200, b"<html><title>Log in</title>", {"Content-Type": "text/html"})
+
+
 @pytest.mark.parametrize(
-    ("answers", "kind"),
+    ("answers", "kind", "words"),
     [
-        pytest.param({UPLOADS: reply(401)}, CredentialsRefusedError, id="401"),
-        pytest.param({UPLOADS: reply(403)}, PushDeniedError, id="403"),
-        pytest.param({UPLOADS: reply(404)}, PackageNotFoundError, id="404"),
-        pytest.param({UPLOADS: reply(500)}, RegistryFailedError, id="500"),
-        pytest.param({UPLOADS: reply(301, Location="/")}, ImageRefusedError, id="redirect"),
-        pytest.param({UPLOADS: reply(200)}, ImageRefusedError, id="200-is-no-upload"),
-        pytest.param({V2: reply(404)}, ImageRefusedError, id="no-registry"),
-        pytest.param({V2: reply(403)}, PushDeniedError, id="403-at-once"),
-        pytest.param({V2: reply(503)}, RegistryFailedError, id="503-at-once"),
+        pytest.param({POST: reply(401)}, CredentialsRefusedError, "", id="401"),
+        pytest.param({POST: reply(403)}, PushDeniedError, "write access", id="403"),
+        pytest.param({POST: reply(404)}, PackageNotFoundError, "Create it once", id="404"),
+        pytest.param({POST: reply(500)}, RegistryFailedError, "HTTP 500", id="500"),
+        pytest.param(
+            {POST: reply(301, Location="https://h/login?next=x")},
+            ImageRefusedError,
+            "to https://h/login",
+            id="redirect",
+        ),
+        pytest.param({POST: reply(200)}, ImageRefusedError, "", id="200-is-no-upload"),
+        pytest.param({POST: PAGE}, ImageRefusedError, "Not found. This is not a container registry", id="web-page"),
+        pytest.param({V2: reply(404)}, ImageRefusedError, "This is not a container registry", id="no-registry"),
+        pytest.param({V2: PAGE}, ImageRefusedError, "with a web page. This is not", id="no-registry-but-a-page"),
+        pytest.param({V2: LOGIN}, ImageRefusedError, "with a web page. This is not", id="login-page"),
+        pytest.param(
+            {V2: reply(302, Location="/login?from=v2")},
+            ImageRefusedError,
+            "a redirect to https://crg.apkg.io/login?….",
+            id="redirect-to-a-login-page",
+        ),
+        pytest.param({V2: reply(403)}, PushDeniedError, "", id="403-at-once"),
+        pytest.param({V2: reply(503)}, RegistryFailedError, "", id="503-at-once"),
         pytest.param(
             {
-                UPLOADS: reply(401, WWW_Authenticate='Bearer realm="/t",error="insufficient_scope"'),
-                "GET https://crg.apkg.io/t": reply(200, {"token": "t"}),
+                POST: reply(401, WWW_Authenticate='Bearer realm="/t",error="insufficient_scope"'),
+                f"GET {BASE}/t": reply(200, {"token": "t"}),
             },
             PushDeniedError,
+            "write access",
             id="insufficient-scope",
         ),
     ],
 )
-def test_what_a_refused_check_means(answers: dict[str, Reply | list[Reply]], kind: type[PipeError]) -> None:
-    ready: dict[str, Reply | list[Reply]] = {V2: reply(200), UPLOADS: ACCEPTED}
-    r, _, _ = registry(ready | answers)
+def test_what_a_check_that_fails_means(answers: Answers, kind: type[PipeError], words: str) -> None:
+    setup, script = scripted({V2: reply(200), POST: ACCEPTED} | answers)
     with pytest.raises(PipeError) as raised:
-        r.check_push()
+        setup.repository.check_push()
     assert type(raised.value) is kind
+    assert words in str(raised.value)
+    last = script.sent[-1]
+    expected = answers[f"{last.method} {last.host}{last.path}"]
+    assert isinstance(expected, Reply)
+    assert raised.value.status == expected.status
 
 
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        pytest.param(reply(401, {"errors": [{"message": "bad token"}]}), CredentialsRefusedError, id="401"),
+        pytest.param(error_reply(401, "UNAUTHORIZED", "bad token"), CredentialsRefusedError, id="401"),
         pytest.param(reply(403), CredentialsRefusedError, id="403"),
         pytest.param(reply(400), CredentialsRefusedError, id="400"),
         pytest.param(reply(500), RegistryFailedError, id="500"),
         pytest.param(reply(200, {}), RegistryFailedError, id="no-token"),
         pytest.param(reply(200, {"token": 3}), RegistryFailedError, id="token-of-another-type"),
-        pytest.param(reply(200, b"<html>"), RegistryFailedError, id="no-json"),
+        pytest.param(reply(200, {"token": "t" * 65_537}), RegistryFailedError, id="token-too-long"),
+        pytest.param(Reply(200, b"<html>"), RegistryFailedError, id="no-json"),
         pytest.param(reply(200, [1]), RegistryFailedError, id="list"),
         pytest.param(reply(302, Location="https://evil.com/"), RegistryFailedError, id="redirect"),
     ],
 )
-def test_what_a_realm_without_token_means(answer: Answer, kind: type[PipeError]) -> None:
-    realm = "https://crg.apkg.io/token"
-    r, script, _ = registry({V2: challenge(realm), f"GET {realm}": answer})
+def test_what_a_realm_without_token_means(answer: Reply, kind: type[PipeError]) -> None:
+    realm = f"{BASE}/token"
+    setup, script = scripted({V2: challenge(realm), f"GET {realm}": answer})
     with pytest.raises(PipeError) as raised:
-        r.check_push()
+        setup.repository.check_push()
     assert type(raised.value) is kind
+    assert raised.value.status == answer.status
     assert "s3cr3t" not in str(raised.value)
     assert len(script.sent) == 2
 
@@ -264,121 +300,153 @@ def test_what_a_realm_without_token_means(answer: Answer, kind: type[PipeError])
         pytest.param({"expires_in": float("inf")}, 0.9 * 86400, True, id="for-ever"),
     ],
 )
-def test_a_token_is_renewed_before_it_runs_out(lifetime: dict[str, object], seconds: float, renewed: bool) -> None:
-    realm, clock = "https://crg.apkg.io/token", Clock()
-    tokens: list[Reply] = [reply(200, {"token": name} | lifetime) for name in ("t1", "t2")]
-    head = reply(200, Docker_Content_Digest=DIGEST)
-    r, script, _ = registry({V2: challenge(realm), f"GET {realm}": tokens, UPLOADS: ACCEPTED, HEAD: head}, clock=clock)
-    r.check_push()
-    clock.now += seconds
-    assert r.digest("1") == DIGEST
+def test_a_token_is_renewed_before_it_expires(lifetime: dict[str, object], seconds: float, renewed: bool) -> None:
+    realm = f"{BASE}/token"
+    tokens: list[Reply | Exception] = [reply(200, {"token": name} | lifetime) for name in ("t1", "t2")]
+    setup, script = scripted({V2: challenge(realm), f"GET {realm}": tokens, POST: ACCEPTED, HEAD: FOUND})
+    setup.repository.check_push()
+    setup.clock.now += seconds
+    assert setup.repository.digest("1") == DIGEST
     assert script.shown[-1] == (HEAD, "Bearer t2" if renewed else "Bearer t1")
+    assert setup.messages.hidden == (["t1", "t2"] if renewed else ["t1"]), "no output may show a token"
 
 
-def test_no_output_may_show_a_token() -> None:
-    realm, clock, told = "https://crg.apkg.io/token", Clock(), Told()
-    tokens: list[Reply] = [reply(200, {"token": name}) for name in ("t1", "t2")]
-    head = reply(200, Docker_Content_Digest=DIGEST)
-    script = Script({V2: [challenge(realm)], f"GET {realm}": tokens, UPLOADS: [ACCEPTED], HEAD: [head]})
-    r = Registry(Reference("crg.apkg.io", "acme/app", "1"), CREDENTIALS, script, told, clock)
-    r.check_push()
-    clock.now += 60
-    r.digest("1")
-    assert told.hidden == ["t1", "t2"]
-
-
-def test_a_token_that_ran_out_early_is_renewed_once() -> None:
-    realm = "https://crg.apkg.io/token"
-    answers: dict[str, Reply | list[Reply]] = {
+def test_a_token_that_expired_early_is_renewed_once() -> None:
+    realm = f"{BASE}/token"
+    answers: Answers = {
         V2: challenge(realm),
         f"GET {realm}": [reply(200, {"token": "t1"}), reply(200, {"token": "t2"})],
-        HEAD: [challenge(realm), reply(200, Docker_Content_Digest=DIGEST)],
+        HEAD: [challenge(realm), FOUND],
     }
-    r, script, _ = registry(answers)
-    assert r.digest("1") == DIGEST
+    setup, script = scripted(answers)
+    assert setup.repository.digest("1") == DIGEST
     assert [shown for address, shown in script.shown if address == HEAD] == ["Bearer t1", "Bearer t2"]
-    r, script, _ = registry(answers | {HEAD: challenge(realm), f"GET {realm}": reply(200, {"token": "t"})})
+    setup, script = scripted(answers | {HEAD: challenge(realm), f"GET {realm}": reply(200, {"token": "t"})})
     with pytest.raises(CredentialsRefusedError):
-        r.digest("1")
+        setup.repository.digest("1")
     assert sum(address == HEAD for address, _ in script.shown) == 2
 
 
-def test_a_new_token_that_is_refused_is_not_renewed_again() -> None:
-    realm, clock = "https://crg.apkg.io/token", Clock()
-    token = reply(200, {"token": "t"})
-    answers = {V2: challenge(realm), f"GET {realm}": token, UPLOADS: ACCEPTED, HEAD: challenge(realm)}
-    r, script, _ = registry(dict(answers), clock=clock)
-    r.check_push()
-    clock.now += 100
+def test_a_new_token_that_is_rejected_is_not_renewed_again() -> None:
+    realm = f"{BASE}/token"
+    answers: Answers = {V2: challenge(realm), f"GET {realm}": reply(200, {"token": "t"}), POST: ACCEPTED}
+    setup, script = scripted(answers | {HEAD: challenge(realm)})
+    setup.repository.check_push()
+    setup.clock.now += 100
     with pytest.raises(CredentialsRefusedError):
-        r.digest("1")
-    assert [address for address, _ in script.shown] == [V2, f"GET {realm}", UPLOADS, f"GET {realm}", HEAD]
+        setup.repository.digest("1")
+    assert [address for address, _ in script.shown] == [V2, f"GET {realm}", POST, f"GET {realm}", HEAD]
 
 
-MANIFEST = Manifest.parse(MEDIA_TYPES[2], b'{"schemaVersion":2}')
+def test_each_scope_has_its_own_token_and_all_threads_share_them() -> None:
+    registry = Registry()
+    registry.server.realm = f"{BASE}/token"
+    registry.server.mountable["acme/base", DIGEST] = b"layer"
+    registry.repository.stat_all(f"sha256:{number:064x}" for number in range(20))
+    registry.repository.mount(DIGEST, "acme/base")
+    registry.client.repository("acme/other").stat(DIGEST)
+    registry.repository.mount(DIGEST, "acme/base")
+    scopes = [urlsplit(each.url).query for each in registry.server.matching("GET", "/token")]
+    assert scopes == [
+        "service=registry&scope=repository%3Aacme%2Fapp%3Apull%2Cpush",
+        "service=registry&scope=repository%3Aacme%2Fapp%3Apull%2Cpush&scope=repository%3Aacme%2Fbase%3Apull",
+        "service=registry&scope=repository%3Aacme%2Fother%3Apull%2Cpush",
+    ]
+    assert registry.client.repository(PATH) is registry.repository
 
 
-@pytest.mark.parametrize(
-    ("answers", "digest"),
-    [
-        pytest.param({HEAD: reply(200, Docker_Content_Digest=DIGEST)}, DIGEST, id="header"),
-        pytest.param({HEAD: reply(404)}, None, id="none"),
-        pytest.param({HEAD: reply(200), GET: reply(200, MANIFEST.body)}, MANIFEST.digest, id="body"),
-        pytest.param(
-            {HEAD: reply(200, Docker_Content_Digest="md5:x"), GET: reply(200, MANIFEST.body)},
-            MANIFEST.digest,
-            id="no-digest",
-        ),
-        pytest.param({HEAD: reply(200), GET: reply(404)}, None, id="gone-meanwhile"),
-    ],
-)
-def test_digests(answers: dict[str, Reply | list[Reply]], digest: str | None) -> None:
-    ready: dict[str, Reply | list[Reply]] = {V2: reply(200)}
-    assert registry(ready | answers)[0].digest("1") == digest
+def test_cookies_are_not_kept() -> None:
+    setup, script = scripted(
+        {V2: reply(200), POST: replace(ACCEPTED, headers={**ACCEPTED.headers, "Set-Cookie": "a=b"})}
+    )
+    setup.repository.check_push()
+    setup.repository.check_push()
+    assert all("Cookie" not in each.headers for each in script.sent)
 
 
-@pytest.mark.parametrize(
-    ("answer", "manifest"),
-    [
-        pytest.param(reply(200, MANIFEST.body, Content_Type=MEDIA_TYPES[2]), MANIFEST, id="there"),
-        pytest.param(reply(404), None, id="none"),
-    ],
-)
-def test_manifests(answer: Answer, manifest: Manifest | None) -> None:
-    assert registry({V2: reply(200), GET: answer})[0].manifest("1") == manifest
-
-
-def test_a_manifest_that_is_refused_is_an_error() -> None:
-    with pytest.raises(PushDeniedError):
-        registry({V2: reply(200), GET: reply(403)})[0].manifest("1")
+BLOB = f"/v2/{PATH}/blobs/{DIGEST}"
+BUSY = error_reply(503, "UNAVAILABLE")
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"),
+    ("answers", "outcome", "waits"),
     [
-        pytest.param(201, True, id="201"),
-        pytest.param(400, False, id="400"),
-        pytest.param(404, False, id="404"),
-        pytest.param(405, False, id="405"),
-        pytest.param(415, False, id="415"),
-        pytest.param(401, CredentialsRefusedError, id="401"),
-        pytest.param(403, PushDeniedError, id="403"),
-        pytest.param(413, None, id="413"),
-        pytest.param(500, RegistryFailedError, id="500"),
+        pytest.param([200], 0, [], id="an-answer"),
+        pytest.param([BUSY, cut(), 200], 0, [1, 2], id="two-failures"),
+        pytest.param([reply(429, Retry_After="3"), 200], 0, [3], id="asked-to-wait"),
+        pytest.param([reply(429, Retry_After="29"), 200], 0, [29], id="asked-to-wait-as-long-as-allowed"),
+        pytest.param([reply(429, Retry_After="600"), 200], RegistryFailedError, [], id="asked-to-wait-too-long"),
+        pytest.param([reply(429, Retry_After="16")] * 2, RegistryFailedError, [16], id="asked-to-wait-long-twice"),
+        pytest.param([BUSY] * 3, RegistryFailedError, [1, 2], id="three-failures"),
+        pytest.param([HUNG, 200], RegistryFailedError, [], id="silent"),
+        pytest.param([501], RegistryFailedError, [], id="not-implemented"),
+        pytest.param([403], PushDeniedError, [], id="denied"),
     ],
 )
-def test_a_manifest_is_taken_or_not_or_refused(status: int, outcome: bool | type[PipeError] | None) -> None:
-    r, _, _ = registry({V2: reply(200), PUT: reply(status)})
-    if isinstance(outcome, bool):
-        assert r.put_manifest("1", MANIFEST) is outcome
+def test_a_question_is_sent_again_within_thirty_seconds(
+    answers: list[Reply | Exception | int], outcome: int | type[PipeError], waits: list[float]
+) -> None:
+    registry = Registry()
+    for answer in answers:
+        registry.server.on("HEAD", BLOB, answer, times=1)
+    began = registry.clock.now
+    if isinstance(outcome, type):
+        with pytest.raises(outcome):
+            registry.repository.stat(DIGEST)
     else:
-        with pytest.raises(outcome or PipeError):
-            r.put_manifest("1", MANIFEST)
+        assert registry.repository.stat(DIGEST) == outcome
+    assert registry.clock.waits == waits
+    assert registry.clock.now - began <= 60
 
 
-def test_the_registry_may_ask_to_wait() -> None:
-    r, _, _ = registry({V2: reply(200), UPLOADS: reply(429, Retry_After="3")})
-    with pytest.raises(RegistryFailedError) as raised:
-        r.check_push()
-    assert raised.value.retry_after == 3
-    assert raised.value.temporary
+def test_a_wait_that_the_registry_asks_for_is_logged() -> None:
+    registry = Registry()
+    registry.server.on("HEAD", BLOB, reply(429, Retry_After="12"), times=1)
+    registry.server.on("HEAD", BLOB, BUSY, times=1)
+    registry.repository.stat(DIGEST)
+    assert registry.messages.of("INFO") == ["crg.apkg.io: HTTP 429; retrying in 12.0 s."]
+    assert "crg.apkg.io: HTTP 503; retrying in 2.0 s." in registry.messages.of("DEBUG")
+
+
+def test_a_registry_that_never_answered_is_left_to_the_next_attempt_of_the_push() -> None:
+    down = requests.ConnectionError("x")
+    down.__cause__ = ConnectionRefusedError(111, "Connection refused")
+    setup, script = scripted({V2: down})
+    with pytest.raises(RegistryUnreachableError):
+        setup.repository.stat(DIGEST)
+    assert (len(script.sent), setup.clock.waits) == (1, [])
+
+
+def test_a_head_of_a_blob_passes_few_frames() -> None:
+    frames = list[list[str]]()
+
+    def look(_: Sent) -> None:
+        frame, names = sys._getframe(), list[str]()  # noqa: SLF001
+        while frame := frame.f_back:  # type: ignore[assignment]
+            if "/pipe/" in frame.f_code.co_filename:
+                names.append(frame.f_code.co_name)
+        frames.append(names)
+
+    registry = Registry()
+    registry.server.on("HEAD", BLOB, look)
+    registry.repository.stat(DIGEST)
+    thread = threading.Thread(target=lambda: registry.repository.stat(DIGEST))
+    thread.start()
+    thread.join()
+    assert [len(names) <= 8 for names in frames] == [True, True], frames
+
+
+def test_the_log_shows_no_query_and_no_header() -> None:
+    registry = Registry()
+    registry.repository.check_push()
+    registry.repository.mount(DIGEST, "acme/base")
+    assert registry.messages.of("DEBUG")[0].startswith("GET /v2/ 200 ")
+    assert all("?" not in line and "mount" not in line for line in registry.messages.lines)
+
+
+def test_json_that_is_too_deep_is_no_token() -> None:
+    realm = f"{BASE}/token"
+    setup, _ = scripted({V2: challenge(realm), f"GET {realm}": Reply(200, b"[" * 60_000)})
+    with pytest.raises(RegistryFailedError, match="returned no token"):
+        setup.repository.check_push()
+    assert json.loads("[]") == []

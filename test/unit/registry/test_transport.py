@@ -1,12 +1,13 @@
-"""What failures of a connection mean, and what an answer says; requests themselves are tested with a registry."""
+"""What failures of a connection mean, and what the environment may say about requests."""
 
+import os
 import socket
 import ssl
+from typing import cast
 
 import pytest
 import requests
-from hypothesis import given
-from hypothesis import strategies as st
+from unit.http import FakeHTTP, Reply, Sent
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import (
@@ -26,42 +27,11 @@ from pipe.errors import (
     RegistryUnreachableError,
 )
 from pipe.oci.reference import Reference
-from pipe.registry.transport import Answer, Basic, Bearer, NoTLSError, is_loopback, no_answer
+from pipe.registry.transport import Basic, Bearer, NoTLSError, Request, Transport, is_loopback, no_answer
 
 TARGET = Reference("crg.apkg.io", "acme/app", "1")
 CONNECTION = HTTPConnection("crg.apkg.io")
 POOL = HTTPConnectionPool("crg.apkg.io")
-
-
-def answer(body: bytes, status: int = 404) -> Answer:
-    """Make an answer."""
-    return Answer(status, {}, body, "https://crg.apkg.io/v2/")
-
-
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        pytest.param(b'{"errors":[{"code":"DENIED","message":"no"}]}', "no", id="message"),
-        pytest.param(b'{"errors":[{"code":"DENIED","message":""}]}', "DENIED", id="code"),
-        pytest.param(b'{"errors":[{"code":"A","message":"a"},{"code":"B","message":"b"}]}', "a; b", id="two"),
-        pytest.param(b'{"errors":[]}', "HTTP 404", id="no-errors"),
-        pytest.param(b"", "HTTP 404", id="nothing"),
-        pytest.param(b"<html>\x1b[31m404</html>", "<html>404</html>", id="html"),
-        pytest.param(b'{"message":"no"}', '{"message":"no"}', id="another-object"),
-        pytest.param(b'{"errors":{"code":"x"}}', '{"errors":{"code":"x"}}', id="errors-of-another-type"),
-        pytest.param(b'{"errors":[null]}', '{"errors":[null]}', id="null"),
-        pytest.param(b"\xff\xfe", "\ufffd\ufffd", id="not-utf-8"),
-        pytest.param(b"[" * 50_000, "[" * 299 + "…", id="deep"),
-        pytest.param(b'{"errors":[{"message":"see https://h/p?_state=x"}]}', "see https://h/p?…", id="query"),
-    ],
-)
-def test_the_words_of_an_answer(body: bytes, words: str) -> None:
-    assert answer(body).message == words
-
-
-@given(st.binary(max_size=100))
-def test_any_answer_has_words(body: bytes) -> None:
-    assert answer(body).message
 
 
 @pytest.mark.parametrize(
@@ -82,6 +52,79 @@ def test_any_answer_has_words(body: bytes) -> None:
 )
 def test_loopback(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
+
+
+class Proxies(FakeHTTP):
+    """Keeps the proxies and certificates of each request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.proxies: list[object] = []
+        self.verify: list[object] = []
+
+    def reply(self, sent: Sent) -> Reply:
+        return Reply(200, b"x" * 100)
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: object = None,
+        verify: object = True,
+        cert: object = None,
+        proxies: object = None,
+    ) -> requests.Response:
+        self.proxies.append(requests.utils.select_proxy(str(request.url), cast("dict[str, str]", proxies)))
+        self.verify.append(verify)
+        return super().send(request, stream, timeout, verify, cert, proxies)
+
+
+def test_the_environment_names_proxies_and_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY", "http_proxy", "https_proxy", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/ca.pem")
+    network = Proxies()
+    transport = Transport("crg.apkg.io", "test/1", 5, trace=lambda _: None, adapter=network)
+    for base in ("https://crg.apkg.io", "https://127.0.0.1:5000", "http://localhost:5000", "https://[::1]:5000"):
+        transport.send(Request("GET", f"{base}/v2/"), Bearer())
+    assert network.proxies == ["http://proxy:3128", None, None, None]
+    assert network.verify == ["/ca.pem"] * 4
+    assert "no_proxy" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("maximum", "body", "complete"),
+    [
+        pytest.param(101, 100, True, id="smaller"),
+        pytest.param(100, 100, True, id="exactly"),
+        pytest.param(99, 99, False, id="cut"),
+    ],
+)
+def test_a_body_is_cut_and_says_so(maximum: int, body: int, complete: bool) -> None:
+    transport = Transport("crg.apkg.io", "test/1", 5, trace=lambda _: None, adapter=Proxies())
+    answer = transport.send(Request("GET", "https://crg.apkg.io/v2/", maximum=maximum), Bearer())
+    assert (len(answer.body), answer.complete) == (body, complete)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "limit", "waited"),
+    [
+        pytest.param(30.0, None, 30.0, id="answer-only"),
+        pytest.param(30.0, 420.0, 30.0, id="long-limit"),
+        pytest.param(60.0, 12.0, 12.0, id="short-limit"),
+        pytest.param(60.0, -3.0, 0.001, id="no-time-left"),
+        pytest.param(float("inf"), float("inf"), 86400.0, id="for-ever"),
+    ],
+)
+def test_an_answer_is_awaited_for_as_long_as_both_limits_allow(
+    timeout: float, limit: float | None, waited: float
+) -> None:
+    network = Proxies()
+    transport = Transport("crg.apkg.io", "test/1", 5, trace=lambda _: None, adapter=network)
+    transport.send(Request("GET", "https://crg.apkg.io/v2/", timeout=timeout, limit=limit), Bearer())
+    assert network.sent[0].timeout == waited
 
 
 def test_bearer_shows_a_token_or_nothing() -> None:
@@ -138,7 +181,7 @@ RESET = ProtocolError("Connection aborted.", ConnectionResetError(104, "Connecti
         pytest.param(requests.ConnectionError(given_up(no_route())), RegistryFailedError, "No route", id="no-route"),
         pytest.param(requests.ReadTimeout("x"), RegistryFailedError, "no answer in time", id="read-timeout"),
         pytest.param(
-            ReadTimeoutError(POOL, "/", "Read timed out."), RegistryFailedError, "timed out", id="body-timeout"
+            ReadTimeoutError(POOL, "/", "Read timed out."), RegistryFailedError, "complete in time", id="body-timeout"
         ),
         pytest.param(requests.ConnectionError(RESET), RegistryFailedError, "reset by peer", id="reset"),
         pytest.param(

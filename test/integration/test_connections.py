@@ -1,0 +1,313 @@
+"""Real connections to a server on a loopback port: how many there are, how long an answer may take."""
+
+import contextlib
+import hashlib
+import http.server
+import logging
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from integration.certificates import make_certificate
+from registry.client import Tls
+
+from pipe.config.settings import Credentials
+from pipe.errors import PipeError, RegistryFailedError
+from pipe.registry.client import CONNECTIONS, Client
+from pipe.registry.repository import Repository
+from pipe.registry.transport import Bearer, Request, Transport
+
+TIMEOUT = 0.5
+"""Seconds for an answer in these tests."""
+PATIENCE = 20.0
+"""Seconds after which a request that does not end at its deadline has failed the test."""
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """A registry that stores nothing, and counts connections."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.connections = 0
+        self.bodies: list[bytes] = []
+
+    @property
+    def domain(self) -> str:
+        return f"127.0.0.1:{self.server_address[1]}"
+
+    def finish_request(self, request: object, client_address: object) -> None:
+        if not isinstance(request, ssl.SSLSocket) and request.recv(1, socket.MSG_PEEK) == b"\x16":  # type: ignore[attr-defined]
+            return  # a client that finds out whether this is TLS
+        self.connections += 1
+        super().finish_request(request, client_address)  # type: ignore[arg-type]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Says yes."""
+
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        status = {"POST": 202, "PATCH": 202, "PUT": 201}.get(self.command, 200)
+        if self.command == "PUT":
+            self.server.bodies.append(body)
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.send_header("Location", "/v2/acme/app/blobs/uploads/x")
+        self.end_headers()
+
+    do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = _answer  # noqa: N815
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+class Quiet:
+    """Logs nothing."""
+
+    def info(self, text: str) -> None: ...
+    def warning(self, text: str) -> None: ...
+    def debug(self, text: str) -> None: ...
+    def hide(self, secret: str) -> None: ...
+
+
+@dataclass
+class Blob:
+    """A blob of one chunk."""
+
+    data: bytes
+    digest: str = ""
+
+    def __iter__(self) -> Iterator[memoryview]:
+        self.digest = f"sha256:{hashlib.sha256(self.data).hexdigest()}"
+        yield memoryview(self.data)
+
+
+@dataclass
+class Watch:
+    """Lets an upload go on."""
+
+    totals: list[int] = field(default_factory=list)
+
+    def check(self) -> None: ...
+    def wait(self, seconds: float, cause: PipeError) -> None:
+        raise cause
+
+    def remaining(self) -> float:
+        return 60.0
+
+    def began(self, at: float) -> None: ...
+    def sent(self, total: int) -> None:
+        self.totals.append(total)
+
+
+def repository(domain: str) -> Repository:
+    """Return a repository of a registry."""
+    return Client(domain, Credentials("me", "s3cr3t"), "test/1", Quiet()).repository("acme/app")
+
+
+def test_twenty_blobs_of_four_workers_share_five_connections(server: Server) -> None:
+    registry = repository(server.domain)
+    blobs = [bytes([number]) * 1000 for number in range(20)]
+    registry.check_push()
+    with ThreadPoolExecutor(4) as workers:
+        uploads = [workers.submit(registry.put_blob, Blob(data), Watch()) for data in blobs]
+        registry.stat_all(f"sha256:{number:064x}" for number in range(20))
+        for upload in uploads:
+            upload.result()
+    assert sorted(server.bodies) == blobs
+    assert server.connections <= CONNECTIONS
+
+
+def test_a_connection_is_used_again_after_an_answer_that_was_read_whole(server: Server) -> None:
+    registry = repository(server.domain)
+    for number in range(10):
+        registry.stat(f"sha256:{number:064x}")
+        registry.read(f"sha256:{number:064x}", 100)
+    assert server.connections == 1
+
+
+class ConnectProxy(http.server.BaseHTTPRequestHandler):
+    """Connects every name to the port of the request on this machine."""
+
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+    def do_CONNECT(self) -> None:
+        port = int(self.path.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as target:
+            self.send_response(200)
+            self.end_headers()
+            other = {self.connection: target, target: self.connection}
+            while True:
+                for reader in select.select(list(other), [], [])[0]:
+                    piece = reader.recv(65536)
+                    if not piece:
+                        return
+                    other[reader].sendall(piece)
+
+
+@pytest.fixture
+def proxy() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), ConnectProxy) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_address[1]}"
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Tls:
+    return make_certificate(tmp_path, "IP:127.0.0.1", "DNS:registry.test")
+
+
+@pytest.fixture
+def secure(server: Server, tls: Tls, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """The server over TLS, trusted."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.cert, tls.key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls.authority))
+    return server
+
+
+@pytest.mark.parametrize("through", ["direct", "proxy"])
+def test_connections_over_tls_are_used_again(
+    secure: Server, proxy: str, monkeypatch: pytest.MonkeyPatch, through: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy if through == "proxy" else "http://127.0.0.1:1")
+    host = "127.0.0.1" if through == "direct" else "registry.test"
+    registry = repository(f"{host}:{secure.server_address[1]}")
+    blobs = [bytes([number]) * 3_000_000 for number in range(3)]
+    for data in blobs:
+        registry.put_blob(Blob(data), Watch())
+    assert secure.bodies == blobs
+    assert secure.connections == 1
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@dataclass
+class Dribble:
+    """Sends some bytes at once, and then one at a time for ever."""
+
+    begin: bytes
+    forever: bytes
+
+    def __call__(self, connection: socket.socket, end: threading.Event) -> None:
+        connection.sendall(self.begin)
+        while not end.wait(0.02):
+            for byte in self.forever:
+                connection.sendall(bytes([byte]))
+                if end.wait(0.02):
+                    return
+
+
+DRIBBLES = {
+    "status": Dribble(b"HTTP/1.1 200 ", b"O"),
+    "headers": Dribble(HEAD, b"X: y\r\n"),
+    "continues": Dribble(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "body": Dribble(HEAD + b"Content-Length: 100000\r\n\r\n", b"x"),
+    "chunk-size": Dribble(CHUNKED, b"0"),
+    "chunks": Dribble(CHUNKED, b"1\r\nx\r\n"),
+    "trailers": Dribble(CHUNKED + b"0\r\n", b"T: x\r\n"),
+}
+
+
+@contextlib.contextmanager
+def listening(serve: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
+    """Serve one connection, and yield the address."""
+    end = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                connection, _ = listener.accept()
+                with connection:
+                    serve(connection, end)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v2/"
+        end.set()
+        thread.join(PATIENCE)
+
+
+def send(url: str, body: bytes = b"", limit: float = TIMEOUT) -> BaseException | None:
+    """Send a request and return its failure."""
+    transport = Transport("127.0.0.1", "test/1", 1, trace=lambda _: None)
+    failures = list[BaseException]()
+
+    def call() -> None:
+        try:
+            request = Request("PATCH" if body else "GET", url, body=body, timeout=TIMEOUT, limit=limit, maximum=10**6)
+            transport.send(request, Bearer())
+        except PipeError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert not thread.is_alive(), "the request did not end at its deadline"
+    return failures[0] if failures else None
+
+
+@pytest.mark.parametrize("dribble", DRIBBLES.values(), ids=DRIBBLES.keys())
+def test_an_answer_that_dribbles_ends_at_the_deadline(dribble: Dribble) -> None:
+    with listening(dribble) as url:
+        failure = send(url)
+    assert isinstance(failure, RegistryFailedError)
+    assert "in time" in str(failure)
+
+
+def test_a_body_that_is_read_slowly_ends_at_the_deadline() -> None:
+    def swallow(connection: socket.socket, end: threading.Event) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        while not end.wait(0.02):
+            connection.recv(1024)
+
+    with listening(swallow) as url:
+        failure = send(url, bytes(50_000_000))
+    assert isinstance(failure, RegistryFailedError)
+
+
+def test_an_answer_within_the_deadline_arrives() -> None:
+    def serve(connection: socket.socket, end: threading.Event) -> None:
+        for byte in HEAD + b"Content-Length: 3\r\n\r\nyes":
+            connection.sendall(bytes([byte]))
+        end.wait(PATIENCE)
+
+    with listening(serve) as url:
+        assert send(url) is None
+
+
+def test_headers_that_are_broken_are_not_logged_with_the_url_of_the_upload(caplog: pytest.LogCaptureFixture) -> None:
+    def serve(connection: socket.socket, end: threading.Event) -> None:
+        connection.recv(65536)
+        connection.sendall(HEAD + b"Content-Length: 0\r\nno header\r\nX: y\r\n\r\n")
+        end.wait(PATIENCE)
+
+    with caplog.at_level(logging.INFO), listening(serve) as url:
+        assert send(f"{url}acme/app/blobs/uploads/x?_state=secret") is None
+    assert caplog.text == ""

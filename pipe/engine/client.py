@@ -18,6 +18,7 @@ from pipe.config.settings import Credentials
 from pipe.engine.clock import EngineClock
 from pipe.engine.history import image_from
 from pipe.engine.kind import EngineKind
+from pipe.engine.prefixes import Prefixes
 from pipe.engine.save import SaveStream
 from pipe.engine.stream import PushStream
 from pipe.engine.tagging import Tag
@@ -174,6 +175,16 @@ class Engine:
     def saved(self, image: Image) -> SaveStream:
         """Return the stream of an image, a tar archive; the first read requests it."""
         return SaveStream(self._connect(self._api.api_version, None), image.id)
+
+    def prefixes(self, image: Image, warn: Callable[[str], None]) -> AbstractContextManager[tuple[Image, ...]]:
+        """Load temporary images of an image's first layers, which `saved` can stream; see `pipe.engine.prefixes`.
+
+        Args:
+            image: The whole image.
+            warn: Logs what could not be removed when the context ends.
+        """
+        with self._translated():
+            return Prefixes(self._client(), image, self._engine_clock, warn).loaded()
 
     def push(self, target: Reference, credentials: Credentials) -> PushStream:
         """Start a push.

@@ -21,7 +21,7 @@ if the target's tag names the image already, and no other pipe is at work on it,
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
 
 import requests
@@ -93,6 +93,8 @@ class Tag:
                 self._api.timeout = CLOSING_TIMEOUT
                 self._put_back()
                 raise
+            finally:
+                self._api.close()
 
     def _take(self) -> None:
         with suppress(*_ERRORS):
@@ -114,14 +116,15 @@ class Tag:
 
     def _renew(self) -> None:
         """Replace the marker by a newer one, again and again."""
-        tags = Tags(self._connect(), self._target.repository)
-        while self._marker and not self._stopped.wait(BEAT):
-            newer = replace(self._marker, at=self._clock())
-            with suppress(*_ERRORS):
-                tags.set(self._image.id, str(newer))
-                if newer != self._marker:
-                    tags.remove(str(self._marker))
-                self._marker = newer
+        with closing(self._connect()) as api:
+            tags = Tags(api, self._target.repository)
+            while self._marker and not self._stopped.wait(BEAT):
+                newer = replace(self._marker, at=self._clock())
+                with suppress(*_ERRORS):
+                    tags.set(self._image.id, str(newer))
+                    if newer != self._marker:
+                        tags.remove(str(self._marker))
+                    self._marker = newer
 
     def _put_back(self) -> None:
         """Undo the tags; a failure to do so does not fail the push."""

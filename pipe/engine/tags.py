@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from docker import APIClient
-from docker.errors import ImageNotFound
+from docker.errors import NotFound
 
 from pipe.engine.marker import PREFIX, Marker, key_of
 
@@ -20,14 +20,14 @@ class Tags:
         """Return the ID of the image that a tag names."""
         try:
             return str(self._api.inspect_image(f"{self.repository}:{tag}")["Id"])
-        except ImageNotFound:
+        except NotFound:
             return None
 
     def names(self, image: str) -> list[str]:
         """Return all names of an image, of any repository."""
         try:
             return self._api.inspect_image(image).get("RepoTags") or []
-        except ImageNotFound:
+        except NotFound:
             return []
 
     def markers(self, image: str) -> list[Marker]:
@@ -51,7 +51,7 @@ class Tags:
         """Remove a tag if it exists; its image must have another one, else it is deleted."""
         try:
             self._api.remove_image(f"{self.repository}:{tag}", noprune=True)
-        except ImageNotFound:
+        except NotFound:
             return
 
     def give_back(self, image: str, tag: str, original: str) -> bool:
@@ -63,7 +63,7 @@ class Tags:
         if original:
             try:
                 self.set(original, tag)
-            except ImageNotFound:
+            except NotFound:
                 return self.give_back(image, tag, "")
             return True
         own = f"{self.repository}:{tag}"

@@ -1,8 +1,11 @@
 """The step's Engine: found or not, and left as it was found."""
 
+import hashlib
 import os
 import re
 import signal
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,14 +13,28 @@ import docker
 import pytest
 from integration.engine_proxy import EngineProxy
 from integration.images import MB, Images
+from integration.prefixes import read_with_prefixes, temporary
 from integration.registries import BY_ENGINE, BY_PIPE, REPOSITORY, digest_in
-from integration.running import Run, Start
+from integration.running import ROOT, Run, Start
 from registry.client import LocalRegistry
 
+from pipe.engine.client import Engine
 from pipe.engine.marker import DEAD_AFTER
+from pipe.engine.prefixes import STALE
 
 ALONE = ("unshare", "--net", "--", "bash", "-euc", 'ip link set lo up; exec "$@"', "bash")
 """Begins a command that is to run in a network of its own, where nothing listens."""
+LOADER = """
+import sys, time
+from pipe.engine.client import Engine
+host, name, age = sys.argv[1:]
+engine = Engine({"DOCKER_HOST": host})
+vars(engine)["_engine_clock"] = lambda: int(time.time()) - int(age)
+with engine.prefixes(engine.image(name), print) as prefixes:
+    print(len(prefixes), flush=True)
+    time.sleep(60)
+"""
+"""Loads the temporary images of an image some time ago, and waits to be killed."""
 
 
 def test_tag_that_the_pipe_added_is_removed(
@@ -114,6 +131,34 @@ def test_tags_that_a_killed_pipe_left_are_undone_by_a_later_one(
     assert engine.images.get(pushed.id).tags == [pushed.name]
     assert sorted(engine.images.get(mine.id).tags) == sorted([mine.name] + [f"{repository}:killed"] * existed)
     assert engine.images.get(later.id).tags == [later.name]
+
+
+def test_first_layers_of_an_image_come_from_temporary_images(engine: docker.DockerClient, images: Images) -> None:
+    host = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    read = read_with_prefixes(host, images.build(10 * MB, 20 * MB, 40 * MB).name)
+    assert read.prefixes == [1, 2]
+    assert read.layers == [layer.diff_id for layer in read.image.layers]
+    assert f"sha256:{hashlib.sha256(read.config).hexdigest()}" == read.image.id
+    assert temporary(engine, read.layers[0]) == []
+
+
+def test_temporary_images_of_a_killed_run_are_removed_by_a_later_one(
+    engine: docker.DockerClient, images: Images
+) -> None:
+    host = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    image = Engine({"DOCKER_HOST": host}).image(images.build(10 * MB, 20 * MB, 40 * MB).name)
+    killed = subprocess.Popen(
+        [sys.executable, "-c", LOADER, host, image.id, str(STALE + 60)], stdout=subprocess.PIPE, cwd=ROOT
+    )
+    assert killed.stdout is not None
+    with killed, killed.stdout:
+        assert killed.stdout.readline() == b"2\n"
+        killed.kill()
+    assert len(temporary(engine, image.layers[0].diff_id)) == 2
+    with Engine({"DOCKER_HOST": host}).prefixes(image, pytest.fail) as prefixes:
+        assert sorted(temporary(engine, image.layers[0].diff_id)) == sorted(each.id for each in prefixes)
+    assert temporary(engine, image.layers[0].diff_id) == []
+    assert engine.images.get(image.id).id == image.id
 
 
 def test_image_that_is_not_there_gets_the_closest_names(registry: LocalRegistry, images: Images, run: Run) -> None:

@@ -5,7 +5,7 @@ import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from docker.errors import APIError, ImageNotFound
+from docker.errors import APIError, NotFound
 
 from pipe.engine import tagging
 from pipe.engine.marker import DEAD_AFTER, Marker, key_of
@@ -42,12 +42,15 @@ class Tags:
             if self.stop_in == 0:
                 raise StoppedError(SIGTERM)
 
+    def close(self) -> None:
+        """Close nothing."""
+
     def inspect_image(self, name: str) -> dict[str, Any]:
         """Find an image."""
         self._request()
         image = self.tags.get(name, name if name in self._ids else "")
         if not image:
-            raise ImageNotFound(name)
+            raise NotFound(name)
         return {"Id": image, "RepoTags": [tag for tag, named in self.tags.items() if named == image]}
 
     def images(self, filters: dict[str, str]) -> list[dict[str, Any]]:
@@ -60,7 +63,7 @@ class Tags:
         """Set a tag."""
         self._request()
         if image not in self._ids:
-            raise ImageNotFound(image)
+            raise NotFound(image)
         self.tags[f"{repository}:{tag}"] = image
 
     def remove_image(self, name: str, *, noprune: bool) -> None:
@@ -68,7 +71,7 @@ class Tags:
         assert noprune
         self._request()
         if self.tags.pop(name, None) is None:
-            raise ImageNotFound(name)
+            raise NotFound(name)
         if threading.current_thread() is not threading.main_thread():
             self.renewed.set()
 

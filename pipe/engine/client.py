@@ -1,4 +1,4 @@
-"""The step's Docker Engine: the only place that uses the Docker SDK, and that translates its errors."""
+"""A client of the step's Docker Engine, which translates the SDK's errors into the pipe's."""
 
 import difflib
 import time
@@ -15,8 +15,10 @@ from docker.errors import APIError, DockerException, ImageNotFound, TLSParameter
 from docker.utils import kwargs_from_env
 
 from pipe.config.settings import Credentials
+from pipe.engine.clock import EngineClock
 from pipe.engine.history import image_from
 from pipe.engine.kind import EngineKind
+from pipe.engine.prefixes import Prefixes
 from pipe.engine.save import SaveStream
 from pipe.engine.stream import PushStream
 from pipe.engine.tagging import Tag
@@ -27,10 +29,9 @@ from pipe.oci.reference import Reference
 from pipe.text import causes, clean, root_cause
 
 TIMEOUT = 30
-"""Seconds for an answer to a small question; a push itself has no such limit, since a large layer's
-commit is silent for long."""
+"""Seconds for the answer to a small request. A push has no such limit: the commit of a large layer is silent."""
 ALIVE_TIMEOUT = 3
-"""Seconds for telling whether an Engine that broke off a push is still there."""
+"""Seconds for a ping to an Engine whose push ended unexpectedly."""
 
 
 class Engine:
@@ -49,7 +50,7 @@ class Engine:
 
     @cached_property
     def _version(self) -> Mapping[str, Any]:
-        # The SDK's own look at the version would come before the proxy is ruled out.
+        # The SDK would request the version itself, before `trust_env` can be turned off.
         return self._connect(DEFAULT_DOCKER_API_VERSION, TIMEOUT).version(api_version=False)
 
     @cached_property
@@ -57,12 +58,12 @@ class Engine:
         try:
             return self._connect(str(self._version["ApiVersion"]), TIMEOUT)
         except (KeyError, TypeError):
-            raise DockerException("whatever answers there is not Docker Engine") from None
+            raise DockerException("the server at this address is not Docker Engine") from None
 
     def _connect(self, version: str, timeout: int | None) -> APIClient:
         arguments: Any = kwargs_from_env(environment=self._environment)
         api = APIClient(version=version, timeout=timeout, **arguments)  # type: ignore[arg-type]
-        # A proxy is meant for the registry; the Engine is this step's own.
+        # Proxies of the environment are for the registry.
         api.trust_env = False
         return api
 
@@ -73,7 +74,7 @@ class Engine:
         except APIError as error:
             explanation = clean(str(error.explanation or error))
             raise EngineError(
-                explanation, fix="Run the step again. If it fails again, look at the Engine's log."
+                explanation, fix="Run the step again. If it fails again, check the Engine's log."
             ) from error
         except TLSParameterError as error:
             raise EngineUnreachableError(
@@ -86,8 +87,8 @@ class Engine:
         if any(isinstance(cause, PermissionError) for cause in causes(error)):
             return EngineUnreachableError(
                 f"{clean(self._host)}: {root_cause(error)}",
-                fix="Docker Engine is there, but this user may not use its socket: run the pipe as root, or as a member"
-                " of the socket's group (`docker run --group-add`).",
+                fix="Permission denied on Docker's socket: run the pipe as root, or as a member of the socket's group"
+                " (`docker run --group-add`).",
             )
         return EngineUnreachableError(
             f"{clean(self._host)}: {root_cause(error)}",
@@ -96,17 +97,11 @@ class Engine:
         )
 
     def image(self, name: str) -> Image:
-        """Find an image.
-
-        Args:
-            name: Any name that the Engine knows.
-
-        Returns:
-            What the Engine knows of it.
+        """Return an image by a name or an ID.
 
         Raises:
-            ImageNotFoundError: There is none; the closest local names are in the error.
-            EngineError: The Engine reports another error.
+            ImageNotFoundError: There is none; the error contains the closest local names.
+            EngineError: The Engine returned another error.
             EngineUnreachableError: The Engine does not answer.
         """
         with self._translated():
@@ -117,7 +112,7 @@ class Engine:
             return image_from(inspected | self._manifests(inspected), self._api.history(inspected["Id"]))
 
     def _manifests(self, inspected: Mapping[str, Any]) -> dict[str, object]:
-        """Ask what an index names, and what of it is there: an Engine that has a part of it pushes only that.
+        """Return an index's manifests and which of them the Engine holds, since it pushes only those.
 
         Source: Docker Engine API 1.48, "Inspect an image", `manifests`; moby, `api/types/auxprogress/push.go`.
         """
@@ -125,11 +120,11 @@ class Engine:
             return {}
         url = f"{self._api.base_url}/v{self._api.api_version}/images/{quote(inspected['Id'], safe='')}/json"
         answer = self._api.get(url, params={"manifests": "1"}, timeout=TIMEOUT)
-        content = answer.json() if answer.status_code == requests.codes.ok else {}
-        return {"Manifests": content.get("Manifests")}
+        content = answer.json() if answer.status_code == requests.codes.ok else None
+        return {"Manifests": content.get("Manifests") if isinstance(content, dict) else None}
 
     def _not_found(self, name: str) -> ImageNotFoundError:
-        tags = {tag for image in self._api.images() for tag in image.get("RepoTags") or []}
+        tags = {tag for image in self._api.images() or [] for tag in image.get("RepoTags") or []}
         there = sorted(tag for tag in tags if "<none>" not in tag)
         wanted = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
         close = difflib.get_close_matches(wanted, there, n=3, cutoff=0.5)
@@ -138,34 +133,35 @@ class Engine:
         known = f" The closest names are: {', '.join(names)}." if names else " It has no image with a similar name."
         return ImageNotFoundError(
             f"no image '{name}' in {clean(self._host)}.{known if there else ' It has no images.'}",
-            fix="Build it in this step before the pipe: images do not pass from step to step.",
+            fix="Build it in this step before the pipe: images are not shared between steps.",
         )
 
-    def tagged(self, image: Image, target: Reference, tell: Callable[[str], None]) -> AbstractContextManager[None]:
-        """Give an image the target's name as long as the context lasts, then leave all tags as found.
+    def tagged(self, image: Image, target: Reference, warn: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Tag an image with the target until the context ends, then restore the Engine's tags.
 
         Args:
             image: The image.
             target: A reference with a tag.
-            tell: Is told what could not be put back.
-
-        Returns:
-            The context.
+            warn: Logs what could not be restored.
 
         Raises:
             EngineError: The Engine cannot set the tag.
             EngineUnreachableError: The Engine does not answer.
         """
-        return Tag(self._api, image, target, tell).applied(self._translated)
+        with self._translated():
+            return Tag(self._client, image, target, warn, self._engine_clock).applied(self._translated)
+
+    def _client(self) -> APIClient:
+        return self._connect(self._api.api_version, TIMEOUT)
+
+    @cached_property
+    def _engine_clock(self) -> EngineClock:
+        return EngineClock(self._api, self._clock)
 
     def kind(self) -> EngineKind:
-        """Tell what decides how fast the Engine pushes.
-
-        Returns:
-            What is known of it; nothing where it does not say.
-        """
+        """Return the properties that decide how fast the Engine pushes, as far as it reports them."""
         try:
-            version, info = self._version, self._api.info()
+            version, info = self._version, self._api.info() or {}
         except (DockerException, requests.RequestException, OSError, ValueError):
             return EngineKind()
         store = str(info.get("DriverStatus") or "")
@@ -177,40 +173,40 @@ class Engine:
         )
 
     def saved(self, image: Image) -> SaveStream:
-        """Stream an image.
-
-        Args:
-            image: The image.
-
-        Returns:
-            Its bytes, a tar archive.
-        """
+        """Return the stream of an image, a tar archive; the first read requests it."""
         return SaveStream(self._connect(self._api.api_version, None), image.id)
 
-    def push(self, target: Reference, credentials: Credentials) -> PushStream:
-        """Begin a push.
+    def prefixes(self, image: Image, warn: Callable[[str], None]) -> AbstractContextManager[tuple[Image, ...]]:
+        """Load temporary images of an image's first layers, which `saved` can stream; see `pipe.engine.prefixes`.
 
         Args:
-            target: A reference with a tag, which the Engine has.
-            credentials: Sent along with this push only; nothing is written to disk.
+            image: The whole image.
+            warn: Logs what could not be removed when the context ends.
+        """
+        with self._translated():
+            return Prefixes(self._client(), image, self._engine_clock, warn).loaded()
 
-        Returns:
-            What happens, event by event.
+    def push(self, target: Reference, credentials: Credentials) -> PushStream:
+        """Start a push.
+
+        Args:
+            target: A reference with a tag that exists in the Engine.
+            credentials: Sent with this request only; nothing is written to disk.
         """
         api = self._connect(self._api.api_version, None)
         return PushStream(api, target, credentials, self._clock)
 
     def alive(self) -> bool:
-        """Tell whether the Engine answers."""
+        """Return whether the Engine answers."""
         try:
             return bool(self._connect(self._api.api_version, ALIVE_TIMEOUT).ping())
         except (DockerException, requests.RequestException, OSError):
             return False
 
     def gone(self, cause: str) -> EngineUnreachableError:
-        """Make the error for an Engine that was there before."""
+        """Make the error for an Engine that answered before."""
         return EngineUnreachableError(
             f"{clean(self._host)}: {cause}",
-            fix="It ended during the push. In a pipeline its service may have run out of memory: give it more"
-            " (`definitions`, `services`, `docker`, `memory`), and run the step again.",
+            fix="Docker Engine stopped during the push. In a pipeline, its service may have run out of memory: give it"
+            " more (`definitions`, `services`, `docker`, `memory`), and run the step again.",
         )

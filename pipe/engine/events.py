@@ -1,4 +1,4 @@
-"""One line of the Engine's push stream → a typed event, for both image stores (pure).
+"""Typed events from the lines of the Engine's push stream, for both image stores (pure).
 
 Source: moby/moby, `pkg/jsonmessage` and `distribution/push_v2.go` (graphdriver store) and
 `daemon/containerd/image_push.go` (containerd store), and recordings of both.
@@ -17,11 +17,10 @@ _DIGEST = re.compile(r"(?P<tag>[\w.-]+): digest: (?P<digest>sha256:[0-9a-f]{64})
 
 @dataclass(frozen=True, slots=True)
 class LayerEvent:
-    """Something happened to one layer.
+    """An event about one layer.
 
     Attributes:
-        layer: The Engine's short name of it: of the diffID in a graphdriver store, of the blob's
-            digest in a containerd store.
+        layer: The layer's short ID: of its diffID in a graphdriver store, of its blob's digest in a containerd store.
     """
 
     layer: str
@@ -29,16 +28,16 @@ class LayerEvent:
 
 @dataclass(frozen=True, slots=True)
 class Waiting(LayerEvent):
-    """The layer waits for its turn."""
+    """The layer is queued."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uploading(LayerEvent):
-    """Bytes of the layer are on their way.
+    """The layer is being sent.
 
     Attributes:
-        current: Bytes so far, unpacked in a graphdriver store, stored in a containerd store.
-        total: Bytes of the layer, counted likewise, 0 where the Engine does not say.
+        current: Bytes sent so far, unpacked in a graphdriver store, stored in a containerd store.
+        total: Bytes of the layer, counted likewise; 0 if unknown.
     """
 
     current: int
@@ -47,25 +46,25 @@ class Uploading(LayerEvent):
 
 @dataclass(frozen=True, slots=True)
 class Uploaded(LayerEvent):
-    """The registry has taken the layer."""
+    """The registry accepted the layer."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlreadyThere(LayerEvent):
-    """The registry had the layer before."""
+    """The registry already stores the layer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mounted(LayerEvent):
-    """The registry took the layer from another of its repositories."""
+    """The registry mounted the layer from another repository."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retrying(LayerEvent):
-    """The layer's upload failed, and the Engine will begin it again.
+    """The layer's upload failed, and the Engine will retry it.
 
     Attributes:
-        seconds: Until then; the Engine counts down, one event a second.
+        seconds: Seconds until the retry; the Engine counts down, one event per second.
     """
 
     seconds: int
@@ -73,10 +72,10 @@ class Retrying(LayerEvent):
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """The Engine calls the push done.
+    """The Engine reports success.
 
     Attributes:
-        digest: Of the manifest that it put under the tag.
+        digest: The digest of the pushed manifest.
     """
 
     digest: str
@@ -84,10 +83,10 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The Engine gives up.
+    """The Engine reports failure.
 
     Attributes:
-        message: Its words, as they came.
+        message: The raw message.
     """
 
     message: str
@@ -95,10 +94,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Anything else that the Engine says.
+    """Any other line.
 
     Attributes:
-        text: Its words, fit to be shown.
+        text: The status, safe to print.
     """
 
     text: str
@@ -106,10 +105,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class StreamEnded:
-    """Nothing follows.
+    """The end of the stream.
 
     Attributes:
-        reason: Why, where the stream broke off; "" where it ended in order.
+        reason: Why the connection broke; "" if the stream ended normally.
     """
 
     reason: str = ""
@@ -126,14 +125,7 @@ Event = LayerEvent | Pushed | Failed | Note | StreamEnded
 
 
 def parse(line: bytes | str) -> Event:
-    """Read one line of the stream.
-
-    Args:
-        line: One JSON object; whatever else it is becomes a `Note`.
-
-    Returns:
-        The event.
-    """
+    """Return the event of one line, a `Note` if it is not a JSON object that the Engine is known to send."""
     try:
         message = json.loads(line)
     except (ValueError, RecursionError):

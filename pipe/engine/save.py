@@ -1,6 +1,7 @@
-"""An image as the Engine streams it: `GET /images/{name}/get`, what `docker save` asks for."""
+"""The stream of an image from Docker Engine: `GET /images/{name}/get`, which `docker save` requests."""
 
 import contextlib
+import re
 import threading
 from collections.abc import Iterator
 from http.client import HTTPException
@@ -12,62 +13,61 @@ from docker import APIClient
 from docker.errors import DockerException
 from urllib3.exceptions import HTTPError
 
+from pipe.engine.diagnosis import MISSING_CONTENT, image_incomplete
 from pipe.engine.stream import end
-from pipe.errors import EngineSaveError
+from pipe.errors import EngineSaveError, PipeError
 from pipe.text import clean, root_cause
 
-_NO_ROOM = ("no space left on device", "disk quota exceeded")
+_DISK_FULL = ("no space left on device", "disk quota exceeded")
 
 
 class SaveStream:
-    """The bytes of an image, a tar archive; asked for with the first read, or before."""
+    """The bytes of an image, a tar archive; the first read requests it, or `begin` before that."""
 
     def __init__(self, api: APIClient, name: str) -> None:
-        """Prepare; nothing is asked yet.
+        """Store what to request.
 
         Args:
-            api: Without a time limit: an Engine with graphdrivers stages all of the image before it answers.
+            api: A client without a read timeout: a graphdriver Engine stages the whole image before it answers.
             name: Any name that the Engine knows.
         """
         self._api = api
         self._name = name
         self._response: requests.Response | None = None
         self._body: Any = None
-        self._failure: EngineSaveError | None = None
+        self._failure: PipeError | None = None
         self._opening = threading.Lock()
         self._closed = False
 
     def begin(self) -> None:
-        """Ask for the bytes in another thread, so that the Engine stages the image before somebody reads."""
+        """Send the request from another thread, so that the Engine stages the image before it is read."""
 
-        def ask() -> None:
-            # What went wrong is for who reads.
-            with contextlib.suppress(EngineSaveError):
+        def request() -> None:
+            # The first read raises the error.
+            with contextlib.suppress(PipeError):
                 self._opened()
 
-        threading.Thread(target=ask, name="save", daemon=True).start()
+        threading.Thread(target=request, name="save", daemon=True).start()
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Fill the buffer as far as there are bytes.
-
-        Args:
-            buffer: Takes the bytes.
-
-        Returns:
-            The number of bytes; 0 only at the end.
+        """Fill the buffer and return the number of bytes, 0 only at the end.
 
         Raises:
-            EngineSaveError: The Engine cannot stream the image, or broke off.
+            EngineSaveError: The Engine cannot stream the image, or stopped in the middle.
+            ImageIncompleteError: The Engine's store lacks blobs of the image.
         """
         body = self._opened()
         with self._translated():
             length: int = body.readinto(buffer)
+            if not length and len(buffer) and self._response is not None:
+                # The reading thread may close it without waiting for itself.
+                self._response.close()
         return length
 
     def _opened(self) -> Any:  # noqa: ANN401
         with self._opening:
             if self._failure is not None:
-                # To http.client, a body that broke off is at its end.
+                # http.client would report the end of a body that broke off.
                 raise self._failure
             if self._body is None:
                 with self._translated():
@@ -76,16 +76,16 @@ class SaveStream:
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
-        """Keep what went wrong: it goes wrong for good."""
+        """Translate errors, and keep the first one for all further reads."""
         try:
             yield
-        except EngineSaveError as error:
+        except PipeError as error:
             self._failure = error
             raise
         except (DockerException, requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
             self._failure = EngineSaveError(
-                f"Docker Engine broke off streaming the image ({root_cause(error)}).",
-                fix="Run the step again. If it fails again, look at the Engine's own log.",
+                f"Docker Engine closed the image stream unexpectedly ({root_cause(error)}).",
+                fix="Run the step again. If it fails again, check the Engine's log.",
                 temporary=True,
             )
             raise self._failure from error
@@ -94,26 +94,31 @@ class SaveStream:
         url = f"{self._api.base_url}/v{self._api.api_version}/images/{quote(self._name, safe='')}/get"
         response = self._response = self._api.get(url, stream=True)
         if self._closed:
-            # Nobody waits any more, and the Engine need not go on.
+            # The consumer has left, so the Engine can stop.
             response.close()
         if response.status_code != requests.codes.ok:
-            message = clean(_message(response))
-            room = any(words in message for words in _NO_ROOM)
-            raise EngineSaveError(
-                f"Docker Engine cannot stream the image: {message}",
-                fix="Free disk space for the docker service: it stages one more copy of the image."
-                if room
-                else "Look at the Engine's own log.",
-            )
-        # The bytes of the body without urllib3's buffers, which would copy each of them twice more.
+            raise _refused(clean(_message(response)))
+        # Skips urllib3's buffers, which would copy each byte twice more.
         return getattr(response.raw, "_original_response", None) or response.raw
 
     def close(self) -> None:
-        """End the connection, upon which the Engine ends the stream."""
+        """Close the connection, which stops the Engine."""
         self._closed = True
         if self._response is not None:
             end(self._response)
         self._api.close()
+
+
+def _refused(message: str) -> PipeError:
+    if any(re.search(pattern, message) for pattern in MISSING_CONTENT):
+        return image_incomplete(message)
+    disk_full = any(words in message for words in _DISK_FULL)
+    return EngineSaveError(
+        f"Docker Engine cannot stream the image: {message}",
+        fix="Free disk space for the docker service: exporting needs space for a second copy of the image."
+        if disk_full
+        else "Check the Engine's log.",
+    )
 
 
 def _message(response: requests.Response) -> str:

@@ -1,59 +1,82 @@
-"""The Engine's own name for an image while it is pushed, and what was there before put back.
+"""The target's tag in the Engine while the Engine pushes, and the tags as they were before put back.
 
-An Engine pushes only what has the target's name. Two pipes at once on one Engine share that name: each
-marks its image, beside the name, with a second tag that says what the name stood for before the first of
-them came. Who comes later reads it there, and the last one to leave puts everything back.
+An Engine pushes an image only by the target's name, so the pipe must point that tag to the image. Two things can go
+wrong. Another pipe may do the same with another image at the same time, and a killed pipe cannot put anything back.
+Therefore a run first adds a second tag to its image, a *marker*: `pipe-<key>-<original>-<run>-<time>`.
+
+- `key` stands for the target's tag, and `original` for the image that it named before. A run that finds a marker on
+  the image that the target's tag names copies its `original`; the last run to leave restores it.
+- `run` and `time` show whether the run is alive. A process ID means nothing in another container, and a host name
+  nothing in another Engine's network, so runs only compare times, by the Engine's clock. A push may take hours, so no
+  age of a push proves that its run is dead: a run *renews* its marker every `BEAT` seconds, and one without a renewal
+  for `DEAD_AFTER` seconds is dead. If that is wrong (the machine was suspended), nothing breaks: the Engine resolves
+  the tag when the push begins, and the registry's manifest is compared with the image at the end.
+- Every run begins by undoing what dead runs left in its repository. A run that follows a killed one within
+  `DEAD_AFTER` seconds takes it for alive: it works beside it, and a later run cleans up.
+
+A tag that the pipe adds needs a marker as much as one that it moves, or nobody could tell it from a user's own. Only
+if the target's tag names the image already, and no other pipe is at work on it, nothing is set at all.
 """
 
-import hashlib
-import re
 import secrets
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import replace
 
 import requests
 from docker import APIClient
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import DockerException
 
+from pipe.engine.marker import BEAT, Marker, key_of
+from pipe.engine.tags import Tags
 from pipe.errors import StoppedError
 from pipe.oci.image import Image
 from pipe.oci.reference import Reference
 from pipe.text import root_cause
 
 CLOSING_TIMEOUT = 1
-"""Seconds for each request that puts tags back after a signal: a step that is stopped has two to end."""
-_NOTHING = "none"
-_ERRORS = (DockerException, requests.RequestException, OSError)
+"""Seconds for each request that puts tags back after a signal: a stopped step has two seconds to end."""
+_ERRORS = (DockerException, requests.RequestException, OSError, ValueError)
 
 
 class Tag:
-    """The target's name, on loan."""
+    """The target's tag on an image, for a while."""
 
-    def __init__(self, api: APIClient, image: Image, target: Reference, tell: Callable[[str], None]) -> None:
-        """Prepare; nothing is set yet.
+    def __init__(
+        self,
+        connect: Callable[[], APIClient],
+        image: Image,
+        target: Reference,
+        warn: Callable[[str], None],
+        clock: Callable[[], int],
+    ) -> None:
+        """Store what to do; nothing is set yet.
 
         Args:
-            api: The Engine.
-            image: Gets the name.
-            target: The name, with a tag.
-            tell: Is told what could not be put back.
+            connect: Makes a client of the Engine; it is called once for each of two threads.
+            image: The image to tag.
+            target: A reference with a tag.
+            warn: Logs what could not be put back.
+            clock: Returns Unix seconds by the Engine's clock.
         """
-        self._api = api
+        self._api = connect()
+        self._connect = connect
+        self._tags = Tags(self._api, target.repository)
         self._image = image
         self._target = target
-        self._tell = tell
-        key = hashlib.sha256(target.tag.encode()).hexdigest()[:12]
-        self._prefix = f"pipe-{key}-"
-        self._original: str | None = None
-        self._marker = ""
-        self._named = False
+        self._warn = warn
+        self._clock = clock
+        self._marker: Marker | None = None
+        self._stopped = threading.Event()
+        self._renewal = threading.Thread(target=self._renew, name="marker", daemon=True)
 
     @contextmanager
     def applied(self, translated: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-        """Keep the name as long as the context lasts.
+        """Keep the tag on the image until the context ends.
 
         Args:
-            translated: Turns the SDK's errors into the pipe's.
+            translated: Translates the SDK's errors into the pipe's.
         """
         try:
             with translated():
@@ -66,82 +89,69 @@ class Tag:
             try:
                 self._put_back()
             except StoppedError:
-                # Interrupted in the middle; further signals are ignored.
+                # Interrupted half-way; further signals are ignored.
                 self._api.timeout = CLOSING_TIMEOUT
                 self._put_back()
                 raise
+            finally:
+                self._api.close()
 
     def _take(self) -> None:
-        before = self._id(str(self._target))
-        marked = self._marked(before) if before else None
-        self._original = marked if marked is not None else before
-        self._original = None if self._original == _NOTHING else self._original
-        # Removing an image's only tag would remove the image.
-        self._named = bool(self._names(self._image.id))
+        with suppress(*_ERRORS):
+            # Leftovers of others must not fail this push.
+            self._tags.sweep(self._clock(), self._warn)
+        before = self._tags.image_of(self._target.tag)
+        marked = next(iter(self._markers(before)), None) if before else None
         if before == self._image.id and marked is None:
             return
-        original = (self._original or _NOTHING).removeprefix("sha256:")
-        self._marker = f"{self._prefix}{original}-{secrets.token_hex(4)}"
-        self._api.tag(self._image.id, self._target.repository, self._marker)
-        self._api.tag(self._image.id, self._target.repository, self._target.tag)
+        original = marked.original if marked else before or ""
+        self._marker = Marker(key_of(self._target.tag), original, secrets.token_hex(4), self._clock())
+        self._tags.set(self._image.id, str(self._marker))
+        self._tags.set(self._image.id, self._target.tag)
+        self._renewal.start()
+
+    def _markers(self, image: str) -> list[Marker]:
+        key = key_of(self._target.tag)
+        return [marker for marker in self._tags.markers(image) if marker.key == key]
+
+    def _renew(self) -> None:
+        """Replace the marker by a newer one, again and again."""
+        with closing(self._connect()) as api:
+            tags = Tags(api, self._target.repository)
+            while self._marker and not self._stopped.wait(BEAT):
+                newer = replace(self._marker, at=self._clock())
+                with suppress(*_ERRORS):
+                    tags.set(self._image.id, str(newer))
+                    if newer != self._marker:
+                        tags.remove(str(self._marker))
+                    self._marker = newer
 
     def _put_back(self) -> None:
-        """Undo the tags; what cannot be undone in an Engine that is gone is no failure of the push."""
-        if not self._marker:
+        """Undo the tags; a failure to do so does not fail the push."""
+        if self._marker is None:
             return
+        self._stopped.set()
+        if self._renewal.is_alive():
+            # One that still waits for the Engine may leave a marker, which the next run removes.
+            self._renewal.join(CLOSING_TIMEOUT)
         try:
-            marker = str(self._target.with_tag(self._marker))
-            now = self._id(str(self._target))
-            others = now is not None and any(tag != self._marker for tag in self._markers(now))
-            if now == self._image.id and not others:
-                self._restore()
-            if self._named or len(self._names(self._image.id)) > 1:
-                self._remove(marker)
-            else:
-                self._keep(marker)
+            named, now = self._tags.image_of(self._target.tag), self._clock()
+            others = [each for each in self._markers(self._image.id) if each.run != self._marker.run]
+            if named == self._image.id and all(other.is_dead(now) for other in others):
+                original = self._marker.original
+                if not self._tags.give_back(self._image.id, self._target.tag, original):
+                    self._keep(self._target.tag)
+            for marker in self._markers(self._image.id):
+                if marker.run == self._marker.run and (kept := self._tags.drop(self._image.id, marker)):
+                    self._keep(kept)
         except _ERRORS as error:
-            self._tell(
-                f"Docker Engine's tag {self._target} could not be restored ({root_cause(error)}); the image may keep"
-                " that tag, and one that begins with pipe-."
+            self._warn(
+                f"Docker Engine's tag {self._target} could not be restored ({root_cause(error)}). That tag and a"
+                " pipe-… tag may be left behind; a later push to this repository through this Engine removes them."
             )
 
-    def _restore(self) -> None:
-        if self._original:
-            self._api.tag(self._original, self._target.repository, self._target.tag)
-        elif self._named:
-            self._remove(str(self._target))
-        else:
-            self._keep(str(self._target))
-
-    def _keep(self, name: str) -> None:
-        self._tell(f"The image keeps the tag {name} in Docker Engine: it has no other, and would be removed with it.")
-
-    def _remove(self, name: str) -> None:
-        try:
-            self._api.remove_image(name, noprune=True)
-        except ImageNotFound:
-            return
-
-    def _id(self, name: str) -> str | None:
-        try:
-            return str(self._api.inspect_image(name)["Id"])
-        except ImageNotFound:
-            return None
-
-    def _names(self, image: str) -> list[str]:
-        try:
-            return self._api.inspect_image(image).get("RepoTags") or []
-        except ImageNotFound:
-            return []
-
-    def _markers(self, image: str) -> list[str]:
-        """List the markers of this target that an image has."""
-        pattern = re.compile(rf"{re.escape(self._target.repository)}:({re.escape(self._prefix)}.+)")
-        return [match[1] for match in map(pattern.fullmatch, self._names(image)) if match]
-
-    def _marked(self, image: str) -> str | None:
-        """Return what a marker says that the name stood for: an ID, or that it stood for nothing."""
-        for marker in self._markers(image):
-            original = marker.removeprefix(self._prefix).rpartition("-")[0]
-            return original if original == _NOTHING else f"sha256:{original}"
-        return None
+    def _keep(self, tag: str) -> None:
+        self._warn(
+            f"The image keeps the tag {self._target.with_tag(tag)} in Docker Engine: it is the image's only tag;"
+            " removing it would delete the image."
+        )

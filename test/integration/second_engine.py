@@ -61,6 +61,12 @@ class Second:
     images: Images
     layouts: Layouts
 
+    def content(self, command: str, digest: str) -> bytes:
+        """Run a command of containerd's on a blob of its store, such as `get` or `rm`."""
+        inside = [*self.engine.inside[:2], "--mount", "--root", "--wd=/", "--"]
+        ctr = ["ctr", "--address=/run/engine/containerd/containerd.sock", "--namespace=moby", "content"]
+        return subprocess.run([*inside, *ctr, command, digest], check=True, stdout=subprocess.PIPE).stdout
+
     def remove(self) -> None:
         """Remove every image that was made."""
         self.images.remove()

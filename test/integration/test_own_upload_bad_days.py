@@ -40,7 +40,7 @@ def test_a_stream_that_breaks_off_once_is_read_again(
     image = images.build(LARGE)
     proxy.save = Save(times=1, after=LARGE // 2, cut=True)
     finished = run(registry, IMAGE_NAME=image.name, UPLOADER="pipe", DOCKER_HOST=proxy.docker_host)
-    finished.expect(0, "Attempt 1 of 3 failed", "broke off streaming the image")
+    finished.expect(0, "Attempt 1 of 3 failed", "closed the image stream unexpectedly")
     assert config_of(registry, "latest") == image.id
     assert finished.result["uploader"] == "pipe"
 
@@ -51,7 +51,7 @@ def test_a_stream_that_always_breaks_off_ends_the_push(
     image = images.build(LARGE)
     proxy.save = Save(after=LARGE // 2, cut=True)
     finished = run(registry, IMAGE_NAME=image.name, UPLOADER="pipe", DOCKER_HOST=proxy.docker_host, TAGS="broken")
-    finished.expect(3, "Attempt 2 of 3 failed", "broke off streaming the image")
+    finished.expect(3, "Attempt 2 of 3 failed", "closed the image stream unexpectedly")
     assert digest_in(registry, "broken") is None
 
 

@@ -1,12 +1,18 @@
 """The pipe with Docker Engine 26.1, with the containerd image store and with a graphdriver."""
 
+import hashlib
 import io
+import json
 import tarfile
+from dataclasses import replace
 
 import pytest
 from integration.images import MB, archive_of
+from integration.prefixes import read_with_prefixes
 from integration.registries import BY_ENGINE, BY_PIPE, REPOSITORY, digest_in
 from integration.second_engine import INSIDE, RunSecond, Second
+
+from pipe.engine.client import Engine
 
 pytestmark = [pytest.mark.root]
 TWO = {"linux/amd64": [MB, MB], "linux/arm64": [MB]}
@@ -257,3 +263,53 @@ def test_unchanged_image_is_known_to_the_pipe(second: Second, run_second: RunSec
     second.registry.clear()
     run_second(second, IMAGE_NAME=image.name, UPLOADER="pipe", TAGS="by-pipe-twice").expect(0)
     assert second.registry.requests(method="P[AU]T*") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefixes"),
+    [
+        pytest.param("graphdriver", [1, 2], id="graphdriver"),
+        pytest.param("containerd", [], id="containerd"),
+        pytest.param("podman", [], id="podman"),
+    ],
+)
+def test_first_layers_come_from_temporary_images_where_the_engine_takes_them(
+    request: pytest.FixtureRequest, kind: str, prefixes: list[int]
+) -> None:
+    second: Second = request.getfixturevalue(kind)
+    before = {image.id for image in second.client.images.list(all=True)}
+    image = second.images.build(10 * MB, 20 * MB, 40 * MB)
+    read = read_with_prefixes(second.engine.docker_host, image.name)
+    assert read.prefixes == prefixes
+    assert len(read.layers) == 3
+    if kind != "containerd":
+        assert read.layers == [layer.diff_id for layer in read.image.layers]
+        assert f"sha256:{hashlib.sha256(read.config).hexdigest()}" == read.image.id
+    second.images.remove()
+    assert {image.id for image in second.client.images.list(all=True)} <= before
+
+
+@pytest.mark.parametrize("kind", ["containerd", "podman"])
+def test_engine_that_refuses_temporary_images_keeps_none(request: pytest.FixtureRequest, kind: str) -> None:
+    second: Second = request.getfixturevalue(kind)
+    engine = Engine({"DOCKER_HOST": second.engine.docker_host})
+    image = engine.image(second.images.build(MB, MB).name)
+    before = {image.id for image in second.client.images.list(all=True)}
+    # As if it reported the sizes of layers, by which the pipe knows beforehand.
+    sized = replace(image, layers=tuple(replace(layer, size=50 * MB) for layer in image.layers))
+    with engine.prefixes(sized, pytest.fail) as prefixes:
+        assert prefixes == ()
+    assert {image.id for image in second.client.images.list(all=True)} == before
+
+
+@pytest.mark.parametrize("uploader", ["engine", "auto"])
+def test_image_that_the_store_holds_in_part_is_the_images_fault(
+    containerd: Second, run_second: RunSecond, uploader: str
+) -> None:
+    image = containerd.images.build(MB, MB)
+    manifest = json.loads(containerd.content("get", image.id))
+    containerd.content("rm", manifest["layers"][0]["digest"])
+    finished = run_second(containerd, IMAGE_NAME=image.name, TAGS="in-part", UPLOADER=uploader)
+    finished.expect(3, "Docker Engine's store lacks parts of this image: content digest", "Pull the image again")
+    finished.expect_not("Attempt", "✔")
+    assert containerd.client.images.get(image.name).tags == [image.name]

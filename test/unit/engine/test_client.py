@@ -1,11 +1,14 @@
-"""What is told of an Engine that cannot even be asked. All else is tested with an Engine, elsewhere."""
+"""Errors of an Engine that cannot be reached, and answers with nulls. The rest is tested with real Engines."""
 
 from urllib.parse import urlencode
 
 import pytest
+from docker.errors import ImageNotFound
 
 from pipe.engine.client import Engine
-from pipe.errors import EngineUnreachableError
+from pipe.engine.kind import EngineKind
+from pipe.errors import EngineUnreachableError, ImageNotFoundError
+from pipe.oci.image import Image
 from pipe.oci.manifest import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST
 
 FIX = "add `docker` to the step's `services`"
@@ -102,3 +105,37 @@ def test_what_an_engine_may_push_instead_of_an_index(api: Api, pushed_alone: set
     assert engine.image("app").manifests == pushed_alone
     url = f"http+docker://localhost/v1.51/images/sha256%3A{'1' * 64}/json?manifests=1"
     assert api.asked == ([url] if api.media_type in {OCI_INDEX, DOCKER_LIST} else [])
+
+
+class Nulls(Api):
+    """An Engine that answers null wherever it may."""
+
+    def history(self, _name: str) -> None:  # type: ignore[override]
+        """Return no history."""
+
+    def images(self) -> None:
+        """List no images."""
+
+    def info(self) -> None:
+        """Return no information."""
+
+    def json(self) -> None:  # type: ignore[override]
+        """Return no manifests."""
+
+
+class NullsOfNoImage(Nulls):
+    """The same, without any image."""
+
+    def inspect_image(self, name: str) -> dict[str, object]:
+        """Find none."""
+        raise ImageNotFound(name)
+
+
+def test_null_is_no_crash() -> None:
+    engine = Engine({})
+    vars(engine).update(_api=Nulls(OCI_INDEX, None), _version={})
+    assert engine.image("app") == Image(INDEX, 0, ())
+    assert engine.kind() == EngineKind()
+    vars(engine)["_api"] = NullsOfNoImage(OCI_INDEX, None)
+    with pytest.raises(ImageNotFoundError, match="It has no images"):
+        engine.image("app")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from pipe.engine.save import SaveStream
-from pipe.errors import EngineSaveError
+from pipe.errors import EngineSaveError, ImageIncompleteError
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -82,11 +82,28 @@ def test_why_an_image_could_not_be_staged_is_told_who_reads() -> None:
             stream.readinto(memoryview(bytearray(10)))
 
 
+class Incomplete(Broken):
+    """An Engine whose store lacks a blob."""
+
+    status_code = 404
+
+    def json(self) -> dict[str, str]:
+        """Say so."""
+        return {"message": f"content digest sha256:{'0' * 64}: not found"}
+
+
+def test_an_image_that_the_store_holds_in_part_is_the_images_fault() -> None:
+    stream = SaveStream(cast("APIClient", Incomplete()), "app")
+    for _ in range(2):
+        with pytest.raises(ImageIncompleteError, match="content digest"):
+            stream.readinto(memoryview(bytearray(10)))
+
+
 def test_a_stream_that_broke_off_never_looks_as_if_it_had_ended() -> None:
     stream = SaveStream(cast("APIClient", Broken()), "app")
     buffer = memoryview(bytearray(10))
     assert stream.readinto(buffer) == 10
     for _ in range(2):
-        with pytest.raises(EngineSaveError, match="broke off") as raised:
+        with pytest.raises(EngineSaveError, match="closed the image stream unexpectedly") as raised:
             stream.readinto(buffer)
         assert raised.value.temporary

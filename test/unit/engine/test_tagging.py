@@ -1,67 +1,219 @@
-"""Tags in an Engine that a signal interrupts while they are put back."""
+"""Tags in an Engine: while a run has them, when a signal interrupts it, and after a run that was killed."""
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from docker.errors import ImageNotFound
+from docker.errors import APIError, NotFound
 
+from pipe.engine import tagging
+from pipe.engine.marker import DEAD_AFTER, Marker, key_of
 from pipe.engine.tagging import CLOSING_TIMEOUT, Tag
 from pipe.errors import StoppedError
 from pipe.oci.image import Image
 from pipe.oci.reference import Reference
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from docker import APIClient
 
+REPOSITORY = "crg.apkg.io/acme/app"
 TARGET = Reference("crg.apkg.io", "acme/app", "1")
+OURS, THEIRS, USERS = (f"sha256:{letter * 64}" for letter in "abc")
 SIGTERM = 15
+NOW = 1_800_000_000
 
 
 class Tags:
-    """An Engine's tags; a signal comes in place of one of the requests."""
+    """An Engine's tags; a signal comes in place of one of the requests, or the Engine fails."""
 
-    def __init__(self, tags: dict[str, str]) -> None:
-        self.tags = tags
+    def __init__(self, tags: "Mapping[str, str]") -> None:
+        self.tags = dict(tags)
+        self._ids = set(tags.values())
         self.timeout = 30
         self.stop_in = -1
+        self.renewed = threading.Event()
 
     def _request(self) -> None:
-        self.stop_in -= 1
-        if self.stop_in == 0:
-            raise StoppedError(SIGTERM)
+        if threading.current_thread() is threading.main_thread():
+            self.stop_in -= 1
+            if self.stop_in == 0:
+                raise StoppedError(SIGTERM)
+
+    def close(self) -> None:
+        """Close nothing."""
 
     def inspect_image(self, name: str) -> dict[str, Any]:
         """Find an image."""
         self._request()
-        image = self.tags.get(name, name if name in self.tags.values() else "")
+        image = self.tags.get(name, name if name in self._ids else "")
         if not image:
-            raise ImageNotFound(name)
+            raise NotFound(name)
         return {"Id": image, "RepoTags": [tag for tag, named in self.tags.items() if named == image]}
+
+    def images(self, filters: dict[str, str]) -> list[dict[str, Any]]:
+        """List images by the beginning of a tag."""
+        self._request()
+        beginning = filters["reference"].removesuffix("*")
+        return [{"Id": image, "RepoTags": [tag]} for tag, image in self.tags.items() if tag.startswith(beginning)]
 
     def tag(self, image: str, repository: str, tag: str) -> None:
         """Set a tag."""
         self._request()
+        if image not in self._ids:
+            raise NotFound(image)
         self.tags[f"{repository}:{tag}"] = image
 
     def remove_image(self, name: str, *, noprune: bool) -> None:
         """Remove a tag."""
-        del noprune
+        assert noprune
         self._request()
         if self.tags.pop(name, None) is None:
-            raise ImageNotFound(name)
+            raise NotFound(name)
+        if threading.current_thread() is not threading.main_thread():
+            self.renewed.set()
 
 
-@pytest.mark.parametrize("before", [{}, {str(TARGET): "sha256:other"}], ids=["no-such-tag", "another-image"])
-@pytest.mark.parametrize("at", range(1, 8))
+def tagged(
+    engine: Tags, warnings: list[str], clock: "Callable[[], int]" = lambda: NOW
+) -> contextlib.AbstractContextManager[None]:
+    """Tag our image with the target."""
+    tag = Tag(lambda: cast("APIClient", engine), Image(OURS, 0, ()), TARGET, warnings.append, clock)
+    return tag.applied(contextlib.nullcontext)
+
+
+def marker(original: str, at: int, *, tag: str = "1") -> str:
+    """Return the name that another run's marker makes."""
+    return f"{REPOSITORY}:{Marker(key_of(tag), original, '0a1b2c3d', at)}"
+
+
+BEFORE = [
+    pytest.param({}, id="no-such-tag"),
+    pytest.param({str(TARGET): USERS, "users:1": USERS}, id="another-image"),
+]
+
+
+@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize("at", range(1, 14))
 def test_a_signal_while_tags_are_put_back_leaves_none(before: dict[str, str], at: int) -> None:
-    engine = Tags({"app:1": "sha256:image"} | before)
-    told: list[str] = []
-    tag = Tag(cast("APIClient", engine), Image("sha256:image", 0, ()), TARGET, told.append)
+    engine = Tags({"app:1": OURS} | before)
+    warnings: list[str] = []
     try:
-        with tag.applied(contextlib.nullcontext):
+        with tagged(engine, warnings):
             engine.stop_in = at
     except StoppedError:
         assert engine.timeout == CLOSING_TIMEOUT
-    assert engine.tags == {"app:1": "sha256:image"} | before
-    assert told == []
+    assert engine.tags == {"app:1": OURS} | before
+    assert warnings == []
+
+
+@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize("at", range(1, 8))
+def test_a_signal_while_tags_are_set_leaves_none(before: dict[str, str], at: int) -> None:
+    engine = Tags({"app:1": OURS} | before)
+    engine.stop_in = at
+    with contextlib.suppress(StoppedError), tagged(engine, []):
+        assert engine.tags[str(TARGET)] == OURS
+    assert engine.tags == {"app:1": OURS} | before
+
+
+def test_a_tag_that_names_the_image_already_is_not_marked() -> None:
+    before = {str(TARGET): OURS}
+    engine = Tags(before)
+    with tagged(engine, []):
+        assert engine.tags == before
+    assert engine.tags == before
+
+
+def test_a_marker_is_renewed_while_the_run_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tagging, "BEAT", 0.001)
+    engine = Tags({"app:1": OURS})
+    times = iter(range(NOW, NOW + 10**6))
+    with tagged(engine, [], lambda: next(times)):
+        assert engine.renewed.wait(10)
+    assert engine.tags == {"app:1": OURS}
+
+
+@pytest.mark.parametrize("original", [pytest.param("", id="added"), pytest.param(USERS, id="moved")])
+@pytest.mark.parametrize("tag", [pytest.param("1", id="same-tag"), pytest.param("0.9", id="another-tag")])
+@pytest.mark.parametrize("image", [pytest.param(OURS, id="same-image"), pytest.param(THEIRS, id="another-image")])
+@pytest.mark.parametrize(
+    "at", [pytest.param(NOW - DEAD_AFTER - 1, id="killed"), pytest.param(0, id="killed-old-release")]
+)
+def test_a_run_undoes_what_a_killed_one_left(original: str, tag: str, image: str, at: int) -> None:
+    found = {"app:1": OURS, "other:1": THEIRS, "users:1": USERS}
+    left = marker(original, at, tag=tag)
+    engine = Tags(found | {f"{REPOSITORY}:{tag}": image, left: image})
+    warnings: list[str] = []
+    with tagged(engine, warnings):
+        assert engine.tags[str(TARGET)] == OURS
+    assert engine.tags == found | ({f"{REPOSITORY}:{tag}": original} if original else {})
+    assert warnings == [f"A run that was killed left the tag {REPOSITORY}:{tag} in Docker Engine; restored."]
+
+
+def test_a_run_leaves_the_markers_of_live_runs_alone() -> None:
+    found = {"app:1": OURS, "other:1": THEIRS, f"{REPOSITORY}:2": THEIRS, marker("", NOW - DEAD_AFTER, tag="2"): THEIRS}
+    engine = Tags(found)
+    with tagged(engine, []):
+        pass
+    assert engine.tags == found
+
+
+@pytest.mark.parametrize("last", [True, False], ids=["last-to-leave", "first-to-leave"])
+@pytest.mark.parametrize("image", [pytest.param(OURS, id="same-image"), pytest.param(THEIRS, id="another-image")])
+def test_the_last_of_two_runs_puts_the_users_tag_back(image: str, last: bool) -> None:
+    found = {"app:1": OURS, "other:1": THEIRS, "users:1": USERS}
+    theirs = {str(TARGET): image, marker(USERS, NOW): image}
+    engine = Tags(found | theirs)
+    with tagged(engine, []):
+        assert engine.tags[str(TARGET)] == OURS
+        if last:
+            del engine.tags[marker(USERS, NOW)]
+    shared = image == OURS and not last
+    expected = {str(TARGET): OURS if shared else USERS} | ({} if last else {marker(USERS, NOW): image})
+    assert engine.tags == found | expected
+
+
+def test_a_dead_run_of_the_same_image_that_died_meanwhile_is_not_waited_for() -> None:
+    engine = Tags({"app:1": OURS, "users:1": USERS, str(TARGET): OURS, marker(USERS, NOW): OURS})
+    times = iter([NOW] * 2 + [NOW + DEAD_AFTER + 1] * 9)
+    with tagged(engine, [], lambda: next(times)):
+        pass
+    assert engine.tags[str(TARGET)] == USERS
+
+
+@pytest.mark.parametrize(
+    ("before", "kept"),
+    [
+        pytest.param({}, str(TARGET), id="the-target"),
+        pytest.param({str(TARGET): USERS}, f"{REPOSITORY}:pipe-kept-", id="no-marker"),
+    ],
+)
+def test_an_image_without_a_name_keeps_one_tag_that_is_no_marker(before: dict[str, str], kept: str) -> None:
+    engine = Tags({"app:1": OURS} | before)
+    del engine.tags["app:1"]
+    warnings: list[str] = []
+    with tagged(engine, warnings):
+        pass
+    [left] = [name for name, image in engine.tags.items() if image == OURS]
+    assert left.startswith(kept)
+    assert [image for name, image in engine.tags.items() if name != left] == list(before.values())
+    assert len(warnings) == 1
+    assert f"The image keeps the tag {left} in Docker Engine" in warnings[0]
+
+
+class Failing(Tags):
+    """An Engine that cannot list images."""
+
+    def images(self, filters: dict[str, str]) -> list[dict[str, Any]]:
+        """Fail."""
+        raise APIError(str(filters))
+
+
+def test_a_failure_to_clean_up_after_others_fails_no_push() -> None:
+    engine = Failing({"app:1": OURS})
+    with tagged(engine, []):
+        assert engine.tags[str(TARGET)] == OURS
+    assert engine.tags == {"app:1": OURS}

@@ -1,0 +1,105 @@
+"""The Engine's tags in one repository, markers included."""
+
+from collections.abc import Callable
+
+from docker import APIClient
+from docker.errors import NotFound
+
+from pipe.engine.marker import PREFIX, Marker, key_of
+
+
+class Tags:
+    """The tags of one repository in an Engine."""
+
+    def __init__(self, api: APIClient, repository: str) -> None:
+        """Store where they are."""
+        self._api = api
+        self.repository = repository
+
+    def image_of(self, tag: str) -> str | None:
+        """Return the ID of the image that a tag names."""
+        try:
+            return str(self._api.inspect_image(f"{self.repository}:{tag}")["Id"])
+        except NotFound:
+            return None
+
+    def names(self, image: str) -> list[str]:
+        """Return all names of an image, of any repository."""
+        try:
+            return self._api.inspect_image(image).get("RepoTags") or []
+        except NotFound:
+            return []
+
+    def markers(self, image: str) -> list[Marker]:
+        """Return the markers of an image."""
+        return [marker for tag in self._of(self.names(image)) if (marker := Marker.parse(tag))]
+
+    def marked_images(self) -> set[str]:
+        """Return the IDs of all images with a marker."""
+        listed = self._api.images(filters={"reference": f"{self.repository}:{PREFIX}*"}) or []
+        return {str(each["Id"]) for each in listed if any(map(Marker.parse, self._of(each.get("RepoTags") or [])))}
+
+    def _of(self, names: list[str]) -> list[str]:
+        beginning = f"{self.repository}:"
+        return [name.removeprefix(beginning) for name in names if name.startswith(beginning)]
+
+    def set(self, image: str, tag: str) -> None:
+        """Point a tag to an image."""
+        self._api.tag(image, self.repository, tag)
+
+    def remove(self, tag: str) -> None:
+        """Remove a tag if it exists; its image must have another one, else it is deleted."""
+        try:
+            self._api.remove_image(f"{self.repository}:{tag}", noprune=True)
+        except NotFound:
+            return
+
+    def give_back(self, image: str, tag: str, original: str) -> bool:
+        """Point a tag that was moved to `image` to its original again, or remove it if it had none.
+
+        Returns:
+            False if the tag must stay, since it is the image's only name and removing it would delete the image.
+        """
+        if original:
+            try:
+                self.set(original, tag)
+            except NotFound:
+                return self.give_back(image, tag, "")
+            return True
+        own = f"{self.repository}:{tag}"
+        if any(name != own and not self._is_marker(name) for name in self.names(image)):
+            self.remove(tag)
+            return True
+        return False
+
+    def drop(self, image: str, marker: Marker) -> str:
+        """Remove a marker from an image.
+
+        Returns:
+            "" or, if it was the image's only name, the one that replaces it: an image without a name cannot be made
+            from one with a name.
+        """
+        if any(name != f"{self.repository}:{marker}" for name in self.names(image)):
+            self.remove(str(marker))
+            return ""
+        kept = f"{PREFIX}kept-{marker.run}"
+        self.set(image, kept)
+        self.remove(str(marker))
+        return kept
+
+    def _is_marker(self, name: str) -> bool:
+        return any(map(Marker.parse, self._of([name])))
+
+    def sweep(self, now: int, warn: Callable[[str], None]) -> None:
+        """Undo what dead runs left in the repository: markers, and the tags that they had moved or added."""
+        for image in self.marked_images():
+            markers = self.markers(image)
+            for marker in markers:
+                if not marker.is_dead(now):
+                    continue
+                at_work = any(other.key == marker.key and not other.is_dead(now) for other in markers)
+                for tag in self._of(self.names(image)):
+                    # Whoever pushes this image under this tag right now will put the tag back.
+                    if key_of(tag) == marker.key and not at_work and self.give_back(image, tag, marker.original):
+                        warn(f"A run that was killed left the tag {self.repository}:{tag} in Docker Engine; restored.")
+                self.drop(image, marker)

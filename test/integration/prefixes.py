@@ -1,0 +1,62 @@
+"""Reads images as the pipe does: the streams of the first layers, then that of all of it."""
+
+import contextlib
+import hashlib
+from dataclasses import dataclass
+
+import docker
+
+from pipe.engine.client import Engine
+from pipe.engine.prefixes import LABEL
+from pipe.oci.image import Image
+from pipe.source.daemon import DaemonStream
+from pipe.source.prefixed import PrefixedStream
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read of an image.
+
+    Attributes:
+        image: The image.
+        prefixes: The number of layers of each prefix.
+        layers: The diffID of each layer as its bytes hash, in the order in which they came.
+        config: The configuration.
+    """
+
+    image: Image
+    prefixes: list[int]
+    layers: list[str]
+    config: bytes
+
+
+def read_with_prefixes(host: str, name: str) -> Read:
+    """Read an image of an Engine."""
+    engine = Engine({"DOCKER_HOST": host})
+    image = engine.image(name)
+    warnings: list[str] = []
+    with contextlib.ExitStack() as stack:
+        prefixes = stack.enter_context(engine.prefixes(image, warnings.append))
+        streams = []
+        for each in (*prefixes, image):
+            saved = stack.enter_context(contextlib.closing(engine.saved(each)))
+            saved.begin()
+            streams.append(DaemonStream(saved, each.id, [layer.diff_id for layer in each.layers]))
+        stream = PrefixedStream(streams[:-1], streams[-1])
+        buffer, layers = memoryview(bytearray(1024 * 1024)), []
+        for blob in stream:
+            reader, found = blob.open(), hashlib.sha256()
+            while length := reader.readinto(buffer):
+                found.update(buffer[:length])
+            if not blob.is_config:
+                layers.append(f"sha256:{found.hexdigest()}")
+    assert warnings == []
+    return Read(image, [len(each.layers) for each in prefixes], layers, stream.config)
+
+
+def temporary(client: docker.DockerClient, diff_id: str) -> list[str]:
+    """Return the temporary images that begin with a layer; other tests may have some of their own."""
+    labelled = client.api.images(all=True, filters={"label": LABEL})
+    return [
+        each["Id"] for each in labelled if diff_id in client.api.inspect_image(each["Id"])["RootFS"].get("Layers", [])
+    ]

@@ -45,6 +45,7 @@ lint: $(python) ## Check everything that can be checked without running it
 	ruff format --check
 	mypy
 	lint-imports --no-logo
+	python test/setup/words.py
 	hadolint $$(git ls-files '*Dockerfile')
 	shellcheck --external-sources $$(git grep -lE '^#!.*sh$$|^# shellcheck shell=')
 	@# bats sets variables of its own, has a process for each test, and stops at errors.

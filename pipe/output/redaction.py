@@ -1,7 +1,6 @@
 """Redaction of secrets in every form in which a library or a registry can repeat them."""
 
 import base64
-import html
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +21,7 @@ _PERCENT = "%(?:25)*"
 _UNIT = rf"(?:{_PERCENT}[0-9A-Fa-f]{{2}}|&\#?\w{{2,8}};|\\x[0-9a-f]{{2}}|\\u[0-9a-f]{{4}}|\\.|[\s\S])"
 """A character, plain or escaped; one outside ASCII takes at most as many units as it has octets in UTF-8."""
 _DIGEST = "sha256:[0-9a-f]{64}"
+_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"}
 _COINCIDENCE = 16
 """Characters of a secret from which it is not part of a digest by chance."""
 
@@ -115,7 +115,7 @@ def _spellings(character: str) -> Iterator[str]:
         return
     yield "".join(f"\\\\x{octet:02x}" for octet in octets)
     yield f"&\\#(?:0*{ord(character)}|[xX]0*{_any_case(f'{ord(character):x}')});"
-    plain = {character, html.escape(character), json.dumps(character)[1:-1], repr(character)[1:-1]}
+    plain = {character, _HTML.get(character, character), json.dumps(character)[1:-1], repr(character)[1:-1]}
     if character == " ":
         plain.add("+")
     if not character.isalnum():

@@ -95,7 +95,7 @@ def no_memory(bench: Bench, rounds: int) -> Section:
     slowest = max(run.seconds for run in runs[PIPE])
     text = (
         f"{megabytes(MEDIUM)} that another Engine pushed before; a new Engine in each of {rounds} rounds, with a"
-        f" network of its own. The pipe compares the image's ID with what the registry has; {DOCKER} compresses"
+        f" separate network. The pipe compares the image's ID with what the registry has; {DOCKER} compresses"
         f" and sends every layer to find out.\n\n{report.runs_table(runs, DOCKER)}"
     )
     return Section(title, text, (Target("Unchanged image, Engine without memory, slowest", 1, slowest, " s"),))

@@ -31,13 +31,13 @@ class StreamingEngine(Engine):
         saved = self.saved(image)
         if ahead:
             saved.begin()
-        return _read(saved, image)
+        return _read(saved, image, self.kind().containerd)
 
 
 @contextlib.contextmanager
-def _read(saved: SaveStream, image: Image) -> Iterator[DaemonStream]:
+def _read(saved: SaveStream, image: Image, containerd: bool) -> Iterator[DaemonStream]:  # noqa: FBT001
     with contextlib.closing(saved):
-        yield DaemonStream(saved, image.id, [layer.diff_id for layer in image.layers])
+        yield DaemonStream(saved, image.id, [layer.diff_id for layer in image.layers], containerd=containerd)
 
 
 def wired(settings: Settings, about: About, output: Output) -> Push:

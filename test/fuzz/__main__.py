@@ -99,9 +99,7 @@ def main() -> int:
                 print(f"{problem}\n--seed {seed + number - 1}, {len(data)} bytes, kept in {kept}")
                 return 1
             if arguments.seed is not None or time.monotonic() > end:
-                print(
-                    f"{number} inputs of at most {MAXIMUM} bytes, from --seed {seed} on: images were {READ}, others refused"
-                )
+                print(f"{number} inputs of at most {MAXIMUM} bytes from --seed {seed} on; images: {READ}")
                 return 0
 
 

@@ -87,6 +87,10 @@ bench: $(python) image ## Measure the pipe beside docker push and skopeo copy
 bench-large: $(python) image ## Measure the pipe's memory with an image of ten gigabytes
 	$(with_engine) test/bench/run --large $(IMAGE)
 
+.PHONY: fuzz
+fuzz: $(python) ## Feed odd archives to the reader of archives, for MINUTES (10)
+	PYTHONPATH=test python -m fuzz --minutes $(or $(MINUTES),10)
+
 .PHONY: picture
 picture: $(python) image registry-image ## Draw the log in README from a real run
 	@PYTHONPATH=test $(with_engine) bash -c 'python test/setup/log_picture.py docs/log.svg $(IMAGE) "$$(test/setup/sample)"'

@@ -58,7 +58,9 @@ def wired(settings: Settings, about: About, output: Output) -> Push:
 
     def find_image() -> ImageSource:
         image = engine.image(settings.image)
-        return EngineSource(image, lambda: engine.saved(image), check_engine)
+        # A graphdriver store knows the sizes of the layers, so the Engine need not be asked what it is.
+        stored = any(layer.size is None for layer in image.layers) and engine.kind().containerd
+        return EngineSource(image, lambda: engine.saved(image), check_engine, containerd=stored)
 
     return Push(context, find_image, Pushers(context, places, encode, engine))
 

@@ -29,7 +29,12 @@ class EngineSource:
     """
 
     def __init__(
-        self, image: Image, export: Callable[[], Export], check_engine: Callable[[EngineSaveError], None]
+        self,
+        image: Image,
+        export: Callable[[], Export],
+        check_engine: Callable[[EngineSaveError], None],
+        *,
+        containerd: bool = False,
     ) -> None:
         """Nothing is requested before `blobs` or `staged` is entered.
 
@@ -37,11 +42,13 @@ class EngineSource:
             image: The image.
             export: Prepares an export of it.
             check_engine: Called with the error of an export that ended early; raises if the Engine is gone.
+            containerd: Whether the Engine exports blobs as they are stored.
         """
         self.image = image
         self.replayable = False
         self._export = export
         self._check_engine = check_engine
+        self._containerd = containerd
         self._staged: Export | None = None
 
     @contextmanager
@@ -67,7 +74,8 @@ class EngineSource:
         export, self._staged = self._staged or self._export(), None
         try:
             with closing(export):
-                yield DaemonStream(export, self.image.id, [layer.diff_id for layer in self.image.layers])
+                diff_ids = [layer.diff_id for layer in self.image.layers]
+                yield DaemonStream(export, self.image.id, diff_ids, containerd=self._containerd)
         except EngineSaveError as error:
             self._check_engine(error)
             raise

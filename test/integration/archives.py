@@ -1,5 +1,6 @@
 """Images in archives and layouts, made by the programs that people make them with, or as those are documented to."""
 
+import base64
 import gzip
 import hashlib
 import io
@@ -155,7 +156,8 @@ def by_skopeo(transport: str) -> Callable[[Workshop], Path]:
 
     def make(shop: Workshop) -> Path:
         source = by_buildah("oci")(shop)
-        shop.skopeo("copy", f"oci:{source}", f"{transport}:{shop.folder}/copy:{shop.name}")
+        name = "" if transport == "dir" else f":{shop.name}"
+        shop.skopeo("copy", f"oci:{source}", f"{transport}:{shop.folder}/copy{name}")
         return shop.folder / "copy"
 
     return make
@@ -190,6 +192,44 @@ def by_buildx(shop: Workshop, host: str, *platforms: str, **output: str) -> Path
     command = ("build", f"--platform={','.join(platforms)}", f"--output={options}")
     run("env", *environment, buildx, *command, shop.context)
     return path
+
+
+def by_skopeo_all(shop: Workshop) -> Path:
+    """Copy an index and all its images to skopeo's own form of a folder."""
+    index = shop.folder / "index"
+    shop.buildah("manifest", "push", "--all", shop.build("linux/amd64", "linux/arm64"), f"oci:{index}")
+    shop.skopeo("copy", "--all", f"oci:{index}", f"dir:{shop.folder}/copy")
+    return shop.folder / "copy"
+
+
+def by_containerify(shop: Workshop, registry: LocalRegistry, tag: str, output: str) -> Path:
+    """Add files to a base image in a registry with containerify, of npm.
+
+    Args:
+        shop: Has the files.
+        registry: Has the base image.
+        tag: Of the base image.
+        output: The option that names the file to write.
+    """
+    npm = "npm" if shutil.which("npm") else shop.installed("npm")
+    tool = shop.folder / "containerify"
+    shutil.copytree(_SETUP / "containerify", tool)
+    run(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=tool)
+    (shop.context / "package.json").write_text('{"name": "app", "version": "1.0.0"}', "utf-8")
+    token = base64.b64encode(b"reader:reader-token").decode()
+    path = shop.folder / "image.tar"
+    run(
+        tool / "node_modules/.bin/containerify",
+        *("--fromRegistry", f"http://{registry.host}/v2/", "--fromImage", f"{REPOSITORY}:{tag}"),
+        *("--fromToken", f"Basic {token}", "--allowInsecureRegistries"),
+        *("--folder", shop.context, "--customContent", "second,/third", "--toImage", shop.name, output, path),
+    )
+    return path
+
+
+def run_oras(*command: str | Path, folder: Path) -> bytes:
+    """Run oras of Debian trixie."""
+    return run(second_engine.root() / "usr/bin/oras", *command, folder=folder)
 
 
 def gzipped(make: Callable[[Workshop], Path]) -> Callable[[Workshop], Path]:

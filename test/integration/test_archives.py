@@ -22,9 +22,11 @@ from integration.archives import (
     Workshop,
     as_documented,
     by_buildah,
+    by_containerify,
     by_oras,
     by_podman,
     by_skopeo,
+    by_skopeo_all,
     by_umoci,
     config_of,
     digest_of,
@@ -67,6 +69,15 @@ def printed(engine: docker.DockerClient, reference: str) -> str:
     finally:
         with contextlib.suppress(ImageNotFound):
             engine.images.remove(reference, force=True)
+
+
+def pulled(engine: docker.DockerClient, reference: str) -> list[str]:
+    """Pull an image with an Engine; return its diffIDs."""
+    engine.api.pull(reference, auth_config={"username": "reader", "password": "reader-token"})
+    try:
+        return list(engine.images.get(reference).attrs["RootFS"]["Layers"])
+    finally:
+        engine.images.remove(reference, force=True)
 
 
 DOCKER_ARCHIVES: dict[str, Make] = {
@@ -116,6 +127,8 @@ def test_gzipped_layers_are_sent_as_they_are(
 
 
 LAYOUTS: dict[str, tuple[str, Make]] = {
+    "podman-dir": ("dir", by_podman("docker-dir")),
+    "skopeo-dir": ("dir", by_skopeo("dir")),
     "podman-archive": ("oci-archive", by_podman("oci-archive")),
     "podman-folder": ("oci", by_podman("oci-dir")),
     "buildah-archive": ("oci-archive", by_buildah("oci-archive")),
@@ -142,6 +155,36 @@ def test_a_layout_arrives_byte_for_byte(
     assert raw(shop, registry, "layout") == before
     assert finished.result["digest"] == digest_of(before)
     assert SAYS in printed(engine, f"{registry.host}/{REPOSITORY}:layout")
+
+
+def test_every_tool_has_a_row_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs/archives.md").read_text("utf-8")
+    rows = {
+        cells[-2].strip(): cells[-3].strip() for cells in (line.split("|") for line in page.splitlines() if "|" in line)
+    }
+    assert {name: rows[name] for name in DOCKER_ARCHIVES} == dict.fromkeys(DOCKER_ARCHIVES, "makes the manifest")
+    assert {name: rows[name] for name in LAYOUTS} == dict.fromkeys(LAYOUTS, "byte for byte")
+
+
+def test_all_platforms_in_skopeo_s_own_form_arrive(
+    registry: LocalRegistry, shop: Workshop, push: Callable[..., Finished]
+) -> None:
+    path = by_skopeo_all(shop)
+    push(path, "all-platforms").expect(0, "✔ Pushed", "INFO: linux/amd64\n", "INFO: linux/arm64\n")
+    assert raw(shop, registry, "all-platforms") == (path / "manifest.json").read_bytes()
+
+
+@pytest.mark.parametrize("output", ["--toTar", "--toOciLayout"])
+def test_containerify_s_archives_arrive(
+    registry: LocalRegistry, engine: docker.DockerClient, shop: Workshop, push: Callable[..., Finished], output: str
+) -> None:
+    push(DOCKER_ARCHIVES["kaniko"](shop), "base").expect(0)
+    path = by_containerify(shop, registry, "base", output)
+    push(path, "containerify").expect(0, "✔ Pushed")
+    base, made = (json.loads(raw(shop, registry, tag))["layers"] for tag in ("base", "containerify"))
+    assert [layer["digest"] for layer in made[: len(base)]] == [layer["digest"] for layer in base]
+    assert len(made) == len(base) + 1
+    assert pulled(engine, f"{registry.host}/{REPOSITORY}:containerify")
 
 
 REAL: dict[str, Make] = {

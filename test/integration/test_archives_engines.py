@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from integration import archives
-from integration.archives import NOWHERE, Workshop, by_buildx, config_of, digest_of, raw
+from integration.archives import NOWHERE, Workshop, by_buildah, by_buildx, config_of, digest_of, raw, run_oras
 from integration.layouts import Layout
 from integration.registries import REPOSITORY, digest_in
 from integration.running import Finished, Run
@@ -102,6 +102,76 @@ def test_a_platform_that_was_not_saved_is_left_out(containerd: Second, run: Run,
     finished = run(containerd.registry, **NOWHERE, **variables)
     finished.expect(0, f"WARNING: {path} does not contain linux/arm64", "pushing only linux/amd64.", "✔ Pushed")
     assert digest_in(containerd.registry, "sparse") == index.manifests[0]
+
+
+def test_the_platforms_that_were_saved_of_three_stay_an_index(containerd: Second, run: Run, tmp_path: Path) -> None:
+    platforms = {"linux/amd64": [1000], "linux/arm64": [1000], "linux/s390x": [1000]}
+    index = containerd.layouts.load(platforms, without=["linux/arm64"])
+    path = saved(containerd, index, tmp_path)
+    variables = {"IMAGE_NAME": index.name, "TAGS": "two-of-three", "IMAGE_ARCHIVE": str(path)}
+    finished = run(containerd.registry, **NOWHERE, **variables)
+    finished.expect(0, "does not contain linux/arm64", "INFO: linux/amd64\n", "INFO: linux/s390x\n", "✔ Pushed")
+    assert [digest_in(containerd.registry, each) for each in index.manifests] == [
+        index.manifests[0],
+        None,
+        index.manifests[2],
+    ]
+    assert digest_in(containerd.registry, "two-of-three") == finished.result["digest"] != index.digest
+
+
+def test_plain_layers_of_a_containerd_store_are_uploaded_by_the_pipe(
+    containerd: Second, run_second: Callable[..., Finished], shop: Workshop
+) -> None:
+    """`docker load` of a docker archive leaves them uncompressed, and the stored manifest names them so."""
+    path = by_buildah("docker-archive")(shop)
+    with path.open("rb") as archive:
+        [image] = containerd.client.images.load(archive)
+    try:
+        image.tag(shop.name.partition(":")[0], "1.0")
+        variables = {"IMAGE_NAME": shop.name, "PACKAGE_NAME": "my-container-app", "TAGS": "plain"}
+        finished = run_second(containerd, **variables, UPLOADER="pipe")
+        finished.expect(0, "✔ Pushed")
+        finished.expect_not("Attempt 1 of 3 failed")
+        assert finished.result["uploader"] == "pipe"
+        layers = json.loads(raw(shop, containerd.registry, "plain"))["layers"]
+        assert [layer["digest"] for layer in layers] == image.attrs["RootFS"]["Layers"]
+    finally:
+        containerd.client.images.remove(str(image.id), force=True)
+
+
+@pytest.mark.parametrize("referrers", [False, True], ids=["children", "referrer"])
+def test_what_oras_copies_beside_an_image_gives_way_to_it(
+    containerd: Second, run: Run, shop: Workshop, referrers: bool
+) -> None:
+    source = shop.folder / "source"
+    if referrers:
+        shop.buildah("push", shop.build(), f"oci:{source}:v1")
+        (shop.folder / "statement").write_text("it is good", "utf-8")
+        run_oras(
+            "attach", "--oci-layout", f"{source}:v1", "--artifact-type=text/plain", "statement", folder=shop.folder
+        )
+    else:
+        shop.buildah("manifest", "push", "--all", shop.build("linux/amd64", "linux/arm64"), f"oci:{source}:v1")
+    copied = shop.folder / "copied"
+    options = ("--recursive",) if referrers else ()
+    run_oras(
+        "copy", *options, "--from-oci-layout", f"{source}:v1", "--to-oci-layout", f"{copied}:v1", folder=shop.folder
+    )
+    listed = json.loads((copied / "index.json").read_bytes())["manifests"]
+    [image] = [each for each in listed if each.get("annotations")]
+    variables = {"IMAGE_NAME": shop.name, "PACKAGE_NAME": "my-container-app", "TAGS": "oras"}
+    run(containerd.registry, **NOWHERE, **variables, IMAGE_ARCHIVE=str(copied)).expect(0, "✔ Pushed")
+    assert digest_in(containerd.registry, "oras") == image["digest"]
+
+
+def test_an_artifact_of_oras_alone_is_pushed(containerd: Second, run: Run, shop: Workshop) -> None:
+    (shop.folder / "notes.txt").write_text("notes", "utf-8")
+    layout = shop.folder / "artifact"
+    run_oras("push", "--oci-layout", f"{layout}:v1", "notes.txt:text/plain", folder=shop.folder)
+    variables = {"IMAGE_NAME": "artifact", "PACKAGE_NAME": "my-container-app", "TAGS": "artifact"}
+    run(containerd.registry, **NOWHERE, **variables, IMAGE_ARCHIVE=str(layout)).expect(0, "✔ Pushed")
+    [root] = json.loads((layout / "index.json").read_bytes())["manifests"]
+    assert digest_in(containerd.registry, "artifact") == root["digest"]
 
 
 def saved(second: Second, index: Layout, folder: Path) -> Path:

@@ -58,6 +58,7 @@ CONFIG = {
     ],
 }
 IMAGE_ID = digest(as_json(CONFIG))
+DIFF_IDS = tuple(digest(layer) for layer in LAYERS)
 
 
 def docker_archive(*, gzipped: bool = False, tags: tuple[str, ...] = ("app:1.0",), **changed: object) -> Files:
@@ -142,7 +143,7 @@ def opened(folder: Path, data: bytes | Files, name: Reference = NAME, log: Log |
 
 def read(blob: SourceBlob) -> bytes:
     """Read all of a blob."""
-    buffer, content, reader = memoryview(bytearray(100)), b"", blob.open()
+    buffer, pieces, reader = memoryview(bytearray(1000)), [], blob.open()
     while length := reader.readinto(buffer):
-        content += bytes(buffer[:length])
-    return content
+        pieces.append(bytes(buffer[:length]))
+    return b"".join(pieces)

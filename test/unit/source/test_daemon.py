@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.source.archives import CONFIG, IMAGE_ID, LAYERS, as_json, digest, layout, tar
+from unit.source.archives import CONFIG, DIFF_IDS, IMAGE_ID, LAYERS, as_json, digest, layout, tar
+from unit.source.forms import Blobs
 
 from pipe.errors import EngineSaveError
 from pipe.oci.descriptor import Descriptor
@@ -16,8 +17,6 @@ from pipe.oci.manifest import DOCKER_CONFIG
 from pipe.source import daemon
 from pipe.source.blob import SourceBlob
 from pipe.source.daemon import DaemonStream
-
-DIFF_IDS = [digest(layer) for layer in LAYERS]
 
 
 class Stream:
@@ -139,6 +138,60 @@ def test_small_layers_leave_room_for_manifests(monkeypatch: pytest.MonkeyPatch) 
     assert stream.manifests[-1].digest == root
 
 
+def plain_layers() -> tuple[dict[str, bytes | str], str]:
+    """Make what a containerd store streams of an image that `docker load` brought: its layers are not compressed."""
+    blobs = Blobs()
+    config = blobs.put(as_json(CONFIG), "application/vnd.oci.image.config.v1+json")
+    layers = [blobs.put(layer, "application/vnd.oci.image.layer.v1.tar") for layer in LAYERS]
+    root = blobs.put(as_json({"config": config, "layers": layers}), "application/vnd.oci.image.manifest.v1+json")
+    # Manifests come last.
+    last = f"blobs/sha256/{str(root['digest'])[7:]}"
+    return {name: data for name, data in blobs.files.items() if name != last} | {last: blobs.files[last]}, str(
+        root["digest"]
+    )
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["small-layers", "large-layers"])
+def test_plain_layers_of_a_containerd_store_are_sent_as_they_are(monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
+    """Its manifest refers to them by their diffIDs."""
+    if large:
+        monkeypatch.setattr(daemon, "SMALL", 5000)
+    files, root = plain_layers()
+    stream = DaemonStream(Stream(tar(files)), root, DIFF_IDS, containerd=True)
+    blobs = {blob.descriptor.digest: taken(blob) for blob in stream if blob.descriptor}
+    assert {each: blobs[each] for each in DIFF_IDS} == dict(zip(DIFF_IDS, LAYERS, strict=True))
+    [manifest] = stream.manifests
+    assert tuple(layer.digest for layer in manifest.layers) == DIFF_IDS
+
+
+def test_a_configuration_of_five_megabytes_is_found() -> None:
+    config = as_json(CONFIG | {"config": {"Labels": {"bom": "x" * (5 << 20)}}})
+    image = digest(config)
+    files = {name: data for name, data in new().items() if IMAGE_ID[7:] not in name}
+    stream = DaemonStream(Stream(tar({f"blobs/sha256/{image[7:]}": config} | files), 10**6), image, DIFF_IDS)
+    assert {blob.diff_id for blob in stream if not blob.is_config} == {*DIFF_IDS}
+    assert stream.config == config
+
+
+@pytest.mark.parametrize("media_type", [["x"], {"x": 1}, 1], ids=["list", "object", "number"])
+def test_a_media_type_that_is_not_a_string(media_type: object) -> None:
+    body = as_json({"layers": [], "mediaType": media_type})
+    stream = DaemonStream(Stream(tar({f"blobs/sha256/{digest(body)[7:]}": body})), digest(body), DIFF_IDS)
+    with pytest.raises(EngineSaveError, match="a manifest has a mediaType that is not a string") as raised:
+        _ = [taken(blob) for blob in stream], stream.manifests
+    assert raised.value.exit_code == 3
+
+
+def test_an_image_without_layers() -> None:
+    config = as_json({"rootfs": {"diff_ids": None}})
+    named = {"digest": digest(config), "size": len(config)}
+    body = as_json({"layers": None, "config": named, "mediaType": None})
+    files: dict[str, bytes | str] = {f"blobs/sha256/{digest(each)[7:]}": each for each in (config, body)}
+    stream = DaemonStream(Stream(tar(files)), digest(body), [])
+    assert [taken(blob) for blob in stream] == [config]
+    assert [manifest.body for manifest in stream.manifests] == [body]
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -153,7 +206,7 @@ def test_small_layers_leave_room_for_manifests(monkeypatch: pytest.MonkeyPatch) 
         pytest.param(tar(old())[:2000], "it ends", id="cut"),
     ],
 )
-def test_nonsense_is_told(data: bytes, words: str) -> None:
+def test_an_unsupported_stream_is_an_error(data: bytes, words: str) -> None:
     stream = DaemonStream(Stream(data), IMAGE_ID, DIFF_IDS)
     with pytest.raises(EngineSaveError, match=words):
         _ = [taken(blob) for blob in stream], stream.manifests

@@ -11,7 +11,6 @@ from pipe.push.clocks import Clocks
 from pipe.source.blob import SourceBlob
 from pipe.threads import Cancel
 
-
 _LEFT = 0.5
 """Seconds on a blob's clock in which no request can be sent."""
 

@@ -1,5 +1,7 @@
 """Blobs reach registries that differ in what they know of chunks, and through connections that break."""
 
+import time
+
 import pytest
 from integration.registries import REPOSITORY, StartRegistry
 from integration.transfers import random_blob, stored, transfer
@@ -12,7 +14,7 @@ from pipe.errors import (
     PipeError,
     PushDeniedError,
 )
-from pipe.registry.blobs import CHUNK
+from pipe.registry.upload import CHUNK
 from pipe.source.blob import SourceBlob
 
 UPLOADS = "*/blobs/uploads/*"
@@ -50,8 +52,8 @@ def test_a_blob_goes_in_chunks(registry: LocalRegistry, blob: SourceBlob) -> Non
 def test_a_blob_that_is_there_is_not_sent(registry: LocalRegistry, blob: SourceBlob) -> None:
     transfer(registry, blob)
     registry.clear()
-    [blob_upload] = transfer(registry, blob)
-    assert (blob_upload.began, patches(registry)) == (None, [])
+    transfer(registry, blob)
+    assert patches(registry) == []
 
 
 NO_CHUNKS = {
@@ -147,10 +149,10 @@ def test_an_upload_that_is_forgotten_begins_again(registry: LocalRegistry, blob:
 def test_the_registry_says_how_long_to_wait(registry: LocalRegistry, blob: SourceBlob) -> None:
     busy = {"status": 429, "headers": {"Retry-After": "3"}}
     registry.fault(method="PATCH", content_range=f"{CHUNK}-*", times=1, answer=busy)
-    [blob_upload] = transfer(registry, blob)
+    began = time.monotonic()
+    transfer(registry, blob)
     expect_arrived(registry, blob)
-    assert blob_upload.began is not None
-    assert blob_upload.clock() - blob_upload.began > 3
+    assert time.monotonic() - began > 3
 
 
 def test_a_token_that_runs_out_in_the_middle_is_renewed(start_registry: StartRegistry, blob: SourceBlob) -> None:

@@ -6,54 +6,40 @@ import json
 import random
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from integration.registries import REPOSITORY
 from registry.client import Registry as LocalRegistry
+from unit.fakes import SETTINGS
+from unit.runs import encoder
 
 from pipe.config.settings import Credentials
-from pipe.oci.reference import Reference
-from pipe.push.blob_upload import BlobUpload
+from pipe.oci.descriptor import Descriptor
+from pipe.oci.image import Image
+from pipe.push.clocks import Clocks
+from pipe.push.context import Context, Timing
+from pipe.push.progress import ProgressTracker
+from pipe.push.reuse import Candidates
 from pipe.push.transfer import Transfer
-from pipe.registry.client import Registry
-from pipe.registry.transport import Transport
+from pipe.registry.client import Client
 from pipe.source.blob import SourceBlob, in_memory
 
 
 @dataclass
 class Listener:
-    """Keeps what it is told."""
+    """Keeps the lines of the log."""
 
     lines: list[str] = field(default_factory=list)
 
     def info(self, text: str) -> None:
-        """Keep it."""
+        """Keep a line."""
         self.lines.append(text)
+
+    warning = debug = info
 
     def hide(self, secret: str) -> None:
         """Keep nothing."""
-
-
-@dataclass
-class Observer:
-    """Keeps what arrived; ends the transfer after some seconds, if any."""
-
-    seconds: float = 100
-    began: float = field(default_factory=time.monotonic)
-    came: list[BlobUpload] = field(default_factory=list)
-
-    def look(self, blob_uploads: list[BlobUpload]) -> None:
-        """End the transfer in time."""
-        if time.monotonic() - self.began > self.seconds:
-            raise TimeoutError(f"still under way: {blob_uploads}")
-
-    def check(self, blob_upload: BlobUpload) -> None:
-        """Mind nothing."""
-
-    def arrived(self, blob_upload: BlobUpload) -> None:
-        """Keep it."""
-        self.came.append(blob_upload)
 
 
 def random_blob(size: int, name: str = "a blob") -> SourceBlob:
@@ -63,18 +49,22 @@ def random_blob(size: int, name: str = "a blob") -> SourceBlob:
     return in_memory(name, "application/octet-stream", random.Random(seed).randbytes(size))
 
 
-def client(registry: LocalRegistry) -> Registry:
+def client(registry: LocalRegistry) -> Client:
     """Make the pipe's client of a local registry."""
-    target = Reference(registry.host, REPOSITORY, "latest")
-    transport = Transport(target, "bbc-packages-push-container-image/test")
-    return Registry(target, Credentials("pipeline", "pipeline-token"), transport, Listener())
+    credentials = Credentials("pipeline", "pipeline-token")
+    return Client(registry.host, credentials, "bbc-packages-push-container-image/test", Listener())
 
 
-def transfer(registry: LocalRegistry, *blobs: SourceBlob, one_by_one: bool = False) -> list[BlobUpload]:
-    """Send blobs to a local registry."""
-    observer = Observer()
-    Transfer(client(registry).blobs, time.monotonic, 60).run(lambda: blobs, observer, one_by_one=one_by_one)
-    return observer.came
+def transfer(registry: LocalRegistry, *blobs: SourceBlob, timeout: float = 60.0) -> dict[str, Descriptor]:
+    """Send blobs to a local registry; return those that it has afterwards."""
+    repository = client(registry).repository(REPOSITORY)
+    settings = replace(SETTINGS, registry=registry.host, repository=REPOSITORY, upload_timeout=timeout)
+    context = Context(settings, repository, Listener(), Timing(time.monotonic, time.sleep, random.random))
+    image = Image("", 0, ())
+    clocks = Clocks(ProgressTracker(image), timeout, time.monotonic, Listener())
+    found = Transfer(context, image, clocks, encoder())
+    assert found.run(lambda: blobs, Candidates(repository, {}), replayable=True)
+    return found.known
 
 
 def stored(registry: LocalRegistry, digest: str) -> bytes | None:

@@ -16,9 +16,9 @@ from semversioner import Semversioner  # type: ignore[import-untyped] # it ships
 from pipe.config.variables import VARIABLES
 from pipe.errors import PipeError, StoppedError
 from pipe.main import UNEXPECTED
-from pipe.oci.image import Layer, LayerStatus
+from pipe.oci.image import Layer
 from pipe.oci.reference import Reference
-from pipe.push.result import Result, TagResult, TagStatus
+from pipe.push.result import LayerResult, LayerStatus, Result, TagResult, TagStatus
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -174,7 +174,7 @@ def test_the_example_result_has_every_key() -> None:
     """What scripts read from RESULT_FILE is documented, and documented is what they find."""
     example = json.loads(section("### Output").split("```json\n")[1].split("```")[0])
     tags = (TagResult(Reference("crg.apkg.io", "workspace/package", "tag")),)
-    layers = (Layer(1, "", status=LayerStatus.UPLOADED),)
+    layers = (LayerResult(Layer(1, ""), LayerStatus.UPLOADED),)
     real = json.loads(json.dumps(Result("image", None, dry_run=False, tags=tags, layers=layers, exit_code=0).as_json()))
     assert list(example) == list(real)
     assert list(example["tags"][0]) == list(real["tags"][0])

@@ -12,10 +12,10 @@ import pytest
 
 from pipe.errors import PushDeniedError, StoppedError
 from pipe.oci.descriptor import Descriptor
-from pipe.oci.image import Layer, LayerStatus
+from pipe.oci.image import Layer
 from pipe.oci.reference import Reference
 from pipe.output.log import Destinations, Output
-from pipe.push.result import Result, TagResult, TagStatus
+from pipe.push.result import LayerResult, LayerStatus, Result, TagResult, TagStatus
 
 pytestmark = pytest.mark.usefixtures("process")
 
@@ -23,11 +23,13 @@ SECRET = "s3cr3t-t0ken"
 DIGEST = "sha256:" + "d" * 64
 TARGET = Reference("crg.apkg.io", "acme/app", "1.0")
 PUSHED = TagResult(TARGET, TagStatus.PUSHED, DIGEST, verified=True)
-LAYER = Layer(1, DIGEST, 456, "COPY . /app", Descriptor("", "sha256:" + "1" * 64, 123), LayerStatus.UPLOADED)
+LAYER = LayerResult(
+    Layer(1, DIGEST, 456, "COPY . /app"), LayerStatus.UPLOADED, Descriptor("", "sha256:" + "1" * 64, 123)
+)
 BLUE, GREEN, YELLOW, RED, RESET = ("\x1b[34m", "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m")
 
 
-def result(*tags: TagResult, layers: tuple[Layer, ...] = (), exit_code: int = 0) -> Result:
+def result(*tags: TagResult, layers: tuple[LayerResult, ...] = (), exit_code: int = 0) -> Result:
     """Make a result."""
     return Result("app", "sha256:" + "c" * 64, False, tags, layers, exit_code)
 

@@ -3,10 +3,10 @@
 import pytest
 
 from pipe.oci.descriptor import Descriptor
-from pipe.oci.image import Layer, LayerStatus
+from pipe.oci.image import Layer
 from pipe.oci.reference import Reference
 from pipe.output.summary import Level, Line, not_pushed, summary
-from pipe.push.result import PlatformResult, Result, TagResult, TagStatus
+from pipe.push.result import LayerResult, LayerStatus, PlatformResult, Result, TagResult, TagStatus
 
 DIGEST = "sha256:" + "d" * 64
 OTHER = "sha256:" + "0" * 64
@@ -24,15 +24,15 @@ def missing(tag: str, status: TagStatus, previous: str | None = None) -> TagResu
     return TagResult(TARGET.with_tag(tag), status, previous=previous)
 
 
-def layer(number: int, status: LayerStatus, size: int | None = 1_000_000, blob: str = "") -> Layer:
+def layer(number: int, status: LayerStatus, size: int | None = 1_000_000, blob: str = "") -> LayerResult:
     """Make a layer."""
     descriptor = None if size is None else Descriptor("", blob or f"sha256:{number}", size)
-    return Layer(number, f"sha256:{number}", descriptor=descriptor, status=status)
+    return LayerResult(Layer(number, f"sha256:{number}"), status, descriptor)
 
 
 def told(
     *tags: TagResult,
-    layers: tuple[Layer, ...] = (),
+    layers: tuple[LayerResult, ...] = (),
     seconds: float | None = None,
     dry_run: bool = False,
     exit_code: int = 0,
@@ -121,7 +121,7 @@ UPLOADED, THERE = LayerStatus.UPLOADED, LayerStatus.ALREADY_THERE
         pytest.param((), "Finished in 4.1 s.", id="no-layers"),
     ],
 )
-def test_what_was_sent_and_how_long_it_took(layers: tuple[Layer, ...], line: str) -> None:
+def test_what_was_sent_and_how_long_it_took(layers: tuple[LayerResult, ...], line: str) -> None:
     assert told(*pushed("1"), layers=layers, seconds=4.12)[0] == (Level.INFO, line)
 
 

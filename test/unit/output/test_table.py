@@ -3,18 +3,23 @@
 import pytest
 
 from pipe.oci.descriptor import Descriptor
-from pipe.oci.image import Layer, LayerStatus
+from pipe.oci.image import Layer
 from pipe.output.table import table
+from pipe.push.result import LayerResult, LayerStatus
 
 
 def layer(
-    number: int, stored: int | None, status: LayerStatus, instruction: str | None = None, **others: float
-) -> Layer:
-    """Make a layer."""
-    made = Layer(number, f"sha256:{number}", 14_000_000, instruction, status=status)
-    made.descriptor = None if stored is None else Descriptor("", f"sha256:{number}", stored)
-    made.seconds = others.get("seconds")
-    return made
+    number: int,
+    stored: int | None,
+    status: LayerStatus,
+    instruction: str | None = None,
+    seconds: float | None = None,
+    platform: str = "",
+) -> LayerResult:
+    """Make the outcome for a layer."""
+    descriptor = None if stored is None else Descriptor("", f"sha256:{number}", stored)
+    made = Layer(number, f"sha256:{number}", 14_000_000, instruction, platform=platform)
+    return LayerResult(made, status, descriptor, seconds)
 
 
 def test_the_table_has_a_line_a_layer() -> None:
@@ -42,9 +47,7 @@ def test_each_platform_has_a_part() -> None:
         "linux/arm/v7": (LayerStatus.UPLOADED,),
     }.items():
         for number, status in enumerate(statuses, start=1):
-            made = layer(number, number * 1000, status, f"COPY {number} /")
-            made.platform = platform
-            layers.append(made)
+            layers.append(layer(number, number * 1000, status, f"COPY {number} /", platform=platform))
     assert table(layers) == [
         "   stored  time  status         layer",
         "linux/amd64",
@@ -87,5 +90,5 @@ def test_no_line_is_longer_than_a_hundred_columns() -> None:
         ),
     ],
 )
-def test_no_table_without_news(layers: tuple[Layer, ...]) -> None:
+def test_no_table_without_news(layers: tuple[LayerResult, ...]) -> None:
     assert table(layers) == []

@@ -109,10 +109,12 @@ def test_what_the_engine_staged_early_is_always_released(
 def test_nothing_stays_staged_while_the_engine_pushes() -> None:
     b = uploading(of_size(25), PUSHED)
     order: list[str] = []
-    b.engine.arrives = lambda tag, _: (
-        order.extend(b.engine.source.done if b.engine.source else []),
-        b.store(MANIFEST, tag),
-    )[1]
+
+    def arrive(tag: str, _digest: str) -> None:
+        order.extend(b.engine.source.done if b.engine.source else [])
+        b.store(MANIFEST, tag)
+
+    b.engine.arrives = arrive
     b.run()
     assert order == ["stage", "open", "close", "end of staging"]
 

@@ -2,7 +2,8 @@
 
 import pytest
 from unit.source.archives import CONFIG, IMAGE_ID, LAYERS, as_json, digest, tar
-from unit.source.test_daemon import DIFF_IDS, Stream, new, old, taken
+from unit.source.forms import DIFF_IDS
+from unit.source.test_daemon import Stream, new, old, taken
 
 from pipe.errors import EngineSaveError
 from pipe.source.daemon import DaemonStream

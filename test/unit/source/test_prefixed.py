@@ -2,7 +2,7 @@
 
 import pytest
 from unit.source.archives import CONFIG, IMAGE_ID, LAYERS, as_json, digest, tar
-from unit.source.forms import DIFF_IDS
+from unit.source.archives import DIFF_IDS
 from unit.source.test_daemon import Stream, new, old, taken
 
 from pipe.errors import EngineSaveError

@@ -36,6 +36,8 @@ UPLOAD_AGE = 30.0
 """Seconds after which an upload that was opened in advance is not used any more."""
 EMPTY = b"{}"
 """The empty JSON object, a harmless blob; source: image-spec, "Guidance for an Empty Descriptor"."""
+LOCK_STEP = 0.25
+"""Seconds after which a thread that waits for the probe of another checks whether its upload was cancelled."""
 _PROBE_TRIES = 2
 _PROBE_BUDGET = 30.0
 
@@ -193,10 +195,14 @@ class BlobWriter:
 
     def _chunk_size(self, watch: UploadWatch) -> int:
         """Return the bytes of a chunk, 0 if the registry takes a stream only; found out with the first large blob."""
-        with self._probing:
+        while not self._probing.acquire(timeout=LOCK_STEP):
+            watch.check()
+        try:
             if self._chunk is None:
                 self._chunk = self._probe(watch)
             return self._chunk
+        finally:
+            self._probing.release()
 
     def _probe(self, watch: UploadWatch) -> int:
         """Find out by four small requests: some registries reject the second chunk, some only the end."""
@@ -241,9 +247,10 @@ class BlobWriter:
         limit = min(READ_TIMEOUT, watch.remaining())
         request = Request("HEAD", f"/v2/{self._path}/blobs/{digest}", OCTETS, limit=limit)
         try:
-            return self._client.send(request, scope_of(self._path)).status == HTTPStatus.OK
+            answer = self._client.send(request, scope_of(self._path))
         except errors.NO_ANSWER:
             return False
+        return answer.ok or answer.redirects
 
     def _retry(self) -> RetryPolicy:
         return RetryPolicy(CHUNK_TRIES, self._client.random, first=REQUEST_DELAY)

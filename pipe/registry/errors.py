@@ -261,8 +261,8 @@ def too_large(target: Reference, words: str) -> LayerTooLargeError:
 def body_too_large(target: Reference, words: str) -> LayerTooLargeError:
     """Return the error for a request that exceeds the limit of a proxy, whose words are not a registry's."""
     return LayerTooLargeError(
-        f"{target.domain} {clean(words)}. These are not a registry's words: a proxy in front of it limits the size of"
-        " request bodies.",
+        f"{target.domain} {clean(words)}. This is not a registry's own error: a proxy in front of it limits the size"
+        " of request bodies.",
         fix="Raise the proxy's limit (nginx: client_max_body_size) or push without the proxy. If the registry itself"
         " has the limit, split the largest layer across several instructions, or add less.",
     )

@@ -47,6 +47,6 @@ def untrusted(target: Reference, named: SplitResult, why: str) -> UntrustedHostE
     """Return the error for a host that must not receive what the registry refers it to."""
     return UntrustedHostError(
         f"{target.domain} refers to {named.scheme}://{display_host(named)} {why}. Nothing was sent to it.",
-        fix="Check REGISTRY and any proxy in front of it: credentials are sent to the registry's own host, and to"
-        " another one only over verified TLS; layers are sent to no host that the registry was not checked with.",
+        fix="Check REGISTRY and any proxy in front of it: credentials go to the registry's own host, and to another one"
+        " only over verified TLS; layers go to the registry's own host, or where it redirects over verified TLS.",
     )

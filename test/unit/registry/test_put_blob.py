@@ -106,6 +106,26 @@ def test_threads_wait_for_the_probe_of_the_first(registry: Registry) -> None:
     assert len([each for each in registry.server.matching("PATCH") if each.body == b"{"]) == 1
 
 
+def test_a_thread_that_waits_for_the_probe_can_be_cancelled(registry: Registry) -> None:
+    reached, free = threading.Event(), threading.Event()
+
+    def block(_: Sent) -> None:
+        reached.set()
+        assert free.wait(30)
+
+    registry.server.on("PATCH", UPLOAD, block, times=1)
+    first = threading.Thread(target=put, args=(registry, *LARGE))
+    first.start()
+    assert reached.wait(30)
+    watch = Watch(registry.clock)
+    watch.failure = EndedError()
+    with pytest.raises(EndedError):
+        registry.repository.put_blob(Blob(b"another ", b"large blob"), watch)
+    free.set()
+    first.join()
+    expect_stored(registry, LARGE)
+
+
 @pytest.mark.parametrize(
     ("age", "posts"),
     [pytest.param(29.0, 1, id="young"), pytest.param(30.0, 2, id="old")],

@@ -55,15 +55,16 @@ RUN /build/sbom/bin/cyclonedx-py environment --pyproject /build/pyproject.toml -
         --output-reproducible --output-file /build/python-packages.cdx.json /build/packages
 
 # Compiled parts of packages (for YAML and for guessing character sets) only make large inputs faster;
-# those of isal, which compresses layers, are all there is to it.
+# those that compress layers are kept, without what else the zstd package has: tar, zip and PyPy's binding.
 # One bundle of authorities serves Python and requests, in the place where users mount theirs.
 # Only byte code is kept, read without a look for its source.
 FROM packages AS root
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 RUN mkdir -p etc/ssl/certs usr/lib/python3 \
  && cp -R /build/packages/lib/python3*/site-packages usr/lib/python3/dist-packages \
- && find usr/lib/python3/dist-packages '(' -name '*.so' ! -path '*/isal/*' -o -name tests ')' -prune -exec rm -r {} + \
- && ldd usr/lib/python3/dist-packages/isal/*.so \
+ && find usr/lib/python3/dist-packages '(' -name '*.so' ! -path '*/isal/*' ! -path '*/deflate/*' ! -path '*/backports/*' -o -name tests ')' -prune -exec rm -r {} + \
+ && rm -r usr/lib/python3/dist-packages/backports/zstd/{_cffi,tarfile.py*,zipfile} \
+ && ldd usr/lib/python3/dist-packages/{isal,deflate,backports/zstd}/*.so \
   | sed -nE 's|^\t(.* => )?(/[^ ]+) .*|\2|p' | sort -u \
   | while read -r file; do install -D "$file" "/image$(readlink -f "${file%/*}")/${file##*/}"; done \
  && mv usr/lib/python3/dist-packages/certifi/cacert.pem etc/ssl/certs/ca-certificates.crt \

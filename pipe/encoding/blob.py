@@ -92,11 +92,8 @@ class EncodedBlob:
         self._cancel.check()
         self.taken += taken
         self.made += len(chunk)
-        self._lane.sending(1)
-        try:
+        with self._lane.sending(len(chunk)):
             yield chunk
-        finally:
-            self._lane.sending(-1)
 
     def _read(self) -> None:
         """Read and hash the source, block by block."""

@@ -3,6 +3,8 @@
 import hashlib
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -132,10 +134,18 @@ class Lane:
         with self._pool.lock:
             self._pool.give_back(self._share, block.buffer)
 
-    def sending(self, change: int) -> None:
-        """Note that the sender begins (1) or stops (-1) sending a chunk."""
+    @contextmanager
+    def sending(self, size: int) -> Iterator[None]:
+        """Note that the sender is sending a chunk of this size."""
         with self._pool.lock:
-            self._pool.count(sending=change)
+            self._pool.count(sending=1)
+        sent = 0
+        try:
+            yield
+            sent = size
+        finally:
+            with self._pool.lock:
+                self._pool.count(sending=-1, sent=sent)
 
     def close(self) -> None:
         """Drop all blocks, and end the waits. Threads that use a buffer return it when they are done with it."""

@@ -12,9 +12,10 @@ from pipe.encoding.codecs import Codec, Compression
 WINDOW = 16
 """Blocks between two decisions: most of what the buffers of a run hold, so that one decision shows before the next."""
 STARVED = 0.5
-"""The share of time without anything to send from which a faster codec is taken.
-
-At 800 Mbit/s two processors keep a link busy at libdeflate 6, and the layer must not become larger for the rest."""
+"""The share of time without anything to send from which a faster codec is taken."""
+FAST_LINK = 125_000_000
+"""Bytes a second (1 Gbit/s) that the link must carry for a faster codec: on a slower one a layer never becomes larger
+than `docker push` makes it, even if the processors are slow or busy."""
 BUSY = 0.8
 """The most that a smaller codec may leave the processors to do."""
 
@@ -48,20 +49,34 @@ class Load:
         return self.idle if self.sending and self.blocked and not self.queued else 0.0
 
 
-def next_level(compression: Compression, level: int, starved: float, spare: float) -> int:
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How the time since the last decisions was used.
+
+    Attributes:
+        starved: Share of the time in which the link was idle because the processors were behind.
+        spare: Share of the processors' time in which they were idle because the link was behind.
+        speed: Bytes a second that the link carried while it was in use.
+    """
+
+    starved: float
+    spare: float
+    speed: float
+
+
+def next_level(compression: Compression, level: int, shares: Shares) -> int:
     """Return the index of the codec for the next blocks.
 
     Args:
         compression: The codecs to choose from.
         level: Index of the codec in use.
-        starved: Share of the time in which the link was idle because the processors were behind.
-        spare: Share of the processors' time in which they were idle because the link was behind.
+        shares: What was observed.
     """
-    if level > 0 and starved >= STARVED:
+    if level > 0 and shares.starved >= STARVED and shares.speed >= FAST_LINK:
         return level - 1
     if level + 1 < len(compression.codecs):
         slower = compression.codecs[level].speed / compression.codecs[level + 1].speed
-        if (1 - spare) * slower <= BUSY:
+        if (1 - shares.spare) * slower <= BUSY:
             return level + 1
     return level
 
@@ -70,12 +85,18 @@ class Pace:
     """Follows the load of a run and chooses the codec; the caller serializes the calls."""
 
     def __init__(self, compression: Compression, clock: Callable[[], float]) -> None:
+        """Begin.
+
+        Args:
+            compression: The codecs to choose from.
+            clock: Returns seconds.
+        """
         self._compression = compression
         self._clock = clock
         self._load = Load()
         self._since = clock()
-        self._starved = self._spare = self._observed = 0.0
-        self._sent = False
+        self._observed = self._starved = self._spare = 0.0
+        self._sending = self._sent = 0.0
         self._blocks = 0
         self._level = compression.start
 
@@ -88,21 +109,32 @@ class Pace:
         """Count the time since the last call for the load given then, and note the present one."""
         now = self._clock()
         elapsed, self._since = now - self._since, now
-        # Until the first chunk is full, nothing can be sent, however fast the processors are.
+        # Until the first chunk is sent, the link's speed is not known, and waiting for it says nothing.
         if self._sent:
             self._observed += elapsed
             self._starved += elapsed if self._load.is_starved else 0
             self._spare += elapsed * self._load.spare
-        self._sent = self._sent or bool(load.sending)
+        if self._load.sending:
+            self._sending += elapsed
         self._load = load
+
+    def sent(self, size: int) -> None:
+        """Count the bytes of a chunk that has been sent."""
+        self._sent += size
 
     def compressed(self) -> None:
         """Count a block, and decide again after every window of them."""
-        if not self._sent:
+        if not self._observed:
             return
         self._blocks += 1
-        if self._blocks >= WINDOW and self._observed > 0:
-            starved, spare = self._starved / self._observed, self._spare / self._observed
-            self._level = next_level(self._compression, self._level, starved, spare)
-            self._starved = self._spare = self._observed = 0.0
-            self._blocks = 0
+        if self._blocks < WINDOW:
+            return
+        self._blocks = 0
+        speed = self._sent / self._sending if self._sending else 0
+        shares = Shares(self._starved / self._observed, self._spare / self._observed, speed)
+        level = next_level(self._compression, self._level, shares)
+        # What was seen fades; how the time was used depends on the level, the link's speed does not.
+        keep = 0.5 if level == self._level else 0
+        self._level = level
+        self._observed, self._starved, self._spare = keep * self._observed, keep * self._starved, keep * self._spare
+        self._sending, self._sent = self._sending / 2, self._sent / 2

@@ -18,7 +18,7 @@ MOST_PROCESSORS = 16
 """No source delivers more than these compress with the fastest codec of `auto`: 3.7 GB/s."""
 OWN_BUFFERS = 2
 """Buffers that a blob may always hold."""
-SHARED_BUFFERS = 16
+SHARED_BUFFERS = 12
 SHARED_BUFFERS_PER_PROCESSOR = 4
 """With two processors, the buffers of one blob hold a chunk of 8 MiB while the one before is being sent."""
 SLACK = 4096
@@ -121,11 +121,18 @@ class BlockPool:
             threading.Thread(target=self._work, name="compress", daemon=True).start()
             self._threads += 1
 
-    def count(self, *, sending: int = 0, starving: int = 0) -> None:
-        """Count a sender that begins (1) or stops (-1) sending a chunk, or waiting for a block."""
+    def count(self, *, sending: int = 0, sent: int = 0, starving: int = 0) -> None:
+        """Count a sender that begins (1) or stops (-1) sending a chunk, or waiting for a block.
+
+        Args:
+            sending: The change of the number of senders that send.
+            sent: Bytes that one of them has sent.
+            starving: The change of the number of senders that wait.
+        """
         self._sending += sending
         self._starving += starving
         self._observe()
+        self._pace.sent(sent)
 
     def _observe(self) -> None:
         idle = 1 - self._working / self._most

@@ -87,13 +87,17 @@ PYTHON
     done
 }
 
-@test "isal compresses" {
+@test "every codec compresses" {
     run python_in_image <<'PYTHON'
-import zlib
-from isal import isal_zlib
-print(zlib.decompress(isal_zlib.compress(b"layer" * 1000)) == b"layer" * 1000)
+import gzip
+from backports import zstd
+from pipe.encoding.codecs import COMPRESSIONS
+for name, compression in COMPRESSIONS.items():
+    unpack = zstd.decompress if name == "zstd" else gzip.decompress
+    print(name, {unpack(codec.compress(memoryview(b"layer" * 1000))) == b"layer" * 1000 for codec in compression.codecs})
 PYTHON
-    expect_equal "what comes back is what went in" True "$output"
+    expect_equal "what comes back is what went in" \
+        "$(printf '%s {True}\n' auto fast small zstd)" "$output"
 }
 
 @test "every module has its byte code" {
@@ -109,7 +113,7 @@ PYTHON
     run python_in_image <<'PYTHON'
 import importlib, pkgutil, sys
 
-for package in "certifi", "charset_normalizer", "colorlog", "docker", "idna", "isal", "pipe", "requests", "urllib3", "yaml":
+for package in "backports.zstd", "certifi", "charset_normalizer", "colorlog", "deflate", "docker", "idna", "isal", "pipe", "requests", "urllib3", "yaml":
     path = importlib.import_module(package).__path__
     for module in pkgutil.walk_packages(path, f"{package}.", onerror=lambda name: None):
         try:

@@ -59,11 +59,13 @@ setup() {
 locked_for() {
     local packages=$BATS_TEST_TMPDIR/packages
     python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
-        --implementation cp --python-version 3.13 --abi cp313 --abi none \
+        --implementation cp --python-version 3.13 --abi cp313 --abi abi3 --abi none \
         --platform "manylinux_2_28_$1" --platform "manylinux_2_17_$1" --platform "manylinux2014_$1" \
         --target "$packages" --requirement requirements.txt
     expect_equal "isal's compiled parts" "_isal igzip_lib isal_zlib" \
         "$(cd "$packages/isal" && echo *".cpython-313-$1-linux-gnu.so" | sed 's/\.[^ ]*//g')"
+    [[ -e $packages/deflate/_deflate.abi3.so ]]
+    [[ -e $packages/backports/zstd/_zstd.cpython-313-$1-linux-gnu.so ]]
 }
 bats_test_function --description "the lock file has what an amd64 machine needs" -- locked_for x86_64
 bats_test_function --description "the lock file has what an arm64 machine needs" -- locked_for aarch64

@@ -3,40 +3,45 @@
 import pytest
 
 from pipe.encoding.codecs import COMPRESSIONS, Codec, Compression
-from pipe.encoding.pace import WINDOW, Load, Pace, next_level
+from pipe.encoding.pace import WINDOW, Load, Pace, Shares, next_level
 
 AUTO = COMPRESSIONS["auto"]
 EVEN = Compression("", tuple(Codec(f"{speed}", speed, None, "", bytes) for speed in (100, 80, 50, 20)), start=1)
 """The next codec takes 1.25, 1.6 and 2.5 times as long."""
 
 
+FAST, SLOW = 125_000_000, 124_999_999
+
+
 @pytest.mark.parametrize(
-    ("level", "starved", "spare", "expected"),
+    ("level", "starved", "spare", "speed", "expected"),
     [
-        pytest.param(1, 0, 0, 1, id="balanced"),
-        pytest.param(1, 0.49, 0, 1, id="link-idle-for-less-than-half-the-time"),
-        pytest.param(1, 0.5, 0, 0, id="link-idle-for-half-the-time"),
-        pytest.param(3, 1, 0, 2, id="one-step-at-a-time"),
-        pytest.param(0, 1, 0, 0, id="none-is-faster"),
-        pytest.param(0, 0, 0.35, 0, id="no-room-for-1.25-times-as-much-work"),
-        pytest.param(0, 0, 0.36, 1, id="room-for-1.25-times-as-much-work"),
-        pytest.param(1, 0, 0.49, 1, id="no-room-for-1.6-times-as-much-work"),
-        pytest.param(1, 0, 0.51, 2, id="room-for-1.6-times-as-much-work"),
-        pytest.param(2, 0, 0.67, 2, id="no-room-for-2.5-times-as-much-work"),
-        pytest.param(2, 0, 0.69, 3, id="room-for-2.5-times-as-much-work"),
-        pytest.param(3, 0, 1, 3, id="none-is-smaller"),
-        pytest.param(1, 0.5, 0.5, 0, id="an-idle-link-comes-first"),
+        pytest.param(1, 0, 0, FAST, 1, id="balanced"),
+        pytest.param(1, 0.49, 0, FAST, 1, id="link-idle-for-less-than-half-the-time"),
+        pytest.param(1, 0.5, 0, FAST, 0, id="link-idle-for-half-the-time"),
+        pytest.param(1, 1, 0, SLOW, 1, id="link-idle-but-too-slow-for-larger-layers"),
+        pytest.param(3, 1, 0, FAST, 2, id="one-step-at-a-time"),
+        pytest.param(0, 1, 0, FAST, 0, id="none-is-faster"),
+        pytest.param(0, 0, 0.35, SLOW, 0, id="no-room-for-1.25-times-as-much-work"),
+        pytest.param(0, 0, 0.36, SLOW, 1, id="room-for-1.25-times-as-much-work"),
+        pytest.param(0, 0, 0.36, FAST, 1, id="room-behind-a-fast-link"),
+        pytest.param(1, 0, 0.49, SLOW, 1, id="no-room-for-1.6-times-as-much-work"),
+        pytest.param(1, 0, 0.51, SLOW, 2, id="room-for-1.6-times-as-much-work"),
+        pytest.param(2, 0, 0.67, SLOW, 2, id="no-room-for-2.5-times-as-much-work"),
+        pytest.param(2, 0, 0.69, SLOW, 3, id="room-for-2.5-times-as-much-work"),
+        pytest.param(3, 0, 1, SLOW, 3, id="none-is-smaller"),
+        pytest.param(1, 0.5, 0.5, FAST, 0, id="an-idle-link-comes-first"),
     ],
 )
-def test_the_next_level(level: int, starved: float, spare: float, expected: int) -> None:
-    assert next_level(EVEN, level, starved, spare) == expected
+def test_the_next_level(level: int, starved: float, spare: float, speed: float, expected: int) -> None:
+    assert next_level(EVEN, level, Shares(starved, spare, speed)) == expected
 
 
 @pytest.mark.parametrize("level", range(len(AUTO.codecs)))
 def test_a_smaller_codec_is_not_left_at_once(level: int) -> None:
     """At the busiest that the smaller codec is taken, the processors still keep up with the link."""
     for spare in (step / 100 for step in range(101)):
-        after = next_level(AUTO, level, 0, spare)
+        after = next_level(AUTO, level, Shares(0, spare, FAST))
         if after > level:
             assert (1 - spare) * AUTO.codecs[level].speed / AUTO.codecs[after].speed < 1
 
@@ -69,40 +74,47 @@ class Clock:
 
 
 SENDS, WAITS, FULL = Load(2, 0, 1), Load(2, 0, 0, 1), Load(0, 1, 1, 0, 1)
+FIRST = (SENDS, 0, 1)
+"""A chunk so small and fast that the rest decides."""
 
 
 @pytest.mark.parametrize(
-    ("loads", "blocks", "expected"),
+    ("steps", "blocks", "expected"),
     [
-        pytest.param([(WAITS, 9)], WINDOW, "80", id="the-first-chunk-is-not-full-yet"),
-        pytest.param([(SENDS, 1), (WAITS, 2)], WINDOW, "100", id="link-idle-for-two-thirds"),
-        pytest.param([(SENDS, 1), (WAITS, 2)], WINDOW - 1, "80", id="too-few-blocks-to-decide"),
-        pytest.param([(WAITS, 9), (SENDS, 2), (WAITS, 1)], WINDOW, "80", id="link-idle-for-a-third"),
-        pytest.param([(SENDS, 1), (FULL, 2)], WINDOW, "50", id="link-behind-for-two-thirds"),
-        pytest.param([(SENDS, 2), (FULL, 1)], WINDOW, "80", id="link-behind-for-a-third"),
-        pytest.param([(SENDS, 1), (WAITS, 2)], 2 * WINDOW, "100", id="none-is-faster"),
-        pytest.param([(SENDS, 0)], WINDOW, "80", id="no-time-has-passed"),
+        pytest.param([(WAITS, 9, 0)], WINDOW, "80", id="nothing-sent-yet"),
+        pytest.param([(WAITS, 9, 0), (SENDS, 1, FAST)], WINDOW, "80", id="the-wait-for-the-first-chunk-is-not-counted"),
+        pytest.param([FIRST, (SENDS, 1, FAST), (WAITS, 2, 0)], WINDOW, "100", id="link-idle-for-two-thirds"),
+        pytest.param([FIRST, (SENDS, 1, SLOW - 1), (WAITS, 2, 0)], WINDOW, "80", id="and-it-is-slow"),
+        pytest.param([FIRST, (SENDS, 1, FAST), (WAITS, 2, 0)], WINDOW - 1, "80", id="too-few-blocks-to-decide"),
+        pytest.param([FIRST, (SENDS, 2, 2 * FAST), (WAITS, 1, 0)], WINDOW, "80", id="link-idle-for-a-third"),
+        pytest.param([FIRST, (SENDS, 1, SLOW), (FULL, 2, SLOW)], WINDOW, "50", id="link-behind-for-two-thirds"),
+        pytest.param([FIRST, (SENDS, 2, SLOW), (FULL, 1, SLOW)], WINDOW, "80", id="link-behind-for-a-third"),
+        pytest.param([FIRST], WINDOW, "80", id="no-time-has-passed"),
     ],
 )
-def test_the_pace_follows_the_load(loads: list[tuple[Load, int]], blocks: int, expected: str) -> None:
+def test_the_pace_follows_the_load(steps: list[tuple[Load, int, int]], blocks: int, expected: str) -> None:
     clock = Clock()
     pace = Pace(EVEN, clock)
-    for load, seconds in loads:
-        pace.observe(load)
-        clock.now += seconds
-    pace.observe(Load())
+    for load, seconds, size in steps:
+        last(pace, clock, load, seconds, size)
     for _ in range(blocks):
         pace.compressed()
     assert pace.codec.name == expected
 
 
-def run(pace: Pace, clock: Clock, load: Load, windows: int) -> str:
-    """Let a load last for some windows, and return the codec that follows."""
+def last(pace: Pace, clock: Clock, load: Load, seconds: float, size: int) -> None:
+    """Let a load last for some seconds, in which so many bytes are sent."""
+    pace.observe(load)
+    clock.now += seconds
+    pace.observe(load)
+    pace.sent(size)
+
+
+def run(pace: Pace, clock: Clock, steps: list[tuple[Load, float, int]], windows: int) -> str:
+    """Let loads follow each other in each of some windows, and return the codec at the end."""
     for _ in range(windows):
-        pace.observe(Load(sending=1))
-        pace.observe(load)
-        clock.now += 1
-        pace.observe(load)
+        for load, seconds, size in steps:
+            last(pace, clock, load, seconds, size)
         for _ in range(WINDOW):
             pace.compressed()
     return pace.codec.name
@@ -111,7 +123,14 @@ def run(pace: Pace, clock: Clock, load: Load, windows: int) -> str:
 def test_a_link_that_drops_to_a_tenth_and_rises_again() -> None:
     clock = Clock()
     pace = Pace(AUTO, clock)
-    assert run(pace, clock, WAITS, 5) == "libdeflate 1"
-    assert run(pace, clock, SENDS, 5) == "libdeflate 1"
-    assert run(pace, clock, FULL, 9) == "libdeflate 9"
-    assert run(pace, clock, WAITS, 9) == "libdeflate 1"
+    loopback = [(SENDS, 0.02, 8_000_000), (WAITS, 0.1, 0)]
+    assert run(pace, clock, loopback, 6) == "libdeflate 1"
+    assert run(pace, clock, [(SENDS, 0.1, 8_000_000), (WAITS, 0.02, 0)], 6) == "libdeflate 1"
+    assert run(pace, clock, [(SENDS, 0.1, 0), (FULL, 0.9, 8_000_000)], 12) == "libdeflate 9"
+    assert run(pace, clock, loopback, 12) == "libdeflate 1"
+
+
+def test_processors_that_are_behind_a_slow_link_keep_the_level() -> None:
+    clock = Clock()
+    pace = Pace(AUTO, clock)
+    assert run(pace, clock, [(SENDS, 0.1, 8_000_000), (WAITS, 0.9, 0)], 9) == "libdeflate 6"

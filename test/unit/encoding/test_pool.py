@@ -7,13 +7,15 @@ import threading
 import pytest
 from unit.encoding.encoding import MIB, RANDOM, Bytes, compression, digest, encoded, joined, make_pool
 
-from pipe.encoding.codecs import COMPRESSIONS
+from pipe.encoding import pool as pools
+from pipe.encoding.codecs import COMPRESSIONS, Codec
+from pipe.encoding.pace import Load
 from pipe.encoding.pool import MOST_PROCESSORS, OWN_BUFFERS, processors
 
 
 def bound(threads: int, blobs: int) -> int:
     """Return the most buffers that a pool may make."""
-    return 16 + 4 * threads + OWN_BUFFERS * blobs
+    return 12 + 4 * threads + OWN_BUFFERS * blobs
 
 
 @pytest.mark.parametrize(("available", "used"), [(1, 1), (2, 2), (16, 16), (64, 16)])
@@ -104,7 +106,7 @@ def test_a_blob_whose_link_stalls_does_not_stop_the_others() -> None:
 
 
 def test_a_blob_that_fails_leaves_the_others_alone() -> None:
-    """Its blocks are dropped, even those that wait for a processor."""
+    """Though all blocks of the good one are in work until the other has failed."""
     failing = threading.Event()
 
     def compress(block: memoryview) -> bytes:
@@ -114,7 +116,7 @@ def test_a_blob_that_fails_leaves_the_others_alone() -> None:
         assert failing.wait(60)
         return bytes(block)
 
-    pool = make_pool(compression(compress), threads=2)
+    pool = make_pool(compression(compress), threads=6)
     good, bad = encoded(bytes(5 * MIB), pool=pool), encoded(bytes([1]) * 5 * MIB, pool=pool)
     first: list[bytes] = []
     sender = threading.Thread(target=lambda: first.append(joined(good)))
@@ -130,3 +132,58 @@ def test_buffers_are_used_again_by_the_next_blob() -> None:
     for _ in range(5):
         joined(encoded(RANDOM * 30, pool=pool, chunk=MIB))
     assert pool.buffers <= bound(1, 1)
+
+
+class Watch:
+    """Stands in for the pace: notes what it sees, and changes the codec with every block."""
+
+    def __init__(self) -> None:
+        self.starved, self.full = threading.Event(), threading.Event()
+        self.bytes = self.blocks = 0
+
+    @property
+    def codec(self) -> Codec:
+        return Codec("", 1, None, "", self.compress)
+
+    def compress(self, block: memoryview) -> bytes:
+        assert self.starved.wait(60), "no sender waits while blocks are queued"
+        return bytes([self.blocks]) + bytes(block[1:])
+
+    def observe(self, load: Load) -> None:
+        if load.is_starved and load.idle == 0:
+            self.starved.set()
+        if load.spare == 1:
+            self.full.set()
+
+    def sent(self, size: int) -> None:
+        self.bytes += size
+
+    def compressed(self) -> None:
+        self.blocks += 1
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """Have the next pool use such a pace."""
+    made = Watch()
+    monkeypatch.setattr(pools, "Pace", lambda _compression, _clock: made)
+    return made
+
+
+def test_the_pace_sees_who_waits_and_chooses_the_codec_of_each_block(watch: Watch) -> None:
+    blob = encoded(bytes(40 * MIB), pool=make_pool(compression(bytes), threads=1), chunk=MIB)
+    numbers = []
+    for chunk in blob:
+        assert watch.full.wait(60), "no reader waits while the sender is busy"
+        numbers.append(chunk[0])
+    assert numbers == [*range(40)]
+    assert (watch.bytes, blob.made) == (40 * MIB, 40 * MIB)
+
+
+def test_a_chunk_that_is_not_sent_does_not_count(watch: Watch) -> None:
+    blob = encoded(bytes(40 * MIB), pool=make_pool(compression(bytes), threads=1), chunk=MIB)
+    for number, _ in enumerate(blob):
+        if number == 3:
+            break
+    assert blob.source_read.wait(60)
+    assert watch.bytes == 3 * MIB

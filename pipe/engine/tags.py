@@ -95,5 +95,6 @@ class Tags:
                 for tag in self._of(self.names(image)):
                     # Whoever pushes this image under this tag right now will put the tag back.
                     if key_of(tag) == marker.key and not at_work and self.give_back(image, tag, marker.original):
-                        warn(f"A run that was killed left the tag {self.repository}:{tag} in Docker Engine; restored.")
+                        outcome = "moved back" if self.image_of(tag) else "removed"
+                        warn(f"A killed run left the tag {self.repository}:{tag} in Docker Engine; it was {outcome}.")
                 self.drop(image, marker)

@@ -135,7 +135,8 @@ def test_tags_that_a_killed_pipe_left_are_undone_by_a_later_one(
     name, _, at = marker.rpartition("-")
     engine.api.tag(pushed.id, repository, f"{name}-{int(at) - DEAD_AFTER - 60}".rpartition(":")[2])
     engine.api.remove_image(marker)
-    restored = f"A run that was killed left the tag {repository}:killed in Docker Engine; restored."
+    outcome = "moved back" if existed else "removed"
+    restored = f"A killed run left the tag {repository}:killed in Docker Engine; it was {outcome}."
     if by_push:
         run(registry, IMAGE_NAME=later.name, TAGS="later", UPLOADER="engine").expect(0, restored)
     else:

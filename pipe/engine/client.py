@@ -3,7 +3,7 @@
 import difflib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -18,10 +18,11 @@ from pipe.config.settings import Credentials
 from pipe.engine.clock import EngineClock
 from pipe.engine.history import image_from
 from pipe.engine.kind import EngineKind
-from pipe.engine.prefixes import Prefixes
+from pipe.engine.prefixes import Prefixes, remove_stale
 from pipe.engine.save import SaveStream
 from pipe.engine.stream import PushStream
 from pipe.engine.tagging import Tag
+from pipe.engine.tags import Tags
 from pipe.errors import EngineError, EngineUnreachableError, ImageNotFoundError
 from pipe.oci.image import Image
 from pipe.oci.manifest import DOCKER_LIST, OCI_INDEX
@@ -137,12 +138,7 @@ class Engine:
         )
 
     def tagged(self, image: Image, target: Reference, warn: Callable[[str], None]) -> AbstractContextManager[None]:
-        """Tag an image with the target until the context ends, then restore the Engine's tags.
-
-        Args:
-            image: The image.
-            target: A reference with a tag.
-            warn: Logs what could not be restored.
+        """Tag an image with the target until the context ends, then restore the Engine's tags or `warn`.
 
         Raises:
             EngineError: The Engine cannot set the tag.
@@ -150,6 +146,15 @@ class Engine:
         """
         with self._translated():
             return Tag(self._client, image, target, warn, self._engine_clock).applied(self._translated)
+
+    def sweep(self, target: Reference, warn: Callable[[str], None]) -> None:
+        """Undo what killed runs left in the Engine: tags of the target's repository, and temporary images.
+
+        `tagged` and `prefixes` do so as well; this is for a run that needs neither. A failure is ignored.
+        """
+        with suppress(EngineError, EngineUnreachableError), self._translated():
+            Tags(self._api, target.repository).sweep(self._engine_clock(), warn)
+            remove_stale(self._api, self._engine_clock())
 
     def _client(self) -> APIClient:
         return self._connect(self._api.api_version, TIMEOUT)
@@ -179,20 +184,13 @@ class Engine:
     def prefixes(self, image: Image, warn: Callable[[str], None]) -> AbstractContextManager[tuple[Image, ...]]:
         """Load temporary images of an image's first layers, which `saved` can stream; see `pipe.engine.prefixes`.
 
-        Args:
-            image: The whole image.
-            warn: Logs what could not be removed when the context ends.
+        They are removed when the context ends; `warn` logs one that could not be removed.
         """
         with self._translated():
             return Prefixes(self._client(), image, self._engine_clock, warn).loaded()
 
     def push(self, target: Reference, credentials: Credentials) -> PushStream:
-        """Start a push.
-
-        Args:
-            target: A reference with a tag that exists in the Engine.
-            credentials: Sent with this request only; nothing is written to disk.
-        """
+        """Start to push a tag that exists in the Engine; the credentials are not written to disk."""
         api = self._connect(self._api.api_version, None)
         return PushStream(api, target, credentials, self._clock)
 

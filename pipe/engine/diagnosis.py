@@ -76,12 +76,7 @@ def _status_lost(target: Reference, words: str) -> StatusLostError:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Messages of one meaning.
-
-    Attributes:
-        make: Makes the error.
-        alternatives: Case-insensitive patterns; one match is enough.
-    """
+    """Case-insensitive patterns, of which one match is enough, and the error that they mean."""
 
     make: Callable[[Reference, str], PipeError]
     alternatives: tuple[str, ...]
@@ -135,16 +130,9 @@ def from_engine(
     message. A bare 404 may be a broken upload (CNCF Distribution 2.8), so only words make it a missing package.
 
     Every rejection of a manifest becomes an `ImageRefusedError` (`StatusLostError` if the message lost the status) or
-    a `PushDeniedError`, whatever its status and code: a caller that must know why asks the registry about the tag.
+    a `PushDeniedError`, whatever its status and code: a caller that needs the reason can read the tag.
 
-    Args:
-        target: The reference that was pushed.
-        message: As the Engine sent it.
-        statuses: Patterns of a status, with one group each.
-        rules: Messages and their meaning.
-
-    Returns:
-        The error; a temporary failure of the registry if nothing matches (`EOF`, `broken pipe` …).
+    If nothing matches (`EOF`, `broken pipe` …), it is a temporary failure of the registry.
     """
     message = message[:_READ]
     words = _without_names(message, target)

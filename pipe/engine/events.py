@@ -17,11 +17,7 @@ _DIGEST = re.compile(r"(?P<tag>[\w.-]+): digest: (?P<digest>sha256:[0-9a-f]{64})
 
 @dataclass(frozen=True, slots=True)
 class LayerEvent:
-    """An event about one layer.
-
-    Attributes:
-        layer: The layer's short ID: of its diffID in a graphdriver store, of its blob's digest in a containerd store.
-    """
+    """An event about the layer with a short ID: of its diffID (graphdriver store) or its blob (containerd store)."""
 
     layer: str
 
@@ -33,12 +29,7 @@ class Waiting(LayerEvent):
 
 @dataclass(frozen=True, slots=True)
 class Uploading(LayerEvent):
-    """The layer is being sent.
-
-    Attributes:
-        current: Bytes sent so far, unpacked in a graphdriver store, stored in a containerd store.
-        total: Bytes of the layer, counted likewise; 0 if unknown.
-    """
+    """`current` of `total` bytes are sent: unpacked (graphdriver store) or stored; a `total` of 0 is unknown."""
 
     current: int
     total: int
@@ -61,55 +52,35 @@ class Mounted(LayerEvent):
 
 @dataclass(frozen=True, slots=True)
 class Retrying(LayerEvent):
-    """The layer's upload failed, and the Engine will retry it.
-
-    Attributes:
-        seconds: Seconds until the retry; the Engine counts down, one event per second.
-    """
+    """The layer's upload failed; the Engine retries it in `seconds`, and counts down with one event per second."""
 
     seconds: int
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """The Engine reports success.
-
-    Attributes:
-        digest: The digest of the pushed manifest.
-    """
+    """The Engine reports success, with the manifest's digest."""
 
     digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The Engine reports failure.
-
-    Attributes:
-        message: The raw message.
-    """
+    """The Engine reports failure, with a message that is not safe to print."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Any other line.
-
-    Attributes:
-        text: The status, safe to print.
-    """
+    """Any other line, safe to print."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class StreamEnded:
-    """The end of the stream.
-
-    Attributes:
-        reason: Why the connection broke; "" if the stream ended normally.
-    """
+    """The end of the stream, and why the connection broke; "" if it did not."""
 
     reason: str = ""
 

@@ -14,14 +14,7 @@ _GO_VERSION = re.compile(r"go([0-9]{1,3})\.([0-9]{1,3})")
 
 @dataclass(frozen=True, slots=True)
 class EngineKind:
-    """The properties of an Engine that decide how fast it pushes.
-
-    Attributes:
-        go_version: The Go that built it, such as `go1.24.4`; "" if unknown.
-        cpus: Number of its processors, 0 if unknown.
-        containerd: Whether it stores images in containerd, already compressed.
-        version: Such as `26.1.5`; "" if unknown.
-    """
+    """Go's version (`go1.24.4`), processors, image store and the Engine's version (`26.1.5`); "" and 0 if unknown."""
 
     go_version: str = ""
     cpus: int = 0

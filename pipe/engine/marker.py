@@ -20,8 +20,8 @@ class Marker:
     """A tag beside the target's, on the image that a run pushes.
 
     Attributes:
-        key: Stands for the target's tag; see `key_of`.
-        original: The ID of the image that the target's tag named before the first run came; "" if there was none.
+        key: A hash of the target's tag; see `key_of`.
+        original: The ID of the image that the target's tag named before the first run; "" if there was none.
         run: A random ID of the run.
         at: Unix seconds of the last renewal, by the Engine's clock; 0 if the tag has none.
     """
@@ -51,5 +51,5 @@ class Marker:
 
 
 def key_of(tag: str) -> str:
-    """Return what stands for a tag in a marker, which has no room for the tag itself."""
+    """Return a short hash of a tag; the tag itself does not fit into a marker."""
     return hashlib.sha256(tag.encode()).hexdigest()[:12]

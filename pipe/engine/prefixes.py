@@ -107,7 +107,7 @@ class Prefixes:
         if not lengths:
             return ()
         try:
-            self._remove_stale()
+            remove_stale(self._api, self._clock())
             prefixes = [self._load_one(length) for length in lengths]
         except _ERRORS:
             # The push goes on without them.
@@ -132,7 +132,7 @@ class Prefixes:
         while self._made:
             prefix = self._made[-1]
             try:
-                self._remove_one(prefix)
+                _remove(self._api, prefix)
             except _ERRORS as error:
                 self._warn(
                     f"The temporary image {prefix} could not be removed from Docker Engine ({root_cause(error)}); it"
@@ -140,16 +140,19 @@ class Prefixes:
                 )
             self._made.pop()
 
-    def _remove_stale(self) -> None:
-        for each in self._api.images(all=True, filters={"label": LABEL}) or []:
-            made = str((each.get("Labels") or {}).get(LABEL, "")).partition("-")[0]
-            if made.isdecimal() and self._clock() - int(made) > STALE:
-                with suppress(*_ERRORS):
-                    self._remove_one(str(each["Id"]))
 
-    def _remove_one(self, image: str) -> None:
-        with suppress(NotFound):
-            self._api.remove_image(image, noprune=True)
+def remove_stale(api: APIClient, now: int) -> None:
+    """Remove the temporary images of killed runs."""
+    for each in api.images(all=True, filters={"label": LABEL}) or []:
+        made = str((each.get("Labels") or {}).get(LABEL, "")).partition("-")[0]
+        if made.isdecimal() and now - int(made) > STALE:
+            with suppress(*_ERRORS):
+                _remove(api, str(each["Id"]))
+
+
+def _remove(api: APIClient, image: str) -> None:
+    with suppress(NotFound):
+        api.remove_image(image, noprune=True)
 
 
 def _config(diff_ids: Sequence[str], platform: Platform | None, label: str) -> bytes:

@@ -14,8 +14,8 @@ Therefore a run first adds a second tag to its image, a *marker*: `pipe-<key>-<o
 - Every run begins by undoing what dead runs left in its repository. A run that follows a killed one within
   `DEAD_AFTER` seconds takes it for alive: it works beside it, and a later run cleans up.
 
-A tag that the pipe adds needs a marker as much as one that it moves, or nobody could tell it from a user's own. Only
-if the target's tag names the image already, and no other pipe is at work on it, nothing is set at all.
+A tag that the pipe adds needs a marker as much as one that it moves, or later runs could not distinguish it from a
+user's. Only if the target's tag names the image already, and no other pipe is at work on it, nothing is set at all.
 """
 
 import secrets
@@ -73,11 +73,7 @@ class Tag:
 
     @contextmanager
     def applied(self, translated: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-        """Keep the tag on the image until the context ends.
-
-        Args:
-            translated: Translates the SDK's errors into the pipe's.
-        """
+        """Keep the tag on the image until the context ends; `translated` translates the SDK's errors."""
         try:
             with translated():
                 self._take()
@@ -116,7 +112,7 @@ class Tag:
 
     def _renew(self) -> None:
         """Replace the marker by a newer one, again and again."""
-        with closing(self._connect()) as api:
+        with suppress(*_ERRORS), closing(self._connect()) as api:
             tags = Tags(api, self._target.repository)
             while self._marker and not self._stopped.wait(BEAT):
                 newer = replace(self._marker, at=self._clock())

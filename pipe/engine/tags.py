@@ -12,7 +12,7 @@ class Tags:
     """The tags of one repository in an Engine."""
 
     def __init__(self, api: APIClient, repository: str) -> None:
-        """Store where they are."""
+        """Store the client and the repository, such as `crg.apkg.io/acme/app`."""
         self._api = api
         self.repository = repository
 
@@ -55,10 +55,9 @@ class Tags:
             return
 
     def give_back(self, image: str, tag: str, original: str) -> bool:
-        """Point a tag that was moved to `image` to its original again, or remove it if it had none.
+        """Point a tag to its original again, or remove it from `image` if it had none.
 
-        Returns:
-            False if the tag must stay, since it is the image's only name and removing it would delete the image.
+        Return False if the tag must stay: removing the only name of an image deletes the image.
         """
         if original:
             try:
@@ -73,12 +72,7 @@ class Tags:
         return False
 
     def drop(self, image: str, marker: Marker) -> str:
-        """Remove a marker from an image.
-
-        Returns:
-            "" or, if it was the image's only name, the one that replaces it: an image without a name cannot be made
-            from one with a name.
-        """
+        """Remove a marker; if it is the image's only name, replace it by a tag that is no marker, and return that."""
         if any(name != f"{self.repository}:{marker}" for name in self.names(image)):
             self.remove(str(marker))
             return ""
@@ -101,5 +95,6 @@ class Tags:
                 for tag in self._of(self.names(image)):
                     # Whoever pushes this image under this tag right now will put the tag back.
                     if key_of(tag) == marker.key and not at_work and self.give_back(image, tag, marker.original):
-                        warn(f"A run that was killed left the tag {self.repository}:{tag} in Docker Engine; restored.")
+                        outcome = "moved back" if self.image_of(tag) else "removed"
+                        warn(f"A killed run left the tag {self.repository}:{tag} in Docker Engine; it was {outcome}.")
                 self.drop(image, marker)

@@ -30,19 +30,25 @@ class Read:
     config: bytes
 
 
+def _stream(engine: Engine, image: Image, stack: contextlib.ExitStack) -> DaemonStream:
+    """Let the Engine stage an image from now on."""
+    saved = stack.enter_context(contextlib.closing(engine.saved(image)))
+    saved.begin()
+    return DaemonStream(saved, image.id, [layer.diff_id for layer in image.layers])
+
+
 def read_with_prefixes(host: str, name: str) -> Read:
     """Read an image of an Engine."""
     engine = Engine({"DOCKER_HOST": host})
     image = engine.image(name)
     warnings: list[str] = []
     with contextlib.ExitStack() as stack:
+        # The whole image takes longest, so the Engine begins with it.
+        whole = _stream(engine, image, stack)
         prefixes = stack.enter_context(engine.prefixes(image, warnings.append))
-        streams = []
-        for each in (*prefixes, image):
-            saved = stack.enter_context(contextlib.closing(engine.saved(each)))
-            saved.begin()
-            streams.append(DaemonStream(saved, each.id, [layer.diff_id for layer in each.layers]))
-        stream = PrefixedStream(streams[:-1], streams[-1])
+        stream = PrefixedStream(
+            [_stream(engine, each, stack) for each in prefixes], whole, lambda: _stream(engine, image, stack)
+        )
         buffer, layers = memoryview(bytearray(1024 * 1024)), []
         for blob in stream:
             reader, found = blob.open(), hashlib.sha256()

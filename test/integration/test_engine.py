@@ -21,9 +21,11 @@ from registry.client import LocalRegistry
 from pipe.engine.client import Engine
 from pipe.engine.marker import DEAD_AFTER
 from pipe.engine.prefixes import STALE
+from pipe.oci.reference import Reference
 
 ALONE = ("unshare", "--net", "--", "bash", "-euc", 'ip link set lo up; exec "$@"', "bash")
 """Begins a command that is to run in a network of its own, where nothing listens."""
+HOST = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 LOADER = """
 import sys, time
 from pipe.engine.client import Engine
@@ -94,16 +96,23 @@ def test_image_without_a_name_whose_tag_was_another_images_is_not_deleted(
 def test_tag_that_cannot_be_put_back_is_told(registry: LocalRegistry, images: Images, run: Run) -> None:
     image = images.build(MB)
     with tempfile.TemporaryDirectory(prefix="proxy-") as folder:
-        proxy = EngineProxy(Path(folder), os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
+        proxy = EngineProxy(Path(folder), HOST)
         proxy.refuse = re.compile(rb"DELETE ")
         finished = run(registry, IMAGE_NAME=image.name, TAGS="kept", DOCKER_HOST=proxy.docker_host)
         proxy.stop()
     finished.expect(0, f"Docker Engine's tag {registry.host}/{REPOSITORY}:kept could not be restored")
 
 
+@pytest.mark.parametrize("by_push", [pytest.param(True, id="by-a-push"), pytest.param(False, id="without-a-push")])
 @pytest.mark.parametrize("existed", [pytest.param(True, id="moved"), pytest.param(False, id="added")])
 def test_tags_that_a_killed_pipe_left_are_undone_by_a_later_one(
-    engine: docker.DockerClient, registry: LocalRegistry, images: Images, run: Run, start: Start, existed: bool
+    engine: docker.DockerClient,
+    registry: LocalRegistry,
+    images: Images,
+    run: Run,
+    start: Start,
+    existed: bool,
+    by_push: bool,
 ) -> None:
     repository = f"{registry.host}/{REPOSITORY}"
     mine, pushed, later = images.build(MB), images.build(MB), images.build(MB)
@@ -126,16 +135,21 @@ def test_tags_that_a_killed_pipe_left_are_undone_by_a_later_one(
     name, _, at = marker.rpartition("-")
     engine.api.tag(pushed.id, repository, f"{name}-{int(at) - DEAD_AFTER - 60}".rpartition(":")[2])
     engine.api.remove_image(marker)
-    finished = run(registry, IMAGE_NAME=later.name, TAGS="later", UPLOADER="engine")
-    finished.expect(0, f"A run that was killed left the tag {repository}:killed in Docker Engine; restored.")
+    outcome = "moved back" if existed else "removed"
+    restored = f"A killed run left the tag {repository}:killed in Docker Engine; it was {outcome}."
+    if by_push:
+        run(registry, IMAGE_NAME=later.name, TAGS="later", UPLOADER="engine").expect(0, restored)
+    else:
+        warnings: list[str] = []
+        Engine({"DOCKER_HOST": HOST}).sweep(Reference(registry.host, REPOSITORY, "later"), warnings.append)
+        assert warnings == [restored]
     assert engine.images.get(pushed.id).tags == [pushed.name]
     assert sorted(engine.images.get(mine.id).tags) == sorted([mine.name] + [f"{repository}:killed"] * existed)
     assert engine.images.get(later.id).tags == [later.name]
 
 
 def test_first_layers_of_an_image_come_from_temporary_images(engine: docker.DockerClient, images: Images) -> None:
-    host = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-    read = read_with_prefixes(host, images.build(10 * MB, 20 * MB, 40 * MB).name)
+    read = read_with_prefixes(HOST, images.build(10 * MB, 20 * MB, 40 * MB).name)
     assert read.prefixes == [1, 2]
     assert read.layers == [layer.diff_id for layer in read.image.layers]
     assert f"sha256:{hashlib.sha256(read.config).hexdigest()}" == read.image.id
@@ -145,17 +159,16 @@ def test_first_layers_of_an_image_come_from_temporary_images(engine: docker.Dock
 def test_temporary_images_of_a_killed_run_are_removed_by_a_later_one(
     engine: docker.DockerClient, images: Images
 ) -> None:
-    host = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-    image = Engine({"DOCKER_HOST": host}).image(images.build(10 * MB, 20 * MB, 40 * MB).name)
+    image = Engine({"DOCKER_HOST": HOST}).image(images.build(10 * MB, 20 * MB, 40 * MB).name)
     killed = subprocess.Popen(
-        [sys.executable, "-c", LOADER, host, image.id, str(STALE + 60)], stdout=subprocess.PIPE, cwd=ROOT
+        [sys.executable, "-c", LOADER, HOST, image.id, str(STALE + 60)], stdout=subprocess.PIPE, cwd=ROOT
     )
     assert killed.stdout is not None
     with killed, killed.stdout:
         assert killed.stdout.readline() == b"2\n"
         killed.kill()
     assert len(temporary(engine, image.layers[0].diff_id)) == 2
-    with Engine({"DOCKER_HOST": host}).prefixes(image, pytest.fail) as prefixes:
+    with Engine({"DOCKER_HOST": HOST}).prefixes(image, pytest.fail) as prefixes:
         assert sorted(temporary(engine, image.layers[0].diff_id)) == sorted(each.id for each in prefixes)
     assert temporary(engine, image.layers[0].diff_id) == []
     assert engine.images.get(image.id).id == image.id

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import secrets
 import tarfile
 from dataclasses import replace
 
@@ -300,6 +301,24 @@ def test_engine_that_refuses_temporary_images_keeps_none(request: pytest.Fixture
     with engine.prefixes(sized, pytest.fail) as prefixes:
         assert prefixes == ()
     assert {image.id for image in second.client.images.list(all=True)} == before
+
+
+def test_image_without_a_history_is_pushed(second: Second, run_second: RunSecond) -> None:
+    layer = archive_of({"a file": secrets.token_bytes(100)})
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": ["without-history:latest"], "Layers": ["layer.tar"]}]
+    files = {"config.json": json.dumps(config).encode(), "manifest.json": json.dumps(manifest).encode()}
+    [image] = second.client.images.load(archive_of(files | {"layer.tar": layer}))
+    try:
+        assert not second.client.api.history(image.id)
+        finished = run_second(second, IMAGE_NAME="without-history", PACKAGE_NAME="my-container-app", TAGS="no-history")
+        finished.expect(0, "✔ Pushed ")
+    finally:
+        second.client.images.remove(str(image.id), force=True)
 
 
 @pytest.mark.parametrize("uploader", ["engine", "auto"])

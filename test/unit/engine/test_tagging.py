@@ -150,7 +150,8 @@ def test_a_run_undoes_what_a_killed_one_left(original: str, tag: str, image: str
     with tagged(engine, warnings):
         assert engine.tags[str(TARGET)] == OURS
     assert engine.tags == found | ({f"{REPOSITORY}:{tag}": original} if original else {})
-    assert warnings == [f"A run that was killed left the tag {REPOSITORY}:{tag} in Docker Engine; restored."]
+    outcome = "moved back" if original else "removed"
+    assert warnings == [f"A killed run left the tag {REPOSITORY}:{tag} in Docker Engine; it was {outcome}."]
 
 
 def test_a_run_leaves_the_markers_of_live_runs_alone() -> None:

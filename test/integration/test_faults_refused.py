@@ -91,17 +91,23 @@ def test_layer_above_the_limit_is_named_and_not_sent(registry: LocalRegistry, im
 
 
 @pytest.mark.parametrize("status", [400, 403])
-@pytest.mark.parametrize("body", ['{"errors":[{"code":"X","message":"its words"}]}', '{"code":"X"}'])
+@pytest.mark.parametrize(
+    ("body", "title"),
+    [
+        pytest.param(
+            '{"errors":[{"code":"X","message":"its words"}]}', "✖ The registry rejected the image: ", id="with-words"
+        ),
+        pytest.param('{"code":"X"}', "✖ Permission denied: ", id="without-words"),
+    ],
+)
 def test_manifest_refused_with_a_code_that_nobody_knows_is_not_tried_again(
-    registry: LocalRegistry, images: Images, run: Run, status: int, body: str
+    registry: LocalRegistry, images: Images, run: Run, status: int, body: str, title: str
 ) -> None:
     image = images.build(MB)
     answer = {"status": status, "headers": {"Content-Type": "application/json"}, "body": body}
     registry.fault(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE, answer=answer)
     finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine")
-    finished.expect(
-        4, "Pushing it again will not help" if status == 400 else "✖ Permission denied: ", within=5 + ENGINE_BUSY
-    )
+    finished.expect(4, "Pushing it again will not help" if status == 400 else title, within=5 + ENGINE_BUSY)
     finished.expect_not("Attempt", "✔")
 
 
@@ -175,7 +181,7 @@ def test_registry_that_repeats_the_token_does_not_give_it_away(
     ("place", "words"),
     [
         pytest.param("missing/result.json", "does not exist", id="no such folder"),
-        pytest.param("/proc/result.json", "nothing can be written", id="not writable"),
+        pytest.param("/proc/result.json", "cannot be written", id="not writable"),
         pytest.param(".", "is a directory", id="a folder"),
     ],
 )

@@ -8,6 +8,8 @@ from pipe.oci.reference import Reference, is_digest
 from pipe.source.documents import Documents
 from pipe.source.files import shown
 
+IMAGES = 1000
+"""Images of the largest archive that is read."""
 LISTED = 20
 """Images that a message lists."""
 
@@ -93,7 +95,7 @@ def ambiguous(
 def _reference_to(candidate: Candidate, name: Reference, candidates: Sequence[Candidate]) -> str:
     """Return a value of IMAGE_NAME that refers to an image and to no other; its digest if no name does."""
     tagged = (f"{name.repository}:{candidate.tag}",) if candidate.tag and name.path else ()
-    names = (*candidate.names, *tagged)
+    names = (*tagged, *candidate.names)
     digest = candidate.digest
     with_digest = [f"{each}@{digest}" for each in (*names, name.repository) if digest and each]
     options: list[str] = [*names, *with_digest]

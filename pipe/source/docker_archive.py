@@ -17,15 +17,15 @@ from pipe.oci.manifest import DOCKER_LAYER
 from pipe.oci.reference import Reference
 from pipe.source import gunzip
 from pipe.source.blob import Reader, SourceBlob, StoredImage
-from pipe.source.choice import Candidate, ambiguous, chosen
+from pipe.source.choice import IMAGES, Candidate, ambiguous, chosen
 from pipe.source.documents import Documents, digest_of
 from pipe.source.files import shown
 from pipe.source.opening import MAGIC_SIZE, compression
 from pipe.source.tree import refuse_undistributable
 
 MANIFEST = "manifest.json"
-IMAGES = 1000
-"""Images of the largest archive that is read."""
+CONFIGS_SIZE = 64 * 1024 * 1024
+"""Bytes of configurations that are read to choose one."""
 EXPANDED = 256 * 1024 * 1024
 """Bytes that layers can always decompress to, however small the archive is."""
 _DIGEST_IN_NAME = re.compile(r"(?:^|[/:])([0-9a-f]{64})(?:\.json)?$")
@@ -120,27 +120,32 @@ class _Configurations:
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
-        self._read: dict[str, tuple[str, str]] = {}
+        self._allowed = CONFIGS_SIZE
+        self._digests: dict[str, str] = {}
 
     def digest(self, config: str) -> str:
         """Return an image's ID, "" if it cannot be read or is one of too many."""
-        return self._found(config)[0]
+        if config not in self._digests:
+            body = self._body(config)
+            self._digests[config] = digest_of(body) if body else ""
+        return self._digests[config]
 
     def platform(self, config: str) -> str:
         """Return an image's platform, "" if unknown."""
-        return self._found(config)[1]
+        try:
+            return str(Platform.parse(read_json(self._body(config))))
+        except ValueError:
+            return ""
 
-    def _found(self, config: str) -> tuple[str, str]:
-        if config not in self._read:
-            self._read[config] = self._of(config) if len(self._read) < IMAGES else ("", "")
-        return self._read[config]
-
-    def _of(self, config: str) -> tuple[str, str]:
+    def _body(self, config: str) -> bytes:
+        if self._allowed < 0:
+            return b""
         try:
             body = self._documents.read(config, CONFIG_SIZE)
-            return digest_of(body), str(Platform.parse(read_json(body)))
-        except (ArchiveError, ValueError):
-            return "", ""
+        except ArchiveError:
+            return b""
+        self._allowed -= len(body)
+        return body
 
 
 def _refuse_elsewhere(documents: Documents, source: object) -> None:

@@ -13,7 +13,7 @@ EXPANSION = 1032
 """The largest ratio of one compression; source: zlib's "Technical Details", "Maximum Compression Factor"."""
 READ = 256 * 1024
 """Bytes read at a time."""
-_OUTPUT = 1024 * 1024
+OUTPUT = 128 * 1024
 """Bytes that one call returns at most."""
 _FIRST = 512
 """Bytes of input that a new member is given first. What follows a member is copied: with much more, a file of
@@ -67,12 +67,12 @@ class Gunzip:
         rest: memoryview | bytes = window
         while True:
             try:
-                plain = self._member.decompress(rest, _OUTPUT)
+                plain = self._member.decompress(rest, OUTPUT)
             except (isal_zlib.IsalError, zlib.error) as error:  # type: ignore[misc] # its stubs call it an object
                 raise GunzipError(str(error)) from None
             yield plain
             rest = self._member.unconsumed_tail
-            if self._member.eof or (not rest and len(plain) < _OUTPUT):
+            if self._member.eof or (not rest and len(plain) < OUTPUT):
                 return
 
 

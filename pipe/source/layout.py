@@ -10,7 +10,7 @@ from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.source.blob import SourceBlob, StoredImage
-from pipe.source.choice import Candidate, ambiguous, chosen, is_named
+from pipe.source.choice import IMAGES, Candidate, ambiguous, chosen, is_named
 from pipe.source.documents import DirectoryTransport, Documents, digest_of
 from pipe.source.tree import MANIFESTS, Absent, Tree, of_platform
 from pipe.text import listed
@@ -82,6 +82,8 @@ def _incomplete(documents: Documents, absent: Sequence[Absent], images: Sequence
 def _root(documents: Documents, name: Reference) -> Descriptor:
     """Return the descriptor of the image that a name refers to."""
     entries = documents.object(INDEX).get("manifests")
+    if isinstance(entries, list) and len(entries) > IMAGES:
+        raise documents.error(f"{INDEX} lists more than {IMAGES} images")
     roots, invalid = [], ""
     for each in entries if isinstance(entries, list) else []:
         try:

@@ -13,6 +13,7 @@ from pipe.source.files import Archive, Files, Folder, OpenFile, Part, archive_er
 MAGIC_SIZE = 6
 """Bytes that identify a compression."""
 _PROGRAMS = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2", b"\x04\x22\x4d\x18": "lz4"}
+_ZEROS = memoryview(bytes(gunzip.OUTPUT))
 _SKIPPABLE = b"\x2a\x4d\x18"
 """What follows 0x50 to 0x5f in a skippable frame, with which pzstd starts; source: RFC 8878, section 3.1.2."""
 
@@ -101,7 +102,12 @@ def _decompressed(path: Path, file: OpenFile, tell: Callable[[str], None]) -> Op
         tell(f"Decompressing {path} to {folder}: it is gzipped as a whole.")
         with tempfile.TemporaryFile() as spool:
             for piece in gunzip.decompressed(Part(path, file, 0, os.fstat(file.number).st_size)):
-                spool.write(piece)
+                # Zeros stay a hole, which needs neither time nor space.
+                if piece == _ZEROS[: len(piece)]:
+                    spool.seek(len(piece), os.SEEK_CUR)
+                else:
+                    spool.write(piece)
+            spool.truncate()
             spool.flush()
             return OpenFile(os.dup(spool.fileno()))
     except gunzip.GunzipError as error:

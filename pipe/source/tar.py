@@ -9,6 +9,10 @@ BLOCK = 512
 """Bytes of a header, and the unit that contents are padded to; source: POSIX.1, `pax`."""
 HEADER_MAXIMUM = 1024 * 1024
 """Bytes of the largest long name or extended header that is read."""
+HEADERS_MAXIMUM = 4 * 1024 * 1024
+"""Bytes of all these; an archive of an image has hundreds of entries at most, with a hundred bytes or so each."""
+_LEAST = 32
+"""Bytes that each of these counts at least."""
 _EXTENDED = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
 _LONG = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _LENGTH_DIGITS = len(str(HEADER_MAXIMUM))
@@ -51,6 +55,7 @@ def entries(read: Callable[[int], bytes], *, marked_end: bool = True) -> Iterato
         TarError: It is not a tar archive, or it is truncated.
     """
     extended: dict[str, str] = {}
+    allowed = HEADERS_MAXIMUM
     while True:
         block = read(BLOCK)
         if not any(block):
@@ -61,6 +66,9 @@ def entries(read: Callable[[int], bytes], *, marked_end: bool = True) -> Iterato
         if header.size < 0:
             raise TarError(f"an entry has a size of {header.size} bytes")
         if header.type in (*_EXTENDED, *_LONG, tarfile.XGLTYPE):
+            allowed -= max(header.size, _LEAST)
+            if header.size > HEADER_MAXIMUM or allowed < 0:
+                raise TarError("its extended headers are too large")
             extended |= _extension(header, read)
             continue
         yield _entry(
@@ -101,8 +109,6 @@ def _header(block: bytes) -> tarfile.TarInfo:
 
 def _extension(header: tarfile.TarInfo, read: Callable[[int], bytes]) -> dict[str, str]:
     """Read a long name or the extended header of the entry that follows."""
-    if header.size > HEADER_MAXIMUM:
-        raise TarError("an entry's extended header is too large")
     data = read(header.size + padding(header.size))[: header.size]
     if header.type == tarfile.XGLTYPE:
         return {}

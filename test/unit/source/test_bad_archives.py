@@ -135,8 +135,12 @@ BAD: dict[str, tuple[bytes | Files, str]] = {
     "negative": (header(size=-1) + bytes(1024), "has a size of -1 bytes"),
     "used-entry-is-sparse": (sparse("top.tar"), "the entry top.tar is sparse, which is not supported"),
     "size-in-words": (words({"size": "-5"}), "size is not a number"),
+    "too-many-extended-headers": (gzip.compress(header(type=tarfile.XHDTYPE) * 140_000), "headers are too large"),
     "extended-header-of-nonsense": (header(type=tarfile.XHDTYPE, size=512) + b"x" * 512, "header is malformed"),
-    "extended-header-too-large": (header(type=tarfile.XHDTYPE, size=2**30) + bytes(1024), "header is too large"),
+    "extended-header-too-large": (
+        header(type=tarfile.XHDTYPE, size=2**30) + bytes(1024),
+        "its extended headers are too large",
+    ),
     "huge": (header(size=2**60) + bytes(1024), "is truncated: it ends in the middle of x"),
     "cut": (tar(docker_archive())[:3000], "is truncated"),
     "index-is-no-json": (dict(layout()) | {"index.json": b"["}, "index.json is not a JSON object"),

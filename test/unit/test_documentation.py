@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+HOW_IT_WORKS = (ROOT / "docs/how-it-works.md").read_text(encoding="utf-8")
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"))
@@ -324,6 +325,35 @@ def test_links_lead_somewhere(name: str) -> None:
         target = page.parent / file if file else page
         assert target.exists(), f"{name} links to {file}"
         assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), f"{name} links to {file}#{anchor}"
+
+
+def definitions() -> set[str]:
+    """Return the names of the code as pages write them: `Class`, `Class.method()` and `function()`."""
+    names: set[str] = set()
+    for path in (ROOT / "pipe").rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef):
+                names.add(f"{node.name}()")
+            elif isinstance(node, ast.ClassDef):
+                methods = [each.name for each in node.body if isinstance(each, ast.FunctionDef)]
+                names |= {node.name, *(f"{node.name}.{method}()" for method in methods)}
+    return names
+
+
+@pytest.mark.parametrize(
+    ("way", "least"),
+    [
+        pytest.param("A push by Docker Engine", 25, id="engine"),
+        pytest.param("A push by the pipe", 25, id="pipe"),
+        pytest.param("A push of an archive", 8, id="archive"),
+    ],
+)
+def test_the_way_of_an_image_has_the_names_of_the_code(way: str, least: int) -> None:
+    """Every function and class on the page exists, and each way names enough of them to be followed."""
+    text = HOW_IT_WORKS.split(f"## {way}\n")[1].split("\n## ")[0]
+    named = re.findall(r"`(\w+(?:\.\w+)?\(\)|[A-Z]\w*[a-z]\w*)`", text)
+    assert len(set(named)) >= least
+    assert sorted(set(named) - definitions()) == []
 
 
 @pytest.mark.parametrize("name", [name for name in PAGES if name != "README.md"])

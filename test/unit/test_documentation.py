@@ -1,4 +1,4 @@
-"""README, pipe.yml and CHANGELOG say what the code does: no variable, default, code, kind or version differs."""
+"""README, pipe.yml, CHANGELOG and the pages agree with the code: variables, defaults, exit codes, errors, names."""
 
 import ast
 import json
@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+HOW_IT_WORKS = (ROOT / "docs/how-it-works.md").read_text(encoding="utf-8")
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"))
@@ -42,15 +43,38 @@ SECTIONS = (
     "License",
     "Development",
 )
-"""The order that users of official pipes know, and the project's own part at the end."""
+"""The order that users of official pipes know, with the development part at the end."""
 
-MOST_WORDS = 1500
-"""Of README, outside tables and snippets: who must read more than that looks elsewhere."""
+MOST_WORDS = 1800
+"""Words of README outside tables and snippets: tables and snippets are looked up, all else is read."""
 USUAL_ERRORS = 5
-"""Rows of README's own table of errors; the complete one has a page of its own."""
+"""Rows of README's table of errors; docs/troubleshooting.md has the complete one."""
 CREDENTIALS = ("BITBUCKET_PACKAGES_USERNAME", "BITBUCKET_PACKAGES_TOKEN")
+CREDENTIALS_BELONG_HERE = "# credentials"
+"""Stands in an example in place of the two lines; "Basic" explains it."""
+
+QUESTIONS = [
+    pytest.param("We protect tags", ("IF_TAG_EXISTS", "`skip`", "latest"), id="immutable-tags"),
+    pytest.param("api, worker and web", ("<<: *push", "IMAGE_NAME: 'worker'"), id="several-images"),
+    pytest.param("Git tag `v1.4.2`", ("${BITBUCKET_TAG#v}", "feature-login"), id="tags-from-git"),
+    pytest.param("promote `:rc-17`", ("crane tag", "rc-17"), id="promotion"),
+    pytest.param("arm64 from an ARM step", ("arch: arm", "crane index append"), id="platforms-of-two-steps"),
+    pytest.param("My `image.tar` has 2.3 GB", ("1 GB of artifacts", "in the step that writes it"), id="artifacts"),
+    pytest.param("14 GB over 30 MB/s", ("| 30 MB/s (240 Mbit/s) | 12.6 GB |", "34 MB/s"), id="time-limit"),
+    pytest.param("sign the image with cosign", ("cosign sign", ".tags[0].reference"), id="cosign"),
+    pytest.param("docker compose build", ("--project-name", "once for each service"), id="compose"),
+    pytest.param("which commit", ("org.opencontainers.image.revision", "docker inspect"), id="revision"),
+    pytest.param("the `image:` of a later step", ("username:", "read:package:bitbucket"), id="build-environment"),
+    pytest.param("two parallel steps", ("The last push wins", "exit code 6"), id="one-tag-at-once"),
+    pytest.param("zstd?", ("COMPRESSION", "| `zstd` |"), id="compression"),
+    pytest.param("Docker 29?", ("containerd", "Docker 26.1"), id="tested-versions"),
+    pytest.param("podman, rootless", ("$XDG_RUNTIME_DIR/podman/podman.sock", "podman save"), id="podman"),
+    pytest.param("delete old tags", ("no API", "**Delete tag**"), id="retention"),
+]
+"""Questions of new users: words of the question, and words of the answer."""
 
 CODE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+HEADING = re.compile(r"^(#+) (.*)$", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")
 REQUIRED_MARK = re.compile(r" \(\*+\)$")
 DEFAULT = re.compile(r"Default: (.+)\.$")
@@ -76,45 +100,49 @@ def cells(text: str) -> dict[str, list[str]]:
 
 
 def snippets() -> list[tuple[str, str]]:
-    """Return README's pieces of YAML, each after the line that leads to it."""
+    """Return README's snippets of YAML, each with the line that leads to it."""
     return re.findall(r"^([^\n]+)\n\n```yaml\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
 def pipelines(snippet: str) -> dict[str, object]:
-    """Return the whole file that a snippet is a part of: of a script, of a pipeline, or all of it."""
+    """Complete a snippet: it may be a script, steps, or a whole file."""
     example = yaml.safe_load(snippet)
     if isinstance(example, dict) and "pipelines" in example:
         return example
     items = example["script"] if isinstance(example, dict) else example
-    steps = items if "step" in items[0] else [{"step": {"script": items}}]
+    steps = items if "step" in items[0] or "parallel" in items[0] else [{"step": {"script": items}}]
     return {"pipelines": {"default": steps}}
 
 
 def anchors(page: str) -> set[str]:
-    """Return what links into a page of Markdown may name: its headings, as bitbucket.org renders them."""
-    headings = re.findall(r"^#+ (.*)$", CODE.sub("", page), re.MULTILINE)
-    names = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
-    return {f"markdown-header-{name}" for name in names}
+    """Return the anchors of a page of Markdown, as bitbucket.org renders them."""
+    return {anchor_of(title) for _, title in HEADING.findall(CODE.sub("", page))}
+
+
+def anchor_of(title: str) -> str:
+    """Return the anchor of a heading."""
+    name = re.sub(r"[^\w -]", "", title).lower().replace(" ", "-")
+    return f"markdown-header-{name}"
 
 
 def kinds(base: type[PipeError] = PipeError) -> list[type[PipeError]]:
-    """Return every kind of error that can be raised: the classes that no other derives from."""
+    """Return every kind of error that can be raised: the classes without subclasses."""
     subclasses = base.__subclasses__()
     return [kind for subclass in subclasses for kind in kinds(subclass)] if subclasses else [base]
 
 
 def plain(text: str) -> str:
-    """Return text without Markdown's code marks."""
+    """Return text without backticks."""
     return text.replace("`", "")
 
 
 def test_sections_stand_in_the_order_of_official_pipes() -> None:
-    """Who knows one pipe's README finds everything in this one."""
+    """Users of official pipes find everything in its usual place."""
     assert tuple(re.findall(r"^## (.*)$", README, re.MULTILINE)) == SECTIONS
 
 
 def test_the_table_has_every_variable_with_its_default() -> None:
-    """What the code reads and what the README promises are one list, in one order."""
+    """The code and the README list the same variables, in one order."""
     documented = {
         REQUIRED_MARK.sub("", name): plain(default[1]) if (default := DEFAULT.search(usage)) else None
         for name, (usage,) in table("## Variables").items()
@@ -124,7 +152,7 @@ def test_the_table_has_every_variable_with_its_default() -> None:
 
 
 def test_readme_begins_as_the_help_does() -> None:
-    """`--help` has the first words, README has all of them."""
+    """README continues the words of `--help`."""
     usages = [usage for (usage,) in table("## Variables").values()]
     assert [usage[: len(each.usage)] for usage, each in zip(usages, VARIABLES, strict=True)] == [
         each.usage for each in VARIABLES
@@ -139,31 +167,67 @@ def test_the_snippet_offers_every_variable() -> None:
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=lead.strip("# :")) for lead, text in snippets()])
-def test_every_snippet_hands_over_the_credentials(text: str) -> None:
-    """Pipelines gives a pipe that is named by its image nothing but what the snippet names."""
+def test_every_snippet_passes_the_credentials(text: str) -> None:
+    """Pipelines gives a pipe that is named by its image nothing but what the snippet names, or a comment marks."""
     pipes = re.findall(r"^( *)- pipe: docker://.*\n((?:\1  .*\n)+)", text, re.MULTILINE)
     assert len(pipes) == text.count("pipe: docker://")
+    own = {name: f"${name}" for name in CREDENTIALS}
+    shared = []
     for _, pipe in pipes:
-        handed = dict(re.findall(r"^ +(\w+): (\$\w+)$", pipe, re.MULTILINE))
-        own = {name: f"${name}" for name in CREDENTIALS}
-        assert handed == own or "REGISTRY:" in pipe, f"expected: {own}\nactual:   {handed}"
-        assert set(handed) == set(CREDENTIALS)
+        passed = dict(re.findall(r"^ +(\w+): (\$\w+)$", pipe, re.MULTILINE))
+        if passed:
+            assert passed == own or "REGISTRY:" in pipe, f"expected: {own}\nactual:   {passed}"
+            assert set(passed) == set(CREDENTIALS)
+            shared += re.findall(r"variables: &(\w+)$", pipe, re.MULTILINE)
+        elif CREDENTIALS_BELONG_HERE not in pipe:
+            [merged] = re.findall(r"<<: \*(\w+)$", pipe, re.MULTILINE)
+            assert merged in shared
+
+
+def test_the_snippets_that_users_copy_first_are_complete() -> None:
+    """The comment that stands for the credentials is explained before its first use, and refers to complete lines."""
+    definition, examples = README.index("## YAML Definition"), README.index("## Examples")
+    for text in (README[:definition], section("## YAML Definition")):
+        assert all(f"{name}: ${name}" in text for name in CREDENTIALS)
+    assert CREDENTIALS_BELONG_HERE not in README[:examples]
+    assert f"`{CREDENTIALS_BELONG_HERE}`" in section("### Basic")
+
+
+def answer(question: str) -> str:
+    """Return the answer to the one question that contains some words: its cell, and the sections it links to."""
+    [[cell]] = [cells for row, cells in table("### Questions").items() if question in row]
+    headings = {anchor_of(title): f"{level} {title}" for level, title in HEADING.findall(CODE.sub("", README))}
+    return "\n".join([cell, *(section(headings[name]) for _, name in LINK.findall(cell))])
+
+
+@pytest.mark.parametrize(("question", "words"), QUESTIONS)
+def test_every_question_finds_its_answer(question: str, words: tuple[str, ...]) -> None:
+    """A new user finds a question in the table, and the answer one click away."""
+    found = answer(question)
+    assert [each for each in words if each not in found] == []
+
+
+def test_questions_come_right_after_the_snippet() -> None:
+    """The table is met before anything that is read, and the top of the page leads to it."""
+    before = README[: README.index("### Questions")]
+    assert re.findall("^## (.*)$", before, re.MULTILINE) == ["YAML Definition"]
+    assert "](#markdown-header-questions)" in before
 
 
 def test_context_variables_are_marked() -> None:
-    """Two stars mean that the step's environment has the value."""
+    """Two stars: the step's environment provides the value."""
     marked = [name.removesuffix(" (**)") for name in table("## Variables") if name.endswith(" (**)")]
     assert marked == [variable.name for variable in VARIABLES if variable.context]
 
 
 def test_pipe_yml_lists_the_context_variables() -> None:
-    """Bitbucket hands a pipe only those values of the context that pipe.yml names."""
+    """Bitbucket passes to a pipe only the context variables that pipe.yml lists."""
     listed = {variable["name"]: variable["default"] for variable in PIPE_YML["variables"]}
     assert listed == {variable.name: variable.default for variable in VARIABLES if variable.context}
 
 
 def test_the_table_has_every_exit_code() -> None:
-    """Success and the unexpected are no kinds of error; a signal's code is 128 more than its number."""
+    """Success and the unexpected have no kind of error; the code of a signal is 128 plus its number."""
     stopped = StoppedError(signal.SIGTERM)
     assert stopped.exit_code == 128 + signal.SIGTERM
     raised = {str(kind.exit_code) for kind in kinds()}
@@ -171,7 +235,7 @@ def test_the_table_has_every_exit_code() -> None:
 
 
 def test_the_example_result_has_every_key() -> None:
-    """What scripts read from RESULT_FILE is documented, and documented is what they find."""
+    """The documented keys of RESULT_FILE are the real ones."""
     example = json.loads(section("### Output").split("```json\n")[1].split("```")[0])
     tags = (TagResult(Reference("crg.apkg.io", "workspace/package", "tag")),)
     layers = (LayerResult(Layer(1, ""), LayerStatus.UPLOADED),)
@@ -182,7 +246,7 @@ def test_the_example_result_has_every_key() -> None:
 
 
 def test_every_status_is_named() -> None:
-    """The words of the result are those of the sentence on them."""
+    """The sentence on statuses lists all of them."""
     [(of_tag, of_layer)] = re.findall(r"`status` is (.*?); a layer's is (.*?)\.", section("### Output"))
     assert re.findall("`(.*?)`", of_tag) == list(TagStatus)
     told = [LayerStatus.UPLOADED, LayerStatus.ALREADY_THERE, LayerStatus.MOUNTED, LayerStatus.WOULD_UPLOAD]
@@ -190,12 +254,12 @@ def test_every_status_is_named() -> None:
 
 
 def test_troubleshooting_has_every_kind_of_error() -> None:
-    """A message in a log leads to its row by the words it begins with."""
+    """A message begins with the words of its row."""
     assert set(cells(TROUBLESHOOTING)) == {kind.title for kind in kinds()} | {StoppedError.title}
 
 
 def test_readme_has_the_usual_errors() -> None:
-    """README's rows are some of those, with the same words."""
+    """README repeats the most common rows, word for word."""
     usual = table("### What went wrong?")
     everything = cells(TROUBLESHOOTING.replace("../README.md#", "#"))
     assert len(usual) == USUAL_ERRORS
@@ -204,26 +268,26 @@ def test_readme_has_the_usual_errors() -> None:
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind.__name__) for kind in kinds()])
 def test_every_row_says_cause_and_fix(kind: type[PipeError]) -> None:
-    """A row that only repeats the message helps nobody."""
+    """A row adds to the message: cause and fix are sentences."""
     cause, fix = cells(TROUBLESHOOTING)[kind.title]
     assert cause.endswith(".")
     assert fix.endswith(".")
 
 
 def test_readme_is_short() -> None:
-    """Tables and snippets are looked up; all else is read."""
+    """Tables and snippets are looked up; all else must be read."""
     text = "\n".join(line for line in CODE.sub("", README).splitlines() if not line.startswith("|"))
     assert len(text.split()) < MOST_WORDS
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=lead.strip("# :")) for lead, text in snippets()])
 def test_examples_are_valid_pipelines(text: str) -> None:
-    """Whatever users copy into their bitbucket-pipelines.yml is accepted there."""
+    """Bitbucket accepts what users copy into their bitbucket-pipelines.yml."""
     jsonschema.validate(pipelines(text), get_builtin_schema("vendor.bitbucket-pipelines"))
 
 
-def test_contributing_shows_every_room() -> None:
-    """A newcomer finds the room for a change in the tree, and a room's own first line says what lives there."""
+def test_contributing_shows_every_package() -> None:
+    """The tree shows every package, and the modules that it names exist."""
     [tree] = re.findall(r"^    pipe/\n((?:      .*\n)+)", CONTRIBUTING, re.MULTILINE)
     shown = dict(re.findall(r"^ {6}(\w+)/ +(.*)$", tree, re.MULTILINE))
     assert set(shown) == {path.parent.name for path in (ROOT / "pipe").glob("*/__init__.py")}
@@ -233,20 +297,20 @@ def test_contributing_shows_every_room() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pipe").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_module_says_what_lives_there(path: Path) -> None:
-    """The first line is a sentence for who looks for something."""
+    """The first line is a sentence, for readers in search of something."""
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     assert re.match(r"\S.*[.:]$", docstring.partition("\n")[0]), docstring
 
 
 @pytest.mark.parametrize("name", ["README.md", "pipe.yml"])
 def test_every_reference_to_the_image_has_the_version(name: str) -> None:
-    """The release replaces the version in these files, and they never differ."""
+    """The release replaces the version in these files, so they must agree."""
     text = (ROOT / name).read_text(encoding="utf-8")
     assert set(re.findall(rf"{PROGRAM}:([0-9][\w.-]*)", text)) == {VERSION}
 
 
 def test_changelog_is_what_semversioner_makes(tmp_path: Path) -> None:
-    """Nobody edits the CHANGELOG; its newest version is the one in pipe.yml."""
+    """CHANGELOG is generated, and its newest version is the one in pipe.yml."""
     shutil.copytree(ROOT / ".changes", tmp_path / ".changes")
     semversioner = Semversioner(tmp_path)
     assert (ROOT / "CHANGELOG.md").read_text(encoding="utf-8") == semversioner.generate_changelog()
@@ -255,7 +319,7 @@ def test_changelog_is_what_semversioner_makes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_links_lead_somewhere(name: str) -> None:
-    """No link into the repository is broken, neither its file nor its heading."""
+    """Links into the repository name an existing file and heading."""
     page = ROOT / name
     for file, anchor in LINK.findall(CODE.sub("", page.read_text(encoding="utf-8"))):
         target = page.parent / file if file else page
@@ -263,8 +327,37 @@ def test_links_lead_somewhere(name: str) -> None:
         assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), f"{name} links to {file}#{anchor}"
 
 
+def definitions() -> set[str]:
+    """Return the names of the code as pages write them: `Class`, `Class.method()` and `function()`."""
+    names: set[str] = set()
+    for path in (ROOT / "pipe").rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef):
+                names.add(f"{node.name}()")
+            elif isinstance(node, ast.ClassDef):
+                methods = [each.name for each in node.body if isinstance(each, ast.FunctionDef)]
+                names |= {node.name, *(f"{node.name}.{method}()" for method in methods)}
+    return names
+
+
+@pytest.mark.parametrize(
+    ("way", "least"),
+    [
+        pytest.param("A push by Docker Engine", 25, id="engine"),
+        pytest.param("A push by the pipe", 25, id="pipe"),
+        pytest.param("A push of an archive", 8, id="archive"),
+    ],
+)
+def test_the_way_of_an_image_has_the_names_of_the_code(way: str, least: int) -> None:
+    """Every function and class on the page exists, and each way names enough of them to be followed."""
+    text = HOW_IT_WORKS.split(f"## {way}\n")[1].split("\n## ")[0]
+    named = re.findall(r"`(\w+(?:\.\w+)?\(\)|[A-Z]\w*[a-z]\w*)`", text)
+    assert len(set(named)) >= least
+    assert sorted(set(named) - definitions()) == []
+
+
 @pytest.mark.parametrize("name", [name for name in PAGES if name != "README.md"])
 def test_files_that_pages_name_exist(name: str) -> None:
-    """A file that was moved is found by its new name."""
+    """Pages follow files that are renamed."""
     named = re.findall(r"`((?:pipe|test|docs)/[\w./-]+)`", (ROOT / name).read_text(encoding="utf-8"))
     assert [path for path in named if not (ROOT / path).exists()] == []

@@ -71,7 +71,7 @@ class Lane:
         """Wait for an empty block; for the reader.
 
         Raises:
-            ClosedError: Nobody needs the block.
+            ClosedError: The block is no longer needed.
         """
 
         def wait(condition: threading.Condition) -> None:
@@ -130,7 +130,7 @@ class Lane:
                 self._pool.count(starving=-1)
 
     def release(self, block: Block) -> None:
-        """Return a block's buffer to the pool; for whoever took the block."""
+        """Return a block's buffer to the pool; for the thread that took the block."""
         with self._pool.lock:
             self._pool.give_back(self._share, block.buffer)
 

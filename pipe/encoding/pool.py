@@ -109,7 +109,7 @@ class BlockPool:
         self.wake()
 
     def wake(self) -> None:
-        """Let whoever waits for a buffer check whether to go on."""
+        """Let the readers that wait for a buffer check whether to go on."""
         self._buffer_freed.notify_all()
 
     def submit(self, job: Callable[[Codec], None]) -> None:

@@ -1,4 +1,4 @@
-"""The kind of error behind a message at the end of a push stream (pure)."""
+"""The kind of error behind a message at the end of a push stream."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ STATUSES = (
     r": ([45]\d\d) [A-Z][\w-]+(?: [A-Z][\w-]+)*$",
     r"<\w[^>]*>\s*([45]\d\d) [A-Z]",
 )
-"""Where a message contains the registry's HTTP status."""
+"""Patterns of messages that contain the registry's HTTP status."""
 
 
 def _engine_error(_target: Reference, words: str) -> EngineError:

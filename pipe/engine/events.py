@@ -1,4 +1,4 @@
-"""Typed events from the lines of the Engine's push stream, for both image stores (pure).
+"""Typed events from the lines of the Engine's push stream, for both image stores.
 
 Source: moby/moby, `pkg/jsonmessage` and `distribution/push_v2.go` (graphdriver store) and
 `daemon/containerd/image_push.go` (containerd store), and recordings of both.

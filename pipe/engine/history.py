@@ -1,4 +1,4 @@
-"""What Docker Engine reports about an image, matched with the Dockerfile instruction of each layer (pure)."""
+"""What Docker Engine reports about an image, matched with the Dockerfile instruction of each layer."""
 
 import re
 from collections.abc import Mapping, Sequence

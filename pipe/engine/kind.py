@@ -1,4 +1,4 @@
-"""The properties of a Docker Engine that decide how fast it pushes (pure)."""
+"""The properties of a Docker Engine that decide how fast it pushes."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The tags by which pipes that share an Engine know of each other (pure)."""
+"""The tags by which pipes that share an Engine know of each other."""
 
 import hashlib
 import re

@@ -136,7 +136,7 @@ class Prefixes:
             except _ERRORS as error:
                 self._warn(
                     f"The temporary image {prefix} could not be removed from Docker Engine ({root_cause(error)}); it"
-                    " has no layers of its own, and a later run removes it."
+                    " adds no layers, and a later run removes it."
                 )
             self._made.pop()
 

@@ -67,7 +67,7 @@ class SaveStream:
     def _opened(self) -> Any:  # noqa: ANN401
         with self._opening:
             if self._failure is not None:
-                # http.client would report the end of a body that broke off.
+                # http.client would report the end of an interrupted body.
                 raise self._failure
             if self._body is None:
                 with self._translated():

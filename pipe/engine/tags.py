@@ -93,7 +93,7 @@ class Tags:
                     continue
                 at_work = any(other.key == marker.key and not other.is_dead(now) for other in markers)
                 for tag in self._of(self.names(image)):
-                    # Whoever pushes this image under this tag right now will put the tag back.
+                    # A pipe that pushes this image under this tag right now will put the tag back.
                     if key_of(tag) == marker.key and not at_work and self.give_back(image, tag, marker.original):
                         outcome = "moved back" if self.image_of(tag) else "removed"
                         warn(f"A killed run left the tag {self.repository}:{tag} in Docker Engine; it was {outcome}.")

@@ -66,7 +66,7 @@ def _instructions(history: object, layers: int) -> list[str | None]:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an image comes from, for people.
+    """The build that an image comes from, for people.
 
     Attributes:
         created: When it was built, such as `2026-03-01 12:00 UTC`; "" if unknown.

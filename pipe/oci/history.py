@@ -1,4 +1,4 @@
-"""The Dockerfile instruction behind an image's history entry, with values masked (pure).
+"""The Dockerfile instruction behind an image's history entry, with values masked.
 
 History comes from strangers' images, so every pattern runs in linear time: unbounded repeats are possessive, or
 lie in a lookahead that starts once per name.

@@ -13,7 +13,7 @@ LINE_EVERY = 10.0
 
 
 class Clocks:
-    """Checks the uploads of one push, whoever makes them."""
+    """Checks the uploads of one push, by the Engine or by the pipe."""
 
     def __init__(self, tracker: ProgressTracker, timeout: float, clock: Callable[[], float], report: Report) -> None:
         """Start the clock of the progress lines; `timeout` is the seconds that one layer's upload may take."""

@@ -159,7 +159,7 @@ def await_engine(engine: PushingEngine, error: PipeError, timing: Timing) -> Non
 
 
 class _Attempt:
-    """One push stream: what its events have told so far."""
+    """One push stream, and the outcome of its events so far."""
 
     def __init__(self, clocks: Clocks, reference: Reference, report: Report) -> None:
         self._clocks = clocks
@@ -202,7 +202,7 @@ class _Attempt:
         return self._digest
 
     def _diagnosed(self, message: str, now: float) -> PipeError:
-        """Tell the registry's timer and a layer that the Engine gave up from other failures."""
+        """Return the meaning of a failure: the registry's timer, a layer that the Engine gave up, or something else."""
         error = from_engine(self._reference, message)
         if isinstance(error, LayerTooLargeError):
             return limits.rejected_as_too_large(error, self._suspects(message))

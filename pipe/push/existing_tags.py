@@ -97,7 +97,7 @@ class ExistingTags:
             raise errors[0]
 
     def _origin(self, manifest: Manifest) -> Origin:
-        """Return where an image of the registry comes from, as far as its config can be read."""
+        """Return the build that an image of the registry comes from, as far as its config can be read."""
         try:
             if manifest.images:
                 manifest = self._repository.manifest(manifest.images[0]) or manifest

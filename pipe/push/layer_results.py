@@ -44,7 +44,7 @@ def _common_status(tags: Sequence[TagResult]) -> LayerStatus:
 
 
 def forecast(image: Image, present: frozenset[str]) -> tuple[LayerResult, ...]:
-    """Return what a push would do with each layer, given the diffIDs of those that the registry has."""
+    """Return the expected outcome for each layer, given the diffIDs of those that the registry has."""
     return tuple(
         LayerResult(
             layer,

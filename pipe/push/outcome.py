@@ -79,7 +79,7 @@ class Outcome:
             self._platforms = platform_images(self._repository, manifest, self._report.debug)
 
     def foresee(self, present: frozenset[str]) -> None:
-        """Record what a push would do with each layer, given the diffIDs of those that the registry has."""
+        """Record the expected outcome for each layer, given the diffIDs of those that the registry has."""
         if self.image is not None:
             self._forecast = forecast(self.image, present)
 

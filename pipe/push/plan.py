@@ -159,7 +159,7 @@ def reason_to_hand_over(
 
 
 def pending_layers(image: Image, layers: Snapshot, known: frozenset[str]) -> list[PendingLayer]:
-    """List what an Engine still has to send.
+    """List the layers that an Engine has not sent yet.
 
     Layers that the registry has and that wait for their turn count as present, unless the Engine is already
     sending such a layer: then it does not know that the registry has them, and will send them all.

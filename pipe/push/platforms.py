@@ -47,7 +47,7 @@ def split_results(images: Sequence[Image], layers: Sequence[LayerResult]) -> tup
 
 
 def registry_results(images: Sequence[Image], progress: Snapshot) -> tuple[PlatformResult, ...]:
-    """Return the results of images that only the registry describes; layers that nobody sent were there before."""
+    """Return the results of images that only the registry describes; layers that were not sent were there before."""
     layers = []
     for layer in (layer for image in images for layer in image.layers):
         digest = layer.descriptor.digest if layer.descriptor else layer.diff_id

@@ -21,7 +21,7 @@ class LayerProgress:
             bytes of the blob.
         total: Bytes of the whole layer, counted likewise; 0 if unknown.
         started: When its upload last began, by the clock; None if it has not.
-        seconds: Duration of the upload, None until it is done and if nobody saw it begin.
+        seconds: Duration of the upload, None until it is done, or if its start was not seen.
         retries: How often the Engine restarted it.
         warned: Whether a warning said that it is too slow.
         descriptor: The blob that stores it in the registry, None while unknown.

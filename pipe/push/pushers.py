@@ -58,7 +58,7 @@ class Pushers:
 
         Args:
             context: Of the run.
-            places: Where layers may be found that need not be sent, the likeliest first.
+            places: Tags whose layers may be reused, the likeliest first.
             encode: Encodes layers.
             engine: It has the image; None if the image is in an archive.
         """

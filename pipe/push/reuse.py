@@ -76,7 +76,7 @@ class Candidates:
         self._locks = {diff_id: threading.Lock() for diff_id in stored}
 
     def ask_all(self) -> None:
-        """Ask for all of them at once: when a streamed layer's turn comes, the stream would have to wait.
+        """Ask for all of them at once: when a streamed layer's turn comes, the stream would wait for the answer.
 
         Raises:
             PipeError: The registry does not answer.

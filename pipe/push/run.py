@@ -233,7 +233,7 @@ class Push:
         return TagResult(target, TagStatus.PUSHED, manifest.digest, verified=True, previous=previous)
 
     def _foresee(self, source: ImageSource) -> None:
-        """Log and keep what a push would do."""
+        """Log and keep the outcome that a push is expected to have."""
         would = [tag for tag in self._outcome.tags() if tag.status is TagStatus.WOULD_PUSH]
         for tag in would:
             if tag.previous is not None:

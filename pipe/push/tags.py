@@ -60,7 +60,7 @@ def rejected(target: Reference, digest: str, origin: Origin, error: PipeError) -
     Args:
         target: The tag.
         digest: The digest that it points to.
-        origin: Where the image that it points to comes from.
+        origin: The build of the image that it points to.
         error: The registry's answer.
     """
     found = TagRejectedError(

@@ -51,7 +51,7 @@ def proven(
     """Read a tag back, and make sure that it names what was pushed and that the registry has all of it.
 
     Args:
-        repository: Where the image was pushed.
+        repository: The target of the push.
         target: The tag.
         pushed: What was pushed.
         image: The image.

@@ -1,4 +1,4 @@
-"""One HTTP request to a registry: limited in time and size, its failures told apart."""
+"""One HTTP request to a registry: limited in time and size, its failures classified."""
 
 import ipaddress
 import threading

@@ -56,7 +56,7 @@ class OpenUpload:
     """An upload that the registry has opened.
 
     Attributes:
-        location: Where its next request goes.
+        location: URL of its next request.
         minimum: `OCI-Chunk-Min-Length`: minimum bytes of a chunk other than the last; 0 if not given.
         at: Time of the client's clock before the request that opened it.
         kept: Whether it was opened earlier, and may have expired since.

@@ -1,1 +1,1 @@
-"""Where an image comes from: its config, its manifests, and its layers, each of which can be opened."""
+"""Sources of images: an Engine's export, archives and layouts."""

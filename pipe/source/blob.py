@@ -1,4 +1,4 @@
-"""What a source holds: blobs that can be opened, and the image that they make."""
+"""The contents of a source: blobs that can be opened, and the image that they make up."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,17 +11,10 @@ from pipe.oci.manifest import DOCKER_CONFIG, OCI_CONFIG, Manifest
 
 
 class Reader(Protocol):
-    """Bytes, one after the other."""
+    """A stream of bytes."""
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Fill the buffer as far as there are bytes.
-
-        Args:
-            buffer: Takes the bytes.
-
-        Returns:
-            The number of bytes; 0 only at the end.
-        """
+        """Read bytes into the buffer, and return their number; 0 only at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +23,11 @@ class SourceBlob:
 
     Attributes:
         name: The entry or file, for messages.
-        size: Bytes that a reader gives.
-        diff_id: What the unpacked bytes have to hash to; None where only the bytes tell, or where it is no layer.
-        descriptor: How a manifest names these very bytes where they are sent as they are; None where
-            they are compressed on their way.
-        open: Gives the bytes: of an archive or layout any number of times, in any order, in any
-            thread; of an Engine's stream once, before the next blob is asked for.
+        size: Number of bytes that a reader returns.
+        diff_id: The digest of the uncompressed bytes; None if only the bytes reveal it, or if it is no layer.
+        descriptor: The descriptor of these bytes if they are sent as they are; None if they are compressed for the push.
+        open: Opens the bytes: those of an archive or layout any number of times, in any order, in any thread; those of
+            an Engine's stream once, before the next blob is requested.
     """
 
     name: str
@@ -46,21 +38,21 @@ class SourceBlob:
 
     @property
     def is_config(self) -> bool:
-        """Whether it is an image's configuration, which people do not count as a layer."""
+        """Whether it is an image's config, which does not count as a layer."""
         return self.descriptor is not None and self.descriptor.media_type in {DOCKER_CONFIG, OCI_CONFIG}
 
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """What an archive or a layout holds of one image.
+    """One image in an archive or a layout.
 
     Attributes:
-        manifests: Byte for byte, children before parents, the last is what a tag is to name; none
-            where the manifest has to be made, as of a docker archive.
-        config: The configuration of a docker archive's image; b"" where `blobs` hold it.
-        blobs: Of a docker archive the layers, from the base up; else every configuration and layer
-            of every platform, each once.
-        images: One a platform, for people.
+        manifests: As they are stored, children before parents, the tag's own last; empty if the manifest must be made,
+            as that of a docker archive.
+        config: The config of a docker archive's image; b"" if it is one of the `blobs`.
+        blobs: The layers of a docker archive, from the lowest up; otherwise every config and layer of every platform,
+            each once.
+        images: One for each platform.
     """
 
     manifests: tuple[Manifest, ...]
@@ -70,16 +62,7 @@ class StoredImage:
 
 
 def in_memory(name: str, media_type: str, data: bytes) -> SourceBlob:
-    """Make a blob of bytes that are there already, to be sent as they are.
-
-    Args:
-        name: For messages.
-        media_type: What the bytes are.
-        data: The bytes.
-
-    Returns:
-        The blob.
-    """
+    """Return a blob of bytes in memory, to be sent as they are; `name` is for messages."""
     descriptor = Descriptor(media_type, f"sha256:{hashlib.sha256(data).hexdigest()}", len(data))
     return SourceBlob(name, len(data), None, descriptor, lambda: _Memory(data))
 
@@ -91,7 +74,7 @@ class _Memory:
         self._rest = memoryview(data)
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Fill the buffer as far as there are bytes."""
+        """Read bytes into the buffer."""
         length = min(len(buffer), len(self._rest))
         buffer[:length], self._rest = self._rest[:length], self._rest[length:]
         return length

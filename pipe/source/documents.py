@@ -13,7 +13,7 @@ DOCUMENT = 4 * 1024 * 1024
 
 
 class Documents:
-    """Reads documents by name or digest; blobs are where an OCI layout has them."""
+    """Reads documents by name or digest; blobs have the names that an OCI layout gives them."""
 
     def __init__(self, path: Path, files: Files) -> None:
         """Read from an archive or a layout.

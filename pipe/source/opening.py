@@ -38,12 +38,12 @@ def located(path: Path, clone_directory: Path | None) -> Path:
     return in_clone if in_clone.exists() else path
 
 
-def open_files(path: Path, tell: Callable[[str], None]) -> Files:
+def open_files(path: Path, log: Callable[[str], None]) -> Files:
     """Open an archive or a layout.
 
     Args:
         path: A tar archive, optionally gzipped as a whole, or a directory.
-        tell: Receives a line for the log before slow work.
+        log: Receives a line for the log before slow work.
 
     Raises:
         ArchiveError: It cannot be read, or it is neither.
@@ -72,7 +72,7 @@ def open_files(path: Path, tell: Callable[[str], None]) -> Files:
         )
     if not beginning.startswith(gunzip.MAGIC):
         return Archive(path, file)
-    return Archive(path, _decompressed(path, file, tell), os.fstat(file.number).st_size)
+    return Archive(path, _decompressed(path, file, log), os.fstat(file.number).st_size)
 
 
 def _unseekable(path: Path, kind: str) -> ArchiveError:
@@ -94,12 +94,12 @@ def _missing(path: Path) -> ArchiveError:
     )
 
 
-def _decompressed(path: Path, file: OpenFile, tell: Callable[[str], None]) -> OpenFile:
+def _decompressed(path: Path, file: OpenFile, log: Callable[[str], None]) -> OpenFile:
     """Decompress an archive to an unnamed temporary file, since its entries are read in any order."""
     folder = "a temporary directory"
     try:
         folder = tempfile.gettempdir()
-        tell(f"Decompressing {path} to {folder}: it is gzipped as a whole.")
+        log(f"Decompressing {path} to {folder}: it is gzipped as a whole.")
         with tempfile.TemporaryFile() as spool:
             for piece in gunzip.decompressed(Part(path, file, 0, os.fstat(file.number).st_size)):
                 # Zeros stay a hole, which needs neither time nor space.

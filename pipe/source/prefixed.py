@@ -9,7 +9,7 @@ from pipe.source.daemon import DaemonStream
 
 
 class PrefixedStream:
-    """An image whose first layers come from streams of their own.
+    """An image whose first layers come from separate streams.
 
     Iterates like `DaemonStream`: each blob must be read before the next one is requested.
     """

@@ -1,8 +1,7 @@
 """Several streams of one image, read as one."""
 
 import pytest
-from unit.source.archives import CONFIG, IMAGE_ID, LAYERS, as_json, digest, tar
-from unit.source.archives import DIFF_IDS
+from unit.source.archives import CONFIG, DIFF_IDS, IMAGE_ID, LAYERS, as_json, digest, tar
 from unit.source.test_daemon import Stream, new, old, taken
 
 from pipe.errors import EngineSaveError

@@ -254,7 +254,17 @@ def listening(serve: Callable[[socket.socket, threading.Event], None]) -> Iterat
         thread.join(PATIENCE)
 
 
-def send(url: str, body: bytes = b"", limit: float = TIMEOUT) -> BaseException | None:
+class Pieces:
+    """A large body in pieces, each of which is accepted in time."""
+
+    def __len__(self) -> int:
+        return 3000 * 16384
+
+    def __iter__(self) -> Iterator[memoryview]:
+        yield from [memoryview(bytes(16384))] * 3000
+
+
+def send(url: str, body: "bytes | Pieces" = b"", limit: float = TIMEOUT) -> BaseException | None:
     """Send a request and return its failure."""
     transport = Transport("127.0.0.1", "test/1", 1, trace=lambda _: None)
     failures = list[BaseException]()
@@ -288,7 +298,7 @@ def test_a_body_that_is_read_slowly_ends_at_the_deadline() -> None:
             connection.recv(1024)
 
     with listening(swallow) as url:
-        failure = send(url, bytes(50_000_000))
+        failure = send(url, Pieces())
     assert isinstance(failure, RegistryFailedError)
 
 

@@ -3,6 +3,8 @@
 import random
 import threading
 import time
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from pipe.about import About
 from pipe.config.settings import Settings
@@ -10,6 +12,7 @@ from pipe.encoding.blob import EncodedBlob
 from pipe.encoding.codecs import COMPRESSIONS
 from pipe.encoding.pool import BlockPool
 from pipe.errors import EngineSaveError
+from pipe.oci.image import Image
 from pipe.output.log import Output
 from pipe.push.context import Context, Timing
 from pipe.push.engine_pusher import await_engine
@@ -25,6 +28,9 @@ from pipe.source.blob import SourceBlob
 from pipe.source.engine_source import EngineSource
 from pipe.source.image_source import ImageSource
 from pipe.threads import Cancel
+
+if TYPE_CHECKING:
+    from pipe.engine.client import Engine
 
 DEFAULT_TAG = "latest"
 
@@ -53,16 +59,31 @@ def wired(settings: Settings, about: About, output: Output) -> Push:
 
     engine = Engine(settings.docker)
 
-    def check_engine(error: EngineSaveError) -> None:
-        await_engine(engine, error, timing)
-
     def find_image() -> ImageSource:
         image = engine.image(settings.image)
         # A graphdriver store knows the sizes of the layers, so the Engine need not be asked what it is.
         stored = any(layer.size is None for layer in image.layers) and engine.kind().containerd
-        return EngineSource(image, lambda: engine.saved(image), check_engine, containerd=stored)
+        return EngineSource(image, _Exporter(engine, context), containerd=stored)
 
     return Push(context, find_image, Pushers(context, places, encode, engine))
+
+
+class _Exporter:
+    """The exports of an Engine, for a source that knows neither registry nor log."""
+
+    def __init__(self, engine: "Engine", context: Context) -> None:
+        self._engine = engine
+        self._context = context
+        self.saved = engine.saved
+
+    def prefixes(self, image: Image) -> AbstractContextManager[tuple[Image, ...]]:
+        return self._engine.prefixes(image, self._context.report.warning)
+
+    def check(self, error: EngineSaveError) -> None:
+        await_engine(self._engine, error, self._context.timing)
+
+    def sweep(self) -> None:
+        self._engine.sweep(self._context.settings.targets[0], self._context.report.warning)
 
 
 def _encoder(settings: Settings) -> Encode:

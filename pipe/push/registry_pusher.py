@@ -3,10 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pipe.encoding.codecs import OCI_ZSTD_LAYER
 from pipe.errors import (
     BlobMissingError,
     ContentMismatchError,
     EngineSaveError,
+    ImageRefusedError,
+    PipeError,
     RegistryFailedError,
     UnsupportedError,
 )
@@ -90,6 +93,10 @@ class RegistryPusher:
         except BlobMissingError:
             self.forget()
             raise
+        except PipeError as error:
+            if any(layer.media_type == OCI_ZSTD_LAYER for manifest in manifests for layer in manifest.layers):
+                raise _zstd_rejected(error) from error
+            raise
         return manifests[-1]
 
     def forget(self) -> None:
@@ -119,6 +126,23 @@ class RegistryPusher:
         layers = tuple(filter(None, known))
         is_docker = all(layer.media_type == DOCKER_LAYER for layer in layers)
         return Manifest.of_docker(descriptor, layers) if is_docker else Manifest.of_oci(descriptor, layers)
+
+
+def _zstd_rejected(error: PipeError) -> PipeError:
+    """Return the error for a manifest with zstd layers that a registry rejects, unless it has another meaning."""
+    if error.status not in _MAY_MEAN_ZSTD:
+        return error
+    rejected = ImageRefusedError(
+        f"the registry rejects the manifest, whose layers are compressed with zstd: {error.cause}",
+        fix="The registry may not support zstd: leave COMPRESSION out, so that layers are compressed with gzip. No tag"
+        " was changed.",
+    )
+    rejected.status, rejected.codes = error.status, error.codes
+    return rejected
+
+
+_MAY_MEAN_ZSTD = frozenset((400, 404, 405, 415, 422))
+"""Statuses with which a registry may reject a media type."""
 
 
 def _ordered(blobs: BlobStream, source: ImageSource) -> Sequence[SourceBlob] | BlobStream:

@@ -48,5 +48,5 @@ def untrusted(target: Reference, named: SplitResult, why: str) -> UntrustedHostE
     return UntrustedHostError(
         f"{target.domain} refers to {named.scheme}://{display_host(named)} {why}. Nothing was sent to it.",
         fix="Check REGISTRY and any proxy in front of it: credentials go to the registry's own host, and to another one"
-        " only over verified TLS; layers go to the registry's own host, or to the target of its redirect over verified TLS.",
+        " only over verified TLS; layers go to the registry's own host, or to its redirect's target over verified TLS.",
     )

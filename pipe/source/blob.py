@@ -25,7 +25,7 @@ class SourceBlob:
         name: The entry or file, for messages.
         size: Number of bytes that a reader returns.
         diff_id: The digest of the uncompressed bytes; None if only the bytes reveal it, or if it is no layer.
-        descriptor: The descriptor of these bytes if they are sent as they are; None if they are compressed for the push.
+        descriptor: The descriptor of these bytes if they are sent as they are; None if the push compresses them.
         open: Opens the bytes: those of an archive or layout any number of times, in any order, in any thread; those of
             an Engine's stream once, before the next blob is requested.
     """

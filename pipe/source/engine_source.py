@@ -1,13 +1,15 @@
-"""An image in a Docker Engine as a source: the Engine's export stream, which passes once."""
+"""An image in a Docker Engine as a source: the Engine's export streams, each of which passes once."""
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from typing import Protocol
 
 from pipe.errors import EngineSaveError
 from pipe.oci.image import Image
 from pipe.source.blob import Reader
 from pipe.source.daemon import DaemonStream
+from pipe.source.image_source import BlobStream
+from pipe.source.prefixed import PrefixedStream
 
 
 class Export(Reader, Protocol):
@@ -20,6 +22,22 @@ class Export(Reader, Protocol):
         """End the export, in the Engine too."""
 
 
+class Exporter(Protocol):
+    """An Engine, as far as a source needs it."""
+
+    def saved(self, image: Image) -> Export:
+        """Prepare an export of an image."""
+
+    def prefixes(self, image: Image) -> AbstractContextManager[tuple[Image, ...]]:
+        """Provide temporary images of the first layers; none if the Engine does not support them."""
+
+    def check(self, error: EngineSaveError) -> None:
+        """Handle the error of an export that ended early; raise if the Engine is gone."""
+
+    def sweep(self) -> None:
+        """Remove what killed runs left in the Engine."""
+
+
 class EngineSource:
     """An image in an Engine.
 
@@ -28,33 +46,24 @@ class EngineSource:
         replayable: Never: a blob passes once, and must be read before the next one comes.
     """
 
-    def __init__(
-        self,
-        image: Image,
-        export: Callable[[], Export],
-        check_engine: Callable[[EngineSaveError], None],
-        *,
-        containerd: bool = False,
-    ) -> None:
+    def __init__(self, image: Image, engine: Exporter, *, containerd: bool = False) -> None:
         """Nothing is requested before `blobs` or `staged` is entered.
 
         Args:
             image: The image.
-            export: Prepares an export of it.
-            check_engine: Called with the error of an export that ended early; raises if the Engine is gone.
+            engine: It has the image.
             containerd: Whether the Engine exports blobs as they are stored.
         """
         self.image = image
         self.replayable = False
-        self._export = export
-        self._check_engine = check_engine
+        self._engine = engine
         self._containerd = containerd
         self._staged: Export | None = None
 
     @contextmanager
     def staged(self) -> Iterator[None]:
         """Let the Engine stage the image while the context lasts; a stream that was not used is ended."""
-        self._staged = self._export()
+        self._staged = self._engine.saved(self.image)
         self._staged.begin()
         try:
             yield
@@ -64,18 +73,35 @@ class EngineSource:
                 self._staged = None
 
     @contextmanager
-    def blobs(self) -> Iterator[DaemonStream]:
-        """Open the export.
+    def blobs(self) -> Iterator[BlobStream]:
+        """Open the export; the first layers of a large image come early, while the Engine stages the rest.
 
         Raises:
             EngineSaveError: The Engine cannot export the image.
             EngineUnreachableError: The Engine is gone.
         """
-        export, self._staged = self._staged or self._export(), None
+        export, self._staged = self._staged, None
         try:
-            with closing(export):
-                diff_ids = [layer.diff_id for layer in self.image.layers]
-                yield DaemonStream(export, self.image.id, diff_ids, containerd=self._containerd)
+            with ExitStack() as stack:
+                if export is None:
+                    export = self._engine.saved(self.image)
+                    export.begin()
+                whole = self._stream(stack, export, self.image)
+                prefixes = stack.enter_context(self._engine.prefixes(self.image))
+                first = []
+                for prefix in prefixes:
+                    early = self._engine.saved(prefix)
+                    early.begin()
+                    first.append(self._stream(stack, early, prefix))
+                yield PrefixedStream(first, whole, lambda: self._again(stack)) if first else whole
         except EngineSaveError as error:
-            self._check_engine(error)
+            self._engine.check(error)
             raise
+        self._engine.sweep()
+
+    def _again(self, stack: ExitStack) -> DaemonStream:
+        return self._stream(stack, self._engine.saved(self.image), self.image)
+
+    def _stream(self, stack: ExitStack, export: Export, image: Image) -> DaemonStream:
+        stack.enter_context(closing(export))
+        return DaemonStream(export, image.id, [layer.diff_id for layer in image.layers], containerd=self._containerd)

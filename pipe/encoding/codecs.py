@@ -50,11 +50,13 @@ class Compression:
         name: The value of COMPRESSION.
         codecs: From the fastest to the smallest.
         start: Index of the codec that is used until the link's speed is known.
+        thrifty: Index of the fastest codec for a slow link, on which a layer must not become larger to save time.
     """
 
     name: str
     codecs: tuple[Codec, ...]
     start: int = 0
+    thrifty: int = 0
 
     @property
     def docker_media_type(self) -> str | None:
@@ -97,24 +99,24 @@ def _zstd_codec(level: int, speed: int) -> Codec:
 # Measured by test/bench/encoding.py on one processor (AMD EPYC, 2 cores) with 252 MB sampled from a tar of /usr in
 # blocks of 1 MiB. Sizes are relative to one stream of zlib 6, on which Go's level 6 (`docker push`) is 1 to 2 % larger:
 #   ISA-L       1: 1.114   2: 1.101   3: 1.083
-#   libdeflate  1: 1.063   2: 1.030   4: 1.015   6: 0.991   7: 0.987   9: 0.984   10: 0.967   12: 0.965
+#   libdeflate  1: 1.063   2: 1.030   4: 1.015   5: 0.996   6: 0.991   7: 0.987   9: 0.984   10: 0.967   12: 0.965
 #   zstd        1: 1.052   2: 0.999   3: 0.961   6: 0.918   7: 0.914   9: 0.910   12: 0.906
 # libdeflate 10 and more need 7 MB for each processor, zstd 9 needs 12, all others at most 4. ISA-L would let `auto`
 # exceed the size of `docker push` by a tenth.
 _ISAL_1 = _gzip_codec("ISA-L", 1, 674, _isal)
 _LIBDEFLATE = {
     level: _gzip_codec("libdeflate", level, speed, _libdeflate)
-    for level, speed in ((1, 233), (2, 189), (4, 168), (6, 124), (7, 91), (9, 44))
+    for level, speed in ((1, 233), (2, 189), (4, 168), (5, 147), (6, 124), (7, 91), (9, 44))
 }
 _ZSTD = tuple(_zstd_codec(level, speed) for level, speed in ((1, 650), (2, 515), (3, 411), (6, 151)))
 
 COMPRESSIONS = {
     compression.name: compression
     for compression in (
-        Compression("auto", tuple(_LIBDEFLATE.values()), start=3),
+        Compression("auto", tuple(_LIBDEFLATE.values()), start=4, thrifty=3),
         Compression("fast", (_ISAL_1,)),
         Compression("small", (_LIBDEFLATE[9],)),
-        Compression("zstd", _ZSTD, start=2),
+        Compression("zstd", _ZSTD, start=2, thrifty=2),
     )
 }
 """By the value of COMPRESSION."""

@@ -4,6 +4,7 @@ The link is the bottleneck if compressed blocks fill the buffers, the processors
 send. An image's source can be the bottleneck too; then the codec stays, because another one gains nothing.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,8 +15,8 @@ WINDOW = 16
 STARVED = 0.5
 """The share of time without anything to send from which a faster codec is taken."""
 FAST_LINK = 125_000_000
-"""Bytes a second (1 Gbit/s) that the link must carry for a faster codec: on a slower one a layer never becomes larger
-than `docker push` makes it, even if the processors are slow or busy."""
+"""Bytes a second (1 Gbit/s) from which a layer may become larger than `docker push` makes it. On a slower link it never
+does, even if the processors are slow or busy."""
 BUSY = 0.8
 """The most that a smaller codec may leave the processors to do."""
 
@@ -72,7 +73,10 @@ def next_level(compression: Compression, level: int, shares: Shares) -> int:
         level: Index of the codec in use.
         shares: What was observed.
     """
-    if level > 0 and shares.starved >= STARVED and shares.speed >= FAST_LINK:
+    fastest = 0 if shares.speed >= FAST_LINK else compression.thrifty
+    if level < fastest:
+        return level + 1
+    if level > fastest and shares.starved >= STARVED:
         return level - 1
     if level + 1 < len(compression.codecs):
         slower = compression.codecs[level].speed / compression.codecs[level + 1].speed
@@ -130,7 +134,7 @@ class Pace:
         if self._blocks < WINDOW:
             return
         self._blocks = 0
-        speed = self._sent / self._sending if self._sending else 0
+        speed = self._sent / self._sending if self._sending else math.inf
         shares = Shares(self._starved / self._observed, self._spare / self._observed, speed)
         level = next_level(self._compression, self._level, shares)
         # What was seen fades; how the time was used depends on the level, the link's speed does not.

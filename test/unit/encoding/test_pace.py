@@ -6,7 +6,9 @@ from pipe.encoding.codecs import COMPRESSIONS, Codec, Compression
 from pipe.encoding.pace import WINDOW, Load, Pace, Shares, next_level
 
 AUTO = COMPRESSIONS["auto"]
-EVEN = Compression("", tuple(Codec(f"{speed}", speed, None, "", bytes) for speed in (100, 80, 50, 20)), start=1)
+EVEN = Compression(
+    "", tuple(Codec(f"{speed}", speed, None, "", bytes) for speed in (100, 80, 50, 20)), start=1, thrifty=1
+)
 """The next codec takes 1.25, 1.6 and 2.5 times as long."""
 
 
@@ -20,11 +22,12 @@ FAST, SLOW = 125_000_000, 124_999_999
         pytest.param(1, 0.49, 0, FAST, 1, id="link-idle-for-less-than-half-the-time"),
         pytest.param(1, 0.5, 0, FAST, 0, id="link-idle-for-half-the-time"),
         pytest.param(1, 1, 0, SLOW, 1, id="link-idle-but-too-slow-for-larger-layers"),
+        pytest.param(2, 1, 0, SLOW, 1, id="link-idle-and-a-faster-codec-makes-no-larger-layers"),
+        pytest.param(0, 1, 0, SLOW, 1, id="the-link-became-slow-for-larger-layers"),
         pytest.param(3, 1, 0, FAST, 2, id="one-step-at-a-time"),
         pytest.param(0, 1, 0, FAST, 0, id="none-is-faster"),
-        pytest.param(0, 0, 0.35, SLOW, 0, id="no-room-for-1.25-times-as-much-work"),
-        pytest.param(0, 0, 0.36, SLOW, 1, id="room-for-1.25-times-as-much-work"),
-        pytest.param(0, 0, 0.36, FAST, 1, id="room-behind-a-fast-link"),
+        pytest.param(0, 0, 0.35, FAST, 0, id="no-room-for-1.25-times-as-much-work"),
+        pytest.param(0, 0, 0.36, FAST, 1, id="room-for-1.25-times-as-much-work"),
         pytest.param(1, 0, 0.49, SLOW, 1, id="no-room-for-1.6-times-as-much-work"),
         pytest.param(1, 0, 0.51, SLOW, 2, id="room-for-1.6-times-as-much-work"),
         pytest.param(2, 0, 0.67, SLOW, 2, id="no-room-for-2.5-times-as-much-work"),
@@ -125,12 +128,12 @@ def test_a_link_that_drops_to_a_tenth_and_rises_again() -> None:
     pace = Pace(AUTO, clock)
     loopback = [(SENDS, 0.02, 8_000_000), (WAITS, 0.1, 0)]
     assert run(pace, clock, loopback, 6) == "libdeflate 1"
-    assert run(pace, clock, [(SENDS, 0.1, 8_000_000), (WAITS, 0.02, 0)], 6) == "libdeflate 1"
+    assert run(pace, clock, [(SENDS, 0.1, 8_000_000), (WAITS, 0.02, 0)], 6) == "libdeflate 5"
     assert run(pace, clock, [(SENDS, 0.1, 0), (FULL, 0.9, 8_000_000)], 12) == "libdeflate 9"
     assert run(pace, clock, loopback, 12) == "libdeflate 1"
 
 
-def test_processors_that_are_behind_a_slow_link_keep_the_level() -> None:
+def test_processors_that_are_behind_a_slow_link_make_no_larger_layers() -> None:
     clock = Clock()
     pace = Pace(AUTO, clock)
-    assert run(pace, clock, [(SENDS, 0.1, 8_000_000), (WAITS, 0.9, 0)], 9) == "libdeflate 6"
+    assert run(pace, clock, [(SENDS, 0.1, 8_000_000), (WAITS, 0.9, 0)], 9) == "libdeflate 5"

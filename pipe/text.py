@@ -6,6 +6,7 @@ from collections.abc import Sequence
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _TERMINAL_SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _URL_QUERY = re.compile(r"(://[^\s\"'<>?]{0,1000})\?[^\s\"'<>]+|(?<=[^\s\"'<>])\?[^\s\"'<>?]*=[^\s\"'<>]*")
+_ERROR_NUMBER = re.compile(r"^\[Errno -?[0-9]+\] ")
 _URL_USER = re.compile(r"(?<=://)[^\s/\"']+@")
 
 
@@ -31,11 +32,11 @@ def clean(text: str, *, lines: int = 3, width: int = 300) -> str:
 
 
 def root_cause(error: BaseException) -> str:
-    """Return the message of the innermost exception that an exception wraps, as one sanitized line.
+    """Return the message of the innermost exception that an exception wraps, as one sanitized line without its number.
 
     Exceptions of requests wrap those of urllib3, which wrap the system's.
     """
-    return clean(str(causes(error)[-1]) or type(error).__name__, lines=1)
+    return clean(_ERROR_NUMBER.sub("", str(causes(error)[-1])) or type(error).__name__, lines=1)
 
 
 def causes(error: BaseException) -> list[BaseException]:

@@ -234,4 +234,4 @@ class Output:
 
 
 def _reason(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or root_cause(error).rstrip(".")
+    return (error.strerror if isinstance(error, OSError) else None) or root_cause(error).rstrip(".")

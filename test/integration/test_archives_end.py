@@ -103,7 +103,7 @@ def test_a_flipped_byte_is_found_before_the_manifest_is_put(
 
 def test_an_archive_is_not_for_the_engine(registry: LocalRegistry, run: Run, tmp_path: Path) -> None:
     path = written(tmp_path, docker_archive(LAYER))
-    pushed(run, registry, path, UPLOADER="engine").expect(2, "UPLOADER is 'engine'", "IMAGE_ARCHIVE")
+    pushed(run, registry, path, UPLOADER="engine").expect(2, "UPLOADER=engine cannot be combined with IMAGE_ARCHIVE")
     assert registry.requests() == []
 
 

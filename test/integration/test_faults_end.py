@@ -64,7 +64,9 @@ def test_another_digest_on_reading_back_is_no_success(registry: LocalRegistry, i
     registry.fault(method="GET", path="*/manifests/latest", skip=1, answer=ANOTHER)
     registry.fault(method="HEAD", path="*/manifests/sha256:*", answer={"status": 404})
     finished = run(registry, IMAGE_NAME=image.name)
-    finished.expect(6, "The registry holds another image", OTHER, "the registry does not have", within=5 + ENGINE_BUSY)
+    finished.expect(
+        6, "The tag points to a different image", OTHER, "the registry does not have", within=5 + ENGINE_BUSY
+    )
     finished.expect_not("✔")
     assert finished.references == []
     assert statuses(finished.result) == {"latest": "failed"}

@@ -91,15 +91,23 @@ def test_layer_above_the_limit_is_named_and_not_sent(registry: LocalRegistry, im
 
 
 @pytest.mark.parametrize("status", [400, 403])
-@pytest.mark.parametrize("body", ['{"errors":[{"code":"X","message":"its words"}]}', '{"code":"X"}'])
+@pytest.mark.parametrize(
+    ("body", "title"),
+    [
+        pytest.param(
+            '{"errors":[{"code":"X","message":"its words"}]}', "✖ The registry rejected the image: ", id="with-words"
+        ),
+        pytest.param('{"code":"X"}', "✖ Permission denied: ", id="without-words"),
+    ],
+)
 def test_manifest_refused_with_a_code_that_nobody_knows_is_not_tried_again(
-    registry: LocalRegistry, images: Images, run: Run, status: int, body: str
+    registry: LocalRegistry, images: Images, run: Run, status: int, body: str, title: str
 ) -> None:
     image = images.build(MB)
     answer = {"status": status, "headers": {"Content-Type": "application/json"}, "body": body}
     registry.fault(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE, answer=answer)
     finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine")
-    finished.expect(4, "Pushing it again will not help" if status == 400 else "✖ The registry ", within=5 + ENGINE_BUSY)
+    finished.expect(4, "Pushing it again will not help" if status == 400 else title, within=5 + ENGINE_BUSY)
     finished.expect_not("Attempt", "✔")
 
 
@@ -173,7 +181,7 @@ def test_registry_that_repeats_the_token_does_not_give_it_away(
     ("place", "words"),
     [
         pytest.param("missing/result.json", "does not exist", id="no such folder"),
-        pytest.param("/proc/result.json", "nothing can be written", id="not writable"),
+        pytest.param("/proc/result.json", "cannot be written", id="not writable"),
         pytest.param(".", "is a directory", id="a folder"),
     ],
 )
@@ -182,7 +190,7 @@ def test_result_file_that_cannot_be_written_is_known_before(
 ) -> None:
     image = images.build(MB)
     finished = at_once(run, registry, IMAGE_NAME=image.name, RESULT_FILE=place)
-    finished.expect(2, f"RESULT_FILE is '{place}'", words, within=AT_ONCE)
+    finished.expect(2, f"RESULT_FILE: '{place}'", words, within=AT_ONCE)
     assert registry.requests(user_agent=BY_PIPE) == []
     expect_nothing_sent(registry)
 
@@ -224,7 +232,7 @@ def test_foreign_host_named_without_tls_gets_no_credentials(
     answer = {"status": status, "headers": {header: value.format(place=place)}}
     registry.fault(user_agent=BY_PIPE, path=path, answer=answer)
     finished = at_once(run, registry, IMAGE_NAME=image.name)
-    finished.expect(4, "a host that is not trusted", place, "Nothing was sent to it", within=AT_ONCE)
+    finished.expect(4, "an untrusted host", place, "Nothing was sent to it", within=AT_ONCE)
     expect_nothing_sent(registry)
 
 
@@ -237,7 +245,7 @@ def test_foreign_realm_without_tls_named_over_tls_gets_no_credentials(
     challenge = {"WWW-Authenticate": f'Bearer realm="http://{foreign}/token",service="x"'}
     registry.fault(user_agent=BY_PIPE, path="/v2/", answer={"status": 401, "headers": challenge})
     finished = at_once(run, registry, IMAGE_NAME=image.name, REQUESTS_CA_BUNDLE=str(tls.authority))
-    finished.expect(4, "a host that is not trusted", f"http://{foreign}", "Nothing was sent to it", within=AT_ONCE)
+    finished.expect(4, "an untrusted host", f"http://{foreign}", "Nothing was sent to it", within=AT_ONCE)
     expect_nothing_sent(registry)
 
 
@@ -250,6 +258,6 @@ def test_realm_with_a_certificate_that_is_not_trusted_gets_no_credentials(
     challenge = {"WWW-Authenticate": f'Bearer realm="{other.url}/token",service="x"'}
     registry.fault(user_agent=BY_PIPE, path="/v2/", answer={"status": 401, "headers": challenge})
     finished = at_once(run, registry, IMAGE_NAME=image.name, REQUESTS_CA_BUNDLE=str(tls.authority))
-    finished.expect(4, "a host that is not trusted", other.host, "Nothing was sent to it", within=AT_ONCE)
+    finished.expect(4, "an untrusted host", other.host, "Nothing was sent to it", within=AT_ONCE)
     assert other.requests(user_agent=BY_PIPE) == []
     expect_nothing_sent(registry)

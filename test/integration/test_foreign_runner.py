@@ -124,8 +124,8 @@ def test_step_pushes_and_hands_its_result_to_the_next(registry: LocalRegistry, r
     digest = digest_in(registry, "by-step")
     pipeline.expect(
         0,
-        f"{REPOSITORY}:by-step@{digest}",
-        f"{REPOSITORY}:1@{digest}",
+        "✔ Pushed by-step, 1: ",
+        f"{REPOSITORY}@{digest}",
         "still in this step",
         f"the next step knows {digest}",
     )
@@ -138,7 +138,7 @@ def test_image_saved_in_one_step_is_pushed_in_the_next(registry: LocalRegistry, 
     pipe = run_pipeline.pipe(IMAGE_ARCHIVE="image.tar.gz", TAGS="saved", RESULT_FILE="result.json")
     pipeline = run_pipeline(save, [pipe, SHOW_DIGEST], "image.tar.gz")
     digest = digest_in(registry, "saved")
-    pipeline.expect(0, f"{REPOSITORY}:saved@{digest}", f"the next step knows {digest}")
+    pipeline.expect(0, "✔ Pushed saved: ", f"{REPOSITORY}@{digest}", f"the next step knows {digest}")
 
 
 def test_failing_push_makes_the_step_red(registry: LocalRegistry, run_pipeline: RunPipeline) -> None:

@@ -56,6 +56,7 @@ def test_result_file_says_all_there_is_to_know(registry: LocalRegistry, images: 
                 "digest": digest,
                 "verified": True,
                 "status": "pushed",
+                "previous": None,
                 "error": None,
             }
         ],

@@ -45,7 +45,7 @@ expect_saved() {
 @test "an archive that is gzipped as a whole is unpacked to TMPDIR" {
     gzip -1 image.tar
     run_archive 0 --env TAGS=gzipped --env IMAGE_ARCHIVE=image.tar.gz --env TMPDIR="$PWD"
-    expect "Unpacking image.tar.gz to $PWD: it is gzipped as a whole."
+    expect "Unpacking $PWD/image.tar.gz to $PWD: it is gzipped as a whole."
     expect_saved gzipped
     expect_equal "files" "image.tar.gz" "$(ls -A)"
 }
@@ -65,6 +65,6 @@ expect_saved() {
 
 @test "an archive that is not there is told with what to do" {
     run_archive 3 --env IMAGE_ARCHIVE=gone.tar
-    expect "gone.tar: there is no such file or directory in $PWD." "one of that step's artifacts"
+    expect "$PWD/gone.tar: there is no such file or directory." "one of that step's artifacts"
     expect_equal "requests" "" "$(controls requests '*')"
 }

@@ -131,7 +131,20 @@ def wrapped() -> Exception:
 
 def test_causes_lead_to_the_innermost() -> None:
     assert [type(cause) for cause in causes(wrapped())] == [RuntimeError, ValueError, OSError, ConnectionRefusedError]
-    assert root_cause(wrapped()) == "[Errno 111] Connection refused"
+    assert root_cause(wrapped()) == "Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        pytest.param(OSError(111, "Connection refused"), "Connection refused", id="number"),
+        pytest.param(OSError(-2, "Name or service not known"), "Name or service not known", id="negative-number"),
+        pytest.param(OSError(2, "No such file", "a.tar"), "No such file: 'a.tar'", id="file"),
+        pytest.param(OSError("[SSL] bad"), "[SSL] bad", id="no-number"),
+    ],
+)
+def test_a_system_error_is_named_by_its_words(error: OSError, words: str) -> None:
+    assert root_cause(error) == words
 
 
 def test_causes_of_a_circle_end() -> None:

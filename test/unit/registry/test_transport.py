@@ -154,7 +154,7 @@ RESET = ProtocolError("Connection aborted.", ConnectionResetError(104, "Connecti
         pytest.param(
             requests.exceptions.ProxyError(given_up(refused())),
             RegistryFailedError,
-            "the proxy of HTTPS_PROXY failed: [Errno 111]",
+            "the proxy of HTTPS_PROXY failed: Connection refused",
             id="proxy-refused",
         ),
         pytest.param(

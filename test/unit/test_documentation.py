@@ -249,8 +249,8 @@ def test_every_status_is_named() -> None:
     """The sentence on statuses lists all of them."""
     [(of_tag, of_layer)] = re.findall(r"`status` is (.*?); a layer's is (.*?)\.", section("### Output"))
     assert re.findall("`(.*?)`", of_tag) == list(TagStatus)
-    told = [LayerStatus.UPLOADED, LayerStatus.ALREADY_THERE, LayerStatus.MOUNTED, LayerStatus.WOULD_UPLOAD]
-    assert re.findall("`(.*?)`", of_layer) == told
+    reported = [LayerStatus.UPLOADED, LayerStatus.ALREADY_THERE, LayerStatus.MOUNTED, LayerStatus.WOULD_UPLOAD]
+    assert re.findall("`(.*?)`", of_layer) == reported
 
 
 def test_troubleshooting_has_every_kind_of_error() -> None:

@@ -18,6 +18,7 @@ from pipe.errors import PipeError, StoppedError
 from pipe.main import UNEXPECTED
 from pipe.oci.image import Layer, LayerStatus
 from pipe.oci.reference import Reference
+from pipe.push.limits import REGISTRY_LIMIT
 from pipe.push.result import Result, TagResult, TagStatus
 
 ROOT = Path(__file__).parents[2]
@@ -205,6 +206,14 @@ def test_every_question_finds_its_answer(question: str, words: tuple[str, ...]) 
     """A new user finds a question in the table, and the answer one click away."""
     found = answer(question)
     assert [each for each in words if each not in found] == []
+
+
+def test_the_table_of_links_is_computed() -> None:
+    """Each speed, in bytes and bits, goes with what it carries in 7 minutes, at most 32 GB."""
+    for speed, [largest] in table("#### Layers of many gigabytes").items():
+        megabytes, megabits = map(int, re.findall(r"\d+", speed))
+        assert round(8 * megabytes, -1) == megabits
+        assert min(7 * 60 * megabytes / 1000, REGISTRY_LIMIT / 1e9) == pytest.approx(float(largest.split()[0]))
 
 
 def test_questions_come_right_after_the_snippet() -> None:

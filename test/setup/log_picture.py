@@ -1,7 +1,7 @@
 """Draw the log of a real push as an SVG: `log_picture.py OUTPUT PIPE SAMPLE`.
 
-The registry has the sample application already. What is pushed adds a layer to it that Docker Engine would
-compress for a while, so that the pipe takes over.
+The registry has the sample application already. The pushed image adds a layer to it that Docker Engine would
+compress for a while, so the pipe takes over.
 """
 
 import contextlib
@@ -20,16 +20,18 @@ from rich.console import Console
 from rich.text import Text
 
 REMOTE_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
-"""A picture in a README must not load anything; the reader's own monospace font serves."""
+"""A picture in a README must not load anything; the reader's monospace font is used."""
 IMAGE = "my-container-app:with-model"
 LAYER = 400_000_000
 """Bytes of the large layer: 16 s of an Engine's time, a few of the pipe's."""
-TAKEN_OVER = "the pipe uploads"
-"""What the log says then."""
+TAKEN_OVER = " directly: Docker Engine would take "
+"""The line of the log that a user of a large layer sees."""
+SHOWN = "crg.apkg.io/my-workspace/"
+"""Takes the place of the local registry's address and workspace: it is what users see."""
 
 
 def main(output: Path, pipe: str, sample: str) -> None:
-    """Push an image that the registry knows in part, and draw what the pipe writes, colours included.
+    """Push an image that the registry has in part, and draw the pipe's log in its colours.
 
     Args:
         output: The SVG to write.
@@ -38,14 +40,15 @@ def main(output: Path, pipe: str, sample: str) -> None:
 
     Raises:
         CalledProcessError: A command failed.
-        RuntimeError: The pipe did not take over.
+        RuntimeError: The pipe did not take over, or the log does not name the registry.
     """
     with local_registry() as registry, larger(sample) as image:
         push(registry, pipe, sample, "latest")
-        log = push(registry, pipe, image, "1.0 1 latest")
+        log = re.sub(rf"{re.escape(registry.host)}/[^/]+/", SHOWN, push(registry, pipe, image, "1.0 1 latest"))
     sys.stdout.write(f"{log}\n")
-    if TAKEN_OVER not in log:
-        raise RuntimeError(f"not in the log: {TAKEN_OVER}")
+    for expected in (TAKEN_OVER, SHOWN):
+        if expected not in log:
+            raise RuntimeError(f"not in the log: {expected}")
     text = Text.from_ansi(log)
     console = Console(record=True, width=max(line.cell_len for line in text.split()), file=io.StringIO())
     console.print(text)
@@ -55,7 +58,7 @@ def main(output: Path, pipe: str, sample: str) -> None:
 
 @contextlib.contextmanager
 def larger(sample: str) -> Iterator[str]:
-    """Add a large layer of real files to an image, and remove what came of it at the end.
+    """Add a large layer of real files to an image, and remove the new image at the end.
 
     Yields:
         The new image's name.
@@ -76,7 +79,7 @@ def push(registry: Registry, pipe: str, image: str, tags: str) -> str:
     """Push an image with the pipe, and return its log.
 
     Raises:
-        CalledProcessError: The push failed; its log has been printed.
+        CalledProcessError: The push failed; its log was printed.
     """
     run = subprocess.run(
         [Path(__file__).with_name("push"), pipe, image, f"--env=TAGS={tags}"],

@@ -18,6 +18,7 @@ from pipe.errors import PipeError, StoppedError
 from pipe.main import UNEXPECTED
 from pipe.oci.image import Layer
 from pipe.oci.reference import Reference
+from pipe.push.limits import REGISTRY_LIMIT
 from pipe.push.result import LayerResult, LayerStatus, Result, TagResult, TagStatus
 
 ROOT = Path(__file__).parents[2]
@@ -207,6 +208,14 @@ def test_every_question_finds_its_answer(question: str, words: tuple[str, ...]) 
     assert [each for each in words if each not in found] == []
 
 
+def test_the_table_of_links_is_computed() -> None:
+    """Each speed, in bytes and bits, goes with what it carries in 7 minutes, at most 32 GB."""
+    for speed, [largest] in table("#### Layers of many gigabytes").items():
+        megabytes, megabits = map(int, re.findall(r"\d+", speed))
+        assert round(8 * megabytes, -1) == megabits
+        assert min(7 * 60 * megabytes / 1000, REGISTRY_LIMIT / 1e9) == pytest.approx(float(largest.split()[0]))
+
+
 def test_questions_come_right_after_the_snippet() -> None:
     """The table is met before anything that is read, and the top of the page leads to it."""
     before = README[: README.index("### Questions")]
@@ -249,8 +258,8 @@ def test_every_status_is_named() -> None:
     """The sentence on statuses lists all of them."""
     [(of_tag, of_layer)] = re.findall(r"`status` is (.*?); a layer's is (.*?)\.", section("### Output"))
     assert re.findall("`(.*?)`", of_tag) == list(TagStatus)
-    told = [LayerStatus.UPLOADED, LayerStatus.ALREADY_THERE, LayerStatus.MOUNTED, LayerStatus.WOULD_UPLOAD]
-    assert re.findall("`(.*?)`", of_layer) == told
+    reported = [LayerStatus.UPLOADED, LayerStatus.ALREADY_THERE, LayerStatus.MOUNTED, LayerStatus.WOULD_UPLOAD]
+    assert re.findall("`(.*?)`", of_layer) == reported
 
 
 def test_troubleshooting_has_every_kind_of_error() -> None:

@@ -142,21 +142,23 @@ class Tree:
         is_index = media_type in INDEXES
         if (is_index and ("layers" in content or "config" in content)) or (not is_index and "manifests" in content):
             raise documents.error(f"{digest} is ambiguous (manifest or index)")
-        self._check_descriptors(digest, content, "manifests" if is_index else "layers")
         manifest = Manifest.parse(media_type, body)
+        key, parsed = ("manifests", manifest.manifests) if is_index else ("layers", manifest.layers)
+        listed = content.get(key, [])
+        if not isinstance(listed, list) or len(listed) != len(parsed):
+            raise self._invalid(digest, key, listed)
         if not is_index and manifest.config_descriptor is None:
-            self._check_descriptors(digest, {"config": [content.get("config")]}, "config")
+            raise self._invalid(digest, "config", content.get("config"))
         return manifest
 
-    def _check_descriptors(self, digest: str, content: dict[str, object], key: str) -> None:
-        listed = content.get(key, [])
+    def _invalid(self, digest: str, key: str, value: object) -> ArchiveError:
+        """Return the error for a member with a descriptor that is not valid."""
         try:
-            for each in listed if isinstance(listed, list) else [listed]:
+            for each in value if isinstance(value, list) else [value]:
                 Descriptor.parse(each)
-            if not isinstance(listed, list):
-                raise ValueError("a list is expected")  # noqa: TRY004, TRY301
         except ValueError as error:
-            raise self._documents.error(f"the manifest {digest}: {key}: {error}") from None
+            return self._documents.error(f"the manifest {digest}: {key}: {error}")
+        return self._documents.error(f"the manifest {digest}: {key}: a list is expected")
 
 
 _IDENTITY = frozenset(("mediatype", "digest", "size"))

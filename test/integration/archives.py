@@ -1,6 +1,5 @@
 """Images in archives and layouts, made by the programs that people make them with, or as those are documented to."""
 
-import base64
 import gzip
 import hashlib
 import io
@@ -216,13 +215,13 @@ def by_containerify(shop: Workshop, registry: LocalRegistry, tag: str, output: s
     shutil.copytree(_SETUP / "containerify", tool)
     run(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=tool)
     (shop.context / "package.json").write_text('{"name": "app", "version": "1.0.0"}', "utf-8")
-    token = base64.b64encode(b"reader:reader-token").decode()
+    token = registry.bearer("reader", f"{REPOSITORY}:pull")["Authorization"].removeprefix("Bearer ")
     path = shop.folder / "image.tar"
     run(
         tool / "node_modules/.bin/containerify",
         *("--fromRegistry", f"http://{registry.host}/v2/", "--fromImage", f"{REPOSITORY}:{tag}"),
-        *("--fromToken", f"Basic {token}", "--allowInsecureRegistries"),
-        *("--folder", shop.context, "--customContent", "second,/third", "--toImage", shop.name, output, path),
+        *("--fromToken", token, "--allowInsecureRegistries"),
+        *("--folder", shop.context, "--customContent", "second", "--toImage", shop.name, output, path),
     )
     return path
 

@@ -15,8 +15,8 @@ LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """One of the images in an archive.
+class ImageEntry:
+    """The entry of one image in an archive's list.
 
     Attributes:
         key: Equal for entries that are the same image.
@@ -31,7 +31,7 @@ class Candidate:
     digest: str = ""
 
 
-def chosen(name: Reference, candidates: Sequence[Candidate]) -> dict[str, Candidate]:
+def chosen(name: Reference, candidates: Sequence[ImageEntry]) -> dict[str, ImageEntry]:
     """Return the distinct images that IMAGE_NAME refers to; all of them if it refers to none."""
     tag = name.tag or "latest"
     by_digest = [each for each in candidates if name.digest and each.digest.endswith(name.digest[-64:])]
@@ -41,7 +41,7 @@ def chosen(name: Reference, candidates: Sequence[Candidate]) -> dict[str, Candid
     return {each.key: each for each in found or candidates}
 
 
-def is_named(name: Reference, candidates: Sequence[Candidate]) -> bool:
+def is_named(name: Reference, candidates: Sequence[ImageEntry]) -> bool:
     """Return whether IMAGE_NAME refers to any of the images."""
     if name.digest:
         return any(each.digest.endswith(name.digest[-64:]) for each in candidates)
@@ -60,7 +60,7 @@ def _short(name: str) -> str:
 
 
 def ambiguous(
-    documents: Documents, name: Reference, candidates: Sequence[Candidate], platform: Callable[[Candidate], str]
+    documents: Documents, name: Reference, candidates: Sequence[ImageEntry], platform: Callable[[ImageEntry], str]
 ) -> ArchiveError:
     """Return the error for an IMAGE_NAME that does not refer to exactly one image."""
     distinct = list({each.key: each for each in candidates}.values())
@@ -80,7 +80,7 @@ def ambiguous(
     )
 
 
-def _reference_to(candidate: Candidate, name: Reference, candidates: Sequence[Candidate]) -> str:
+def _reference_to(candidate: ImageEntry, name: Reference, candidates: Sequence[ImageEntry]) -> str:
     """Return an IMAGE_NAME that refers to this image only."""
     tagged = (f"{name.repository}:{candidate.tag}",) if candidate.tag and name.path else ()
     names = (*tagged, *candidate.names)

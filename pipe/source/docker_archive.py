@@ -17,7 +17,7 @@ from pipe.oci.manifest import DOCKER_LAYER
 from pipe.oci.reference import Reference
 from pipe.source import gunzip
 from pipe.source.blob import Reader, SourceBlob, StoredImage
-from pipe.source.choice import IMAGES, Candidate, ambiguous, chosen
+from pipe.source.choice import IMAGES, ImageEntry, ambiguous, chosen
 from pipe.source.documents import Documents, digest_of
 from pipe.source.files import shown
 from pipe.source.opening import MAGIC_SIZE, compression
@@ -69,14 +69,14 @@ def read_docker_archive(documents: Documents, name: Reference) -> StoredImage:
 def _selected(documents: Documents, name: Reference) -> _Listed:
     """Return the image that a name refers to."""
     images = _images(documents)
-    candidates = [Candidate(repr((each.config, each.layers)), each.tags, "", _id_in(each.config)) for each in images]
+    candidates = [ImageEntry(repr((each.config, each.layers)), each.tags, "", _id_in(each.config)) for each in images]
     found = chosen(name, candidates)
     if len(found) > 1 or (name.digest and len({each.key for each in candidates}) > 1):
         # Configurations whose names are not their digests are read only if necessary.
         ids = _Configurations(documents)
         by_key = {each.key: image for each, image in zip(candidates, images, strict=True)}
         candidates = [
-            Candidate(each.key, each.names, "", each.digest or ids.digest(by_key[each.key].config))
+            ImageEntry(each.key, each.names, "", each.digest or ids.digest(by_key[each.key].config))
             for each in candidates
         ]
         found = chosen(name, candidates)

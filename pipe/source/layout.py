@@ -10,7 +10,7 @@ from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.source.blob import SourceBlob, StoredImage
-from pipe.source.choice import IMAGES, Candidate, ambiguous, chosen, is_named
+from pipe.source.choice import IMAGES, ImageEntry, ambiguous, chosen, is_named
 from pipe.source.documents import DirectoryTransport, Documents, digest_of
 from pipe.source.tree import MANIFESTS, Absent, Tree, of_platform
 from pipe.text import listed
@@ -94,9 +94,9 @@ def _root(documents: Documents, name: Reference) -> Descriptor:
     raise ambiguous(documents, name, candidates, lambda each: _platform(documents, by_digest[each.key]))
 
 
-def _candidate(root: Descriptor) -> Candidate:
+def _candidate(root: Descriptor) -> ImageEntry:
     full, name = (root.annotations.get(key, "") for key in (_FULL_NAME, _NAME))
-    return Candidate(root.digest, tuple(filter(None, (full, name))), "" if full else name, root.digest)
+    return ImageEntry(root.digest, tuple(filter(None, (full, name))), "" if full else name, root.digest)
 
 
 def _dependents(documents: Documents, roots: Sequence[Descriptor]) -> frozenset[str]:

@@ -50,7 +50,7 @@ def is_named(name: Reference, candidates: Sequence[ImageEntry]) -> bool:
 
 def is_meant(name: Reference, others: Sequence[str]) -> bool:
     """Return whether a name is one of an image's names."""
-    return _short(str(name if name.tag else name.with_tag("latest"))) in map(_short, others)
+    return str(name) in others or _short(str(name if name.tag else name.with_tag("latest"))) in map(_short, others)
 
 
 def _short(name: str) -> str:

@@ -56,7 +56,10 @@ class Part:
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the buffer as far as possible; return 0 at the end."""
-        length = os.preadv(self._file.number, [buffer[: self._left]], self._position) if self._left else 0
+        try:
+            length = os.preadv(self._file.number, [buffer[: self._left]], self._position) if self._left else 0
+        except OSError as error:
+            raise archive_error(self._path, f"it cannot be read ({error.strerror})") from error
         if self._left and not length:
             raise archive_error(self._path, "it is truncated")
         self._position += length
@@ -108,6 +111,8 @@ class Archive:
             self._index(os.fstat(file.number).st_size)
         except TarError as error:
             raise archive_error(path, str(error)) from error
+        except OSError as error:
+            raise archive_error(path, f"it cannot be read ({error.strerror})") from error
 
     def _index(self, length: int) -> None:
         position = 0

@@ -40,7 +40,7 @@ def open_files(path: Path, log: Callable[[str], None]) -> Files:
         ArchiveError: It cannot be read, or it is neither.
     """
     try:
-        if str(path) == "-":
+        if path.name == "-" and not path.exists():
             raise _unseekable(path, "is standard input")
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):

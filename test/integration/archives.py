@@ -7,6 +7,7 @@ import json
 import secrets
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -223,6 +224,21 @@ def by_containerify(shop: Workshop, registry: LocalRegistry, tag: str, output: s
         *("--fromToken", token, "--allowInsecureRegistries"),
         *("--folder", shop.context, "--customContent", "second", "--toImage", shop.name, output, path),
     )
+    return path
+
+
+def by_docker_squash(shop: Workshop, host: str) -> Path:
+    """Squash an Engine's image with docker-squash, of PyPI."""
+    tool, path = shop.folder / "docker-squash", shop.folder / "squashed.tar"
+    options = ("--disable-pip-version-check", "--no-deps", "--require-hashes", "--quiet", f"--target={tool}")
+    run(sys.executable, "-m", "pip", "install", *options, "--requirement", _SETUP / "archive-tools.txt")
+    before = f"{shop.name}-before"
+    run("env", "DOCKER_BUILDKIT=0", "docker", "--host", host, "build", "--no-cache", "--tag", before, shop.context)
+    squash = (sys.executable, "-m", "docker_squash.cli", "--tag", shop.name, "--output-path", path, before)
+    try:
+        run("env", f"DOCKER_HOST={host}", f"PYTHONPATH={tool}", *squash)
+    finally:
+        run("docker", "--host", host, "image", "rm", "--force", before, shop.name)
     return path
 
 

@@ -23,6 +23,7 @@ from integration.archives import (
     as_documented,
     by_buildah,
     by_containerify,
+    by_docker_squash,
     by_oras,
     by_podman,
     by_skopeo,
@@ -274,6 +275,17 @@ def test_an_engine_of_layers_in_folders_saves_what_is_pushed(
     path = shop.docker(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
     push(path, "saved").expect(0, "✔ Pushed", "COPY … in /")
     assert SAYS in printed(engine, f"{registry.host}/{REPOSITORY}:saved")
+
+
+def test_what_docker_squash_writes_is_pushed(
+    registry: LocalRegistry, engine: docker.DockerClient, shop: Workshop, push: Callable[..., Finished]
+) -> None:
+    path = by_docker_squash(shop, os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
+    push(path, "squashed").expect(0, "✔ Pushed")
+    manifest = json.loads(raw(shop, registry, "squashed"))
+    assert manifest["config"]["digest"] == digest_of(config_of(path))
+    assert len(manifest["layers"]) == 1
+    assert SAYS in printed(engine, f"{registry.host}/{REPOSITORY}:squashed")
 
 
 def test_equal_layers_that_an_engine_links_are_sent_once(

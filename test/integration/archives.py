@@ -1,5 +1,6 @@
 """Images in archives and layouts, made by the programs that people make them with, or as those are documented to."""
 
+import base64
 import gzip
 import hashlib
 import io
@@ -227,11 +228,40 @@ def by_containerify(shop: Workshop, registry: LocalRegistry, tag: str, output: s
     return path
 
 
+def python_tools(shop: Workshop) -> Path:
+    """Install the programs of PyPI that write images; return the folder to find them in."""
+    tools = shop.folder / "tools"
+    options = ("--disable-pip-version-check", "--no-deps", "--require-hashes", "--quiet", f"--target={tools}")
+    run(sys.executable, "-m", "pip", "install", *options, "--requirement", _SETUP / "archive-tools.txt")
+    return tools
+
+
+def by_pyoci(shop: Workshop, registry: LocalRegistry, authority: Path, tag: str) -> Path:
+    """Add a Python project to a base image in a registry with pyoci.
+
+    Args:
+        shop: Its folder gets the project.
+        registry: Has the base image, and speaks TLS.
+        authority: Of the registry's certificate.
+        tag: Of the base image.
+    """
+    project, home = shop.folder / "project", shop.folder / "home"
+    (project / "app").mkdir(parents=True)
+    (project / "pyproject.toml").write_text('[project]\nname = "app"\nversion = "1.0"\n', "utf-8")
+    (project / "app/__main__.py").write_text("print()\n", "utf-8")
+    (home / ".docker").mkdir(parents=True)
+    login = base64.b64encode(b"reader:reader-token").decode()
+    (home / ".docker/config.json").write_text(json.dumps({"auths": {registry.host: {"auth": login}}}), "utf-8")
+    environment = (f"HOME={home}", f"SSL_CERT_FILE={authority}", f"PYTHONPATH={python_tools(shop)}")
+    base = ("--base-image", f"{registry.host}/{REPOSITORY}:{tag}")
+    command = (sys.executable, "-m", "pyoci.cli", "build", "--context", ".", "--tag", "app:1.0", *base)
+    run("env", *environment, *command, folder=project)
+    return project / "dist/image"
+
+
 def by_docker_squash(shop: Workshop, host: str) -> Path:
     """Squash an Engine's image with docker-squash, of PyPI."""
-    tool, path = shop.folder / "docker-squash", shop.folder / "squashed.tar"
-    options = ("--disable-pip-version-check", "--no-deps", "--require-hashes", "--quiet", f"--target={tool}")
-    run(sys.executable, "-m", "pip", "install", *options, "--requirement", _SETUP / "archive-tools.txt")
+    tool, path = python_tools(shop), shop.folder / "squashed.tar"
     before = f"{shop.name}-before"
     run("env", "DOCKER_BUILDKIT=0", "docker", "--host", host, "build", "--no-cache", "--tag", before, shop.context)
     squash = (sys.executable, "-m", "docker_squash.cli", "--tag", shop.name, "--output-path", path, before)

@@ -23,14 +23,11 @@ def image_of(
     Args:
         identifier: The image's ID.
         config: The configuration.
-        stored: The blob of each layer, None for a layer that is still to be compressed.
+        stored: The blob of each layer, None for one that is still to be compressed.
         sizes: The uncompressed bytes of each layer, if known.
 
-    Returns:
-        The image; layers have instructions only if the history matches the layers.
-
     Raises:
-        ValueError: The configuration does not match the layers; the message completes a sentence about it.
+        ValueError: The configuration does not match the layers; the message completes a sentence.
     """
     content = members(read_json(config))
     diff_ids = _diff_ids(content)
@@ -44,7 +41,6 @@ def image_of(
 
 
 def _diff_ids(content: dict[str, object]) -> list[str]:
-    """Return the diffIDs; an image without layers has an empty list, null or nothing."""
     rootfs = content.get("rootfs", {})
     diff_ids = members(rootfs).get("diff_ids", [])
     if not isinstance(rootfs, dict) or not isinstance(diff_ids, list):

@@ -20,13 +20,7 @@ _ATTESTATION = {"vnd.docker.reference.type": "attestation-manifest"}
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """The system that an image runs on.
-
-    Attributes:
-        os: Such as `linux`; `unknown` for an attestation.
-        architecture: Such as `amd64` or `arm64`.
-        variant: Such as `v7`, or "".
-    """
+    """The system that an image runs on; `unknown` for an attestation."""
 
     os: str
     architecture: str
@@ -34,7 +28,7 @@ class Platform:
 
     @classmethod
     def parse(cls, value: object) -> "Platform | None":
-        """Parse a platform or an image's configuration; None if the value is not an object."""
+        """Parse a platform or a configuration; None if it is not an object."""
         if not isinstance(value, dict):
             return None
         found = members(value)
@@ -42,7 +36,7 @@ class Platform:
         return cls(*(part if _WORD.fullmatch(part) else "" for part in parts))
 
     def __str__(self) -> str:
-        """Return the platform as Docker writes it, such as `linux/arm64` or `linux/arm/v7`."""
+        """Return the platform as Docker writes it, such as `linux/arm/v7`."""
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))
 
 
@@ -51,12 +45,10 @@ class Descriptor:
     """A reference to a blob or a manifest.
 
     Attributes:
-        media_type: The type of the content, "" if not given.
-        digest: The digest of the content.
+        media_type: "" if not given.
         size: Bytes.
-        platform: The platform of an image in an index.
-        urls: Other locations of the content; only non-distributable layers have them.
-        annotations: Further metadata.
+        platform: Of an image in an index.
+        urls: Other locations of a non-distributable layer.
     """
 
     media_type: str
@@ -70,11 +62,8 @@ class Descriptor:
     def parse(cls, value: object) -> Self:
         """Parse a descriptor.
 
-        Args:
-            value: As JSON returned it.
-
         Raises:
-            ValueError: It is not a descriptor; the message is the rule that it breaks.
+            ValueError: The message is the rule that the value breaks.
         """
         if not isinstance(value, dict):
             raise ValueError("a descriptor must be an object")  # noqa: TRY004
@@ -100,7 +89,7 @@ class Descriptor:
 
     @property
     def is_attestation(self) -> bool:
-        """Whether an index refers to BuildKit's statements about an image with this, not to an image."""
+        """Whether this refers to BuildKit's statements about an image."""
         if self.platform is not None and self.platform.os == "unknown":
             return True
         return _ATTESTATION.items() <= self.annotations.items()

@@ -1,4 +1,4 @@
-"""JSON objects, read as Go's `encoding/json` reads them: the tools of this field are written in Go."""
+"""JSON objects, read as Go's `encoding/json` reads them, since the tools of this field use it."""
 
 import json
 
@@ -7,7 +7,7 @@ def read_json(data: bytes) -> dict[str, object]:
     """Parse a JSON object.
 
     Raises:
-        ValueError: The bytes are anything else; the message completes a sentence about them.
+        ValueError: It is something else; the message completes a sentence.
     """
     try:
         content = json.loads(data)
@@ -19,10 +19,7 @@ def read_json(data: bytes) -> dict[str, object]:
 
 
 def members(value: object) -> dict[str, object]:
-    """Return an object's members by case-folded key.
-
-    Go ignores the case of keys, the last of equal keys counts, and `null` is the same as an absent member.
-    """
+    """Return an object's members by case-folded key; of equal keys the last counts, and `null` is absent."""
     if not isinstance(value, dict):
         return {}
     return {str(key).casefold(): member for key, member in value.items() if member is not None}
@@ -34,5 +31,5 @@ def text(value: object) -> str:
 
 
 def texts(value: object) -> list[str]:
-    """Return the strings of a list; an empty list for anything else."""
+    """Return the strings of a list."""
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []

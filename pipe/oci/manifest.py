@@ -33,10 +33,7 @@ class Manifest:
     """A manifest or an index, with the bytes that its digest is computed from.
 
     Attributes:
-        media_type: As the registry names it.
-        body: The bytes, unchanged.
         config: Digest of the image's configuration, None in an index.
-        config_descriptor: Descriptor of the image's configuration, None in an index.
         layers: From the base up, none in an index.
         manifests: Children of an index, including attestations.
     """
@@ -50,12 +47,7 @@ class Manifest:
 
     @classmethod
     def parse(cls, media_type: str, body: bytes) -> "Manifest":
-        """Parse a manifest; members that are not valid are left out.
-
-        Args:
-            media_type: As the registry names it.
-            body: Its bytes.
-        """
+        """Parse a manifest, without members that are not valid."""
         try:
             content = members(read_json(body))
         except ValueError:
@@ -72,12 +64,7 @@ class Manifest:
 
     @classmethod
     def of_docker(cls, config: Descriptor, layers: tuple[Descriptor, ...]) -> "Manifest":
-        """Make an image's manifest (schema 2) with the bytes that Docker Engine makes.
-
-        Args:
-            config: Of the image's configuration.
-            layers: From the base up.
-        """
+        """Make the manifest (schema 2) that Docker Engine makes of these, byte for byte."""
         content = {
             "schemaVersion": 2,
             "mediaType": DOCKER_MANIFEST,
@@ -121,14 +108,14 @@ class Manifest:
 
 
 def media_type_of(content: dict[str, object], default: str = "") -> str:
-    """Return a manifest's media type: its own, else the default, else the OCI type that its members imply.
+    """Return a manifest's media type: its own, else the default, else the one that its members imply.
 
     Args:
         content: The manifest's members; see `pipe.oci.fields`.
-        default: The type in the descriptor that refers to it.
+        default: From the descriptor that refers to it.
 
     Raises:
-        ValueError: The type is not a string; the message completes a sentence about the manifest.
+        ValueError: The type is not a string; the message completes a sentence.
     """
     named = content.get("mediatype", "")
     if not isinstance(named, str):
@@ -137,7 +124,6 @@ def media_type_of(content: dict[str, object], default: str = "") -> str:
 
 
 def _descriptors(content: dict[str, object], key: str) -> tuple[Descriptor, ...]:
-    """Parse a list of descriptors, without those that are not valid."""
     value = content.get(key)
     found = map(_descriptor, value if isinstance(value, list) else ())
     return tuple(descriptor for descriptor in found if descriptor)

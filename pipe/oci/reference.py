@@ -31,14 +31,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A reference to an image.
-
-    Attributes:
-        domain: The registry's host, with its port, or "".
-        path: The repository in that registry.
-        tag: The tag, or "".
-        digest: The digest, or "".
-    """
+    """A reference to an image; what it does not contain is ""."""
 
     domain: str
     path: str
@@ -49,11 +42,8 @@ class Reference:
     def parse(cls, text: str) -> Self:
         """Parse a reference as Docker does, without defaults.
 
-        Args:
-            text: Such as `app`, `acme/app:1.0` or `crg.apkg.io/acme/app@sha256:…`.
-
         Raises:
-            ValueError: The text is not a reference; the message is the rule that it breaks.
+            ValueError: The message is the rule that the text breaks.
         """
         rest, at, digest = text.partition("@")
         if at and not is_digest(digest):
@@ -99,18 +89,18 @@ def _names_host(text: str) -> bool:
 
 
 def _has_tag(text: str) -> bool:
-    """Return whether the text is a name and a tag, as in `app:feature/x`, and not a host and a port."""
+    """Return whether this is `name:tag`, as in `app:feature/x`, and not a host and a port."""
     name, _, tag = text.partition(":")
     return is_component(name) and "." not in name and tag != "" and not tag.isdecimal()
 
 
 def is_domain(text: str) -> bool:
-    """Return whether `text` is a registry's host; Docker treats a name without dot and port as part of the path."""
+    """Return whether `text` is a registry's host; it needs a dot or a port."""
     return _names_host(text) and _DOMAIN.fullmatch(text) is not None
 
 
 def is_address(text: str) -> bool:
-    """Return whether `text` is a registry's host whose address and port are valid, too."""
+    """Return whether `text` is a registry's host with a valid address and port."""
     match = _HOST_AND_PORT.fullmatch(text)
     if match is None or not is_domain(text):
         return False
@@ -143,6 +133,6 @@ def is_digest(text: str) -> bool:
 
 
 def suggestion(text: str) -> str:
-    """Return a clause that proposes a valid tag similar to `text`, such as a branch's name; "" if there is none."""
+    """Return a clause that proposes a similar valid tag, "" if there is none."""
     tag = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).lstrip(".-").rstrip("-")[:TAG_MAXIMUM]
     return f"; try '{tag}'" if tag else ""

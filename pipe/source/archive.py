@@ -32,15 +32,8 @@ class ArchiveLog(Protocol):
 def open_image(path: Path, name: Reference, report: ArchiveLog) -> StoredImage:
     """Return the image in an archive or a layout.
 
-    Engines since 25 and others write both forms into one archive. If its layers are compressed, it is a layout; if
-    they are plain, a docker archive, whose layers are compressed for the push. If one form is incomplete, the other
-    one is used.
-
-    Args:
-        path: A docker archive or an OCI archive, optionally gzipped; or a directory with either form, or
-            with what `skopeo copy … dir:` writes.
-        name: Selects one of several images.
-        report: Receives what users should know.
+    Many tools write both forms into one archive. With compressed layers it is a layout; with plain ones, which
+    are compressed for the push, a docker archive. If one form is incomplete, the other one is used.
 
     Raises:
         ArchiveError: There is no image, or it is damaged.
@@ -78,13 +71,12 @@ def _of_both_forms(documents: Documents, name: Reference, report: ArchiveLog) ->
 
 
 def _is_plain(stored: StoredImage) -> bool:
-    """Return whether layers are stored as a graphdriver Engine has them, which compresses them for a push."""
     types = [layer.descriptor.media_type for image in stored.images for layer in image.layers if layer.descriptor]
     return len(stored.manifests) == 1 and any(each.endswith(".tar") for each in types)
 
 
 def _is_registry_manifest(documents: Documents) -> bool:
-    """Return whether manifest.json is a manifest or an index, and not the list of a docker archive."""
+    """Return whether manifest.json is a manifest and not a list of images."""
     try:
         return isinstance(json.loads(documents.read(MANIFEST)), dict)
     except (ArchiveError, ValueError, RecursionError):

@@ -1,9 +1,8 @@
 """The layer in a directory of an old Engine's archive, identified before its bytes are read.
 
-Engines up to 24 name a layer's directory by a "v1 ID": the SHA-256 of the directory's own `json`, without
-`id` and `parent`, with `layer_id` (the chain ID of the layers up to this one) and `parent` instead, keys in
-order. Source: moby, `image/v1/imagev1.go` (`CreateID`) and `image/tarexport/save.go`; chain IDs:
-opencontainers/image-spec, `config.md`, "Layer ChainID".
+Engines up to 24 name the directory by a "v1 ID": the SHA-256 of its file `json`, without `id`, with `layer_id`
+(the chain ID) and `parent`, keys in order. Sources: moby, `image/v1/imagev1.go` (`CreateID`) and
+`image/tarexport/save.go`; image-spec, `config.md`, "Layer ChainID".
 """
 
 import hashlib
@@ -19,9 +18,9 @@ def diff_id_of(directory: str, description: bytes, diff_ids: Sequence[str]) -> s
     """Return the diffID of the layer in a directory, None if the name does not prove it.
 
     Args:
-        directory: Its name, 64 hexadecimal digits.
+        directory: 64 hexadecimal digits.
         description: The content of its file `json`.
-        diff_ids: Of the image, from the base up.
+        diff_ids: From the base up.
     """
     try:
         members = _members(description.decode())
@@ -45,7 +44,7 @@ def _v1_id(members: dict[str, str]) -> str:
 
 
 def _members(text: str) -> dict[str, str]:
-    """Return the members of a JSON object with the original spelling of each value, which the hash depends on."""
+    """Return an object's members with the spelling of each value, which the hash depends on."""
     members: dict[str, str] = {}
     position = text.index("{") + 1
     while text[position := _after_space(text, position)] != "}":

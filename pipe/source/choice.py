@@ -1,4 +1,4 @@
-"""The choice of one image among those of an archive, and the message if it is not clear."""
+"""The choice of one image among those of an archive."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """One of the images in an archive.
+class ImageEntry:
+    """The entry of one image in an archive's list.
 
     Attributes:
         key: Equal for entries that are the same image.
-        names: Its full names, such as `docker.io/library/app:1.0`.
-        tag: Its tag, if that is all that is known of its name; else "".
-        digest: By which it can be chosen, "" if unknown.
+        names: Full names.
+        tag: The tag, if the rest of the name is unknown.
+        digest: "" if unknown.
     """
 
     key: str
@@ -31,13 +31,8 @@ class Candidate:
     digest: str = ""
 
 
-def chosen(name: Reference, candidates: Sequence[Candidate]) -> dict[str, Candidate]:
-    """Return the distinct images that a name refers to; all of them if it refers to none.
-
-    Args:
-        name: IMAGE_NAME; its digest counts more than its name, a full name more than a tag.
-        candidates: The images.
-    """
+def chosen(name: Reference, candidates: Sequence[ImageEntry]) -> dict[str, ImageEntry]:
+    """Return the distinct images that IMAGE_NAME refers to; all of them if it refers to none."""
     tag = name.tag or "latest"
     by_digest = [each for each in candidates if name.digest and each.digest.endswith(name.digest[-64:])]
     by_name = [each for each in candidates if is_meant(name, each.names)]
@@ -46,35 +41,28 @@ def chosen(name: Reference, candidates: Sequence[Candidate]) -> dict[str, Candid
     return {each.key: each for each in found or candidates}
 
 
-def is_named(name: Reference, candidates: Sequence[Candidate]) -> bool:
-    """Return whether a name refers to some of the images, and not just to all of them."""
+def is_named(name: Reference, candidates: Sequence[ImageEntry]) -> bool:
+    """Return whether IMAGE_NAME refers to any of the images."""
     if name.digest:
         return any(each.digest.endswith(name.digest[-64:]) for each in candidates)
     return any(is_meant(name, each.names) or each.tag == (name.tag or "latest") for each in candidates)
 
 
 def is_meant(name: Reference, others: Sequence[str]) -> bool:
-    """Return whether a name is one of the names of an image."""
-    return _short(str(name if name.tag else name.with_tag("latest"))) in map(_short, others)
+    """Return whether a name is one of an image's names."""
+    return str(name) in others or _short(str(name if name.tag else name.with_tag("latest"))) in map(_short, others)
 
 
 def _short(name: str) -> str:
-    """Return a name without the prefixes that Docker, kaniko, podman and buildah add to short ones."""
+    """Return a name without the prefixes that tools add to short ones."""
     name = name.partition("@")[0]
     return name.removeprefix("index.").removeprefix("docker.io/").removeprefix("library/").removeprefix("localhost/")
 
 
 def ambiguous(
-    documents: Documents, name: Reference, candidates: Sequence[Candidate], platform: Callable[[Candidate], str]
+    documents: Documents, name: Reference, candidates: Sequence[ImageEntry], platform: Callable[[ImageEntry], str]
 ) -> ArchiveError:
-    """Return the error for a name that does not refer to exactly one image.
-
-    Args:
-        documents: Of the archive.
-        name: IMAGE_NAME.
-        candidates: The images.
-        platform: Returns the platform of an image for the list, "" if unknown.
-    """
+    """Return the error for an IMAGE_NAME that does not refer to exactly one image."""
     distinct = list({each.key: each for each in candidates}.values())
     lines = []
     for each in distinct[:LISTED]:
@@ -92,8 +80,8 @@ def ambiguous(
     )
 
 
-def _reference_to(candidate: Candidate, name: Reference, candidates: Sequence[Candidate]) -> str:
-    """Return a value of IMAGE_NAME that refers to an image and to no other; its digest if no name does."""
+def _reference_to(candidate: ImageEntry, name: Reference, candidates: Sequence[ImageEntry]) -> str:
+    """Return an IMAGE_NAME that refers to this image only."""
     tagged = (f"{name.repository}:{candidate.tag}",) if candidate.tag and name.path else ()
     names = (*tagged, *candidate.names)
     digest = candidate.digest

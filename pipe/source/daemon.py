@@ -1,8 +1,8 @@
-"""An image from an Engine's stream (`GET /images/{name}/get`), in the form and order in which the Engine sends it.
+"""An image from an Engine's stream (`GET /images/{name}/get`), in the form and order in which it is sent.
 
-Engines up to 24 send directories with `layer.tar`, later ones an OCI layout. A graphdriver Engine sends uncompressed
-layers, named by their diffIDs. A containerd store sends all blobs of all platforms as they are stored; its layers
-are uncompressed, too, if `docker load` of a docker archive brought them. Manifests come last.
+Engines up to 24 send directories with `layer.tar`, later ones an OCI layout. A graphdriver Engine sends
+uncompressed layers, named by their diffIDs; a containerd store sends every blob as it is stored, uncompressed
+ones too. Manifests come last.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class DaemonStream:
     """An image that an Engine streams.
 
     Attributes:
-        config: The image's configuration, b"" before it arrives, and always from a containerd store.
+        config: The image's configuration; b"" before it arrives, and from a containerd store.
     """
 
     def __init__(self, stream: Reader, image_id: str, diff_ids: Sequence[str], *, containerd: bool = False) -> None:
@@ -43,9 +43,8 @@ class DaemonStream:
         Args:
             stream: The bytes.
             image_id: The digest of the configuration or, in a containerd store, of the manifest.
-            diff_ids: Of the image's layers, from the base up.
-            containerd: Whether the Engine has a containerd store: a blob is then sent as it is stored, even if
-                its digest is a diffID. The stream shows the difference only at its end.
+            diff_ids: From the base up.
+            containerd: Whether blobs are sent as stored, even if their digest is a diffID.
         """
         self._stream = stream
         self._image_id = image_id
@@ -58,7 +57,7 @@ class DaemonStream:
         """Yield the layers, or all blobs of a containerd store; what is not read of one is skipped.
 
         Raises:
-            EngineSaveError: The stream does not contain an image, or it is truncated.
+            EngineSaveError: It is not an image, or truncated.
         """
         descriptions: dict[str, bytes] = {}
         try:
@@ -80,11 +79,11 @@ class DaemonStream:
 
     @property
     def manifests(self) -> tuple[Manifest, ...]:
-        """The image's manifests, children first, the top one last; empty for a graphdriver Engine."""
+        """The manifests, children first; empty for a graphdriver Engine."""
         return () if self.config else tuple(self._found(self._image_id, set()))
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Read from the content of the current entry; return the number of bytes, 0 at the end."""
+        """Read from the current entry; return the number of bytes, 0 at the end."""
         length = self._stream.readinto(buffer[: self._left]) if self._left else 0
         if self._left and not length:
             raise _truncated()
@@ -92,7 +91,7 @@ class DaemonStream:
         return length
 
     def _blob(self, entry: Entry, descriptions: dict[str, bytes]) -> SourceBlob | None:
-        """Return the blob in an entry if it can be sent now; keep it if it could be a document."""
+        """Return an entry's blob if it can be sent now."""
         directory = entry.name.rpartition("/")[0]
         if entry.name.endswith(_LAYER):
             diff_id = diff_id_of(directory, descriptions.pop(directory, b""), self._diff_ids)
@@ -109,7 +108,7 @@ class DaemonStream:
         return self._opened(entry, None, Descriptor("", digest, entry.size)) if is_digest(digest) else None
 
     def _kept_or_sent(self, entry: Entry, digest: str) -> SourceBlob | None:
-        """Keep a possible document; return any other blob, of which an image can have many."""
+        """Keep a possible document; return any other blob."""
         content = self._content(entry)
         found = f"sha256:{hashlib.sha256(content).hexdigest()}"
         if digest and found != digest:
@@ -134,7 +133,6 @@ class DaemonStream:
         return content
 
     def _read(self, size: int) -> bytes:
-        """Return the given number of bytes, fewer only at the end."""
         buffer, filled = memoryview(bytearray(size)), 0
         while filled < size and (length := self._stream.readinto(buffer[filled:])):
             filled += length
@@ -150,7 +148,7 @@ class DaemonStream:
         self._left = 0
 
     def _stored(self) -> Iterator[SourceBlob]:
-        """Yield the blobs that were kept, since the manifests now show what each of them is."""
+        """Yield what was kept, now that the manifests describe it."""
         for manifest in self.manifests:
             named = manifest.config_descriptor
             content = self._kept.get(named.digest) if named else None
@@ -184,7 +182,7 @@ def _media_type(content: bytes) -> str:
 
 
 def _is_config(content: bytes) -> bool:
-    """Return whether a document with the image's ID is a configuration, and not a containerd store's manifest."""
+    """Return whether this is a configuration, and not a manifest."""
     try:
         return "rootfs" in members(read_json(content))
     except ValueError:

@@ -17,7 +17,7 @@ from pipe.oci.manifest import DOCKER_LAYER
 from pipe.oci.reference import Reference
 from pipe.source import gunzip
 from pipe.source.blob import Reader, SourceBlob, StoredImage
-from pipe.source.choice import IMAGES, Candidate, ambiguous, chosen
+from pipe.source.choice import IMAGES, ImageEntry, ambiguous, chosen
 from pipe.source.documents import Documents, digest_of
 from pipe.source.files import shown
 from pipe.source.opening import MAGIC_SIZE, compression
@@ -45,12 +45,8 @@ class _Listed:
 def read_docker_archive(documents: Documents, name: Reference) -> StoredImage:
     """Return the image in a docker archive; its manifest must be made.
 
-    Args:
-        documents: Of the archive.
-        name: Selects one of several images.
-
     Raises:
-        ArchiveError: There is none, or several and the name refers to none of them, or it is damaged.
+        ArchiveError: There is none, or IMAGE_NAME refers to none of several, or it is damaged.
     """
     listed = _selected(documents, name)
     config = documents.read(listed.config, CONFIG_SIZE)
@@ -73,14 +69,14 @@ def read_docker_archive(documents: Documents, name: Reference) -> StoredImage:
 def _selected(documents: Documents, name: Reference) -> _Listed:
     """Return the image that a name refers to."""
     images = _images(documents)
-    candidates = [Candidate(repr((each.config, each.layers)), each.tags, "", _id_in(each.config)) for each in images]
+    candidates = [ImageEntry(repr((each.config, each.layers)), each.tags, "", _id_in(each.config)) for each in images]
     found = chosen(name, candidates)
     if len(found) > 1 or (name.digest and len({each.key for each in candidates}) > 1):
         # Configurations whose names are not their digests are read only if necessary.
         ids = _Configurations(documents)
         by_key = {each.key: image for each, image in zip(candidates, images, strict=True)}
         candidates = [
-            Candidate(each.key, each.names, "", each.digest or ids.digest(by_key[each.key].config))
+            ImageEntry(each.key, each.names, "", each.digest or ids.digest(by_key[each.key].config))
             for each in candidates
         ]
         found = chosen(name, candidates)
@@ -116,7 +112,7 @@ def _id_in(config: str) -> str:
 
 
 class _Configurations:
-    """Reads configurations of images that can be chosen; a damaged one matters only if it is chosen."""
+    """Reads configurations; a damaged one matters only if it is chosen."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
@@ -124,7 +120,7 @@ class _Configurations:
         self._digests: dict[str, str] = {}
 
     def digest(self, config: str) -> str:
-        """Return an image's ID, "" if it cannot be read or is one of too many."""
+        """Return an image's ID, "" if unknown."""
         if config not in self._digests:
             body = self._body(config)
             self._digests[config] = digest_of(body) if body else ""
@@ -149,7 +145,7 @@ class _Configurations:
 
 
 def _refuse_elsewhere(documents: Documents, source: object) -> None:
-    """Refuse a layer that Docker Engine did not get from a registry, such as those of Windows."""
+    """Refuse a layer that is not from a registry, such as those of Windows."""
     try:
         descriptor = Descriptor.parse(source)
     except ValueError:
@@ -167,7 +163,7 @@ class _Layers:
         self._allowed = None if compressed is None else max(EXPANDED, gunzip.EXPANSION * compressed)
 
     def read(self, names: Sequence[str], diff_ids: Sequence[str]) -> list[SourceBlob]:
-        """Return the blob of each layer; equal layers are read once."""
+        """Return the blob of each layer, equal ones once."""
         by_diff_id = dict(zip(diff_ids, names, strict=True))
         read = {diff_id: self._blob(name, diff_id) for diff_id, name in by_diff_id.items()}
         return [read[diff_id] for diff_id in diff_ids]
@@ -191,7 +187,7 @@ class _Layers:
         return SourceBlob(label, size, diff_id, descriptor, lambda: documents.files.open(name))
 
     def _verified(self, name: str, diff_id: str) -> Descriptor:
-        """Return the descriptor of a gzipped layer, which is pushed as it is if it has its diffID."""
+        """Return the descriptor of a gzipped layer if it has its diffID."""
         documents = self._documents
         stored, plain = _Hashing(documents.files.open(name)), hashlib.sha256()
         try:
@@ -221,7 +217,7 @@ class _Hashing:
         return f"sha256:{self._hash.hexdigest()}"
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Fill the buffer as far as possible; return the number of bytes, 0 at the end."""
+        """Read and hash."""
         length = self._reader.readinto(buffer)
         self._hash.update(buffer[:length])
         self.size += length

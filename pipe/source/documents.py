@@ -1,4 +1,4 @@
-"""The JSON documents of an archive or a layout: of bounded size, verified against their digests."""
+"""The JSON documents of an archive or a layout, of bounded size and with verified digests."""
 
 import hashlib
 from pathlib import Path
@@ -13,15 +13,9 @@ DOCUMENT = 4 * 1024 * 1024
 
 
 class Documents:
-    """Reads documents by name or digest; blobs have the names that an OCI layout gives them."""
+    """Reads documents by name or digest."""
 
     def __init__(self, path: Path, files: Files) -> None:
-        """Read from an archive or a layout.
-
-        Args:
-            path: For messages.
-            files: Its files.
-        """
         self.path = path
         self.files = files
 
@@ -38,11 +32,7 @@ class Documents:
         return self.files.size(name) is not None
 
     def read(self, name: str, maximum: int = DOCUMENT) -> bytes:
-        """Return the content of a file.
-
-        Args:
-            name: Of the file.
-            maximum: The largest size in bytes.
+        """Return the content of a file of at most `maximum` bytes.
 
         Raises:
             ArchiveError: It does not exist, or it is too large.
@@ -58,14 +48,14 @@ class Documents:
         return bytes(buffer[:filled])
 
     def object(self, name: str) -> dict[str, object]:
-        """Return the members of a document that is a JSON object; see `pipe.oci.fields`."""
+        """Return the members of a JSON object; see `pipe.oci.fields`."""
         try:
             return members(read_json(self.read(name)))
         except ValueError as error:
             raise self.error(f"{name} {error}") from None
 
     def named(self, descriptor: Descriptor, maximum: int = DOCUMENT) -> bytes:
-        """Return the document that a descriptor refers to, after verifying its size and digest."""
+        """Return the verified document that a descriptor refers to."""
         content = self.read(self.blob_name(descriptor.digest), maximum)
         digest = digest_of(content)
         if digest != descriptor.digest:
@@ -75,18 +65,15 @@ class Documents:
         return content
 
     def missing(self, digest: str, what: str, fix: str = "") -> ArchiveError:
-        """Return the error for a blob that is listed, but not in the archive."""
+        """Return the error for a missing blob."""
         return self.error(f"{what} ({digest}) is listed but missing", fix)
 
 
 class DirectoryTransport(Documents):
-    """Reads what `skopeo copy … dir:` and `podman save --format docker-dir` write.
-
-    Source: containers/image, `directory/directory_transport.go`.
-    """
+    """Reads skopeo's `dir:`; source: containers/image, `directory/directory_transport.go`."""
 
     def blob_name(self, digest: str) -> str:
-        """Return the name of the file that holds a blob, a manifest or the top manifest."""
+        """Return the name of the file that holds a blob or manifest."""
         name = digest.removeprefix("sha256:")
         return next((each for each in (f"{name}.manifest.json", name) if self.has(each)), "manifest.json")
 

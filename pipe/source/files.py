@@ -1,4 +1,4 @@
-"""Files of an archive or a directory, found by name and read in place, by several threads at once."""
+"""Files of an archive or a directory, found by name and read in place by several threads."""
 
 import os
 import posixpath
@@ -24,13 +24,13 @@ class Files(Protocol):
     """Files by name.
 
     Attributes:
-        compressed_size: Bytes of the archive on disk if it is gzipped as a whole, None otherwise.
+        compressed_size: Bytes of an archive that is gzipped as a whole.
     """
 
     compressed_size: int | None
 
     def size(self, name: str) -> int | None:
-        """Return the size of a file in bytes, None if it does not exist."""
+        """Return a file's bytes, None if it does not exist."""
 
     def open(self, name: str) -> Reader:
         """Open a file."""
@@ -48,22 +48,18 @@ class Part:
     """A reader of one part of a file."""
 
     def __init__(self, path: Path, file: OpenFile, start: int, size: int) -> None:
-        """Start at the beginning of the part.
-
-        Args:
-            path: For messages.
-            file: Can be shared: its position is not used.
-            start: Offset of the part.
-            size: Bytes of the part.
-        """
+        """Start at the beginning; the position of a shared file is not used."""
         self._path = path
         self._file = file
         self._position = start
         self._left = size
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Fill the buffer as far as possible; return the number of bytes, 0 at the end."""
-        length = os.preadv(self._file.number, [buffer[: self._left]], self._position) if self._left else 0
+        """Fill the buffer as far as possible; return 0 at the end."""
+        try:
+            length = os.preadv(self._file.number, [buffer[: self._left]], self._position) if self._left else 0
+        except OSError as error:
+            raise archive_error(self._path, f"it cannot be read ({error.strerror})") from error
         if self._left and not length:
             raise archive_error(self._path, "it is truncated")
         self._position += length
@@ -79,7 +75,7 @@ class Folder:
         self._path = path
 
     def size(self, name: str) -> int | None:
-        """Return the size of a file in bytes, None if it does not exist."""
+        """Return a file's bytes, None if it does not exist."""
         try:
             status = os.stat(self._path / inside(self._path, name))  # noqa: PTH116
         except (OSError, ValueError):
@@ -97,15 +93,10 @@ class Folder:
 
 
 class Archive:
-    """The files of a tar archive; of several entries with one name, the last one counts."""
+    """The files of a tar archive; of equal names, the last entry counts."""
 
     def __init__(self, path: Path, file: OpenFile, compressed_size: int | None = None) -> None:
-        """Read the header of every entry.
-
-        Args:
-            path: For messages.
-            file: The archive, not compressed.
-            compressed_size: See `Files`.
+        """Read every header.
 
         Raises:
             ArchiveError: It is not a tar archive, or it is truncated.
@@ -120,6 +111,8 @@ class Archive:
             self._index(os.fstat(file.number).st_size)
         except TarError as error:
             raise archive_error(path, str(error)) from error
+        except OSError as error:
+            raise archive_error(path, f"it cannot be read ({error.strerror})") from error
 
     def _index(self, length: int) -> None:
         position = 0
@@ -162,7 +155,7 @@ class Archive:
         raise archive_error(self._path, f"the links that start at {name} form a loop")
 
     def size(self, name: str) -> int | None:
-        """Return the size of a file in bytes, None if it does not exist."""
+        """Return a file's bytes, None if it does not exist."""
         part = self._part(name)
         return part[1] if part else None
 
@@ -177,12 +170,8 @@ class Archive:
 def inside(path: Path, name: str) -> str:
     """Return a name in its shortest form.
 
-    Args:
-        path: Of the archive or directory, for messages.
-        name: From a document or a link.
-
     Raises:
-        ArchiveError: The name points outside the archive.
+        ArchiveError: It points outside the archive.
     """
     plain = posixpath.normpath(name)
     if plain.startswith("/") or plain.split("/", 1)[0] == "..":
@@ -191,7 +180,7 @@ def inside(path: Path, name: str) -> str:
 
 
 def shown(words: str) -> str:
-    """Return text that can contain names from an archive as one line for the log."""
+    """Return text with foreign names as one line for the log."""
     return clean(" ".join(words.split()), width=_SHOWN)
 
 

@@ -1,4 +1,4 @@
-"""Gzip files of any number of members, decompressed in pieces with bounded work and memory."""
+"""Gzip files of any number of members, decompressed with bounded work and memory."""
 
 import zlib
 from collections.abc import Iterator
@@ -29,11 +29,7 @@ class Gunzip:
     """Decompresses a file that is given in pieces."""
 
     def __init__(self, allowed: int | None = None) -> None:
-        """Prepare for a file.
-
-        Args:
-            allowed: The largest number of bytes that it may decompress to, None for any.
-        """
+        """Prepare; a file must not decompress to more than `allowed` bytes."""
         self._allowed = allowed
         self._member: Any = isal_zlib.decompressobj(_GZIP)
         self._window = _FIRST

@@ -10,7 +10,7 @@ from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.source.blob import SourceBlob, StoredImage
-from pipe.source.choice import IMAGES, Candidate, ambiguous, chosen, is_named
+from pipe.source.choice import IMAGES, ImageEntry, ambiguous, chosen, is_named
 from pipe.source.documents import DirectoryTransport, Documents, digest_of
 from pipe.source.tree import MANIFESTS, Absent, Tree, of_platform
 from pipe.text import listed
@@ -22,26 +22,16 @@ _IMAGE_CONFIGS = ("image.v1+json", "image.config.v1+json")
 
 
 def read_layout(documents: Documents, name: Reference, warn: Callable[[str], None]) -> StoredImage:
-    """Return the image in a layout.
-
-    Args:
-        documents: Of the layout.
-        name: Selects one of several images.
-        warn: Receives a line for the log if a platform is missing.
+    """Return the image in a layout; `warn` receives the platforms that are missing.
 
     Raises:
-        ArchiveError: There is none, or several and the name refers to none of them, or it is damaged.
+        ArchiveError: There is none, or IMAGE_NAME refers to none of several, or it is damaged.
     """
     return _stored(documents, _root(documents, name), warn)
 
 
 def read_directory_transport(documents: DirectoryTransport, manifest: str, warn: Callable[[str], None]) -> StoredImage:
-    """Return the image that `skopeo copy … dir:` or `podman save --format docker-dir` wrote.
-
-    Args:
-        documents: Of the directory.
-        manifest: The name of the top manifest.
-        warn: Receives a line for the log if a platform is missing.
+    """Return the image that skopeo wrote as `dir:`, from the name of its top manifest.
 
     Raises:
         ArchiveError: It is damaged.
@@ -80,7 +70,6 @@ def _incomplete(documents: Documents, absent: Sequence[Absent], images: Sequence
 
 
 def _root(documents: Documents, name: Reference) -> Descriptor:
-    """Return the descriptor of the image that a name refers to."""
     entries = documents.object(INDEX).get("manifests")
     if isinstance(entries, list) and len(entries) > IMAGES:
         raise documents.error(f"{INDEX} lists more than {IMAGES} images")
@@ -105,13 +94,13 @@ def _root(documents: Documents, name: Reference) -> Descriptor:
     raise ambiguous(documents, name, candidates, lambda each: _platform(documents, by_digest[each.key]))
 
 
-def _candidate(root: Descriptor) -> Candidate:
+def _candidate(root: Descriptor) -> ImageEntry:
     full, name = (root.annotations.get(key, "") for key in (_FULL_NAME, _NAME))
-    return Candidate(root.digest, tuple(filter(None, (full, name))), "" if full else name, root.digest)
+    return ImageEntry(root.digest, tuple(filter(None, (full, name))), "" if full else name, root.digest)
 
 
 def _dependents(documents: Documents, roots: Sequence[Descriptor]) -> frozenset[str]:
-    """Return the digests of children of listed indexes, and of artifacts that refer to a subject."""
+    """Return the digests of children of indexes, and of artifacts with a subject."""
     found: set[str] = set()
     for root in roots[:MANIFESTS]:
         body = _body(documents, root)
@@ -122,7 +111,7 @@ def _dependents(documents: Documents, roots: Sequence[Descriptor]) -> frozenset[
 
 
 def _body(documents: Documents, descriptor: Descriptor, maximum: int = CONFIG_SIZE) -> bytes:
-    """Return a document, b"" if it is missing or damaged: this matters only if it is chosen."""
+    """Return a document, b"" if it is damaged, which matters only if it is chosen."""
     try:
         return documents.named(descriptor, maximum)
     except ArchiveError:
@@ -167,7 +156,7 @@ def _blob(documents: Documents, descriptor: Descriptor, platform: Platform | Non
 
 
 def _image(documents: Documents, manifest: Manifest) -> Image | None:
-    """Return the image for the log; None for an attestation or another artifact."""
+    """Return the image for the log; None for an artifact."""
     config = manifest.config_descriptor
     if config is None or not config.media_type.endswith(_IMAGE_CONFIGS):
         return None

@@ -1,4 +1,4 @@
-"""The file or directory that IMAGE_ARCHIVE names: found, opened, and decompressed if necessary."""
+"""The file or directory that IMAGE_ARCHIVE names, opened and decompressed."""
 
 import os
 import stat
@@ -19,19 +19,14 @@ _SKIPPABLE = b"\x2a\x4d\x18"
 
 
 def compression(beginning: bytes) -> str:
-    """Return the program that compressed a file, other than gzip, from its first bytes; "" if there is none."""
+    """Return the program that compressed a file, from its first bytes; "" for gzip and none."""
     if beginning[1:4] == _SKIPPABLE and beginning[0] >> 4 == 5:  # noqa: PLR2004
         return "zstd"
     return next((program for magic, program in _PROGRAMS.items() if beginning.startswith(magic)), "")
 
 
 def located(path: Path, clone_directory: Path | None) -> Path:
-    """Return the path of an archive: in the working directory, else in the clone directory.
-
-    Args:
-        path: As the user wrote it; returned unchanged if there is no such file.
-        clone_directory: The directory that a step starts in, which it can leave with `cd`.
-    """
+    """Return the path of an archive: in the working directory, else in the clone directory."""
     if clone_directory is None or path.exists():
         return path
     in_clone = clone_directory / path
@@ -41,15 +36,11 @@ def located(path: Path, clone_directory: Path | None) -> Path:
 def open_files(path: Path, log: Callable[[str], None]) -> Files:
     """Open an archive or a layout.
 
-    Args:
-        path: A tar archive, optionally gzipped as a whole, or a directory.
-        log: Receives a line for the log before slow work.
-
     Raises:
         ArchiveError: It cannot be read, or it is neither.
     """
     try:
-        if str(path) == "-":
+        if path.name == "-" and not path.exists():
             raise _unseekable(path, "is standard input")
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -95,7 +86,7 @@ def _missing(path: Path) -> ArchiveError:
 
 
 def _decompressed(path: Path, file: OpenFile, log: Callable[[str], None]) -> OpenFile:
-    """Decompress an archive to an unnamed temporary file, since its entries are read in any order."""
+    """Decompress an archive to an unnamed file, since its entries are read in any order."""
     folder = "a temporary directory"
     try:
         folder = tempfile.gettempdir()

@@ -30,11 +30,10 @@ class Entry:
     """One entry of an archive.
 
     Attributes:
-        name: As it is spelled in the archive.
         size: Bytes of content that follow the header.
-        is_file: Whether it is a file whose content is stored plainly.
-        link: The name of the entry that it links to, "" if it is not a link.
-        sparse: Whether it is a file that is stored without its holes.
+        is_file: Whether these are a file's content.
+        link: The target of a link, else "".
+        sparse: Whether it is a file without its holes.
     """
 
     name: str
@@ -45,11 +44,11 @@ class Entry:
 
 
 def entries(read: Callable[[int], bytes], *, marked_end: bool = True) -> Iterator[Entry]:
-    """Yield the entries of an archive; the caller must read or skip each content and its padding.
+    """Yield the entries; the caller must read or skip each content and its padding.
 
     Args:
         read: Returns the given number of bytes, or fewer at the end.
-        marked_end: Whether the blocks of zeros at the end are required; some writers omit them.
+        marked_end: Whether the blocks of zeros at the end are required.
 
     Raises:
         TarError: It is not a tar archive, or it is truncated.
@@ -78,7 +77,7 @@ def entries(read: Callable[[int], bytes], *, marked_end: bool = True) -> Iterato
 
 
 def padding(size: int) -> int:
-    """Return the number of bytes between content of `size` bytes and the next header."""
+    """Return the bytes between content of `size` bytes and the next header."""
     return -size % BLOCK
 
 
@@ -108,7 +107,7 @@ def _header(block: bytes) -> tarfile.TarInfo:
 
 
 def _extension(header: tarfile.TarInfo, read: Callable[[int], bytes]) -> dict[str, str]:
-    """Read a long name or the extended header of the entry that follows."""
+    """Read a long name or an extended header."""
     data = read(header.size + padding(header.size))[: header.size]
     if header.type == tarfile.XGLTYPE:
         return {}
@@ -119,7 +118,7 @@ def _extension(header: tarfile.TarInfo, read: Callable[[int], bytes]) -> dict[st
 
 
 def records(data: bytes) -> dict[str, str]:
-    """Return the relevant records of an extended header, which can have a million others."""
+    """Return the relevant ones of up to a million records."""
     found: dict[str, str] = {}
     position = 0
     while position < len(data):
@@ -139,7 +138,7 @@ def records(data: bytes) -> dict[str, str]:
 
 
 def _target(header: tarfile.TarInfo, name: str, extended: dict[str, str]) -> str:
-    """Return the name of a link's target; only symbolic links are relative to their own directory."""
+    """Return a link's target; only symbolic ones are relative."""
     link = extended.get("linkpath", header.linkname)
     if header.issym():
         # `docker save` writes `../<id>/layer.tar`.

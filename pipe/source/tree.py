@@ -1,8 +1,7 @@
 """The manifests under one descriptor, with the platforms of an index that the archive holds.
 
-An index often lists more platforms than an archive has: `docker save` and `ctr image export` write the index as it
-was pulled, and the blobs of one platform. What is incomplete is left out: if one image remains, the tag will refer
-to its manifest, as it does after the Engine's own push; if several remain, to an index of these.
+What is incomplete is left out, as `docker save` leaves it. If one image remains, the tag will refer to its
+manifest, as after the Engine's own push; if several remain, to an index of these.
 """
 
 import json
@@ -25,12 +24,7 @@ MANIFESTS_SIZE = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """A part of an index that the archive does not hold.
-
-    Attributes:
-        descriptor: Of the manifest.
-        error: Names what is missing.
-    """
+    """A manifest that is incomplete, and why."""
 
     descriptor: Descriptor
     error: ArchiveError
@@ -40,9 +34,9 @@ class Tree:
     """The manifests under one descriptor.
 
     Attributes:
-        manifests: Children before parents, each once; the last one belongs under the tag.
-        absent: What the archive does not hold.
-        complete: Whether the manifests are exactly those that the descriptor refers to.
+        manifests: Children first, each once; the last one belongs under the tag.
+        absent: What was left out.
+        complete: Whether nothing was.
     """
 
     def __init__(self, documents: Documents, root: Descriptor) -> None:
@@ -71,7 +65,7 @@ class Tree:
         yield manifest
 
     def _read(self, descriptor: Descriptor, above: frozenset[str]) -> Manifest | None:
-        """Return the manifest that a descriptor refers to, without incomplete children; None if nothing remains."""
+        """Return a manifest without incomplete children, None if nothing remains."""
         digest, documents = descriptor.digest, self._documents
         if digest in above:
             raise documents.error(f"the index {digest} contains itself")
@@ -110,7 +104,7 @@ class Tree:
         self.absent.append(Absent(descriptor, error))
 
     def _reduced(self, index: Manifest, above: frozenset[str]) -> Manifest | None:
-        """Return an index without its incomplete children, or the manifest of the only image that remains."""
+        """Return an index without incomplete children, or its only image."""
         children = [(child, self._read(child, above)) for child in index.manifests]
         kept = [(child, manifest) for child, manifest in children if manifest is not None]
         if all(manifest and manifest.digest == child.digest for child, manifest in children):
@@ -130,7 +124,7 @@ class Tree:
         return Manifest.parse(index.media_type, json.dumps(rest | {"manifests": entries}).encode())
 
     def _checked(self, descriptor: Descriptor, body: bytes) -> Manifest:
-        """Refuse a manifest that a registry or a client could understand differently (CVE-2021-41190)."""
+        """Refuse a manifest that could be understood in two ways (CVE-2021-41190)."""
         documents, digest = self._documents, descriptor.digest
         try:
             content = members(read_json(body))
@@ -142,21 +136,22 @@ class Tree:
         is_index = media_type in INDEXES
         if (is_index and ("layers" in content or "config" in content)) or (not is_index and "manifests" in content):
             raise documents.error(f"{digest} is ambiguous (manifest or index)")
-        self._check_descriptors(digest, content, "manifests" if is_index else "layers")
         manifest = Manifest.parse(media_type, body)
+        key, parsed = ("manifests", manifest.manifests) if is_index else ("layers", manifest.layers)
+        listed = content.get(key, [])
+        if not isinstance(listed, list) or len(listed) != len(parsed):
+            raise self._invalid(digest, key, listed)
         if not is_index and manifest.config_descriptor is None:
-            self._check_descriptors(digest, {"config": [content.get("config")]}, "config")
+            raise self._invalid(digest, "config", content.get("config"))
         return manifest
 
-    def _check_descriptors(self, digest: str, content: dict[str, object], key: str) -> None:
-        listed = content.get(key, [])
+    def _invalid(self, digest: str, key: str, value: object) -> ArchiveError:
         try:
-            for each in listed if isinstance(listed, list) else [listed]:
+            for each in value if isinstance(value, list) else [value]:
                 Descriptor.parse(each)
-            if not isinstance(listed, list):
-                raise ValueError("a list is expected")  # noqa: TRY004, TRY301
         except ValueError as error:
-            raise self._documents.error(f"the manifest {digest}: {key}: {error}") from None
+            return self._documents.error(f"the manifest {digest}: {key}: {error}")
+        return self._documents.error(f"the manifest {digest}: {key}: a list is expected")
 
 
 _IDENTITY = frozenset(("mediatype", "digest", "size"))
@@ -179,5 +174,5 @@ def refuse_undistributable(documents: Documents, layer: Descriptor) -> None:
 
 
 def of_platform(platform: Platform | None) -> str:
-    """Return whose content something is, "" if the platform is unknown."""
+    """Return a clause that names a platform, if known."""
     return f" for {platform}" if platform and str(platform) else ""

@@ -8,6 +8,7 @@ import json
 import secrets
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -216,14 +217,58 @@ def by_containerify(shop: Workshop, registry: LocalRegistry, tag: str, output: s
     shutil.copytree(_SETUP / "containerify", tool)
     run(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=tool)
     (shop.context / "package.json").write_text('{"name": "app", "version": "1.0.0"}', "utf-8")
-    token = base64.b64encode(b"reader:reader-token").decode()
+    token = registry.bearer("reader", f"{REPOSITORY}:pull")["Authorization"].removeprefix("Bearer ")
     path = shop.folder / "image.tar"
     run(
         tool / "node_modules/.bin/containerify",
         *("--fromRegistry", f"http://{registry.host}/v2/", "--fromImage", f"{REPOSITORY}:{tag}"),
-        *("--fromToken", f"Basic {token}", "--allowInsecureRegistries"),
-        *("--folder", shop.context, "--customContent", "second,/third", "--toImage", shop.name, output, path),
+        *("--fromToken", token, "--allowInsecureRegistries"),
+        *("--folder", shop.context, "--customContent", "second", "--toImage", shop.name, output, path),
     )
+    return path
+
+
+def python_tools(shop: Workshop) -> Path:
+    """Install the programs of PyPI that write images; return the folder to find them in."""
+    tools = shop.folder / "tools"
+    options = ("--disable-pip-version-check", "--no-deps", "--require-hashes", "--quiet", f"--target={tools}")
+    run(sys.executable, "-m", "pip", "install", *options, "--requirement", _SETUP / "archive-tools.txt")
+    return tools
+
+
+def by_pyoci(shop: Workshop, registry: LocalRegistry, authority: Path, tag: str) -> Path:
+    """Add a Python project to a base image in a registry with pyoci.
+
+    Args:
+        shop: Its folder gets the project.
+        registry: Has the base image, and speaks TLS.
+        authority: Of the registry's certificate.
+        tag: Of the base image.
+    """
+    project, home = shop.folder / "project", shop.folder / "home"
+    (project / "app").mkdir(parents=True)
+    (project / "pyproject.toml").write_text('[project]\nname = "app"\nversion = "1.0"\n', "utf-8")
+    (project / "app/__main__.py").write_text("print()\n", "utf-8")
+    (home / ".docker").mkdir(parents=True)
+    login = base64.b64encode(b"reader:reader-token").decode()
+    (home / ".docker/config.json").write_text(json.dumps({"auths": {registry.host: {"auth": login}}}), "utf-8")
+    environment = (f"HOME={home}", f"SSL_CERT_FILE={authority}", f"PYTHONPATH={python_tools(shop)}")
+    base = ("--base-image", f"{registry.host}/{REPOSITORY}:{tag}")
+    command = (sys.executable, "-m", "pyoci.cli", "build", "--context", ".", "--tag", "app:1.0", *base)
+    run("env", *environment, *command, folder=project)
+    return project / "dist/image"
+
+
+def by_docker_squash(shop: Workshop, host: str) -> Path:
+    """Squash an Engine's image with docker-squash, of PyPI."""
+    tool, path = python_tools(shop), shop.folder / "squashed.tar"
+    before = f"{shop.name}-before"
+    run("env", "DOCKER_BUILDKIT=0", "docker", "--host", host, "build", "--no-cache", "--tag", before, shop.context)
+    squash = (sys.executable, "-m", "docker_squash.cli", "--tag", shop.name, "--output-path", path, before)
+    try:
+        run("env", f"DOCKER_HOST={host}", f"PYTHONPATH={tool}", *squash)
+    finally:
+        run("docker", "--host", host, "image", "rm", "--force", before, shop.name)
     return path
 
 

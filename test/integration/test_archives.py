@@ -23,8 +23,10 @@ from integration.archives import (
     as_documented,
     by_buildah,
     by_containerify,
+    by_docker_squash,
     by_oras,
     by_podman,
+    by_pyoci,
     by_skopeo,
     by_skopeo_all,
     by_umoci,
@@ -34,8 +36,9 @@ from integration.archives import (
     raw,
     unpacked,
 )
+from integration.certificates import make_certificate
 from integration.images import Images, archive_of
-from integration.registries import BY_ENGINE, REPOSITORY, digest_in
+from integration.registries import BY_ENGINE, REPOSITORY, StartRegistry, digest_in
 from integration.running import Finished, Run
 from integration.transfers import stored
 from registry.client import LocalRegistry
@@ -274,6 +277,30 @@ def test_an_engine_of_layers_in_folders_saves_what_is_pushed(
     path = shop.docker(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
     push(path, "saved").expect(0, "✔ Pushed", "COPY … in /")
     assert SAYS in printed(engine, f"{registry.host}/{REPOSITORY}:saved")
+
+
+def test_what_docker_squash_writes_is_pushed(
+    registry: LocalRegistry, engine: docker.DockerClient, shop: Workshop, push: Callable[..., Finished]
+) -> None:
+    path = by_docker_squash(shop, os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
+    push(path, "squashed").expect(0, "✔ Pushed")
+    manifest = json.loads(raw(shop, registry, "squashed"))
+    assert manifest["config"]["digest"] == digest_of(config_of(path))
+    assert len(manifest["layers"]) == 1
+    assert SAYS in printed(engine, f"{registry.host}/{REPOSITORY}:squashed")
+
+
+def test_what_pyoci_writes_is_pushed(start_registry: StartRegistry, shop: Workshop, run: Run, tmp_path: Path) -> None:
+    tls = make_certificate(tmp_path / "tls", "IP:127.0.0.1")
+    registry = start_registry(tls)
+    usual = {"IMAGE_NAME": shop.name, "PACKAGE_NAME": "my-container-app", "REQUESTS_CA_BUNDLE": str(tls.authority)}
+    base = DOCKER_ARCHIVES["kaniko"](shop)
+    run(registry, **usual, **NOWHERE, TAGS="base", IMAGE_ARCHIVE=str(base)).expect(0)
+    path = by_pyoci(shop, registry, tls.authority, "base")
+    before = shop.skopeo("inspect", "--raw", f"oci:{path}")
+    finished = run(registry, **usual, **NOWHERE, TAGS="pyoci", IMAGE_ARCHIVE=str(path))
+    finished.expect(0, "✔ Pushed")
+    assert digest_in(registry, "pyoci") == digest_of(before)
 
 
 def test_equal_layers_that_an_engine_links_are_sent_once(

@@ -158,7 +158,8 @@ def test_what_oras_copies_beside_an_image_gives_way_to_it(
         "copy", *options, "--from-oci-layout", f"{source}:v1", "--to-oci-layout", f"{copied}:v1", folder=shop.folder
     )
     listed = json.loads((copied / "index.json").read_bytes())["manifests"]
-    [image] = [each for each in listed if each.get("annotations")]
+    [image] = [each for each in listed if "v1" in each.get("annotations", {}).values()]
+    assert len(listed) > 1, "what gives way is there"
     variables = {"IMAGE_NAME": shop.name, "PACKAGE_NAME": "my-container-app", "TAGS": "oras"}
     run(containerd.registry, **NOWHERE, **variables, IMAGE_ARCHIVE=str(copied)).expect(0, "✔ Pushed")
     assert digest_in(containerd.registry, "oras") == image["digest"]

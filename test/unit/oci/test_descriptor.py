@@ -33,7 +33,8 @@ def test_what_is_no_platform(value: object) -> None:
     [
         pytest.param([], "must be an object", id="a-list"),
         pytest.param({"size": 1}, "digest", id="no-digest"),
-        pytest.param({"digest": "sha512:" + "0" * 128, "size": 1}, "digest", id="another-algorithm"),
+        pytest.param({"digest": "sha512:" + "0" * 128, "size": 1}, "SHA-512 digests are not supported", id="sha512"),
+        pytest.param({"digest": "md5:" + "0" * 32, "size": 1}, "digest must be 'sha256:'", id="another-algorithm"),
         pytest.param({"digest": "sha256:../../../etc/passwd", "size": 1}, "digest", id="a-path"),
         pytest.param({"digest": DIGEST}, "size", id="no-size"),
         pytest.param({"digest": DIGEST, "size": -1}, "size", id="negative"),
@@ -46,6 +47,34 @@ def test_what_is_no_platform(value: object) -> None:
 def test_what_is_no_descriptor(value: object, rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
         Descriptor.parse(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({"digest": DIGEST, "size": 1}, id="absent"),
+        pytest.param(
+            dict.fromkeys(["mediaType", "platform", "urls", "annotations"]) | {"digest": DIGEST, "size": 1}, id="null"
+        ),
+        pytest.param({"Digest": DIGEST, "SIZE": 1, "annotations": {}, "urls": []}, id="capitals"),
+        pytest.param({"digest": DIGEST, "size": 1, "artifactType": "x", "data": ""}, id="unknown"),
+    ],
+)
+def test_what_is_optional_in_a_descriptor(value: object) -> None:
+    assert Descriptor.parse(value) == Descriptor("", DIGEST, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param({"platform": {"os": "unknown", "architecture": "unknown"}}, True, id="unknown-platform"),
+        pytest.param({"annotations": {"vnd.docker.reference.type": "attestation-manifest"}}, True, id="annotation"),
+        pytest.param({"platform": {"os": "linux", "architecture": "amd64"}}, False, id="image"),
+        pytest.param({}, False, id="nothing"),
+    ],
+)
+def test_attestations(value: dict[str, object], expected: bool) -> None:
+    assert Descriptor.parse({"digest": DIGEST, "size": 1} | value).is_attestation is expected
 
 
 def test_what_else_a_descriptor_says_is_read_as_far_as_it_makes_sense() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipe.oci.descriptor import Descriptor
-from pipe.oci.manifest import MEDIA_TYPES, Manifest
+from pipe.oci.manifest import MEDIA_TYPES, Manifest, media_type_of
 
 IMAGE = {
     "schemaVersion": 2,
@@ -79,6 +79,25 @@ json_values = st.recursive(
 @given(json_values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=50) | st.just(b"[" * 100_000))
 def test_any_body_is_read(body: bytes) -> None:
     assert Manifest.parse("", body).body == body
+
+
+@pytest.mark.parametrize(
+    ("content", "default", "expected"),
+    [
+        pytest.param({"mediatype": MEDIA_TYPES[0]}, MEDIA_TYPES[1], MEDIA_TYPES[0], id="its-own"),
+        pytest.param({}, MEDIA_TYPES[1], MEDIA_TYPES[1], id="of-its-descriptor"),
+        pytest.param({"manifests": []}, "", MEDIA_TYPES[3], id="an-index"),
+        pytest.param({}, "", MEDIA_TYPES[2], id="an-image"),
+    ],
+)
+def test_media_types(content: dict[str, object], default: str, expected: str) -> None:
+    assert media_type_of(content, default) == expected
+
+
+@pytest.mark.parametrize("value", [["x"], {"x": 1}, 1, True], ids=repr)
+def test_a_media_type_that_is_not_a_string(value: object) -> None:
+    with pytest.raises(ValueError, match="has a mediaType that is not a string"):
+        media_type_of({"mediatype": value})
 
 
 AS_THE_ENGINE_MAKES_IT = """{

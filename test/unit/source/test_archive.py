@@ -139,10 +139,18 @@ FULL, REF = "io.containerd.image.name", "org.opencontainers.image.ref.name"
         pytest.param({REF: "app:1.0"}, {REF: "app:2.0"}, id="ref-name-in-full"),
         pytest.param({REF: "1.0"}, {REF: "2.0"}, id="ref-name-is-a-tag"),
         pytest.param({REF: "localhost/app:1.0"}, {REF: "1.0"}, id="in-full-before-a-tag"),
+        pytest.param({REF: "app:1.0"}, {REF: "app"}, id="exactly"),
     ],
 )
 def test_the_image_of_a_layout_that_is_meant(tmp_path: Path, first: dict[str, str], second: dict[str, str]) -> None:
     held = opened(tmp_path, named(arm64=second, amd64=first))
+    assert [str(image.platform) for image in held.images] == ["linux/amd64"]
+
+
+@pytest.mark.parametrize("name", ["v1", "my-image"])
+def test_an_image_is_selected_by_exactly_what_it_is_called(tmp_path: Path, name: str) -> None:
+    """Other tools show this name, so people write it."""
+    held = opened(tmp_path, named(arm64={REF: "v2"}, amd64={REF: name}), Reference.parse(name))
     assert [str(image.platform) for image in held.images] == ["linux/amd64"]
 
 

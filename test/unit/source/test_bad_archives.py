@@ -1,6 +1,7 @@
 """What an enemy, or a broken disk, would make of archives and layouts: all of it bounded, none of it believed."""
 
 import contextlib
+import errno
 import gzip
 import os
 import resource
@@ -135,7 +136,10 @@ BAD: dict[str, tuple[bytes | Files, str]] = {
     "negative": (header(size=-1) + bytes(1024), "has a size of -1 bytes"),
     "used-entry-is-sparse": (sparse("top.tar"), "the entry top.tar is sparse, which is not supported"),
     "size-in-words": (words({"size": "-5"}), "size is not a number"),
-    "too-many-extended-headers": (gzip.compress(header(type=tarfile.XHDTYPE) * 140_000), "headers are too large"),
+    "too-many-extended-headers": (
+        (header(type=tarfile.XHDTYPE, size=2**20) + b"1048576 a=".ljust(2**20)) * 5,
+        "its extended headers are too large",
+    ),
     "extended-header-of-nonsense": (header(type=tarfile.XHDTYPE, size=512) + b"x" * 512, "header is malformed"),
     "extended-header-too-large": (
         header(type=tarfile.XHDTYPE, size=2**30) + bytes(1024),
@@ -223,6 +227,7 @@ def fifo(folder: Path) -> Path:
     ("make", "words"),
     [
         pytest.param(lambda _: Path("-"), "- is standard input", id="standard-input"),
+        pytest.param(lambda folder: folder / "-", "- is standard input", id="standard-input-made-absolute"),
         pytest.param(fifo, "image is a named pipe", id="named-pipe"),
         pytest.param(lambda _: Path("/dev/null"), "/dev/null is a device", id="device"),
     ],
@@ -232,6 +237,22 @@ def test_what_cannot_be_read_in_any_order(tmp_path: Path, make: Callable[[Path],
         open_image(make(tmp_path), NAME, Log())
     assert raised.value.fix == "Write the archive to a regular file, and set IMAGE_ARCHIVE to that file."
     assert raised.value.exit_code == 3
+
+
+@pytest.mark.parametrize("when", ["headers", "blobs"])
+def test_a_disk_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    path = tmp_path / "image"
+    path.write_bytes(tar(docker_archive()))
+    if when == "headers":
+        beginning = os.pread
+        monkeypatch.setattr(os, "pread", lambda number, size, at: beginning(number, size, at) if size < 512 else fail())
+    else:
+        monkeypatch.setattr(os, "preadv", fail)
+    with pytest.raises(ArchiveError, match=r"image: it cannot be read \(Input/output error\)"):
+        open_image(path, NAME, Log())
 
 
 def test_names_cannot_write_to_the_log(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def measure(options: argparse.Namespace) -> int:
         _pipes(options),
         rounds=options.pairs,
         skopeo=skopeo_reads(engine, REGISTRY_IMAGE),
+        skopeos=tuple(options.skopeo),
         compressions=tuple(options.compression),
         scale=options.scale,
         alone=options.alone,
@@ -91,6 +92,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=1.0, help="what the sizes of large images are multiplied by")
     parser.add_argument("--pipe", help="a command, or the folder of a checkout, instead of the image")
     parser.add_argument("--beside", action="append", default=[], help="another pipe, the same; may be repeated")
+    parser.add_argument("--skopeo", action="append", default=[], help="the program of a newer skopeo, for archives")
     parser.add_argument(
         "--compression", type=lambda text: text.split(","), default=["auto", "zstd"], help="values for rows with a link"
     )

@@ -4,7 +4,7 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -80,7 +80,10 @@ def pushed(bench: Bench, size: tuple[int, int] = LARGE) -> Mapping[str, Runs]:
 
 def _each(bench: Bench, archive: Archive) -> Runs:
     runs = Runs(f"archive, {archive.transport}")
-    pushes = {pipe.name: partial(_by_pipe, bench, pipe) for pipe in bench.pipes} | {SKOPEO: _by_skopeo}
+    pushes: dict[str, Callable[[Archive, str], Run]] = {
+        **{pipe.name: partial(_by_pipe, bench, pipe) for pipe in bench.pipes},
+        **{name: partial(_by_skopeo, program) for name, program in skopeos(bench).items()},
+    }
     for names in in_turn(pushes, bench.rounds):
         for name in names:
             with local_registry() as registry:
@@ -95,10 +98,16 @@ def _by_pipe(bench: Bench, pipe: Pipe, archive: Archive, registry: str) -> Run:
     return place.pipe(pipe, NAME, "pipe", mounts=[str(archive.path.parent)], **variables)
 
 
-def _by_skopeo(archive: Archive, registry: str) -> Run:
+def skopeos(bench: Bench) -> dict[str, str]:
+    """Return the programs that are measured beside the pipe, by their names in tables."""
+    others = {f"{SKOPEO} {run(path, '--version').stdout.split()[-1]}": path for path in bench.skopeos}
+    return {SKOPEO: "skopeo", **others}
+
+
+def _by_skopeo(program: str, archive: Archive, registry: str) -> Run:
     began = time.monotonic()
     run(
-        *("skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", f"--dest-creds={USER}:{TOKEN}"),
+        *(program, "--insecure-policy", "copy", "--dest-tls-verify=false", f"--dest-creds={USER}:{TOKEN}"),
         *(f"{archive.transport}:{archive.path}", f"docker://{registry}/{REPOSITORY}:skopeo"),
     )
     seconds = time.monotonic() - began

@@ -52,6 +52,22 @@ def relatives(size: int, layers: int, new: int) -> Iterator[tuple[str, str]]:
 
 
 @contextlib.contextmanager
+def siblings(size: int, count: int) -> Iterator[list[str]]:
+    """Load images that share a first layer, and have a small second one each.
+
+    Args:
+        size: Bytes of files in the first layer, at least, and at most a tenth more.
+        count: How many images.
+
+    Yields:
+        The images' names.
+    """
+    [shared] = real_layers(size, 1)
+    with contextlib.ExitStack() as images:
+        yield [images.enter_context(loaded(iter([shared, *noise_layers(1000, 1)]))) for _ in range(count)]
+
+
+@contextlib.contextmanager
 def loaded(layers: Iterator[bytes]) -> Iterator[str]:
     """Load an image of these layers into the Engine in use, and remove it at the end.
 

@@ -40,6 +40,7 @@ class Bench:
         pipes: The pipes that are measured, the first of them as `PIPE`.
         rounds: How often, at least, each contender runs.
         skopeo: Whether skopeo can read images from this Engine.
+        skopeos: Programs of further versions of skopeo, for archives.
         compressions: Values of COMPRESSION that rows with a link measure; "auto" sets no variable.
         scale: What the sizes of images over `SMALLEST` are multiplied by.
         alone: Whether this runs in a network namespace of its own, whose loopback may be shaped.
@@ -50,6 +51,7 @@ class Bench:
     pipes: tuple[Pipe, ...]
     rounds: int = 4
     skopeo: bool = False
+    skopeos: tuple[str, ...] = ()
     compressions: tuple[str, ...] = ("auto", "zstd")
     scale: float = 1.0
     alone: bool = False

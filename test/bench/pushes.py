@@ -63,6 +63,7 @@ class Place:
         engine: The Engine's address, as in `DOCKER_HOST`.
         registry: The registry's host and port.
         inside: The prefix of a command that runs in the Engine's network.
+        processors: The processors that the pipe may use, as in `taskset --cpu-list`; empty for all.
         repository: `workspace/package` that is pushed to.
     """
 
@@ -70,6 +71,7 @@ class Place:
     registry: str
     inside: tuple[str, ...] = ()
     repository: str = REPOSITORY
+    processors: str = ""
 
     def docker(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the docker command with this Engine."""
@@ -110,6 +112,7 @@ class Place:
             options = [f"--env=DOCKER_HOST={self.engine}"]
         options += [f"--env={name}={value}" for name, value in variables.items()]
         options += [f"--volume={path}:{path}" for path in mounts]
+        options += [f"--cpuset-cpus={self.processors}"] * bool(self.processors)
         return self.docker("run", "--rm", "--network=host", *options, "--entrypoint=python3", image, "-c", _WATCH)
 
     def _command(self, pipe: Pipe, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -117,7 +120,8 @@ class Place:
         environment |= {"DOCKER_HOST": self.engine, **variables}
         if pipe.folder is not None:
             environment |= _AS_IN_THE_IMAGE | {"PYTHONPATH": str(pipe.folder)}
-        return run(*self.inside, sys.executable, "-c", _WATCH, *pipe.command, environment=environment)
+        pinned = ["taskset", "--cpu-list", self.processors] if self.processors else []
+        return run(*self.inside, *pinned, sys.executable, "-c", _WATCH, *pipe.command, environment=environment)
 
     def docker_push(self, image: str, *tags: str) -> Run:
         """Push with `docker push`, once for each tag; the login and `docker tag` come before and are not timed."""
@@ -132,6 +136,15 @@ class Place:
                 self.docker("--config", folder, "push", reference)
             seconds = time.monotonic() - began
         self.docker("image", "rm", *references)
+        return Run(seconds, seconds)
+
+    def pull(self, tag: str) -> Run:
+        """Pull an image that this Engine does not have, and remove it; the removal is not timed."""
+        reference = f"{self.registry}/{self.repository}:{tag}"
+        began = time.monotonic()
+        self.docker("pull", "--quiet", reference)
+        seconds = time.monotonic() - began
+        self.docker("image", "rm", reference)
         return Run(seconds, seconds)
 
     def staging(self, image: str) -> Run:

@@ -8,6 +8,7 @@ from bench.pushes import Run
 from bench.runs import Runs
 
 MEGABYTE = 1_000_000
+STORED = "stored"
 KEPT = {True: "✔", False: "✖"}
 
 
@@ -53,12 +54,13 @@ def targets_table(targets: Sequence[Target]) -> str:
     return table(("", "target", "measured", "kept"), [target.cells for target in targets])
 
 
-def runs_table(runs: Runs, beside: str) -> str:
+def runs_table(runs: Runs, beside: str, stored: str = STORED) -> str:
     """Return a table of medians, and the contenders that failed.
 
     Args:
         runs: What was measured.
         beside: The contender that the others are compared with.
+        stored: What `Run.stored` counts, as a column is called; only of bytes stored the ratio means something.
     """
     columns: dict[str, list[str]] = {
         "": list(runs),
@@ -68,10 +70,10 @@ def runs_table(runs: Runs, beside: str) -> str:
         "ratio": [_beside(ratio(runs, name, beside), ".2f", "", name, beside) for name in runs],
     }
     if any(run.stored for values in runs.values() for run in values):
-        columns["stored"] = [f"{_median_megabytes(run.stored for run in values):.1f} MB" for values in runs.values()]
-        columns["ratio of bytes"] = [
-            _beside(stored_ratio(runs, name, beside), ".3f", "", name, beside) for name in runs
-        ]
+        columns[stored] = [f"{_median_megabytes(run.stored for run in values):.1f} MB" for values in runs.values()]
+        if stored == STORED:
+            ratios = [_beside(stored_ratio(runs, name, beside), ".3f", "", name, beside) for name in runs]
+            columns["stored, ratio"] = ratios
     if any(run.memory for values in runs.values() for run in values):
         most = [max(run.memory for run in values) / MEGABYTE for values in runs.values()]
         columns["peak memory"] = [f"{memory:.1f} MB" if memory else "" for memory in most]

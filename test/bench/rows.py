@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from bench import link_rows, sections, uploads
+from bench import link_rows, package_rows, sections, uploads
 from bench.links import LINKS
 from bench.measure import Bench
 from bench.report import Section
@@ -35,10 +35,15 @@ ROWS: Mapping[str, Row] = {
     "small": Row(uploads.small, 4),
     "known": Row(uploads.mostly_known),
     "one-new": Row(uploads.one_new),
+    "packages": Row(package_rows.three_packages),
+    "other-package": Row(package_rows.other_package),
+    "pull": Row(package_rows.pull),
+    "processors": Row(uploads.processors),
     "too-slow": Row(uploads.too_slow),
     "tags": Row(sections.ten_tags),
     "no-memory": Row(sections.no_memory),
     "archive": Row(sections.image_archives),
+    "encoding": Row(sections.encoding),
     "gateway": Row(sections.gateway),
     "memory": Row(uploads.large),
 }

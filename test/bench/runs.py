@@ -1,11 +1,13 @@
 """The runs of a row. Contenders run in turn, every other round in the reverse order; every value is kept."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
 from bench.pushes import Run
 
 _MB = 1_000_000
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 class Runs(dict[str, list[Run]]):
@@ -28,7 +30,7 @@ class Runs(dict[str, list[Run]]):
             run = push()
         except RuntimeError as error:
             sys.stderr.write(f"{self._row}: {name} failed: {error}\n")
-            self.failures[name] = str(error).strip().splitlines()[-1]
+            self.failures[name] = _COLOUR.sub("", str(error)).strip().splitlines()[-1].strip()
             self.pop(name, None)
             return
         self.setdefault(name, []).append(run)

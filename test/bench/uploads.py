@@ -1,10 +1,13 @@
 """Rows of the pipe's own upload beside the Engine's: what it is worth, and what it costs."""
 
+import os
 import statistics
+from dataclasses import replace
+from functools import partial
 
 from bench import report
 from bench.images import fresh_image, relatives
-from bench.measure import DOCKER, PIPE, Bench, can_make_engines, counted
+from bench.measure import DOCKER, PIPE, Bench, Push, can_make_engines, counted
 from bench.pushes import Place, Run
 from bench.registries import stored
 from bench.report import MEGABYTE, Section, Target, megabytes
@@ -134,6 +137,34 @@ def one_new(bench: Bench) -> Section:
         f"One new layer, beyond 1.1 times {DOCKER}", 0.2, statistics.median(excess) if excess else None, " s"
     )
     return Section("An image of which the Engine knows all but one small layer to be there", text, (target,))
+
+
+def processors(bench: Bench) -> Section:
+    """Measure how the pipe's memory and time follow the processors that it may use."""
+    available = sorted(os.sched_getaffinity(0))
+    pushes: dict[str, Push] = {}
+    for count in sorted({1, len(available)}):
+        names = ",".join(map(str, available[:count]))
+        pushes |= {
+            f"{name}, {count} processor{'s'[: count != 1]}": partial(_pinned, push, names)
+            for name, push in bench.pipe_pushes("pipe").items()
+        }
+    one, *others = (name for name in pushes if name.startswith(f"{PIPE},"))
+    runs = bench.each_fresh("processors", FIVE_LAYERS, pushes)
+    text = (
+        f"{megabytes(bench.sized(FIVE_LAYERS))}, new in each round, on loopback; the Engine and the registry use all"
+        f" processors; {bench.rounds} rounds. Ratios are beside one processor.\n\n{report.runs_table(runs, one)}"
+    )
+    peaks = [report.peak(runs, name) for name in (one, *others)]
+    grown = None
+    if peaks[0] is not None and peaks[-1] is not None and others:
+        grown = (peaks[-1] - peaks[0]) / (len(available) - 1)
+    target = Target("Peak memory, for each further processor", 10, grown, " MB")
+    return Section("The processors that the pipe may use", text, (target,))
+
+
+def _pinned(push: Push, processors: str, place: Place, image: str) -> Run:
+    return push(replace(place, processors=processors), image)
 
 
 def too_slow(bench: Bench) -> Section:

@@ -27,13 +27,14 @@ HEAD = """\
 
 Measured by `make bench`, which does its own set-up and writes this page. All contenders run in turn on one machine, \
 every other round in the reverse order; a number is the median of the rounds, a ratio or difference the median of the \
-rounds' own. Where links are not named, the registry is the local one (`test/registry`) on loopback.
+rounds' own. Unless a section names a link or CNCF Distribution, the registry is the local one (`test/registry`) on \
+loopback.
 
 """
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, in namespaces and with an Engine of the bench's own if those can be made."""
+    """Measure, with a private Engine in separate namespaces if those can be created."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     options = _options(arguments)
     if options.alone or not can_make_engines():

@@ -35,7 +35,11 @@ class Forwarder:
         except OSError:
             writer.close()
             return
-        await asyncio.gather(self._pump(reader, to, outward=True), self._pump(there, writer, outward=False))
+        try:
+            await asyncio.gather(self._pump(reader, to, outward=True), self._pump(there, writer, outward=False))
+        except asyncio.CancelledError:  # the push has ended, and a client keeps its connection open
+            for each in (to, writer):
+                each.transport.abort()
         for each in (to, writer):
             each.close()
 
@@ -95,9 +99,10 @@ def forwarded(target: str, round_trip: float = 0.0) -> Iterator[tuple[str, Forwa
 
 
 async def _end(server: asyncio.Server) -> None:
-    """Stop listening, and cancel the connections that clients keep open."""
+    """Stop listening, and close the connections that clients keep open."""
     server.close()
     rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in rest:
         task.cancel()
     await asyncio.gather(*rest, return_exceptions=True)
+    await asyncio.sleep(0)  # transports close their sockets in the loop's next round

@@ -20,7 +20,7 @@ THREE_LAYERS = (500_000_000, 3)
 FOUR_LAYERS = (13_000_000, 4)
 ROUND_TRIP = 0.08
 AGAIN = [f"tag-{number}" for number in range(4)]
-ALONE = "the bench has no network namespace of its own here, which needs root and `dockerd`"
+ALONE = "a network namespace for the bench needs root and `dockerd`"
 
 
 def over(bench: Bench, link: Link) -> Section:

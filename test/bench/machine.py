@@ -12,7 +12,7 @@ from bench.running import run
 
 
 def description(pipes: Sequence[Pipe]) -> dict[str, str]:
-    """Describe where this runs, and what is measured.
+    """Return the facts about this machine and what is measured, by name.
 
     Args:
         pipes: All that are measured.

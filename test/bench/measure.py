@@ -1,4 +1,4 @@
-"""What every row needs: the contenders, images that nobody has seen, registries and Engines."""
+"""What every row needs: the contenders, new images, registries and Engines."""
 
 import contextlib
 import os
@@ -43,7 +43,7 @@ class Bench:
         skopeos: Programs of further versions of skopeo, for archives.
         compressions: Values of COMPRESSION that rows with a link measure; "auto" sets no variable.
         scale: What the sizes of images over `SMALLEST` are multiplied by.
-        alone: Whether this runs in a network namespace of its own, whose loopback may be shaped.
+        alone: Whether this runs in a separate network namespace, whose loopback may be shaped.
     """
 
     engine: str
@@ -157,7 +157,7 @@ def skopeo_reads(engine: str, image: str) -> bool:
 
 
 def can_make_engines() -> bool:
-    """Return whether Engines can be started here, in namespaces of their own."""
+    """Return whether Engines can be started here, in separate namespaces."""
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         return False
     return subprocess.run(["unshare", "--mount", "--net", "true"], capture_output=True, check=False).returncode == 0

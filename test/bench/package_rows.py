@@ -27,7 +27,7 @@ WORLD = Path(registry.__file__).with_name("world.yaml")
 
 
 def three_packages(bench: Bench) -> Section:
-    """Measure images that share a new layer, each pushed to a package of its own."""
+    """Measure images that share a new layer, each pushed to another package."""
     runs = Runs("packages")
     size, _ = bench.sized(SHARED)
     for names in in_turn(bench.contenders, bench.rounds):

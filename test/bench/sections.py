@@ -124,7 +124,7 @@ def no_memory(bench: Bench) -> Section:
     """Measure a step's Engine, which begins empty and never saw the registry, with an image that the registry has."""
     title = "An unchanged image, on an Engine that never saw the registry"
     if not can_make_engines():
-        return Section(title, "Not measured here: it needs root and `dockerd`, for Engines of its own.")
+        return Section(title, "Not measured here: it needs root and `dockerd`, to start Engines.")
     runs = Runs("no-memory")
     pushes = bench.all_contenders
     with fresh_image(*bench.sized(MEDIUM)) as image, local_registry() as registry:
@@ -141,7 +141,7 @@ def no_memory(bench: Bench) -> Section:
                     runs.add(name, lambda: pushes[name](place, image))  # noqa: B023
     text = (
         f"{megabytes(bench.sized(MEDIUM))} that another Engine pushed before; a new Engine in each of {bench.rounds}"
-        " rounds, with a network of its own. The pipe compares the image's ID with what the registry has;"
+        " rounds, with a separate network. The pipe compares the image's ID with what the registry has;"
         f" {DOCKER} compresses and sends every layer to find out.\n\n{report.runs_table(runs, DOCKER)}"
     )
     slowest = max(report.seconds(runs[PIPE])) if PIPE in runs else None

@@ -44,7 +44,16 @@ def main(arguments: list[str]) -> int:
         copy_images(engine.docker_host, REGISTRY_IMAGE, *({IMAGE} if _needs_image(options, pipes) else ()))
         environment = os.environ | {"DOCKER_HOST": engine.docker_host}
         command = [*engine.inside, sys.executable, "-m", "bench", "--alone", *arguments]
-        return subprocess.run(command, env=environment, check=False).returncode
+        with subprocess.Popen(command, env=environment) as child:
+            try:
+                return child.wait()
+            except KeyboardInterrupt:  # the terminal has sent it to the child, too
+                child.wait()
+                raise
+            except SystemExit:
+                child.terminate()
+                child.wait()
+                raise
 
 
 def measure(options: argparse.Namespace) -> int:

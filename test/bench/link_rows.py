@@ -8,10 +8,9 @@ from dataclasses import replace
 from bench import report
 from bench.forward import forwarded
 from bench.images import fresh_image
-from bench.links import Link, shaped, why_not_shaped
+from bench.links import SHAPE, Link, shaped, why_not_shaped
 from bench.measure import DOCKER, PIPE, Bench, Push, counted, suffix_of
 from bench.pushes import Place, Run
-from bench.registries import distribution
 from bench.report import Section, Target, megabytes
 from bench.runs import Runs, in_turn
 from registry.client import Registry
@@ -39,10 +38,11 @@ def over(bench: Bench, link: Link) -> Section:
         return push_over_the_link
 
     pushes = {name: pushed(push) for name, push in bench.compressing().items()}
-    runs = bench.each_fresh(f"{link.name}", THREE_LAYERS, pushes, distribution)
+    runs = bench.each_fresh(f"{link.name}", THREE_LAYERS, pushes, bench.distribution)
     text = (
         f"A new image in each round, and a new registry (CNCF Distribution alone) for each push; {bench.rounds}"
-        f" rounds.\n\n{report.runs_table(runs, DOCKER)}"
+        f" rounds.{f' Loopback is shaped by `{SHAPE} {link.mbits}mbit`.' if link.mbits else ''}"
+        f"\n\n{report.runs_table(runs, DOCKER)}"
     )
     zstd = f"{PIPE}{suffix_of('zstd')}"
     targets = [Target(f"{what}, times {DOCKER}", link.limit, report.ratio(runs, PIPE, DOCKER), "")]
@@ -78,7 +78,7 @@ def first_byte(bench: Bench) -> Section:
         return until_the_first_byte
 
     pushes = {name: timed(push) for name, push in bench.contenders.items()}
-    runs = bench.each_fresh("first-byte", THREE_LAYERS, pushes, distribution)
+    runs = bench.each_fresh("first-byte", THREE_LAYERS, pushes, bench.distribution)
     text = (
         f"{megabytes(bench.sized(THREE_LAYERS))}, new in each round, on loopback; {bench.rounds} rounds. From the start"
         f" of the command, with that of the container, until the registry has received 64 KiB on one connection:"
@@ -96,7 +96,7 @@ def round_trips(bench: Bench) -> Section:
     for names in in_turn(bench.contenders, bench.rounds):
         with fresh_image(*bench.sized(FOUR_LAYERS)) as image:
             for name in names:
-                with distribution() as registry, _far(bench, registry) as place:
+                with bench.distribution() as registry, _far(bench, registry) as place:
                     pushes = bench.contenders
                     fresh.add(name, lambda: counted(registry, lambda: pushes[name](place, image)))  # noqa: B023
                     unchanged.add(name, lambda: pushes[name](place, image))  # noqa: B023

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from bench.running import run
 
-_SHAPE = ("tc", "qdisc", "replace", "dev", "lo", "root", "tbf", "burst", "512kb", "latency", "200ms", "rate")
-_UNSHAPE = ("tc", "qdisc", "del", "dev", "lo", "root")
+SHAPE = "tc qdisc replace dev lo root tbf burst 512kb latency 200ms rate"
+"""The command that shapes loopback; its last argument follows, such as `50mbit`."""
+UNSHAPE = "tc qdisc del dev lo root"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,11 @@ def shaped(mbits: int | None) -> Iterator[None]:
     if mbits is None:
         yield
         return
-    run(*_SHAPE, f"{mbits}mbit")
+    run(*SHAPE.split(), f"{mbits}mbit")
     try:
         yield
     finally:
-        run(*_UNSHAPE)
+        run(*UNSHAPE.split())
 
 
 def why_not_shaped() -> str:
@@ -68,4 +69,4 @@ def why_not_shaped() -> str:
         with shaped(1000):
             return ""
     except RuntimeError as error:
-        return f"`tc` failed: {str(error).splitlines()[-1]}"
+        return f"`tc` failed: {str(error).splitlines()[-1].rstrip('.')}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.contenders import Pipe
 from bench.images import fresh_image
 from bench.pushes import Place, Run
-from bench.registries import stored
+from bench.registries import distribution, stored
 from bench.runs import Runs, in_turn
 from integration.private_engine import PrivateEngine, private_engine
 from registry.client import Registry, local_registry
@@ -59,6 +59,10 @@ class Bench:
     def sized(self, image: Image) -> Image:
         """Return an image's bytes and layers in this run; what is small anyway stays as it is."""
         return max(round(image[0] * self.scale), min(image[0], SMALLEST)), image[1]
+
+    def distribution(self) -> contextlib.AbstractContextManager[Registry]:
+        """Run CNCF Distribution alone: in this network if that is the bench's, else through a published port."""
+        return distribution(published=not self.alone)
 
     def pipe_pushes(self, *tags: str, suffix: str = "", **variables: str) -> dict[str, Push]:
         """Return a push by each pipe.

@@ -12,7 +12,7 @@ from bench import report
 from bench.images import fresh_image, siblings
 from bench.measure import DOCKER, PIPE, Bench, Push
 from bench.pushes import REPOSITORY, Place, Run
-from bench.registries import distribution, stored
+from bench.registries import stored
 from bench.report import MEGABYTE, Section, Target, megabytes
 from bench.runs import Runs, in_turn
 from bench.uploads import received
@@ -74,7 +74,7 @@ def other_package(bench: Bench) -> Section:
 def pull(bench: Bench) -> Section:
     """Measure how long an Engine takes to pull what each contender has pushed."""
     runs = Runs("pull")
-    with distribution() as source:
+    with bench.distribution() as source:
         places = {
             name: Place(bench.engine, source.host, repository=f"{WORKSPACE}/pulled-{number}")
             for number, name in enumerate(bench.compressing())

@@ -46,9 +46,9 @@ class Forwarder:
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, outward: bool) -> None:
         """Forward one direction; each piece leaves half a round trip after it came, however many are under way."""
         pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(MOST_PIECES)
-        leaving = asyncio.create_task(_leave(pieces, sink))
+        leaving = asyncio.create_task(leave(pieces, sink))
         total = 0
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             while piece := await source.read(PIECE):
                 if outward:
                     total += len(piece)
@@ -60,9 +60,9 @@ class Forwarder:
         await leaving
 
 
-async def _leave(pieces: asyncio.Queue[tuple[float, bytes]], sink: asyncio.StreamWriter) -> None:
-    """Write each piece when its time has come; an empty one ends the direction."""
-    with contextlib.suppress(ConnectionError, RuntimeError):
+async def leave(pieces: asyncio.Queue[tuple[float, bytes]], sink: asyncio.StreamWriter) -> None:
+    """Write each piece when its time has come, until an empty one ends the direction or the receiver is gone."""
+    with contextlib.suppress(OSError, RuntimeError):
         while True:
             when, piece = await pieces.get()
             await asyncio.sleep(max(0.0, when - time.monotonic()))

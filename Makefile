@@ -80,12 +80,12 @@ registry-stop: ## Stop the local registry; its data stays
 	@$(with_engine) test/registry/run stop
 
 .PHONY: bench
-bench: $(python) image ## Measure the pipe beside docker push and skopeo copy
-	$(with_engine) test/bench/run $(IMAGE)
+bench: $(python) image registry-image ## Measure the pipe beside docker push and skopeo copy; BENCH has options
+	$(with_engine) test/bench/run $(BENCH)
 
 .PHONY: bench-large
-bench-large: $(python) image ## Measure the pipe's memory with an image of ten gigabytes
-	$(with_engine) test/bench/run --large $(IMAGE)
+bench-large: $(python) image registry-image ## Measure the pipe's memory with an image of ten gigabytes
+	$(with_engine) test/bench/run --only=memory
 
 .PHONY: fuzz
 fuzz: $(python) ## Feed odd archives to the reader of archives, for MINUTES (10)

@@ -4,20 +4,24 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from bench.contenders import Pipe
 from bench.images import noise_layers, real_layers, write_archive
-from bench.measure import PIPE, SKOPEO, Bench, Runs, turns
-from bench.pushes import REPOSITORY, TOKEN, USER, Place, Run, run
+from bench.measure import SKOPEO, Bench, counted
+from bench.pushes import REPOSITORY, TOKEN, USER, Place, Run
+from bench.running import run
+from bench.runs import Runs, in_turn
 from registry.client import local_registry
 
 LARGE = (1_050_000_000, 5)
 """Bytes and layers of the image."""
 NAME = "bbc-packages-push-bench:archive"
 FOLDER = Path.cwd() / ".bench_cache"
-"""Pipelines mounts nothing into containers but what lies in the clone directory."""
+"""Pipelines mounts only what the clone directory contains into containers."""
 FORMS = {"plain.tar": "docker-archive", "gzipped.tar": "oci-archive"}
 NOWHERE = "tcp://127.0.0.1:9"
 """No Docker Engine."""
@@ -29,7 +33,7 @@ class Archive:
 
     Attributes:
         path: The file.
-        transport: What skopeo calls its form.
+        transport: Skopeo's name for its form.
     """
 
     path: Path
@@ -60,42 +64,50 @@ def made(size: int, layers: int) -> Iterator[Mapping[str, Archive]]:
         yield {"plain layers, docker archive": plain, "gzipped layers, OCI archive": gzipped}
 
 
-def pushed(bench: Bench, rounds: int, size: tuple[int, int] = LARGE) -> Mapping[str, Runs]:
+def pushed(bench: Bench, size: tuple[int, int] = LARGE) -> Mapping[str, Runs]:
     """Push each archive with each contender, to a new registry each time.
 
     Args:
-        bench: The pipe's image and the Engine that runs it.
-        rounds: How often.
+        bench: The pipes, and the Engine that runs them.
         size: Bytes and layers of the image.
 
     Returns:
         The runs by what the archive's layers are.
     """
-    with made(*size) as archives:
-        return {kind: _each(bench, rounds, archive) for kind, archive in archives.items()}
+    with made(*bench.sized(size)) as archives:
+        return {kind: _each(bench, archive) for kind, archive in archives.items()}
 
 
-def _each(bench: Bench, rounds: int, archive: Archive) -> Runs:
-    runs: dict[str, list[Run]] = {PIPE: [], SKOPEO: []}
-    for _, name in turns(runs, rounds):
-        with local_registry() as registry:
-            _forget()
-            os.sync()  # what was written before is not this push's to wait for
-            push = _by_pipe if name == PIPE else _by_skopeo
-            runs[name].append(push(bench, archive, registry.host))
+def _each(bench: Bench, archive: Archive) -> Runs:
+    runs = Runs(f"archive, {archive.transport}")
+    pushes: dict[str, Callable[[Archive, str], Run]] = {
+        **{pipe.name: partial(_by_pipe, bench, pipe) for pipe in bench.pipes},
+        **{name: partial(_by_skopeo, program) for name, program in skopeos(bench).items()},
+    }
+    for names in in_turn(pushes, bench.rounds):
+        for name in names:
+            with local_registry() as registry:
+                _forget()
+                runs.add(name, lambda: counted(registry, lambda: pushes[name](archive, registry.host)))  # noqa: B023
     return runs
 
 
-def _by_pipe(bench: Bench, archive: Archive, registry: str) -> Run:
+def _by_pipe(bench: Bench, pipe: Pipe, archive: Archive, registry: str) -> Run:
     place = Place(bench.engine, registry)
     variables = {"IMAGE_ARCHIVE": str(archive.path), "DOCKER_HOST": NOWHERE}
-    return place.pipe(bench.pipe, NAME, "pipe", mounts=[str(archive.path.parent)], **variables)
+    return place.pipe(pipe, NAME, "pipe", mounts=[str(archive.path.parent)], **variables)
 
 
-def _by_skopeo(_: Bench, archive: Archive, registry: str) -> Run:
+def skopeos(bench: Bench) -> dict[str, str]:
+    """Return the programs that are measured beside the pipe, by their names in tables."""
+    others = {f"{SKOPEO} {run(path, '--version').stdout.split()[-1]}": path for path in bench.skopeos}
+    return {SKOPEO: "skopeo", **others}
+
+
+def _by_skopeo(program: str, archive: Archive, registry: str) -> Run:
     began = time.monotonic()
     run(
-        *("skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", f"--dest-creds={USER}:{TOKEN}"),
+        *(program, "--insecure-policy", "copy", "--dest-tls-verify=false", f"--dest-creds={USER}:{TOKEN}"),
         *(f"{archive.transport}:{archive.path}", f"docker://{registry}/{REPOSITORY}:skopeo"),
     )
     seconds = time.monotonic() - began

@@ -15,12 +15,12 @@ from subprocess import DEVNULL, PIPE, Popen, run
 from typing import IO
 
 SOURCE = Path("/usr")
-"""Where the files come from: programs, libraries, documents, in what shares a machine has them."""
+"""The folder that files come from: programs, libraries and documents in the shares that a machine has."""
 
 
 @contextlib.contextmanager
 def fresh_image(size: int, layers: int) -> Iterator[str]:
-    """Load an image into the Engine in use that neither it nor any registry has seen, and remove it at the end.
+    """Load a new image, unknown to any registry, into the Engine in use, and remove it at the end.
 
     Args:
         size: Bytes of files in all, at least, and at most a tenth more.
@@ -35,12 +35,12 @@ def fresh_image(size: int, layers: int) -> Iterator[str]:
 
 @contextlib.contextmanager
 def relatives(size: int, layers: int, new: int) -> Iterator[tuple[str, str]]:
-    """Load two images of which the second differs from the first in its last layers.
+    """Load two images of which the second has other last layers than the first.
 
     Args:
         size: Bytes of files in all of each.
         layers: How many layers share them.
-        new: How many of the second's are its own.
+        new: How many layers the second does not share.
 
     Yields:
         The names of both.
@@ -49,6 +49,22 @@ def relatives(size: int, layers: int, new: int) -> Iterator[tuple[str, str]]:
     with loaded(iter(made[:layers])) as first, loaded(iter(made[: layers - new] + made[layers:])) as second:
         del made
         yield first, second
+
+
+@contextlib.contextmanager
+def siblings(size: int, count: int) -> Iterator[list[str]]:
+    """Load images that share a first layer, and have a small second one each.
+
+    Args:
+        size: Bytes of files in the first layer, at least, and at most a tenth more.
+        count: How many images.
+
+    Yields:
+        The images' names.
+    """
+    [shared] = real_layers(size, 1)
+    with contextlib.ExitStack() as images:
+        yield [images.enter_context(loaded(iter([shared, *noise_layers(1000, 1)]))) for _ in range(count)]
 
 
 @contextlib.contextmanager
@@ -95,13 +111,13 @@ def write_archive(stream: IO[bytes], name: str, layers: Iterator[bytes]) -> None
 
 
 def real_layers(size: int, layers: int) -> Iterator[bytes]:
-    """Make layers of real files that nobody has seen before."""
+    """Return new layers of real files."""
     files = itertools.cycle(_files(size // layers // 10))
     return (_layer(files, size // layers) for _ in range(layers))
 
 
 def noise_layers(size: int, layers: int) -> Iterator[bytes]:
-    """Make layers that do not compress, and that nobody has seen before."""
+    """Return new layers that do not compress."""
     return (_noise(size // layers) for _ in range(layers))
 
 
@@ -125,7 +141,7 @@ def _files(largest: int) -> list[Path]:
 
 
 def _layer(files: Iterator[Path], size: int) -> bytes:
-    """Make a layer of the next files; one of its own makes it differ from every other layer."""
+    """Make a layer of the next files; a unique one makes it differ from every other layer."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
         _add(archive, "unique", uuid.uuid4().bytes)

@@ -3,19 +3,19 @@
 import os
 import platform
 import re
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench.pushes import run
+from bench.contenders import Pipe
+from bench.running import run
 
 
-def description(pipe: str) -> dict[str, str]:
-    """Describe where this runs.
+def description(pipes: Sequence[Pipe]) -> dict[str, str]:
+    """Return the facts about this machine and what is measured, by name.
 
     Args:
-        pipe: The pipe's image.
-
-    Returns:
-        What it is, and which.
+        pipes: All that are measured.
     """
     processor = _found(r"model name\s*: (.+)", Path("/proc/cpuinfo"))
     memory = int(_found(r"MemTotal:\s+(\d+) kB", Path("/proc/meminfo"))) * 1024
@@ -26,10 +26,8 @@ def description(pipe: str) -> dict[str, str]:
         "Docker Engine": run("docker", "version", "--format={{.Server.Version}}").stdout.strip()
         + run("docker", "info", "--format=, storage driver {{.Driver}}").stdout.strip(),
         "docker (client)": run("docker", "version", "--format={{.Client.Version}}").stdout.strip(),
-        "skopeo": run("skopeo", "--version").stdout.split()[-1],
-        "The pipe": run("docker", "run", "--rm", pipe, "--version").stdout.partition(" (")[0].split()[-1]
-        + ", "
-        + run("docker", "run", "--rm", "--entrypoint=python3", pipe, "--version").stdout.strip(),
+        "skopeo": run("skopeo", "--version").stdout.split()[-1] if shutil.which("skopeo") else "none",
+        **{f"{pipe.name[0].upper()}{pipe.name[1:]}": pipe.version() for pipe in pipes},
     }
 
 

@@ -2,12 +2,17 @@
 
 import base64
 import json
+import os
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench.contenders import Pipe
+from bench.running import run
 
 USER = "pipeline"
 TOKEN = "pipeline-token"  # noqa: S105 - public, of the local registry
@@ -17,12 +22,19 @@ SOCKET = "unix:///var/run/docker.sock"
 _WATCH = """
 import json, os, sys, time
 began = time.monotonic()
-child = os.posix_spawn(sys.executable, ["python3", "-m", "pipe"], os.environ)
+command = sys.argv[1:] or [sys.executable, "-m", "pipe"]
+child = os.posix_spawnp(command[0], command, os.environ)
 _, status, usage = os.wait4(child, 0)
 print(json.dumps({"seconds": time.monotonic() - began, "memory": usage.ru_maxrss * 1024}))
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 """Runs in the pipe's container, starts the pipe as the image does, and reads from the kernel what it took."""
+_AS_IN_THE_IMAGE = {
+    "MALLOC_MMAP_THRESHOLD_": "1048576",
+    "PYTHONSAFEPATH": "1",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONUTF8": "1",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +46,13 @@ class Run:
         process_seconds: Of the pipe's own process, without the making of its container; of other commands
             the same as `seconds`.
         memory: Bytes that the pipe's process held at most (peak resident set); 0 for other commands.
+        stored: Bytes of the layers that the registry stores afterwards, or that it received; 0 if unknown.
     """
 
     seconds: float
     process_seconds: float
     memory: int = 0
+    stored: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,47 +62,70 @@ class Place:
     Attributes:
         engine: The Engine's address, as in `DOCKER_HOST`.
         registry: The registry's host and port.
-        inside: What begins a command that is to run in the Engine's network.
+        inside: The prefix of a command that runs in the Engine's network.
+        processors: The processors that the pipe may use, as in `taskset --cpu-list`; empty for all.
+        repository: `workspace/package` that is pushed to.
     """
 
     engine: str
     registry: str
     inside: tuple[str, ...] = ()
-
-    def pipe_options(self, image: str, tags: Sequence[str], **others: str) -> list[str]:
-        """Return the options of `docker run` with which the pipe's container pushes an image."""
-        socket = self.engine.removeprefix("unix://")
-        reach = [f"--volume={socket}:{SOCKET.removeprefix('unix://')}"]
-        if socket == self.engine:
-            reach = [f"--env=DOCKER_HOST={self.engine}"]
-        variables = {
-            "REGISTRY": self.registry,
-            "WORKSPACE": REPOSITORY.partition("/")[0],
-            "PACKAGE_NAME": REPOSITORY.partition("/")[2],
-            "IMAGE_NAME": image,
-            "TAGS": " ".join(tags),
-            "BITBUCKET_PACKAGES_USERNAME": USER,
-            "BITBUCKET_PACKAGES_TOKEN": TOKEN,
-            **others,
-        }
-        return ["--rm", "--network=host", *reach, *(f"--env={name}={value}" for name, value in variables.items())]
+    repository: str = REPOSITORY
+    processors: str = ""
 
     def docker(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the docker command with this Engine."""
         return run("docker", "--host", self.engine, *arguments)
 
-    def pipe(self, pipe: str, image: str, *tags: str, mounts: Sequence[str] = (), **variables: str) -> Run:
-        """Push with the pipe's image `pipe`, with variables of its own and folders mounted where they are."""
-        options = [*self.pipe_options(image, tags, **variables), *(f"--volume={path}:{path}" for path in mounts)]
+    def pipe(self, pipe: Pipe, image: str, *tags: str, mounts: Sequence[str] = (), **variables: str) -> Run:
+        """Push with a pipe.
+
+        Args:
+            pipe: How it is run.
+            image: The image's name.
+            tags: In the registry.
+            mounts: Folders that a container needs, mounted where they are.
+            variables: Beside those of every push.
+        """
+        variables = {
+            "REGISTRY": self.registry,
+            "WORKSPACE": self.repository.partition("/")[0],
+            "PACKAGE_NAME": self.repository.partition("/")[2],
+            "IMAGE_NAME": image,
+            "TAGS": " ".join(tags),
+            "BITBUCKET_PACKAGES_USERNAME": USER,
+            "BITBUCKET_PACKAGES_TOKEN": TOKEN,
+            **variables,
+        }
         began = time.monotonic()
-        done = self.docker("run", *options, "--entrypoint=python3", pipe, "-c", _WATCH)
+        done = self._image(pipe.image, mounts, variables) if pipe.image else self._command(pipe, variables)
         seconds = time.monotonic() - began
         process = json.loads(done.stdout.splitlines()[-1])
         return Run(seconds, process["seconds"], process["memory"])
 
+    def _image(
+        self, image: str, mounts: Sequence[str], variables: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        socket = self.engine.removeprefix("unix://")
+        options = [f"--volume={socket}:{SOCKET.removeprefix('unix://')}"]
+        if socket == self.engine:
+            options = [f"--env=DOCKER_HOST={self.engine}"]
+        options += [f"--env={name}={value}" for name, value in variables.items()]
+        options += [f"--volume={path}:{path}" for path in mounts]
+        options += [f"--cpuset-cpus={self.processors}"] * bool(self.processors)
+        return self.docker("run", "--rm", "--network=host", *options, "--entrypoint=python3", image, "-c", _WATCH)
+
+    def _command(self, pipe: Pipe, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        environment |= {"DOCKER_HOST": self.engine, **variables}
+        if pipe.folder is not None:
+            environment |= _AS_IN_THE_IMAGE | {"PYTHONPATH": str(pipe.folder)}
+        pinned = ["taskset", "--cpu-list", self.processors] if self.processors else []
+        return run(*self.inside, *pinned, sys.executable, "-c", _WATCH, *pipe.command, environment=environment)
+
     def docker_push(self, image: str, *tags: str) -> Run:
         """Push with `docker push`, once for each tag; the login and `docker tag` come before and are not timed."""
-        references = [f"{self.registry}/{REPOSITORY}:{tag}" for tag in tags]
+        references = [f"{self.registry}/{self.repository}:{tag}" for tag in tags]
         login = {"auths": {self.registry: {"auth": base64.b64encode(f"{USER}:{TOKEN}".encode()).decode()}}}
         for reference in references:
             self.docker("tag", image, reference)
@@ -99,6 +136,15 @@ class Place:
                 self.docker("--config", folder, "push", reference)
             seconds = time.monotonic() - began
         self.docker("image", "rm", *references)
+        return Run(seconds, seconds)
+
+    def pull(self, tag: str) -> Run:
+        """Pull an image that this Engine does not have, and remove it; the removal is not timed."""
+        reference = f"{self.registry}/{self.repository}:{tag}"
+        began = time.monotonic()
+        self.docker("pull", "--quiet", reference)
+        seconds = time.monotonic() - began
+        self.docker("image", "rm", reference)
         return Run(seconds, seconds)
 
     def staging(self, image: str) -> Run:
@@ -118,19 +164,7 @@ class Place:
         run(
             *(*self.inside, "skopeo", "--insecure-policy", "copy", "--src-daemon-host", self.engine),
             *("--dest-tls-verify=false", f"--dest-creds={USER}:{TOKEN}"),
-            *(f"docker-daemon:{image}", f"docker://{self.registry}/{REPOSITORY}:{tag}"),
+            *(f"docker-daemon:{image}", f"docker://{self.registry}/{self.repository}:{tag}"),
         )
         seconds = time.monotonic() - began
         return Run(seconds, seconds)
-
-
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command that has to succeed.
-
-    Raises:
-        RuntimeError: It failed; holds all that it printed.
-    """
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done

@@ -13,19 +13,17 @@ import hashlib
 import os
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-import requests
-from registry.client import IMAGE, Registry, build_image, local_registry
-from registry.tests.clients import Docker, Skopeo, layout, until
+from bench.registries import distribution
+from registry.client import Registry, build_image, local_registry
+from registry.tests.clients import Docker, Skopeo, layout
 from registry.tests.images import image
 
 if TYPE_CHECKING:
@@ -128,7 +126,7 @@ def compare(push: Callable[[Registry, str], object], pairs: int) -> tuple[float,
     for _ in range(pairs):
         with local_registry() as registry:
             through.append(seconds(push, registry))
-        with distribution_alone() as registry:
+        with distribution(published=True) as registry:
             alone.append(seconds(push, registry))
     return statistics.median(through), statistics.median(alone)
 
@@ -138,24 +136,6 @@ def seconds(push: Callable[[Registry, str], object], registry: Registry) -> floa
     began = time.monotonic()
     push(registry, "measured")
     return time.monotonic() - began
-
-
-@contextlib.contextmanager
-def distribution_alone() -> Iterator[Registry]:
-    """Run what the gateway has behind it, from the same image, with nothing before it."""
-    variables = {"NET": "tcp", "ADDR": "0.0.0.0:5000", "SECRET": "measured"}
-    environment = [f"--env=REGISTRY_HTTP_{name}={value}" for name, value in variables.items()]
-    command = ["docker", "run", "--detach", "--rm", "--publish=127.0.0.1::5000", *environment]
-    command += ["--env=REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/var/lib/registry"]
-    command += ["--entrypoint=docker-registry", IMAGE, "serve", "/opt/registry/distribution.yml"]
-    container = output_of(*command)
-    try:
-        registry = Registry(output_of("docker", "port", container, "5000/tcp"))
-        with registry.session() as session:
-            until(lambda: answers(session, registry), 30)
-        yield registry
-    finally:
-        output_of("docker", "rm", "--force", "--volumes", container)
 
 
 def parts(folder: Path, layers: list[bytes]) -> Iterator[Callable[[Registry, str], object]]:
@@ -181,19 +161,6 @@ def peak_memory(pushes: list[Callable[[Registry, str], object]]) -> int:
     if found is None or len(uploads) != AT_ONCE * LAYERS:
         raise RuntimeError(f"not measured: {len(uploads)} uploads")
     return int(found[1]) * 1024
-
-
-def answers(session: requests.Session, registry: Registry) -> bool:
-    """Tell whether a registry without login answers."""
-    try:
-        return bool(session.get(f"{registry.url}/v2/", timeout=10).status_code == HTTPStatus.OK)
-    except requests.ConnectionError:
-        return False
-
-
-def output_of(*command: str) -> str:
-    """Run a command and return what it prints."""
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def write(line: str) -> None:

@@ -96,9 +96,12 @@ bats_test_function --description "refused: plugins of the Engine" -- request_ref
 import os
 
 from bench.archives import pushed
+from bench.contenders import Pipe
 from bench.measure import Bench
 
-runs = pushed(Bench(os.environ["DOCKER_HOST"], os.environ["PIPE_IMAGE"], skopeo=True), 1, (1_000_000, 1))
+image = os.environ["PIPE_IMAGE"]
+bench = Bench(os.environ["DOCKER_HOST"], image, (Pipe("the pipe", image),), rounds=1, skopeo=True)
+runs = pushed(bench, (1_000_000, 1))
 assert all(one for contenders in runs.values() for one in contenders.values()), runs
 PYTHON
 }

@@ -58,7 +58,7 @@ class Retrying(LayerEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class Pushed:
+class PushDone:
     """The Engine reports success, with the manifest's digest."""
 
     digest: str
@@ -92,7 +92,7 @@ _KINDS: dict[str, type[LayerEvent]] = {
     "Layer already exists": AlreadyThere,
     "Already exists": AlreadyThere,
 }
-Event = LayerEvent | Pushed | Failed | Note | StreamEnded
+Event = LayerEvent | PushDone | Failed | Note | StreamEnded
 
 
 def parse(line: bytes | str) -> Event:
@@ -119,9 +119,9 @@ def _digest(message: dict[str, object]) -> Event | None:
     auxiliary = message.get("aux")
     if isinstance(auxiliary, dict):
         digest = auxiliary.get("Digest")
-        return Pushed(digest) if isinstance(digest, str) and is_digest(digest) else None
+        return PushDone(digest) if isinstance(digest, str) and is_digest(digest) else None
     match = _DIGEST.fullmatch(str(message.get("status") or ""))
-    return Pushed(match["digest"]) if match and not message.get("id") else None
+    return PushDone(match["digest"]) if match and not message.get("id") else None
 
 
 def _layer(message: dict[str, object]) -> Event | None:

@@ -45,7 +45,7 @@ class PushEvents(Protocol):
 class PushingEngine(Protocol):
     """An Engine, as far as a push needs it; see `pipe.engine.client`."""
 
-    def tagged(self, image: Image, target: Reference, tell: Callable[[str], None]) -> AbstractContextManager[None]:
+    def tagged(self, image: Image, target: Reference, warn: Callable[[str], None]) -> AbstractContextManager[None]:
         """Give an image a name for as long as the context lasts."""
 
     def push(self, target: Reference, credentials: Credentials) -> PushEvents:
@@ -177,7 +177,7 @@ class _Attempt:
     def apply(self, event: events.Event, at: float) -> None:
         """Apply an event that was read `at` a time."""
         match event:
-            case events.Pushed():
+            case events.PushDone():
                 self._digest = event.digest
             case events.Failed():
                 self._failure = self._failure or self._diagnosed(event.message, at)

@@ -25,14 +25,6 @@ def compression(beginning: bytes) -> str:
     return next((program for magic, program in _PROGRAMS.items() if beginning.startswith(magic)), "")
 
 
-def located(path: Path, clone_directory: Path | None) -> Path:
-    """Return the path of an archive: in the working directory, else in the clone directory."""
-    if clone_directory is None or path.exists():
-        return path
-    in_clone = clone_directory / path
-    return in_clone if in_clone.exists() else path
-
-
 def open_files(path: Path, log: Callable[[str], None]) -> Files:
     """Open an archive or a layout.
 

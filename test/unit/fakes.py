@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pipe.config.settings import Credentials, Settings
-from pipe.engine.events import Event, Pushed, StreamEnded
+from pipe.engine.events import Event, PushDone, StreamEnded
 from pipe.engine.kind import EngineKind
 from pipe.errors import EngineSaveError, EngineUnreachableError, PipeError
 from pipe.oci.image import Image
@@ -220,7 +220,7 @@ class FakeEngine:
             raise lines
 
         def heard(event: Event) -> None:
-            if isinstance(event, Pushed):
+            if isinstance(event, PushDone):
                 self.arrives(target.tag, event.digest)
 
         self.streams.append(Player(self._clock, lines, next(self.ends), heard=heard))

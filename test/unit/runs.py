@@ -53,7 +53,7 @@ SUCCESS: list[Line] = [
     (0.0, events.Uploading(BASE, 1, 1000)),
     (1.0, events.AlreadyThere(TOP)),
     (2.0, events.Uploaded(BASE)),
-    (2.5, events.Pushed(MANIFEST.digest)),
+    (2.5, events.PushDone(MANIFEST.digest)),
 ]
 
 

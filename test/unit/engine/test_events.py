@@ -59,7 +59,7 @@ def layer(status: str, **more: object) -> dict[str, object]:
         pytest.param(layer("Pondering"), events.Note("Pondering"), id="unknown-status"),
         pytest.param({"status": "Pushed"}, events.Note("Pushed"), id="pushed-without-layer"),
         pytest.param({"status": "Pushed", "id": 3}, events.Note("Pushed"), id="layer-of-another-type"),
-        pytest.param({"status": f"1.0: digest: {DIGEST} size: 1156"}, events.Pushed(DIGEST), id="digest"),
+        pytest.param({"status": f"1.0: digest: {DIGEST} size: 1156"}, events.PushDone(DIGEST), id="digest"),
         pytest.param(
             layer(f"1.0: digest: {DIGEST} size: 1156"),
             events.Note(f"1.0: digest: {DIGEST} size: 1156"),
@@ -68,7 +68,7 @@ def layer(status: str, **more: object) -> dict[str, object]:
         pytest.param(
             {"status": "1: digest: sha256:12 size: 1"}, events.Note("1: digest: sha256:12 size: 1"), id="no-digest"
         ),
-        pytest.param({"aux": {"Tag": "1", "Digest": DIGEST, "Size": 1}}, events.Pushed(DIGEST), id="aux"),
+        pytest.param({"aux": {"Tag": "1", "Digest": DIGEST, "Size": 1}}, events.PushDone(DIGEST), id="aux"),
         pytest.param({"aux": {"Digest": "sha256:12"}}, events.Note(""), id="aux-without-digest"),
         pytest.param({"aux": {"Digest": None}, "status": "x"}, events.Note("x"), id="aux-null"),
         pytest.param({"errorDetail": {"message": "denied"}, "error": "x"}, events.Failed("denied"), id="error"),
@@ -123,4 +123,4 @@ def test_a_damaged_line_is_an_event(line: str, place: int, noise: bytes) -> None
     place %= len(data)
     assert isinstance(events.parse(data[:place]), events.Note)
     damaged = events.parse(data[:place] + noise + data[place + random.Random(place).randint(0, 4) :])
-    assert isinstance(damaged, events.LayerEvent | events.Pushed | events.Failed | events.Note)
+    assert isinstance(damaged, events.LayerEvent | events.PushDone | events.Failed | events.Note)

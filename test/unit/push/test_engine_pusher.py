@@ -27,7 +27,7 @@ IMAGE = Image(
     1100,
     (Layer(1, "sha256:" + "a" * 64, 1000, "ADD base /"), Layer(2, "sha256:" + "b" * 64, 100, "COPY . /app")),
 )
-DONE = events.Pushed(DIGEST)
+DONE = events.PushDone(DIGEST)
 
 
 def watch(
@@ -413,7 +413,7 @@ def test_no_damaged_recording_is_success_without_its_digest(
     damaged = events.parse(line.encode()[:place] + noise + line.encode()[place + len(noise) :])
     kept = [(when, events.parse(text)) for when, text in raw]
     kept[number] = (at, damaged)
-    digests = {event.digest for _, event in kept if isinstance(event, events.Pushed)}
+    digests = {event.digest for _, event in kept if isinstance(event, events.PushDone)}
     failed = any(isinstance(event, events.Failed) for _, event in kept)
     outcome = played(each, lambda _: kept)
     assert (
@@ -427,4 +427,4 @@ def test_no_damaged_recording_is_success_without_its_digest(
 def test_no_truncated_recording_is_success_without_its_digest(each: Recording, length: int) -> None:
     kept = each.lines()[:length]
     outcome = played(each, lambda _: kept)
-    assert isinstance(outcome, str) is any(isinstance(event, events.Pushed) for _, event in kept)
+    assert isinstance(outcome, str) is any(isinstance(event, events.PushDone) for _, event in kept)

@@ -118,7 +118,7 @@ def test_states(steps: list[Step], state: LayerStatus, seconds: float | None) ->
 
 def test_other_events_change_nothing() -> None:
     progress = after((1.0, pushing(1)))
-    for event in (events.Pushed("sha256:0"), events.Failed("x"), events.Note("x"), events.StreamEnded()):
+    for event in (events.PushDone("sha256:0"), events.Failed("x"), events.Note("x"), events.StreamEnded()):
         assert progress.apply(event, 2.0) is None
     assert list(progress.layers) == [BASE]
 
@@ -275,7 +275,7 @@ def test_a_recording_ends_with_every_layer_accounted_for(recording: Recording) -
     for state, words in statuses.items():
         expected = sum(f'"status": "{words}' in line for line in raw)
         assert sum(upload.status is state for upload in progress.layers.values()) == expected
-    if any(isinstance(event, events.Pushed) for _, event in lines):
+    if any(isinstance(event, events.PushDone) for _, event in lines):
         assert "4 of 4 layers" in progress.line(lines[-1][0])
 
 
@@ -286,7 +286,7 @@ any_event = st.one_of(
     st.builds(events.Retrying, names, st.integers(0, 999_999)),
     *(st.builds(kind, names) for kind in (events.Waiting, events.Uploaded, events.AlreadyThere, events.Mounted)),
     st.builds(events.Failed, st.text(max_size=5)),
-    st.builds(events.Pushed, st.text(max_size=5)),
+    st.builds(events.PushDone, st.text(max_size=5)),
     st.sampled_from([event for each in RECORDINGS for _, event in each.lines()]),
 )
 

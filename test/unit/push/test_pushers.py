@@ -24,7 +24,7 @@ GAVE_UP: list[Line] = [
     (40.0, events.Failed("EOF")),
 ]
 GAVE_UP.sort(key=lambda line: line[0])
-PUSHED: list[Line] = [(0.0, events.AlreadyThere(TOP)), (1.0, events.Pushed(MANIFEST.digest))]
+PUSHED: list[Line] = [(0.0, events.AlreadyThere(TOP)), (1.0, events.PushDone(MANIFEST.digest))]
 
 
 def of_size(*megabytes: int) -> Image:

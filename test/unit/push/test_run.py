@@ -221,7 +221,7 @@ CONTAINERD = Image(MANIFEST.digest, 1100, (Layer(1, "sha256:" + "a" * 64), Layer
     ],
 )
 def test_on_containerd_the_stream_decides(total: int, limit: int, refused: bool) -> None:
-    lines: list[Line] = [(0.0, events.Uploading("1" * 12, 1, total)), (1.0, events.Pushed(MANIFEST.digest))]
+    lines: list[Line] = [(0.0, events.Uploading("1" * 12, 1, total)), (1.0, events.PushDone(MANIFEST.digest))]
     b = bench(lines, image=CONTAINERD, settings={"max_layer_size": limit})
     if refused:
         assert isinstance(b.fail()[0], LayerTooLargeError)
@@ -388,7 +388,7 @@ def test_layers_that_arrived_stay_uploaded_over_attempts() -> None:
         (2.0, events.Uploaded(BASE)),
         (2.0, events.Failed("received unexpected HTTP status: 500 Internal Server Error")),
     ]
-    second: list[Line] = [(0.0, events.AlreadyThere(BASE)), (0.5, events.Pushed(MANIFEST.digest))]
+    second: list[Line] = [(0.0, events.AlreadyThere(BASE)), (0.5, events.PushDone(MANIFEST.digest))]
     result = bench(first, second).run()
     assert [(layer.status, layer.seconds) for layer in result.layers] == [
         (LayerStatus.UPLOADED, 2.0),
@@ -510,7 +510,7 @@ OTHER_IMAGE = image_manifest("sha256:" + "e" * 64, 7, zip(BLOBS, (500, 50), stri
 
 
 def test_the_image_of_another_push_is_never_taken_for_this_one() -> None:
-    pushed: list[Line] = [(0.0, events.Pushed(OTHER_IMAGE.digest))]
+    pushed: list[Line] = [(0.0, events.PushDone(OTHER_IMAGE.digest))]
     b = bench(pushed, pushed, SUCCESS)
     b.engine.arrives = lambda tag, digest: b.store(MANIFEST if digest == MANIFEST.digest else OTHER_IMAGE, tag)
     assert statuses(b.run()) == ["pushed"]
@@ -527,7 +527,7 @@ def test_the_image_of_another_push_is_never_taken_for_this_one() -> None:
 def containerd(scenario: str) -> list[Line]:
     """Return what a containerd store reports, with the digest of the manifest that the registry then has."""
     return [
-        (at, events.Pushed(MANIFEST.digest) if isinstance(event, events.Pushed) else event)
+        (at, events.PushDone(MANIFEST.digest) if isinstance(event, events.PushDone) else event)
         for at, event in recording("containerd", scenario).lines()
     ]
 

@@ -26,7 +26,6 @@ from unit.source.archives import (
 
 from pipe.errors import ArchiveError
 from pipe.oci.reference import Reference
-from pipe.source.opening import located
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["tar", "gzipped-tar"])
@@ -177,26 +176,6 @@ def test_attestations_go_along_and_are_no_platform(tmp_path: Path) -> None:
     assert [str(image.platform) for image in held.images] == ["linux/amd64"]
     assert len(held.manifests) == 3, "the image, its attestation, the index"
     assert {manifest.digest for manifest in held.manifests} <= {f"sha256:{name[13:]}" for name in files}
-
-
-@pytest.mark.parametrize(
-    ("there", "found"),
-    [
-        pytest.param(["clone/image.tar"], "clone/image.tar", id="in-the-clone-directory"),
-        pytest.param(["image.tar"], "image.tar", id="in-the-working-directory"),
-        pytest.param(["image.tar", "clone/image.tar"], "image.tar", id="in-both"),
-        pytest.param([], "image.tar", id="nowhere"),
-    ],
-)
-def test_where_a_relative_path_begins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: list[str], found: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("clone").mkdir()
-    for name in there:
-        Path(name).touch()
-    assert located(Path("image.tar"), Path("clone")) == Path(found)
-    assert located(Path("image.tar"), None) == Path("image.tar")
 
 
 @pytest.mark.parametrize("kind", ["tar+zstd", "tar"])

@@ -23,6 +23,7 @@ from pipe.push.run import Push
 from pipe.push.transfer import Encode
 from pipe.registry.client import Client
 from pipe.registry.upload import CHUNK
+from pipe.threads import Cancel
 
 CONFIG = b'{"created": "2026-03-01T12:00:00Z", "config": {"Labels": {"org.opencontainers.image.revision": "c0ffee"}}}'
 BLOBS = ("sha256:" + "1" * 64, "sha256:" + "2" * 64)
@@ -140,7 +141,11 @@ def bench(
     engine.arrives = lambda tag, _digest: store(server, MANIFEST, tag)
     chosen = replace(SETTINGS, tags=tuple(tags), **(settings or {}))  # type: ignore[arg-type]
     repository = connected(clock, told, server).repository(chosen.repository)
-    context = Context(chosen, repository, told, Timing(clock, clock.sleep, lambda: 0.0))
+
+    def wait(_: Cancel, seconds: float) -> None:
+        clock.now += seconds
+
+    context = Context(chosen, repository, told, Timing(clock, clock.sleep, lambda: 0.0, wait))
     places = [Place(repository, tag) for tag in (*chosen.tags, "latest")]
     pushers = Pushers(context, places, encoder(), engine)
     return Bench(clock, engine, server, told, Push(context, engine.find, pushers), context)

@@ -62,6 +62,7 @@ class Push:
         self._staging = ExitStack()
         self._source: ImageSource | None = None
         self._reachable = self._surveyed = False
+        self._checked_in: int | None = None
         self._pushed: dict[str, Pushed] = {}
 
     def run(self) -> None:
@@ -125,7 +126,8 @@ class Push:
             self._announce(source.image)
             check_sizes(source, self._settings, self._report)
             self._staging.enter_context(self._pushers.staged(source))
-        if not self._reachable:
+        if not self._reachable and self._checked_in != self._attempts.made:
+            self._checked_in = self._attempts.made
             self._check_push()
         if self._reachable and not self._surveyed:
             self._pushers.surveyed(self._existing.survey(source.image, self._outcome))

@@ -1,6 +1,8 @@
 """A real Engine, a real registry, and the pipe between them."""
 
 import contextlib
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import docker
 import pytest
 from integration.archives import Workshop
+from integration.engine_proxy import EngineProxy
 from integration.images import Images
 from integration.layouts import Layouts
 from integration.registries import WORLD, StartRegistry
@@ -81,6 +84,15 @@ def run(start: Start) -> Run:
         return start(registry, *inside, **variables).finish()
 
     return run
+
+
+@pytest.fixture
+def proxy() -> Iterator[EngineProxy]:
+    """A proxy in front of the Engine in use."""
+    with tempfile.TemporaryDirectory(prefix="proxy-") as folder:
+        proxy = EngineProxy(Path(folder), os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
+        yield proxy
+        proxy.stop()
 
 
 @pytest.fixture(scope="session")

@@ -87,7 +87,7 @@ def test_layer_that_the_engine_tried_five_times_is_not_tried_again(
         "The registry failed",
         words,
         "retry 4 of 4",
-        "5 times from its first byte",
+        "Docker Engine restarted the upload of layer 1 (COPY … in /) 4 times",
         within=ENGINE_RETRIES + ENGINE_BUSY + 10,
     )
     finished.expect_not("Attempt")

@@ -25,7 +25,7 @@ def test_closed_port_is_tried_again_and_by_the_engine(images: Images, run: Run, 
     finished.expect(
         6,
         "The registry cannot be reached",
-        "Docker Engine may still reach it",
+        "Continuing with Docker Engine, which may still reach it",
         "Attempt 1 of 2 failed",
         "Connection refused",
         "Check REGISTRY",

@@ -86,7 +86,9 @@ def test_refusal_is_told_in_the_registrys_words(
 def test_layer_above_the_limit_is_named_and_not_sent(registry: LocalRegistry, images: Images, run: Run) -> None:
     image = images.build(MB, 2 * MB, MB)
     finished = at_once(run, registry, IMAGE_NAME=image.name, MAX_LAYER_SIZE="1.5MB", UPLOADER="engine")
-    finished.expect(5, "layer 2 (COPY", "2.0 MB unpacked", "1.5 MB", "Split", "raise MAX_LAYER_SIZE", within=AT_ONCE)
+    finished.expect(
+        5, "layer 2 (COPY", "2.0 MB uncompressed", "1.5 MB", "Split", "raise MAX_LAYER_SIZE", within=AT_ONCE
+    )
     expect_nothing_sent(registry)
 
 

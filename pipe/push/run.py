@@ -132,9 +132,8 @@ class Push:
         if self._reachable and not self._surveyed:
             self._pushers.surveyed(self._existing.survey(source.image, self._outcome))
             self._surveyed = True
-            there = [tag.target.tag for tag in self._outcome.tags() if tag.status is TagStatus.ALREADY_THERE]
-            if there and self._outcome.pending():
-                self._report.info(f"Up to date already: {listed(there)}.")
+            if self._outcome.pending():
+                self._report.info("Push access confirmed.")
         return source
 
     def _announce(self, image: Image) -> None:
@@ -153,10 +152,11 @@ class Push:
         except RegistryUnreachableError as error:
             if self._settings.dry_run or not self._pushers.engine_may_push:
                 raise
-            self._report.warning(f"{error.summary}\nContinuing with Docker Engine, which may still reach it.")
+            # One warning is enough: later attempts find out the same.
+            log = self._report.debug if self._attempts.made else self._report.warning
+            log(f"{error.summary}\nContinuing with Docker Engine, which may still reach it.")
             return
         self._reachable = self._attempts.allowed = True
-        self._report.info("Push access confirmed.")
 
     def _push(self, source: ImageSource, target: Reference) -> TagResult:
         """Make one attempt for one tag."""

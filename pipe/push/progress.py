@@ -53,6 +53,9 @@ class ProgressTracker:
 
     Layers are named by the first characters of their diffID or, if only the blob is known, of its digest, as an
     Engine's push stream names them.
+
+    Attributes:
+        changes: Number of changes so far.
     """
 
     def __init__(self, image: Image, idle: str = "waiting for Docker Engine") -> None:
@@ -64,6 +67,7 @@ class ProgressTracker:
         self._progress: dict[str, LayerProgress] = {}
         self._arrived: float | None = None
         self._line: tuple[float, int] | None = None
+        self.changes = 0
 
     def restart(self) -> None:
         """Begin another attempt: layers that arrived stay, all others start again."""
@@ -174,6 +178,7 @@ class ProgressTracker:
         self, name: str, change: Callable[[LayerProgress], LayerProgress], arrived: float | None = None
     ) -> LayerProgress:
         with self._lock:
+            self.changes += 1
             self._progress[name] = changed = change(self._of(name))
             self._arrived = self._arrived if arrived is None else arrived
             return changed

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from pipe.encoding.codecs import COMPRESSIONS
-from pipe.errors import PipeError, RegistryFailedError, UploadLostError
+from pipe.errors import EngineSaveError, PipeError, RegistryFailedError, UploadLostError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, shorten
 from pipe.push.blob_upload import BlobUpload, Encoded, key_of, name_of
@@ -19,11 +19,14 @@ from pipe.registry.upload import CHUNK
 from pipe.source.blob import SourceBlob
 from pipe.source.trailer import is_made_from, may_be
 from pipe.threads import Cancel, CancelledError, Pool
+from pipe.units import format_duration
 
 WORKERS = 4
 """Blobs that are uploaded at once if all fit one chunk; each larger one counts twice, for its buffers."""
 BEGINNINGS = 3
 """How often an upload starts at the first byte before the push fails."""
+SLOWEST_STAGING = 20e6
+"""Bytes a second: an Engine that stages an image silently is given this much time on top of one upload's."""
 TICK = 0.25
 """Seconds between checks of the clocks."""
 
@@ -67,6 +70,7 @@ class Transfer:
         self._names = {layer.diff_id: layer.short_id for layer in image.layers}
         self._names |= {layer.descriptor.digest: layer.short_id for layer in image.layers if layer.descriptor}
         self._image = image
+        self.image_size = image.size
 
     def forget(self) -> None:
         """Drop all cached existence information: the registry lacks a blob that it reported."""
@@ -123,6 +127,7 @@ class _Workers:
         self._threads = Pool(WORKERS, "blob")
         self._places = _Places(WORKERS)
         self._outcomes: queue.SimpleQueue[Delivery | BaseException | None] = queue.SimpleQueue()
+        self._progress = (-1, transfer.clocks.now())
         self.cancel = Cancel()
 
     def start(self, blobs: Callable[[], Iterable[SourceBlob]]) -> None:
@@ -134,6 +139,7 @@ class _Workers:
         clocks = self._transfer.clocks
         while True:
             clocks.check(clocks.now())
+            self._check_silence(clocks.now())
             try:
                 outcome = self._outcomes.get(timeout=TICK)
             except queue.Empty:
@@ -141,6 +147,18 @@ class _Workers:
             if isinstance(outcome, BaseException):
                 raise outcome
             return outcome
+
+    def _check_silence(self, now: float) -> None:
+        """End the transfer if an Engine stages an image, or sends it, for longer than can be explained."""
+        transfer, (changes, since) = self._transfer, self._progress
+        if changes != transfer.clocks.tracker.changes:
+            self._progress = transfer.clocks.tracker.changes, now
+        elif not self._replayable and now - since > transfer.clocks.timeout + transfer.image_size / SLOWEST_STAGING:
+            raise EngineSaveError(
+                f"Docker Engine sent nothing of the image for {format_duration(now - since)}.",
+                fix="Run the step again. If it fails again, check the Engine's log.",
+                temporary=True,
+            )
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do the work of one thread; what goes wrong there is raised by `next`."""

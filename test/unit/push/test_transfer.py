@@ -14,6 +14,7 @@ from unit.runs import connected, encoder
 
 from pipe.errors import (
     ContentMismatchError,
+    EngineSaveError,
     LayerTooLargeError,
     PipeError,
     RegistryFailedError,
@@ -355,3 +356,18 @@ def test_what_arrived_is_not_sent_again_until_it_is_forgotten() -> None:
 
 def test_chunks_are_smaller_than_what_two_uploads_may_hold() -> None:
     assert len(LARGE) > CHUNK
+
+
+def test_an_engine_that_stages_for_ever_is_not_waited_for() -> None:
+    t = Transferring([plain(NOISE)], timeout=60.0)
+    stopped = threading.Event()
+
+    def silent() -> Iterator[SourceBlob]:
+        while not stopped.wait(0.01):
+            t.clock.now += 10
+        yield from ()
+
+    with pytest.raises(EngineSaveError, match="sent nothing of the image for ") as raised:
+        t.transfer.run(silent, Candidates(t.repository, {}), replayable=False)
+    stopped.set()
+    assert raised.value.temporary

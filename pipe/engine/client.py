@@ -15,6 +15,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, TLSParameter
 from docker.utils import kwargs_from_env
 
 from pipe.config.settings import Credentials
+from pipe.engine.api import Api
 from pipe.engine.clock import EngineClock
 from pipe.engine.history import image_from
 from pipe.engine.kind import EngineKind
@@ -63,7 +64,7 @@ class Engine:
 
     def _connect(self, version: str, timeout: int | None) -> APIClient:
         arguments: Any = kwargs_from_env(environment=self._environment)
-        api = APIClient(version=version, timeout=timeout, **arguments)  # type: ignore[arg-type]
+        api = Api(version=version, timeout=timeout, **arguments)  # type: ignore[arg-type]
         # Proxies of the environment are for the registry.
         api.trust_env = False
         return api

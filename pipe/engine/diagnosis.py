@@ -40,7 +40,8 @@ STATUSES = (
 """Patterns of messages that contain the registry's HTTP status."""
 
 
-def _engine_error(_target: Reference, words: str) -> EngineError:
+def engine_error(_target: Reference, words: str) -> EngineError:
+    """Make the error for a failure of the Engine itself."""
     return EngineError(clean(words), fix="Run the step again. If it fails again, check the Engine's log.")
 
 
@@ -84,7 +85,7 @@ class Rule:
 
 RULES = (
     # About a file or socket on the Engine's machine, whose path begins with a slash.
-    Rule(_engine_error, (rf"{FILE}permission denied", rf"{FILE}no space left on device")),
+    Rule(engine_error, (rf"{FILE}permission denied", rf"{FILE}no space left on device")),
     Rule(_incomplete, MISSING_CONTENT),
     Rule(_tag_lost, (r"tag does not exist", r"does not exist locally", r"no such image")),
     Rule(

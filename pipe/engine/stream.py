@@ -10,6 +10,8 @@ from docker.errors import APIError, DockerException
 
 from pipe.config.settings import Credentials
 from pipe.engine import events
+from pipe.engine.api import NoMessageError
+from pipe.engine.diagnosis import engine_error
 from pipe.oci.reference import Reference
 from pipe.text import root_cause
 
@@ -48,6 +50,9 @@ class PushStream:
                 for line in self._response.iter_lines(chunk_size=None):
                     self._put(events.parse(line))
             self._put(events.StreamEnded())
+        except NoMessageError as error:
+            # Nothing in it can be about the registry.
+            self._put(engine_error(target, str(error.explanation)))
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
             if isinstance(error, APIError):
                 self._put(events.Failed(str(error.explanation or error)))

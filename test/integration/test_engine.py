@@ -214,6 +214,7 @@ def test_registry_out_of_reach_from_here_is_left_to_the_engine(
             "digest": digest,
             "verified": False,
             "status": "pushed",
+            "previous": None,
             "error": None,
         }
     ]

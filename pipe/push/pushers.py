@@ -104,9 +104,13 @@ class Pushers:
         return source.staged()
 
     def engine_may_stage(self, image: Image) -> bool:
-        """Return whether it may pay to have an image staged before the plan is made."""
+        """Return whether it may pay to have an image staged before the plan is made.
+
+        If IF_TAG_EXISTS is `fail`, the registry's tags may rule out the push, and must be read first.
+        """
         settings = self._settings
-        return self._engine is not None and settings.uploader != "engine" and not settings.dry_run and may_start(image)
+        ruled_out = settings.uploader == "engine" or settings.dry_run or settings.if_tag_exists == "fail"
+        return self._engine is not None and not ruled_out and may_start(image)
 
     def current(self, source: ImageSource, *, reachable: bool) -> Step:
         """Return the step of the plan whose turn it is."""

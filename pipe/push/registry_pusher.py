@@ -19,6 +19,7 @@ from pipe.oci.reference import Reference
 from pipe.push.pusher import CannotPushError, Pushed
 from pipe.push.reuse import Candidates, Stored
 from pipe.push.transfer import Transfer
+from pipe.registry.errors import recast
 from pipe.source.blob import SourceBlob, in_memory
 from pipe.source.image_source import BlobStream, ImageSource
 
@@ -94,10 +95,23 @@ class RegistryPusher:
             self.forget()
             raise
         except PipeError as error:
+            if error.status not in _MAY_MEAN_UNSUPPORTED:
+                raise
+            if self._accepts(manifests[-1]):
+                # The registry rejects the tag: neither another compression nor the Engine's manifest would help.
+                raise recast(ImageRefusedError, error) from error
             if any(layer.media_type == OCI_ZSTD_LAYER for manifest in manifests for layer in manifest.layers):
                 raise _zstd_rejected(error) from error
             raise
         return manifests[-1]
+
+    def _accepts(self, manifest: Manifest) -> bool:
+        """Return whether the registry stores a manifest under its digest."""
+        try:
+            self._transfer.repository.put_manifest(manifest.digest, manifest)
+        except PipeError:
+            return False
+        return True
 
     def forget(self) -> None:
         """Check everything again with the next push: the registry lacks a blob that it reported."""
@@ -129,9 +143,7 @@ class RegistryPusher:
 
 
 def _zstd_rejected(error: PipeError) -> PipeError:
-    """Return the error for a manifest with zstd layers that a registry rejects, unless it has another meaning."""
-    if error.status not in _MAY_MEAN_ZSTD:
-        return error
+    """Return the error for a manifest with zstd layers that a registry rejects."""
     rejected = ImageRefusedError(
         f"the registry rejects the manifest, whose layers are compressed with zstd: {error.cause}",
         fix="The registry may not support zstd: leave COMPRESSION out, so that layers are compressed with gzip. No tag"
@@ -141,7 +153,7 @@ def _zstd_rejected(error: PipeError) -> PipeError:
     return rejected
 
 
-_MAY_MEAN_ZSTD = frozenset((400, 404, 405, 415, 422))
+_MAY_MEAN_UNSUPPORTED = frozenset((400, 404, 405, 415, 422))
 """Statuses with which a registry may reject a media type."""
 
 

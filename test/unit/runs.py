@@ -30,12 +30,14 @@ BLOBS = ("sha256:" + "1" * 64, "sha256:" + "2" * 64)
 SIZES = (500, 50)
 
 
-def image_manifest(config: str, size: int, layers: Iterable[tuple[str, int]]) -> Manifest:
+def image_manifest(
+    config: str, size: int, layers: Iterable[tuple[str, int]], media_type: str = DOCKER_LAYER
+) -> Manifest:
     """Make an image's manifest."""
     content = {
         "schemaVersion": 2,
         "config": {"mediaType": DOCKER_CONFIG, "digest": config, "size": size},
-        "layers": [{"mediaType": DOCKER_LAYER, "digest": digest, "size": size} for digest, size in layers],
+        "layers": [{"mediaType": media_type, "digest": digest, "size": size} for digest, size in layers],
     }
     return Manifest.parse(OCI_MANIFEST, json.dumps(content).encode())
 

@@ -81,6 +81,7 @@ def test_the_pipe_takes_over_once_the_engine_gave_up() -> None:
         pytest.param(of_size(25), {"uploader": "pipe"}, True, id="the-user-wants-the-pipe"),
         pytest.param(of_size(25), {"uploader": "engine"}, False, id="the-user-wants-the-engine"),
         pytest.param(of_size(25), {"dry_run": True}, False, id="a-dry-run"),
+        pytest.param(of_size(25), {"if_tag_exists": "fail"}, False, id="a-tag-may-rule-the-push-out"),
         pytest.param(IMAGE, {}, False, id="a-tiny-image"),
         pytest.param(of_size(1000), {}, False, id="a-large-image"),
         pytest.param(

@@ -1,9 +1,26 @@
 """Tags that exist already: IF_TAG_EXISTS, the order of tags, and what a rejected one means."""
 
-import pytest
-from unit.http import FakeRegistryServer, Outcome, Reply, Sent, error_reply
-from unit.runs import MANIFEST, OTHER, OTHER_ID, SUCCESS, Bench, bench, pushes, statuses, store
+from dataclasses import replace
 
+import pytest
+from unit.fakes import SmallExport
+from unit.http import FakeRegistryServer, Outcome, Reply, Sent, error_reply
+from unit.runs import (
+    IMAGE,
+    IMAGE_ID,
+    MANIFEST,
+    OTHER,
+    OTHER_ID,
+    SUCCESS,
+    Bench,
+    bench,
+    image_manifest,
+    pushes,
+    statuses,
+    store,
+)
+
+from pipe.encoding.codecs import OCI_ZSTD_LAYER
 from pipe.engine import events
 from pipe.errors import (
     BlobMissingError,
@@ -13,11 +30,12 @@ from pipe.errors import (
     TagExistsError,
     TagRejectedError,
 )
-from pipe.oci.manifest import Manifest
+from pipe.oci.manifest import OCI_LAYER, Manifest
 from pipe.oci.reference import Reference
 from pipe.push.result import TagResult
 from pipe.push.tags import may_be_protected, ordered
 
+MB = 10**6
 HTML = Reply(403, b"<html><h1>Forbidden</h1></html>", {"Content-Type": "text/html"})
 REJECTIONS: dict[str, Outcome] = {
     "400-tag-invalid": error_reply(400, "TAG_INVALID", "tag is immutable"),
@@ -119,6 +137,52 @@ def test_a_rejected_tag_is_explained_and_does_not_stop_the_others(answer: Outcom
     assert "IF_TAG_EXISTS: skip" in raised.fix
     assert statuses(result) == ["failed", "pushed", "pushed"]
     assert result.exit_code == 4
+
+
+TAG_REJECTED = "*/manifests/1.0"
+ALL_REJECTED = "*/manifests/*"
+
+
+@pytest.mark.parametrize("media_type", [OCI_LAYER, OCI_ZSTD_LAYER], ids=["gzip", "zstd"])
+@pytest.mark.parametrize("answer", [400, 405, error_reply(400, "MANIFEST_INVALID")], ids=["400", "405", "invalid"])
+def test_a_manifest_that_only_the_tag_cannot_have_is_not_left_to_the_engine(
+    monkeypatch: pytest.MonkeyPatch, media_type: str, answer: Outcome
+) -> None:
+    b = stored_image(monkeypatch, media_type)
+    b.server.on("PUT", TAG_REJECTED, answer)
+    raised, _ = b.fail()
+    assert isinstance(raised, TagRejectedError)
+    assert "zstd" not in raised.cause
+    assert pushes(b.engine) == []
+
+
+@pytest.mark.parametrize(
+    ("media_type", "by_engine"),
+    [pytest.param(OCI_LAYER, True, id="gzip"), pytest.param(OCI_ZSTD_LAYER, False, id="zstd")],
+)
+def test_a_manifest_that_the_registry_cannot_store_is_the_engines_to_push_unless_it_has_zstd_layers(
+    monkeypatch: pytest.MonkeyPatch, media_type: str, by_engine: bool
+) -> None:
+    b = stored_image(monkeypatch, media_type, SUCCESS)
+    b.server.on("PUT", ALL_REJECTED, 405)
+    if by_engine:
+        assert statuses(b.run()) == ["pushed"]
+    else:
+        assert "zstd" in b.fail()[0].cause
+    assert len(pushes(b.engine)) == by_engine
+
+
+def stored_image(monkeypatch: pytest.MonkeyPatch, media_type: str, *plays: list[tuple[float, events.Event]]) -> Bench:
+    """Prepare a push, by the pipe, of an image of one layer to a tag that points to another image."""
+    [layer] = SmallExport()
+    assert layer.descriptor is not None
+    manifest = image_manifest(IMAGE_ID, 7, [(layer.descriptor.digest, layer.descriptor.size)], media_type)
+    monkeypatch.setattr(SmallExport, "manifests", (manifest,))
+    image = replace(IMAGE, size=25 * MB, layers=(replace(IMAGE.layers[0], size=25 * MB), IMAGE.layers[1]))
+    b = bench(*plays, image=image, settings={"uploader": "auto", "max_attempts": 1})
+    b.engine.unable = None
+    b.store(OTHER, "1.0")
+    return b
 
 
 def test_a_403_without_an_existing_tag_keeps_its_advice() -> None:

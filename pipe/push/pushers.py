@@ -1,7 +1,6 @@
 """The pushers of one run: planned from facts, made when their turn comes, kept over all attempts."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -13,22 +12,24 @@ from pipe.push import engine_pusher
 from pipe.push.checks import check_unpacked
 from pipe.push.clocks import Clocks
 from pipe.push.context import Context
-from pipe.push.engine_pusher import TICK, EnginePusher
+from pipe.push.engine_pusher import EnginePusher
 from pipe.push.plan import (
     WORTH_SECONDS,
     Facts,
     Kind,
+    Pending,
     Step,
-    is_compressing,
+    bytes_to_send,
     may_start,
     pending_layers,
     plan,
     reason_to_hand_over,
 )
-from pipe.push.progress import ProgressTracker, Snapshot, uploading
+from pipe.push.progress import ProgressTracker, Snapshot
 from pipe.push.pusher import CannotPushError, Pushed, Pusher
 from pipe.push.registry_pusher import RegistryPusher
 from pipe.push.reuse import Place, Stored, known_layers
+from pipe.push.takeover import Takeover
 from pipe.push.transfer import Encode, Transfer
 from pipe.source.image_source import ImageSource
 
@@ -144,7 +145,7 @@ class Pushers:
         reason = step.reason
         if step.hands_over:
             image = source.image
-            pending = pending_layers(image, {}, frozenset())
+            pending = Pending(pending_layers(image, {}, frozenset()), bytes_to_send(image, frozenset()))
             reason = reason_to_hand_over(pending, image.size, self._engine_kind(), self._settings.upload_timeout) or ""
         if reason:
             return reason
@@ -196,25 +197,8 @@ class Pushers:
             return lambda _layers, _now: None
         # An Engine that compresses on every core takes half a second for this answer.
         kind = self._engine_kind()
-        found: list[Future[dict[str, Stored]]] = []
-
-        def decide(layers: Snapshot, now: float) -> str | None:
-            sending = uploading(layers).values()
-            if not sending:
-                return None
-            if not found:
-                found.append(self._repository.pool.submit(lambda: self._find_stored(image)))
-            # Events are timed when they are read, so a short wait delays nothing.
-            wait(found, TICK)
-            if not found[0].done():
-                return None
-            slow = next((one for one in sending if clocks.needed(one, now) > timeout), None)
-            if slow is not None and is_compressing(slow.sent, slow.elapsed(now), kind):
-                return f"Uploading {slow.layer.label} directly: Docker Engine would not compress it in time."
-            pending = pending_layers(image, layers, frozenset(found[0].result()))
-            return reason_to_hand_over(pending, image.size, kind, timeout)
-
-        return decide
+        pool = self._repository.pool
+        return Takeover(image, clocks, kind, lambda: pool.submit(lambda: frozenset(self._find_stored(image)))).reason
 
     def _find_stored(self, image: Image) -> dict[str, Stored]:
         """Find, once, the layers that the registry stores under other tags."""

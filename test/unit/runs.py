@@ -140,7 +140,8 @@ def bench(
     engine.arrives = lambda tag, _digest: store(server, MANIFEST, tag)
     chosen = replace(SETTINGS, tags=tuple(tags), **(settings or {}))  # type: ignore[arg-type]
     repository = connected(clock, told, server).repository(chosen.repository)
-    context = Context(chosen, repository, told, Timing(clock, clock.sleep, lambda: 0.0))
+    timing = Timing(clock, clock.sleep, lambda: 0.0, lambda _, seconds: clock.sleep(seconds))
+    context = Context(chosen, repository, told, timing)
     places = [Place(repository, tag) for tag in (*chosen.tags, "latest")]
     pushers = Pushers(context, places, encoder(), engine)
     return Bench(clock, engine, server, told, Push(context, engine.find, pushers), context)

@@ -1,6 +1,6 @@
 """The pushers of one run: planned from facts, made when their turn comes, kept over all attempts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -54,6 +54,7 @@ class Pushers:
         places: Sequence[Place],
         encode: Encode,
         engine: PlannedEngine | None,
+        origins: Callable[[Image], Sequence[Place]] = lambda _: (),
     ) -> None:
         """Nothing happens before the first plan.
 
@@ -62,12 +63,14 @@ class Pushers:
             places: Tags whose layers may be reused, the likeliest first.
             encode: Encodes layers.
             engine: It has the image; None if the image is in an archive.
+            origins: Returns further places, which the image itself leads to.
         """
         self._context = context
         self._settings = context.settings
         self._repository = context.repository
         self._report = context.report
         self._places = places
+        self._origins = origins
         self._encode = encode
         self._engine = engine
         self._clocks: Clocks | None = None
@@ -201,11 +204,15 @@ class Pushers:
         return Takeover(image, clocks, kind, lambda: pool.submit(lambda: frozenset(self._find_stored(image)))).reason
 
     def _find_stored(self, image: Image) -> dict[str, Stored]:
-        """Find, once, the layers that the registry stores under other tags."""
+        """Find, once, the layers that the registry stores under other tags or in other packages."""
         if self._stored is None:
             wanted = frozenset(layer.diff_id for layer in image.layers if layer.descriptor is None)
-            log = self._report.debug
-            self._stored = known_layers(self._places, wanted, self._read, log) if wanted else {}
+            blobs = frozenset(layer.descriptor.digest for layer in image.layers if layer.descriptor is not None)
+            places = [*self._places, *self._origins(image)]
+            if not wanted:
+                # The repository itself reports whether it has a blob.
+                places = [place for place in places if place.repository.path != self._repository.path]
+            self._stored = known_layers(places, wanted, self._read, self._report.debug, blobs)
         return self._stored
 
     def _engine_kind(self) -> EngineKind:

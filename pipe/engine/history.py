@@ -50,7 +50,7 @@ def image_from(inspected: Mapping[str, object], history: Sequence[Mapping[str, o
 
 
 def _origins(inspected: Mapping[str, object], history: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
-    """Return where the image was pushed to, its base image, and other names of it and of its parents."""
+    """Return the names that the image was pushed to, its base image, and other names of it and of its parents."""
     lists = [inspected.get("RepoDigests"), base_names(inspected.get("Config")), inspected.get("RepoTags")]
     lists += [entry.get("Tags") for entry in history if entry]
     names = (name for each in lists if isinstance(each, list | tuple) for name in each)

@@ -130,7 +130,7 @@ def origins(image: Image, target: Reference, repository: Callable[[str], Reposit
 
     Args:
         image: The image.
-        target: Where it is pushed to; its own tags are no origins.
+        target: The target of the push, whose own tags are no origins.
         repository: Returns the repository with a path.
     """
     workspace = target.path.partition("/")[0]

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipe.about import About
@@ -17,7 +18,7 @@ from pipe.output.log import Output
 from pipe.push.context import Context, Timing
 from pipe.push.engine_pusher import await_engine
 from pipe.push.pushers import Pushers
-from pipe.push.reuse import Place
+from pipe.push.reuse import Place, origins
 from pipe.push.run import Push
 from pipe.push.transfer import Encode
 from pipe.registry.client import Client
@@ -46,13 +47,15 @@ def wired(settings: Settings, about: About, output: Output) -> Push:
         *(Place(repository, tag) for tag in (*settings.tags, DEFAULT_TAG)),
     )
     encode = _encoder(settings)
+    target = settings.targets[0]
     archive = settings.image_archive
     if archive is not None:
 
         def open_archive() -> ImageSource:
             return ArchiveSource(open_image(archive, settings.name, output))
 
-        return Push(context, open_archive, Pushers(context, places, encode, None))
+        pushers = Pushers(context, places, encode, None, lambda image: origins(image, target, client.repository))
+        return Push(context, open_archive, pushers)
 
     # The Docker SDK takes much of the start, and an archive does not need it.
     from pipe.engine.client import Engine  # noqa: PLC0415
@@ -65,7 +68,11 @@ def wired(settings: Settings, about: About, output: Output) -> Push:
         stored = any(layer.size is None for layer in image.layers) and engine.kind().containerd
         return EngineSource(image, _Exporter(engine, context), containerd=stored)
 
-    return Push(context, find_image, Pushers(context, places, encode, engine))
+    def find_origins(image: Image) -> list[Place]:
+        relatives = engine.relatives(image, f"{target.domain}/{target.path.partition('/')[0]}/*")
+        return origins(replace(image, origins=image.origins + relatives), target, client.repository)
+
+    return Push(context, find_image, Pushers(context, places, encode, engine, find_origins))
 
 
 class _Exporter:

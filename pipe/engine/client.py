@@ -3,7 +3,7 @@
 import difflib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -34,6 +34,9 @@ TIMEOUT = 30
 """Seconds for the answer to a small request. A push has no such limit: the commit of a large layer is silent."""
 ALIVE_TIMEOUT = 3
 """Seconds for a ping to an Engine whose push ended unexpectedly."""
+
+RELATIVES = 8
+"""Other images of the Engine whose layers are compared: each takes a small request."""
 
 
 class Engine:
@@ -124,6 +127,24 @@ class Engine:
         answer = self._api.get(url, params={"manifests": "1"}, timeout=TIMEOUT)
         content = answer.json() if answer.status_code == requests.codes.ok else None
         return {"Manifests": content.get("Manifests") if isinstance(content, dict) else None}
+
+    def relatives(self, image: Image, pattern: str) -> tuple[str, ...]:
+        """Return the names of the newest images that share a layer with an image, none if that cannot be found out.
+
+        Args:
+            image: The image.
+            pattern: Of the names, such as `crg.apkg.io/acme/*`.
+        """
+        diff_ids = {layer.diff_id for layer in image.layers}
+        names: list[str] = []
+        # This may run in another thread.
+        with suppress(EngineError, EngineUnreachableError), self._translated(), closing(self._client()) as api:
+            others = [each for each in api.images(filters={"reference": pattern}) or [] if each.get("Id") != image.id]
+            for each in sorted(others, key=lambda each: -(each.get("Created") or 0))[:RELATIVES]:
+                layers = (api.inspect_image(each["Id"]).get("RootFS") or {}).get("Layers") or []
+                if not diff_ids.isdisjoint(layers):
+                    names += [*(each.get("RepoTags") or []), *(each.get("RepoDigests") or [])]
+        return tuple(names)
 
     def _not_found(self, name: str) -> ImageNotFoundError:
         tags = {tag for image in self._api.images() or [] for tag in image.get("RepoTags") or []}

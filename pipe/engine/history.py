@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
+from pipe.oci.config import base_names
 from pipe.oci.descriptor import Platform
 from pipe.oci.history import BUILDKIT, instruction
 from pipe.oci.image import Image, Layer
@@ -44,7 +45,16 @@ def image_from(inspected: Mapping[str, object], history: Sequence[Mapping[str, o
         layers,
         _pushed_alone(inspected.get("Manifests")),
         platform if str(platform) else None,
+        origins=_origins(inspected, history or []),
     )
+
+
+def _origins(inspected: Mapping[str, object], history: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
+    """Return the names that the image was pushed to, its base image, and other names of it and of its parents."""
+    lists = [inspected.get("RepoDigests"), base_names(inspected.get("Config")), inspected.get("RepoTags")]
+    lists += [entry.get("Tags") for entry in history if entry]
+    names = (name for each in lists if isinstance(each, list | tuple) for name in each)
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
 
 
 def _pushed_alone(manifests: object) -> frozenset[str]:

@@ -37,7 +37,7 @@ def image_of(
     rows = zip(diff_ids, sizes or [None] * len(diff_ids), instructions, stored, strict=True)
     layers = tuple(Layer(number, *row) for number, row in enumerate(rows, start=1))
     size = sum(descriptor.size for descriptor in stored if descriptor)
-    return Image(identifier, size, layers, platform=Platform.parse(content))
+    return Image(identifier, size, layers, platform=Platform.parse(content), origins=base_names(content.get("config")))
 
 
 def _diff_ids(content: dict[str, object]) -> list[str]:
@@ -50,6 +50,13 @@ def _diff_ids(content: dict[str, object]) -> list[str]:
     if not all(is_digest(text(each)) for each in diff_ids):
         raise ValueError("has a diffID that is not 'sha256:' and 64 hexadecimal digits")
     return diff_ids
+
+
+def base_names(config: object) -> tuple[str, ...]:
+    """Return the name of the base image, if a label of the inner `config` has it."""
+    labels = config.get("Labels") if isinstance(config, dict) else None
+    name = labels.get(BASE_NAME) if isinstance(labels, dict) else None
+    return (name,) if isinstance(name, str) and name else ()
 
 
 def _instructions(history: object, layers: int) -> list[str | None]:
@@ -87,6 +94,8 @@ class Origin:
         return cls(f"{created[1]} {created[2]} UTC" if created and created[1] > _NEVER else "", shown)
 
 
+BASE_NAME = "org.opencontainers.image.base.name"
+"""The label that names the base image; source: opencontainers/image-spec, `annotations.md`."""
 REVISION = "org.opencontainers.image.revision"
 """The label that names an image's commit; source: opencontainers/image-spec, `annotations.md`."""
 _REVISION_WIDTH = 64

@@ -71,6 +71,7 @@ class Image:
             have completely; empty if it pushes the index.
         platform: None if unknown.
         platforms: For an index, the image of each platform; `layers` is then the concatenation of their layers.
+        origins: Names under which registries may have the image or one that it was built from, the likeliest first.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Image:
     manifests: frozenset[str] = frozenset()
     platform: Platform | None = None
     platforms: tuple["Image", ...] = ()
+    origins: tuple[str, ...] = ()
 
 
 def labelled(image: Image) -> Image:

@@ -7,7 +7,13 @@ from typing import Protocol
 from pipe.config.settings import Credentials
 from pipe.engine import events
 from pipe.engine.diagnosis import from_engine
-from pipe.errors import EngineGaveUpError, LayerTooLargeError, PipeError, PushInterruptedError
+from pipe.errors import (
+    EngineGaveUpError,
+    LayerTooLargeError,
+    PipeError,
+    PushInterruptedError,
+    RegistryFailedError,
+)
 from pipe.oci.image import Image
 from pipe.oci.reference import Reference
 from pipe.push import limits
@@ -87,7 +93,8 @@ class EnginePusher:
         """Push one tag.
 
         Raises:
-            CannotPushError: Another pusher would be faster, or the Engine has given up on a layer.
+            CannotPushError: Another pusher would be faster, or the Engine has given up on a layer or did not wait for
+                the registry to store it.
             PipeError: The push failed, or exceeds a limit of the registry.
         """
         self._clocks.tracker.restart()
@@ -103,10 +110,26 @@ class EnginePusher:
                 if self._hand_over is None:
                     raise
                 raise CannotPushError(f"{error.cause} Uploading directly.", error) from error
+            except RegistryFailedError as error:
+                if self._hand_over is None or not self._awaits_commit():
+                    raise
+                raise CannotPushError(
+                    f"{error.cause} Uploading directly, since Docker Engine may not wait long enough for the registry"
+                    " to store a layer.",
+                    error,
+                ) from error
             finally:
                 stream.close()
         self._report.debug(f"Docker Engine pushed {digest} in {format_duration(self._timing.clock() - began)}.")
         return Pushed(digest)
+
+    def _awaits_commit(self) -> bool:
+        """Return whether all bytes of a layer were sent from a containerd store, which does not retry a layer.
+
+        Engines from 29.7 wait 30 s for the registry's answer; source: moby#53700.
+        """
+        under_way = uploading(self._clocks.tracker.snapshot()).values()
+        return any(one.layer.size is None and 0 < one.total <= one.sent for one in under_way)
 
     def _follow(self, stream: PushEvents, reference: Reference) -> str:
         """Return the digest that the Engine reports at the end."""

@@ -24,13 +24,17 @@ COMPRESSING = 300e6
 cores that it shares with Engine and registry."""
 WORTH = 1.5
 """How many times faster than the Engine the pipe must be before the Engine's push is ended."""
-WORTH_SECONDS = 3.0
+WORTH_SECONDS = 2.0
 """Seconds that ending the Engine's push must save."""
+LINK_BOUND = 0.5
+"""Share of its gzip's rate below which an Engine waits for the link. Engines that share their cores with a registry
+reach two thirds of it, a link of 50 Mbit/s lets two cores reach a third."""
 BEGIN_WORTH_SECONDS = 0.2
 """Seconds that not starting with the Engine must save: about the variation between two runs."""
 BEGIN_WITHIN = 1.0
 """Seconds that the pipe may need if it starts: the most that is lost if only the Engine knew that the registry has
 the layers."""
+_KNOWN = "Uploading directly: Docker Engine would send layers that the registry already has."
 _SHORT, _MINUTE = 10, 59.5
 
 
@@ -94,6 +98,28 @@ class PendingLayer:
     known: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What is left of an Engine's push, and what the pipe would send instead.
+
+    Attributes:
+        layers: Those that the Engine is sending or will send.
+        to_send: Uncompressed bytes that the pipe would send.
+        measured: Whether it is known by now what the Engine waits for.
+        link: Uncompressed bytes a second that the link carries, if the Engine waits for it; None if it does not.
+    """
+
+    layers: Sequence[PendingLayer]
+    to_send: int
+    measured: bool = True
+    link: float | None = None
+
+    @property
+    def mostly_known(self) -> bool:
+        """Whether the registry has most of what the Engine would send."""
+        return sum(layer.size for layer in self.layers if layer.known) * 2 > sum(layer.size for layer in self.layers)
+
+
 def plan(facts: Facts) -> tuple[Step, ...]:
     """Return the pushers to try, in order: the next one is tried if one cannot push."""
     if not facts.in_engine or facts.uploader == "pipe":
@@ -130,24 +156,32 @@ def reason_to_start(layers: Sequence[PendingLayer], image_size: int, kind: Engin
         image_size: Uncompressed bytes of the whole image.
         kind: What the Engine is.
     """
-    if kind.containerd or pipe_seconds(layers, image_size) > BEGIN_WITHIN:
+    pipe = pipe_seconds(sum(layer.size for layer in layers), image_size)
+    if kind.containerd or pipe > BEGIN_WITHIN:
         return None
-    return _gain(layers, image_size, kind, BEGIN_WORTH_SECONDS)
+    return _gain(layers, pipe, kind, BEGIN_WORTH_SECONDS)
 
 
-def reason_to_hand_over(
-    layers: Sequence[PendingLayer], image_size: int, kind: EngineKind, timeout: float
-) -> str | None:
+def reason_to_hand_over(pending: Pending, image_size: int, kind: EngineKind, timeout: float) -> str | None:
     """Return why the pipe should push in place of the Engine, which has begun; None if the Engine should go on.
 
+    If the Engine waits for the link, only a pipe that sends less can be faster. Until that is measured, the pipe takes
+    over if it need not send most of the bytes.
+
     Args:
-        layers: Those that the Engine is sending or will send.
+        pending: What the Engine and the pipe would send.
         image_size: Uncompressed bytes of the whole image.
         kind: What the Engine is.
         timeout: Seconds that one layer's upload may take.
     """
-    if kind.containerd or not layers:
+    layers = pending.layers
+    if kind.containerd or not layers or (not pending.measured and not pending.mostly_known):
         return None
+    if pending.link is not None:
+        link = max(1.0, pending.link)
+        engine = sum(layer.size for layer in layers) / link
+        pipe = image_size / STAGING + pending.to_send / link
+        return _KNOWN if _is_gain(engine, pipe, WORTH_SECONDS) else None
     largest = max(layers, key=lambda layer: layer.size)
     alone = largest.size / kind.rate
     if alone >= timeout:
@@ -155,7 +189,7 @@ def reason_to_hand_over(
             f"Uploading {largest.label} directly: Docker Engine would take about {_rounded(alone)} to compress it, and"
             f" the registry times out after {format_duration(timeout)}."
         )
-    return _gain(layers, image_size, kind, WORTH_SECONDS)
+    return _gain(layers, pipe_seconds(pending.to_send, image_size), kind, WORTH_SECONDS)
 
 
 def pending_layers(image: Image, layers: Snapshot, known: frozenset[str]) -> list[PendingLayer]:
@@ -175,15 +209,24 @@ def pending_layers(image: Image, layers: Snapshot, known: frozenset[str]) -> lis
     return pending
 
 
-def is_compressing(sent: int, seconds: float, kind: EngineKind) -> bool:
-    """Return whether compression, not the link, limits an Engine's upload: it is at least half as fast as its gzip.
+def bytes_to_send(image: Image, known: frozenset[str]) -> int:
+    """Return the uncompressed bytes that the pipe would send.
+
+    They include layers that only the Engine can name in the registry: those that it mounted, sent, or found there.
+    """
+    return sum(layer.size or 0 for layer in image.layers if layer.diff_id not in known)
+
+
+def waits_for_link(sent: int, seconds: float, uploads: int, kind: EngineKind) -> bool:
+    """Return whether the link, not compression, limits an Engine's uploads: they are less than half as fast as gzip.
 
     Args:
-        sent: Uncompressed bytes of the layer that it sent.
-        seconds: Since the upload began.
+        sent: Uncompressed bytes that it sent, without those that only filled the buffers on the way.
+        seconds: The time that this took.
+        uploads: Layers that it sent at the same time.
         kind: What the Engine is.
     """
-    return not kind.containerd and seconds > 0 and sent / seconds >= kind.rate / 2
+    return seconds > 0 and sent / seconds < LINK_BOUND * kind.rate * _at_once(kind, uploads)
 
 
 def engine_seconds(layers: Sequence[PendingLayer], kind: EngineKind) -> float:
@@ -191,21 +234,29 @@ def engine_seconds(layers: Sequence[PendingLayer], kind: EngineKind) -> float:
     if kind.containerd or not layers:
         return 0.0
     sizes = [layer.size for layer in layers]
-    at_once = min(kind.cpus or 1, ENGINE_UPLOADS)
-    return max(*sizes, sum(sizes) / at_once) / kind.rate
+    return max(*sizes, sum(sizes) / _at_once(kind, ENGINE_UPLOADS)) / kind.rate
 
 
-def pipe_seconds(layers: Sequence[PendingLayer], image_size: int) -> float:
+def pipe_seconds(to_send: int, image_size: int) -> float:
     """Estimate the seconds of the pipe's own upload on a fast link, with the staging of an image of `image_size`."""
-    return image_size / STAGING + sum(layer.size for layer in layers if not layer.known) / COMPRESSING
+    return image_size / STAGING + to_send / COMPRESSING
 
 
-def _gain(layers: Sequence[PendingLayer], image_size: int, kind: EngineKind, at_least: float) -> str | None:
-    engine, pipe = engine_seconds(layers, kind), pipe_seconds(layers, image_size)
-    if engine < WORTH * pipe or engine - pipe < at_least:
+def _at_once(kind: EngineKind, uploads: int) -> int:
+    """Return how many layers an Engine compresses at the same time."""
+    return min(kind.cpus or 1, ENGINE_UPLOADS, uploads)
+
+
+def _is_gain(engine: float, pipe: float, at_least: float) -> bool:
+    return engine >= WORTH * pipe and engine - pipe >= at_least
+
+
+def _gain(layers: Sequence[PendingLayer], pipe: float, kind: EngineKind, at_least: float) -> str | None:
+    engine = engine_seconds(layers, kind)
+    if not _is_gain(engine, pipe, at_least):
         return None
     if any(layer.known for layer in layers):
-        return "Uploading directly: Docker Engine would send layers that the registry already has."
+        return _KNOWN
     largest = max(layers, key=lambda layer: layer.size)
     alone = largest.size / kind.rate >= engine
     what, them = (largest.label, "it") if alone else (f"{len(layers)} layers", "them")

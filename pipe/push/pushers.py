@@ -1,7 +1,6 @@
 """The pushers of one run: planned from facts, made when their turn comes, kept over all attempts."""
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -13,22 +12,24 @@ from pipe.push import engine_pusher
 from pipe.push.checks import check_unpacked
 from pipe.push.clocks import Clocks
 from pipe.push.context import Context
-from pipe.push.engine_pusher import TICK, EnginePusher
+from pipe.push.engine_pusher import EnginePusher
 from pipe.push.plan import (
     WORTH_SECONDS,
     Facts,
     Kind,
+    Pending,
     Step,
-    is_compressing,
+    bytes_to_send,
     may_start,
     pending_layers,
     plan,
     reason_to_hand_over,
 )
-from pipe.push.progress import ProgressTracker, Snapshot, uploading
+from pipe.push.progress import ProgressTracker, Snapshot
 from pipe.push.pusher import CannotPushError, Pushed, Pusher
 from pipe.push.registry_pusher import RegistryPusher
 from pipe.push.reuse import Place, Stored, known_layers
+from pipe.push.takeover import Takeover
 from pipe.push.transfer import Encode, Transfer
 from pipe.source.image_source import ImageSource
 
@@ -53,6 +54,7 @@ class Pushers:
         places: Sequence[Place],
         encode: Encode,
         engine: PlannedEngine | None,
+        origins: Callable[[Image], Sequence[Place]] = lambda _: (),
     ) -> None:
         """Nothing happens before the first plan.
 
@@ -61,12 +63,14 @@ class Pushers:
             places: Tags whose layers may be reused, the likeliest first.
             encode: Encodes layers.
             engine: It has the image; None if the image is in an archive.
+            origins: Returns further places, which the image itself leads to.
         """
         self._context = context
         self._settings = context.settings
         self._repository = context.repository
         self._report = context.report
         self._places = places
+        self._origins = origins
         self._encode = encode
         self._engine = engine
         self._clocks: Clocks | None = None
@@ -148,7 +152,7 @@ class Pushers:
         reason = step.reason
         if step.hands_over:
             image = source.image
-            pending = pending_layers(image, {}, frozenset())
+            pending = Pending(pending_layers(image, {}, frozenset()), bytes_to_send(image, frozenset()))
             reason = reason_to_hand_over(pending, image.size, self._engine_kind(), self._settings.upload_timeout) or ""
         if reason:
             return reason
@@ -200,32 +204,19 @@ class Pushers:
             return lambda _layers, _now: None
         # An Engine that compresses on every core takes half a second for this answer.
         kind = self._engine_kind()
-        found: list[Future[dict[str, Stored]]] = []
-
-        def decide(layers: Snapshot, now: float) -> str | None:
-            sending = uploading(layers).values()
-            if not sending:
-                return None
-            if not found:
-                found.append(self._repository.pool.submit(lambda: self._find_stored(image)))
-            # Events are timed when they are read, so a short wait delays nothing.
-            wait(found, TICK)
-            if not found[0].done():
-                return None
-            slow = next((one for one in sending if clocks.needed(one, now) > timeout), None)
-            if slow is not None and is_compressing(slow.sent, slow.elapsed(now), kind):
-                return f"Uploading {slow.layer.label} directly: Docker Engine would not compress it in time."
-            pending = pending_layers(image, layers, frozenset(found[0].result()))
-            return reason_to_hand_over(pending, image.size, kind, timeout)
-
-        return decide
+        pool = self._repository.pool
+        return Takeover(image, clocks, kind, lambda: pool.submit(lambda: frozenset(self._find_stored(image)))).reason
 
     def _find_stored(self, image: Image) -> dict[str, Stored]:
-        """Find, once, the layers that the registry stores under other tags."""
+        """Find, once, the layers that the registry stores under other tags or in other packages."""
         if self._stored is None:
             wanted = frozenset(layer.diff_id for layer in image.layers if layer.descriptor is None)
-            log = self._report.debug
-            self._stored = known_layers(self._places, wanted, self._read, log) if wanted else {}
+            blobs = frozenset(layer.descriptor.digest for layer in image.layers if layer.descriptor is not None)
+            places = [*self._places, *self._origins(image)]
+            if not wanted:
+                # The repository itself reports whether it has a blob.
+                places = [place for place in places if place.repository.path != self._repository.path]
+            self._stored = known_layers(places, wanted, self._read, self._report.debug, blobs)
         return self._stored
 
     def _engine_kind(self) -> EngineKind:

@@ -15,13 +15,16 @@ from functools import partial
 from pipe.errors import PipeError
 from pipe.oci.config import CONFIG_SIZE
 from pipe.oci.descriptor import Descriptor
+from pipe.oci.image import Image
 from pipe.oci.manifest import DOCKER_LAYER, OCI_LAYER, Manifest
-from pipe.oci.reference import is_digest
+from pipe.oci.reference import Reference, is_digest
 from pipe.registry.repository import Repository
 from pipe.source.trailer import TRAILER
 
 MANIFESTS = 10
 """Manifests of images that are read at most: each takes two requests."""
+ORIGINS = 4
+"""Places that an image's names lead to: each other repository takes a token."""
 _GZIP = frozenset((DOCKER_LAYER, OCI_LAYER))
 
 
@@ -97,6 +100,13 @@ class Candidates:
                 self._found[diff_id] = self._ask(stored)
             return self._found[diff_id]
 
+    def mounted(self, digest: str) -> bool:
+        """Return whether a stored layer could be mounted from another repository that has it."""
+        source = next((one.repository for one in self._stored.values() if one.descriptor.digest == digest), None)
+        if source is None or source == self._repository.path:
+            return False
+        return self._repository.mount(digest, source)
+
     def _ask(self, stored: Stored) -> Candidate | None:
         repository, named = self._repository, stored.descriptor
         if named.size < TRAILER:
@@ -115,8 +125,34 @@ class Candidates:
         self._stored.clear()
 
 
+def origins(image: Image, target: Reference, repository: Callable[[str], Repository]) -> list[Place]:
+    """Return the places in the target's workspace that an image's names refer to, the likeliest first.
+
+    Args:
+        image: The image.
+        target: The target of the push, whose own tags are no origins.
+        repository: Returns the repository with a path.
+    """
+    workspace = target.path.partition("/")[0]
+    places = []
+    for name in image.origins:
+        try:
+            found = Reference.parse(name)
+        except ValueError:
+            continue
+        if found.domain != target.domain or not found.path.startswith(f"{workspace}/"):
+            continue
+        if found.digest or found.path != target.path:
+            places.append(Place(repository(found.path), found.digest or found.tag or "latest"))
+    return list(dict.fromkeys(places))[:ORIGINS]
+
+
 def known_layers(
-    places: Iterable[Place], wanted: frozenset[str], read: Mapping[Place, Manifest | None], log: Callable[[str], None]
+    places: Iterable[Place],
+    wanted: frozenset[str],
+    read: Mapping[Place, Manifest | None],
+    log: Callable[[str], None],
+    blobs: frozenset[str] = frozenset(),
 ) -> dict[str, Stored]:
     """Find layers that the registry stores.
 
@@ -125,14 +161,15 @@ def known_layers(
         wanted: DiffIDs that are of use; the search ends once all are found.
         read: Manifests that were read already, by place; None for a tag that does not exist.
         log: Receives what could not be read.
+        blobs: Digests of stored layers that are of use.
 
     Returns:
-        The gzipped layers that were found, by diffID.
+        The layers that were found: gzipped ones by diffID, those of `blobs` by digest.
     """
     found: dict[str, Stored] = {}
     queue = list(dict.fromkeys(places))
     seen: set[str] = set()
-    while queue and len(seen) < MANIFESTS and not wanted <= found.keys():
+    while queue and len(seen) < MANIFESTS and not wanted | blobs <= found.keys():
         batch, queue = queue[:MANIFESTS], queue[MANIFESTS:]
         pool = batch[0].repository.pool
         manifests = pool.gather([partial(_manifest, place, read, log) for place in batch])
@@ -142,7 +179,10 @@ def known_layers(
                 continue
             seen.add(manifest.digest)
             queue[:0] = [Place(place.repository, digest) for digest in manifest.images if digest not in seen]
-            if manifest.config:
+            for layer in manifest.layers:
+                if layer.digest in blobs and not layer.urls:
+                    found.setdefault(layer.digest, Stored(layer, place.repository.path))
+            if manifest.config and not wanted <= found.keys():
                 images.append((place, manifest))
         configs = pool.gather([partial(_config, place, manifest, log) for place, manifest in images])
         for (place, manifest), config in zip(images, configs, strict=True):

@@ -209,6 +209,8 @@ class _Workers:
         if blob.descriptor is not None:
             if transfer.trusting and transfer.repository.stat(blob.descriptor.digest) is not None:
                 return self._there(blob, blob.descriptor)
+            if self._candidates.mounted(blob.descriptor.digest):
+                return self._there(blob, blob.descriptor, LayerStatus.MOUNTED, reused=True)
         else:
             candidate = self._candidates.find(key)
             if candidate is not None and (candidate.trailer is None or may_be(blob, candidate.trailer)):

@@ -198,8 +198,8 @@ class UploadSession:
         headers = OCTETS | ({"Content-Range": content_range} if content_range else {})
         query = (("digest", digest),) if digest else ()
         remaining = self._watch.remaining()
-        # Without a body, the registry may need all the time to put the blob in its place.
-        timeout = remaining if digest and not body else ANSWER_TIMEOUT
+        # With the end of the upload, the registry commits the blob, which may take all the time that remains.
+        timeout = remaining if digest else ANSWER_TIMEOUT
         request = Request(method, self._location, headers, query, body, timeout=timeout, limit=remaining, follow=follow)
         fresh, self._fresh = self._fresh, False
         answer = self._request(request)

@@ -53,4 +53,5 @@ def _image_of(stored: StoredImage) -> Image:
         tuple(layer for image in images for layer in image.layers),
         platform=images[0].platform if len(images) == 1 else None,
         platforms=images if several else (),
+        origins=tuple(dict.fromkeys(name for image in images for name in image.origins)),
     )

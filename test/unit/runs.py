@@ -23,7 +23,6 @@ from pipe.push.run import Push
 from pipe.push.transfer import Encode
 from pipe.registry.client import Client
 from pipe.registry.upload import CHUNK
-from pipe.threads import Cancel
 
 CONFIG = b'{"created": "2026-03-01T12:00:00Z", "config": {"Labels": {"org.opencontainers.image.revision": "c0ffee"}}}'
 BLOBS = ("sha256:" + "1" * 64, "sha256:" + "2" * 64)
@@ -143,11 +142,8 @@ def bench(
     engine.arrives = lambda tag, _digest: store(server, MANIFEST, tag)
     chosen = replace(SETTINGS, tags=tuple(tags), **(settings or {}))  # type: ignore[arg-type]
     repository = connected(clock, told, server).repository(chosen.repository)
-
-    def wait(_: Cancel, seconds: float) -> None:
-        clock.now += seconds
-
-    context = Context(chosen, repository, told, Timing(clock, clock.sleep, lambda: 0.0, wait))
+    timing = Timing(clock, clock.sleep, lambda: 0.0, lambda _, seconds: clock.sleep(seconds))
+    context = Context(chosen, repository, told, timing)
     places = [Place(repository, tag) for tag in (*chosen.tags, "latest")]
     pushers = Pushers(context, places, encoder(), engine)
     return Bench(clock, engine, server, told, Push(context, engine.find, pushers), context)

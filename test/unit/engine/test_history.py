@@ -255,3 +255,31 @@ def test_labels_are_cut_to_fit_a_line() -> None:
 def test_short_names_are_those_of_the_stream() -> None:
     assert shorten("sha256:0123456789abcdef") == "0123456789ab"
     assert Layer(1, "sha256:0123456789abcdef").short_id == "0123456789ab"
+
+
+APP, OTHER, BASE = (f"crg.apkg.io/acme/{name}" for name in ("app", "other", "base"))
+
+
+@pytest.mark.parametrize(
+    ("inspected", "history", "origins"),
+    [
+        pytest.param({}, [], (), id="nothing"),
+        pytest.param({"RepoDigests": None, "RepoTags": None, "Config": None}, [{"Tags": None}], (), id="null"),
+        pytest.param({"RepoDigests": [f"{OTHER}@sha256:1"]}, [], (f"{OTHER}@sha256:1",), id="pushed-before"),
+        pytest.param(
+            {"Config": {"Labels": {"org.opencontainers.image.base.name": f"{BASE}:1"}}}, [], (f"{BASE}:1",), id="label"
+        ),
+        pytest.param({"Config": {"Labels": {"org.opencontainers.image.base.name": 1}}}, [], (), id="label-of-no-name"),
+        pytest.param({}, [{"Tags": [f"{APP}:2"]}, {"Tags": [f"{BASE}:1"]}], (f"{APP}:2", f"{BASE}:1"), id="parents"),
+        pytest.param(
+            {"RepoTags": [f"{APP}:2"], "RepoDigests": [f"{OTHER}@sha256:1"]},
+            [{"Tags": [f"{APP}:2"]}],
+            (f"{OTHER}@sha256:1", f"{APP}:2"),
+            id="each-once-and-what-was-pushed-first",
+        ),
+    ],
+)
+def test_where_an_image_comes_from(
+    inspected: dict[str, object], history: list[dict[str, object]], origins: tuple[str, ...]
+) -> None:
+    assert image_from(inspected, history).origins == origins

@@ -7,16 +7,18 @@ from pipe.oci.image import Image, Layer
 from pipe.push.plan import (
     Facts,
     Kind,
+    Pending,
     PendingLayer,
     Step,
+    bytes_to_send,
     engine_seconds,
-    is_compressing,
     may_start,
     pending_layers,
     pipe_seconds,
     plan,
     reason_to_hand_over,
     reason_to_start,
+    waits_for_link,
 )
 from pipe.push.progress import LayerProgress, Snapshot
 from pipe.push.result import LayerStatus
@@ -54,14 +56,19 @@ def test_what_the_engine_needs(sizes: list[int], kind: EngineKind, seconds: floa
 @pytest.mark.parametrize(
     ("sent", "image", "seconds"),
     [
-        pytest.param(layers(1300), 1300, 10 + 13 / 3, id="staged-and-compressed"),
-        pytest.param(layers(1300, known=(1,)), 1300, 10, id="staged-though-known"),
-        pytest.param(layers(300), 1300, 11, id="all-of-the-image-is-staged"),
-        pytest.param([], 130, 1, id="nothing-to-send"),
+        pytest.param(1300, 1300, 10 + 13 / 3, id="staged-and-compressed"),
+        pytest.param(300, 1300, 11, id="all-of-the-image-is-staged"),
+        pytest.param(0, 130, 1, id="nothing-to-send"),
     ],
 )
-def test_what_the_pipe_needs(sent: list[PendingLayer], image: int, seconds: float) -> None:
-    assert pipe_seconds(sent, image * MB) == pytest.approx(seconds)
+def test_what_the_pipe_needs(sent: int, image: int, seconds: float) -> None:
+    assert pipe_seconds(sent * MB, image * MB) == pytest.approx(seconds)
+
+
+def pending(engine: list[PendingLayer], to_send: int | None = None, **measured: object) -> Pending:
+    """Return what is left if the pipe would send so many MB, by default what is not known of the Engine's layers."""
+    missing = sum(layer.size for layer in engine if not layer.known)
+    return Pending(engine, missing if to_send is None else to_send * MB, **measured)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -84,8 +91,8 @@ def test_what_the_pipe_needs(sent: list[PendingLayer], image: int, seconds: floa
             id="five-layers",
         ),
         pytest.param(layers(25), 25, SLOW, LIMIT, None, id="small"),
-        pytest.param(layers(100), 100, SLOW, LIMIT, None, id="saves-less-than-three-seconds"),
-        pytest.param(layers(106), 106, SLOW, LIMIT, "about 4.2 s", id="saves-three-seconds"),
+        pytest.param(layers(69), 69, SLOW, LIMIT, None, id="saves-less-than-two-seconds"),
+        pytest.param(layers(70), 70, SLOW, LIMIT, "about 2.8 s", id="saves-two-seconds"),
         pytest.param(layers(100), 1000, SLOW, LIMIT, None, id="a-small-part-of-a-large-image"),
         pytest.param(layers(375), 1000, SLOW, LIMIT, "about 15 s", id="more-than-one-and-a-half-times"),
         pytest.param(layers(350), 1000, SLOW, LIMIT, "about 14 s", id="just-above-one-and-a-half-times"),
@@ -113,9 +120,44 @@ def test_what_the_pipe_needs(sent: list[PendingLayer], image: int, seconds: floa
 def test_when_the_pipe_takes_over(
     sent: list[PendingLayer], image: int, kind: EngineKind, timeout: float, words: str | None
 ) -> None:
-    reason = reason_to_hand_over(sent, image * MB, kind, timeout)
+    reason = reason_to_hand_over(pending(sent), image * MB, kind, timeout)
     assert (reason is None) == (words is None), reason
     assert (words or "") in (reason or "")
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        pytest.param(pending(layers(1000)), True, id="compression-is-slow"),
+        pytest.param(pending(layers(1000), link=15.0 * MB), False, id="the-link-is-slow"),
+        pytest.param(pending(layers(1000), link=1.0 * MB), False, id="the-link-is-very-slow"),
+        pytest.param(pending(layers(10500), link=15.0 * MB), False, id="too-slow-for-both"),
+        pytest.param(pending(layers(900, 100, known=(1,)), link=15.0 * MB), True, id="a-slow-link-for-known-layers"),
+        pytest.param(pending(layers(500, 500, known=(1,)), link=15.0 * MB), True, id="half-is-known"),
+        pytest.param(pending(layers(300, 700, known=(1,)), link=15.0 * MB), False, id="little-is-known"),
+        pytest.param(pending(layers(40, 10, known=(1,)), link=15.0 * MB), False, id="staging-takes-longer"),
+        pytest.param(pending(layers(1000), measured=False), False, id="not-measured"),
+        pytest.param(pending(layers(900, 100, known=(1,)), measured=False), True, id="mostly-known-and-not-measured"),
+        pytest.param(pending(layers(500, 500, known=(1,)), measured=False), False, id="half-known-and-not-measured"),
+        pytest.param(pending(layers(300), 1000), False, id="the-engine-mounts-the-rest"),
+        pytest.param(pending(layers(600), 900), True, id="the-engine-mounts-some"),
+        pytest.param(pending(layers(900, 100, known=(1,)), 1000, link=15.0 * MB), False, id="and-the-link-is-slow"),
+    ],
+)
+def test_the_pipe_takes_over_only_if_it_gains(left: Pending, expected: bool) -> None:
+    assert (reason_to_hand_over(left, 1000 * MB, SLOW, LIMIT) is not None) is expected
+
+
+@pytest.mark.parametrize(
+    ("known", "size"),
+    [
+        pytest.param((), 600, id="all"),
+        pytest.param((1, 3), 200, id="some"),
+        pytest.param((1, 2, 3), 0, id="none"),
+    ],
+)
+def test_what_the_pipe_would_send(known: tuple[int, ...], size: int) -> None:
+    assert bytes_to_send(image(300, 200, 100), frozenset(f"sha256:{number}" for number in known)) == size * MB
 
 
 @pytest.mark.parametrize(
@@ -159,18 +201,26 @@ def test_when_the_pipe_begins(missing: list[PendingLayer], image: int, kind: Eng
 
 
 @pytest.mark.parametrize(
-    ("sent", "seconds", "kind", "expected"),
+    ("rate", "uploads", "kind", "expected"),
     [
-        pytest.param(250, 10, SLOW, True, id="as-fast-as-it-compresses"),
-        pytest.param(125, 10, SLOW, True, id="half-as-fast"),
-        pytest.param(124, 10, SLOW, False, id="a-slow-link"),
-        pytest.param(124, 10, EngineKind("go1.27", 2), False, id="a-fast-engine-with-a-slow-link"),
-        pytest.param(0, 0, SLOW, False, id="nothing-was-sent"),
-        pytest.param(250, 10, EngineKind("go1.19.8", 2, containerd=True), False, id="nothing-to-compress"),
+        pytest.param(25, 1, SLOW, False, id="as-fast-as-it-compresses"),
+        pytest.param(13, 1, SLOW, False, id="half-as-fast"),
+        pytest.param(12, 1, SLOW, True, id="a-slow-link"),
+        pytest.param(26, 3, SLOW, False, id="two-cores"),
+        pytest.param(15, 3, SLOW, True, id="two-cores-and-50-mbit"),
+        pytest.param(60, 3, SLOW, False, id="two-cores-and-200-mbit"),
+        pytest.param(60, 9, EngineKind("go1.19.8", 64), True, id="five-of-many-cores-and-200-mbit"),
+        pytest.param(63, 9, EngineKind("go1.19.8", 64), False, id="five-of-many-cores"),
+        pytest.param(15, 3, EngineKind("go1.19.8", 0), False, id="processors-not-reported"),
+        pytest.param(60, 3, EngineKind("go1.27", 2), True, id="a-fast-engine-and-200-mbit"),
     ],
 )
-def test_what_an_upload_is_slow_by(sent: int, seconds: float, kind: EngineKind, expected: bool) -> None:
-    assert is_compressing(sent * MB, seconds, kind) is expected
+def test_what_an_engine_waits_for(rate: int, uploads: int, kind: EngineKind, expected: bool) -> None:
+    assert waits_for_link(rate * MB * 2, 2.0, uploads, kind) is expected
+
+
+def test_nothing_was_measured_without_time() -> None:
+    assert not waits_for_link(0, 0.0, 1, SLOW)
 
 
 def test_an_image_whose_sizes_are_unknown_is_never_started_by_the_pipe() -> None:
@@ -231,7 +281,7 @@ WAITING, UPLOADING = (LayerStatus.WAITING, 0), (LayerStatus.UPLOADING, 50)
 
 
 @pytest.mark.parametrize(
-    ("layers_so_far", "known", "pending"),
+    ("layers_so_far", "known", "left"),
     [
         pytest.param({}, (), [(1, 300), (2, 200), (3, 100)], id="nothing-was-reported"),
         pytest.param(
@@ -254,6 +304,6 @@ WAITING, UPLOADING = (LayerStatus.WAITING, 0), (LayerStatus.UPLOADING, 50)
         ),
     ],
 )
-def test_pending_layers(layers_so_far: Snapshot, known: tuple[int, ...], pending: list[tuple[int, int]]) -> None:
+def test_pending_layers(layers_so_far: Snapshot, known: tuple[int, ...], left: list[tuple[int, int]]) -> None:
     found = pending_layers(image(300, 200, 100), layers_so_far, frozenset(f"sha256:{number}" for number in known))
-    assert found == [PendingLayer(f"layer {number}", size * MB, number in known) for number, size in pending]
+    assert found == [PendingLayer(f"layer {number}", size * MB, number in known) for number, size in left]

@@ -35,8 +35,9 @@ def of_size(*megabytes: int) -> Image:
 
 
 def sending(megabytes: int) -> list[Line]:
-    """Let an Engine begin to send the lowest layer."""
-    return [(0.0, events.Uploading(BASE, MB, megabytes * MB)), *PUSHED]
+    """Let an Engine send the lowest layer as fast as it compresses, for a moment."""
+    parts = [(at / 10, events.Uploading(BASE, int(at * 2.5 * MB), megabytes * MB)) for at in range(16)]
+    return [*parts, *((at + 2.0, event) for at, event in PUSHED)]
 
 
 def uploading(image: Image, *plays: Iterable[Line], **settings: object) -> Bench:
@@ -54,7 +55,7 @@ def fallbacks(b: Bench) -> int:
     [
         pytest.param(of_size(25), [PUSHED], "Docker Engine would take about 1.0 s", id="starts-with-a-small-image"),
         pytest.param(
-            of_size(1000), [sending(1000), PUSHED], "Docker Engine would take about 40 s", id="takes-over-a-large-one"
+            of_size(1000), [sending(1000), PUSHED], "Docker Engine would take about 39 s", id="takes-over-a-large-one"
         ),
     ],
 )
@@ -72,6 +73,43 @@ def test_the_pipe_takes_over_once_the_engine_gave_up() -> None:
     assert any("Uploading directly." in line for line in b.told.of("WARNING"))
     assert fallbacks(b) == 1
     assert (result.uploader, len(pushes(b.engine))) == ("engine", 2)
+
+
+STORED = replace(IMAGE, layers=tuple(replace(layer, size=None) for layer in IMAGE.layers))
+"""What a containerd store reports: the sizes of its layers are not known before the push."""
+NO_ANSWER = 'failed to do request: Put "https://crg.apkg.io/x": net/http: timeout awaiting response headers'
+
+
+def broken_off(sent: int, message: str = NO_ANSWER) -> list[Line]:
+    """Let an Engine send so many of the 500 bytes of a layer, and end."""
+    return [(0.0, events.Uploading("1" * 12, sent, 500)), (31.0, events.Failed(message))]
+
+
+@pytest.mark.parametrize(
+    ("image", "play", "settings", "by_pipe"),
+    [
+        pytest.param(STORED, broken_off(500), {}, True, id="no-commit-in-time"),
+        pytest.param(STORED, broken_off(500, "EOF"), {}, True, id="broken-during-the-commit"),
+        pytest.param(STORED, broken_off(400), {}, False, id="broken-before-all-was-sent"),
+        pytest.param(STORED, broken_off(500), {"uploader": "engine"}, False, id="the-user-wants-the-engine"),
+        pytest.param(
+            IMAGE,
+            [(0.0, events.Uploading(BASE, 1000, 1000)), (31.0, events.Failed("EOF"))],
+            {},
+            False,
+            id="a-graphdriver-store",
+        ),
+    ],
+)
+def test_an_engine_that_does_not_wait_for_the_commit_is_followed_by_the_pipe(
+    image: Image, play: list[Line], settings: dict[str, object], by_pipe: bool
+) -> None:
+    b = uploading(image, play, PUSHED, max_attempts=2, **settings)
+    result = b.run()
+    assert any("may not wait long enough" in line for line in b.told.of("WARNING")) is by_pipe, b.told.lines
+    assert any(line.startswith("Attempt 1 of 2 failed.") for line in b.told.of("WARNING")) is not by_pipe
+    assert fallbacks(b) == by_pipe
+    assert statuses(result) == ["pushed"]
 
 
 @pytest.mark.parametrize(

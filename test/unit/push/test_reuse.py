@@ -9,12 +9,24 @@ from dataclasses import replace
 
 import pytest
 from unit.fakes import Clock, Told
-from unit.http import FakeRegistryServer, Reply
+from unit.http import FakeRegistryServer, Reply, cut
 from unit.runs import connected
 
 from pipe.oci.descriptor import Descriptor
+from pipe.oci.image import Image
 from pipe.oci.manifest import DOCKER_LAYER, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Manifest
-from pipe.push.reuse import MANIFESTS, Candidate, Candidates, Place, Stored, known_layers, pairs
+from pipe.oci.reference import Reference
+from pipe.push.reuse import (
+    MANIFESTS,
+    ORIGINS,
+    Candidate,
+    Candidates,
+    Place,
+    Stored,
+    known_layers,
+    origins,
+    pairs,
+)
 from pipe.source.blob import SourceBlob, in_memory
 from pipe.source.trailer import is_made_from, may_be
 
@@ -260,12 +272,97 @@ def test_a_blob_of_another_repository_is_mounted() -> None:
     assert candidate == Candidate(Descriptor(DOCKER_LAYER, named, len(GZIPPED)), GZIPPED[-8:], mounted=True)
 
 
-@pytest.mark.parametrize("answer", [202, 401, 404, 405, 500], ids=str)
-def test_a_mount_that_is_rejected_is_no_failure(answer: int) -> None:
+REALM = "https://crg.apkg.io/token"
+NO_MOUNT: dict[str, Reply | Exception] = {
+    "202": Reply(202, headers={"Location": "/v2/acme/app/blobs/uploads/9"}),
+    "201-with-another-digest": Reply(201, headers={"Docker-Content-Digest": digest(99)}),
+    "401": Reply(401),
+    "403": Reply(403),
+    "404": Reply(404),
+    "405": Reply(405),
+    "500": Reply(500),
+    "no-answer": cut(),
+}
+
+
+@pytest.mark.parametrize("answer", NO_MOUNT.values(), ids=NO_MOUNT.keys())
+def test_a_mount_that_is_rejected_is_no_failure(answer: Reply | Exception) -> None:
     server = FakeRegistryServer()
-    headers = {"Location": "/v2/acme/app/blobs/uploads/9"} if answer == 202 else {}
-    server.on("POST", "*", Reply(answer, headers=headers))
-    assert candidates(server, GZIPPED, repository="acme/base").find(digest(1)) is None
+    server.on("POST", "*", answer)
+    found = candidates(server, GZIPPED, repository="acme/base")
+    assert found.find(digest(1)) is None
+    assert not found.mounted(FakeRegistryServer().keep(GZIPPED))
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 500], ids=str)
+def test_a_scope_that_is_rejected_is_no_failure(status: int) -> None:
+    server = FakeRegistryServer()
+    server.realm = REALM
+    server.on("GET", "*/token", lambda sent: status if "acme/base" in sent.url.replace("%2F", "/") else None)
+    found = candidates(server, GZIPPED, repository="acme/base")
+    assert found.find(digest(1)) is None
+    assert server.matching("POST") == [], "the mount needs a token for both repositories"
+
+
+@pytest.mark.parametrize(
+    ("repository", "expected"),
+    [
+        pytest.param("acme/base", True, id="of-another-repository"),
+        pytest.param("acme/gone", False, id="that-it-no-longer-has"),
+        pytest.param(REPOSITORY, False, id="of-the-repository-itself"),
+    ],
+)
+def test_a_stored_layer_is_mounted(repository: str, expected: bool) -> None:
+    server = FakeRegistryServer()
+    named = FakeRegistryServer().keep(GZIPPED)
+    server.mountable["acme/base", named] = GZIPPED
+    found = candidates(server, GZIPPED, repository=repository)
+    assert found.mounted(named) is expected
+    assert not found.mounted(digest(99)), "nothing is known of this one"
+
+
+@pytest.mark.parametrize(
+    ("names", "places"),
+    [
+        pytest.param([], [], id="no-names"),
+        pytest.param(["crg.apkg.io/acme/base:1"], [("acme/base", "1")], id="another-package"),
+        pytest.param(["crg.apkg.io/acme/base"], [("acme/base", "latest")], id="without-a-tag"),
+        pytest.param([f"crg.apkg.io/acme/base:1@{digest(1)}"], [("acme/base", digest(1))], id="a-digest"),
+        pytest.param([f"crg.apkg.io/acme/app@{digest(1)}"], [("acme/app", digest(1))], id="pushed-before"),
+        pytest.param(["crg.apkg.io/acme/app:old"], [], id="a-local-tag-of-the-target"),
+        pytest.param(["crg.apkg.io/other/base:1"], [], id="another-workspace"),
+        pytest.param(["crg.apkg.io/acme-2/base:1"], [], id="a-workspace-with-the-same-beginning"),
+        pytest.param(["docker.io/library/debian:12", "debian:12", "<none>:<none>"], [], id="other-registries"),
+        pytest.param(["crg.apkg.io/acme/a:1"] * 3, [("acme/a", "1")], id="each-once"),
+        pytest.param(
+            [f"crg.apkg.io/acme/a:{n}" for n in range(9)], [("acme/a", str(n)) for n in range(ORIGINS)], id="a-few"
+        ),
+    ],
+)
+def test_the_places_that_an_image_leads_to(names: list[str], places: list[tuple[str, str]]) -> None:
+    client = connected(Clock(), Told(), FakeRegistryServer())
+    target = Reference("crg.apkg.io", "acme/app", "1.0")
+    found = origins(Image("", 0, (), origins=tuple(names)), target, client.repository)
+    assert [(place.repository.path, place.tag) for place in found] == places
+
+
+@pytest.mark.parametrize(
+    ("wanted", "blobs", "found"),
+    [
+        pytest.param((), (11, 12), {digest(11), digest(12)}, id="stored"),
+        pytest.param((), (12, 13), {digest(12)}, id="some-stored"),
+        pytest.param((1, 2), (11,), {digest(1), digest(2), digest(11)}, id="both"),
+        pytest.param((), (), set(), id="none"),
+    ],
+)
+def test_stored_layers_are_found_by_digest(wanted: tuple[int, ...], blobs: tuple[int, ...], found: set[str]) -> None:
+    searched = Searched()
+    searched.keep(image(searched.server, config()), "1")
+    places = [Place(searched.client.repository(REPOSITORY), "1")]
+    layers, stored = (frozenset(map(digest, each)) for each in (wanted, blobs))
+    assert known_layers(places, layers, {}, searched.told.debug, stored).keys() == found
+    configs = searched.server.matching("GET", "*/blobs/*")
+    assert len(configs) == bool(wanted), "the config says nothing about stored layers"
 
 
 def test_each_candidate_is_asked_for_once() -> None:

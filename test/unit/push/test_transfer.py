@@ -35,6 +35,7 @@ from pipe.source.blob import SourceBlob, in_memory
 
 NOISE = b"".join(hashlib.sha256(str(number).encode()).digest() for number in range(20_000))
 """640 kB that do not compress."""
+GZIPPED = gzip.compress(NOISE)
 LARGE = NOISE * 14
 """More than one chunk, which compress to little: sent as it is, it has two chunks."""
 
@@ -186,6 +187,20 @@ def test_a_layer_that_another_tag_has_is_not_sent(replayable: bool) -> None:
     assert t.transfer.known[str(layer.diff_id)].digest == digest(there)
     assert (t.statuses, t.tracker.of(t.image.layers[0].short_id).reused) == ([LayerStatus.ALREADY_THERE], True)
     assert t.server.matching("P*") == []
+
+
+@pytest.mark.parametrize("layer", [plain(NOISE), stored(GZIPPED)], ids=["compressed", "stored"])
+@pytest.mark.parametrize("has_it", [True, False], ids=["there", "gone"])
+def test_a_layer_that_another_package_has_is_mounted(layer: SourceBlob, has_it: bool) -> None:
+    t = Transferring([layer])
+    if has_it:
+        t.server.mountable["acme/base", digest(GZIPPED)] = GZIPPED
+    key = str(layer.diff_id or digest(GZIPPED))
+    known = {key: Stored(Descriptor(DOCKER_LAYER, digest(GZIPPED), len(GZIPPED)), "acme/base")}
+    assert t.transfer.run(lambda: t.layers, Candidates(t.repository, known), replayable=True)
+    assert t.statuses == [LayerStatus.MOUNTED if has_it else LayerStatus.UPLOADED]
+    assert len(t.server.matching("PUT")) == (not has_it)
+    assert t.contents == {NOISE}
 
 
 def test_candidates_are_asked_for_before_the_first_layer_comes() -> None:

@@ -591,3 +591,11 @@ def test_the_path_of_another_repository_has_its_own_uploads(registry: Registry) 
     registry.client.repository("acme/other").put_blob(Blob(*SMALL), registry.watch)
     assert [each.path for each in registry.server.matching("POST")] == [UPLOADS, "/v2/acme/other/blobs/uploads/"]
     assert registry.repository.path == PATH
+
+
+@CHUNKED
+def test_a_commit_may_take_the_time_that_remains(registry: Registry, chunks: tuple[bytes, ...]) -> None:
+    registry.server.on("PUT", UPLOAD, Reply(201, delay=400.0), skip=len(chunks) > 1, lost=True)
+    put(registry, *chunks)
+    expect_stored(registry, chunks)
+    assert registry.server.matching("HEAD") == [], "the answer itself was awaited"

@@ -1,0 +1,103 @@
+"""When the pipe takes over from an Engine that pushes, decided from the Engine's progress."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+
+from pipe.engine.kind import EngineKind
+from pipe.oci.image import Image
+from pipe.push.clocks import Clocks
+from pipe.push.engine_pusher import TICK
+from pipe.push.plan import Pending, bytes_to_send, pending_layers, reason_to_hand_over, waits_for_link
+from pipe.push.progress import Snapshot, uploading
+
+BUFFERS = 16_000_000
+"""Bytes that the buffers between an Engine and a registry hold at most, which an Engine counts as sent."""
+FILLED = 1.0
+"""Seconds after which the buffers count as full: a link that is this slow limits the Engine."""
+WINDOW = 0.4
+"""Seconds of the shortest measurement: with one core, the decision comes a second after the first byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Uncompressed bytes that an Engine has sent at a time."""
+
+    at: float
+    sent: int
+
+
+class EngineSpeed:
+    """Measures how fast an Engine sends once the buffers on the way are full.
+
+    Attributes:
+        measured: Whether it is known what the Engine waits for.
+        link: Uncompressed bytes a second that the link carries, if the Engine waits for it; else None.
+    """
+
+    def __init__(self, kind: EngineKind) -> None:
+        self.measured = False
+        self.link: float | None = None
+        self._kind = kind
+        self._first: _Sample | None = None
+        self._full: _Sample | None = None
+        self._uploads = 0
+
+    def observe(self, layers: Snapshot, now: float) -> None:
+        """Take note of the progress at a time."""
+        under_way = uploading(layers).values()
+        sample = _Sample(now, sum(one.sent for one in layers.values() if one.started is not None))
+        self._uploads = max(self._uploads, len(under_way))
+        if self._first is None or sample.sent < self._first.sent:
+            self._first, self._full = sample, None
+        if self._full is None or sample.sent < self._full.sent:
+            is_full = sample.sent >= BUFFERS or now - self._first.at >= FILLED
+            self._full = sample if is_full else None
+            return
+        seconds, sent = now - self._full.at, sample.sent - self._full.sent
+        if seconds >= WINDOW:
+            self.measured = True
+            self.link = sent / seconds if waits_for_link(sent, seconds, self._uploads, self._kind) else None
+
+
+class Takeover:
+    """Decides after each event whether the pipe should push in place of the Engine."""
+
+    def __init__(
+        self, image: Image, clocks: Clocks, kind: EngineKind, find: Callable[[], Future[frozenset[str]]]
+    ) -> None:
+        """Nothing is requested before the Engine sends a layer.
+
+        Args:
+            image: What is pushed.
+            clocks: Of the push.
+            kind: What the Engine is.
+            find: Starts to find the diffIDs of layers that the registry has.
+        """
+        self._image = image
+        self._clocks = clocks
+        self._kind = kind
+        self._find = find
+        self._found: Future[frozenset[str]] | None = None
+        self._speed = EngineSpeed(kind)
+
+    def reason(self, layers: Snapshot, now: float) -> str | None:
+        """Return why the pipe should take over now, None if the Engine should go on."""
+        sending = uploading(layers).values()
+        if not sending:
+            return None
+        self._speed.observe(layers, now)
+        self._found = self._found or self._find()
+        # Events are timed when they are read, so a short wait delays nothing.
+        wait([self._found], TICK)
+        if not self._found.done():
+            return None
+        speed, timeout = self._speed, self._clocks.timeout
+        slow = next((one for one in sending if self._clocks.needed(one, now) > timeout), None)
+        if slow is not None and speed.measured and speed.link is None:
+            return f"Uploading {slow.layer.label} directly: Docker Engine would not compress it in time."
+        known = self._found.result()
+        pending = Pending(
+            pending_layers(self._image, layers, known), bytes_to_send(self._image, known), speed.measured, speed.link
+        )
+        return reason_to_hand_over(pending, self._image.size, self._kind, timeout)

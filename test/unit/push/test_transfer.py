@@ -59,7 +59,7 @@ class Transferring:
 
     def __init__(self, layers: Sequence[SourceBlob], *, timeout: float = 60.0, limit: int = 10**9) -> None:
         self.clock, self.told = Clock(), Told()
-        self.server = FakeRegistryServer(self._wait)
+        self.server = FakeRegistryServer(self.clock.pass_by)
         described = [
             Layer(n, blob.diff_id or digest(str(n).encode()), blob.size, None, blob.descriptor)
             for n, blob in enumerate(layers, 1)
@@ -72,13 +72,10 @@ class Transferring:
             settings,
             self.repository,
             self.told,
-            Timing(self.clock, self.clock.sleep, float, lambda _, seconds: self._wait(seconds)),
+            Timing(self.clock, self.clock.sleep, float, self.clock.wait),
         )
         self.transfer = Transfer(context, self.image, Clocks(self.tracker, timeout, self.clock, self.told), encoder())
         self.layers = layers
-
-    def _wait(self, seconds: float) -> None:
-        self.clock.now += seconds
 
     def run(self, *candidates: tuple[SourceBlob, bytes], replayable: bool = True) -> bool:
         """Bring the layers to the registry, some of which other manifests pair with blobs."""
@@ -151,7 +148,7 @@ def test_at_most_so_many_blobs_are_uploaded_at_once() -> None:
             most = max(most, busy)
             if busy == WORKERS:
                 full.set()
-        full.wait(5)
+        full.wait(60)
         with lock:
             busy -= 1
 
@@ -195,7 +192,7 @@ def test_candidates_are_asked_for_before_the_first_layer_comes() -> None:
     t.server.on("GET", "*/blobs/*", lambda _: asked.set())
 
     def staged() -> Iterator[SourceBlob]:
-        assert asked.wait(10), "nothing was requested while the Engine staged"
+        assert asked.wait(60), "nothing was requested while the Engine staged"
         yield layer
 
     named = Stored(Descriptor(DOCKER_LAYER, digest(there), len(there)), "acme/app")
@@ -211,7 +208,7 @@ def ended() -> Iterator[None]:
     yield
     for thread in set(threading.enumerate()) - before:
         if not thread.name.startswith(("blob", "registry", "compress")):  # pools keep theirs
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive(), thread.name
 
 

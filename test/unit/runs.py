@@ -105,7 +105,6 @@ def store(server: FakeRegistryServer, manifest: Manifest, *tags: str) -> None:
 
 def connected(clock: Clock, told: Told, server: FakeRegistryServer) -> Client:
     """Connect to the registry; waits between requests pass on the clock."""
-
     return Client(
         SETTINGS.registry,
         SETTINGS.credentials,

@@ -54,7 +54,7 @@ COPY pyproject.toml /build/
 RUN /build/sbom/bin/cyclonedx-py environment --pyproject /build/pyproject.toml --mc-type application \
         --output-reproducible --output-file /build/python-packages.cdx.json /build/packages
 
-# Compiled parts of packages (for YAML and for guessing character sets) only make large inputs faster;
+# Compiled parts of packages (for guessing character sets) only make large inputs faster;
 # those that compress layers are kept, without what else the zstd package has: tar, zip and PyPy's binding.
 # One bundle of authorities serves Python and requests, in the place where users mount theirs.
 # Only byte code is kept, read without a look for its source.

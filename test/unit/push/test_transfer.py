@@ -2,8 +2,9 @@
 
 import gzip
 import hashlib
+import inspect
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from unit.fakes import SETTINGS, Clock, Told
 from unit.http import FakeRegistryServer, Reply, Sent, cut, error_reply
 from unit.runs import connected, encoder
 
+from pipe.encoding.blob import EncodedBlob
 from pipe.errors import (
     ContentMismatchError,
     LayerTooLargeError,
@@ -231,6 +233,23 @@ def test_an_upload_that_is_lost_each_time_fails() -> None:
     lose_uploads(t, 100)
     with ended(), pytest.raises(UploadLostError):
         t.run()
+
+
+def test_no_iteration_is_left_for_the_collection_of_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end needs a lock that the collecting thread may hold."""
+    begun: list[Generator[memoryview]] = []
+    iterate = EncodedBlob.__iter__
+
+    def remembered(blob: EncodedBlob) -> Generator[memoryview]:
+        begun.append(iterate(blob))
+        return begun[-1]
+
+    monkeypatch.setattr(EncodedBlob, "__iter__", remembered)
+    t = Transferring([stored(LARGE)])
+    lose_uploads(t, 100)
+    with pytest.raises(UploadLostError):
+        t.run()
+    assert [inspect.getgeneratorstate(each) for each in begun] == [inspect.GEN_CLOSED] * 3
 
 
 def test_an_upload_of_a_stream_that_was_lost_is_for_the_next_attempt() -> None:

@@ -31,7 +31,9 @@ class About:
     def read(cls, environment: Mapping[str, str], path: Path = PIPE_YML) -> "About":
         """Read `pipe.yml`, and the revision from `PIPE_REVISION`, which the pipe's image sets."""
         # To import a parser of YAML takes 15 ms, longer than all else that happens before the log begins.
-        [image] = (line.removeprefix(_IMAGE) for line in path.read_text("utf-8").splitlines() if line.startswith(_IMAGE))
+        [image] = (
+            line.removeprefix(_IMAGE) for line in path.read_text("utf-8").splitlines() if line.startswith(_IMAGE)
+        )
         name, _, version = image.rpartition("/")[2].partition(":")
         return cls(name, version, image, environment.get("PIPE_REVISION", ""))
 

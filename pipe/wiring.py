@@ -6,7 +6,6 @@ import time
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from pipe.about import About
 from pipe.config.settings import Settings
 from pipe.encoding.blob import EncodedBlob
 from pipe.encoding.codecs import COMPRESSIONS
@@ -35,10 +34,9 @@ if TYPE_CHECKING:
 DEFAULT_TAG = "latest"
 
 
-def wired(settings: Settings, about: About, output: Output) -> Push:
+def wired(settings: Settings, client: Client, output: Output) -> Push:
     """Put a push together; nothing happens yet."""
     timing = Timing(time.monotonic, time.sleep, random.random)
-    client = Client(settings.registry, settings.credentials, f"{about.name}/{about.version}", output)
     repository = client.repository(settings.repository)
     context = Context(settings, repository, output, timing)
     places = (

@@ -138,7 +138,7 @@ def bench(
     repository = connected(clock, told, server).repository(chosen.repository)
     context = Context(chosen, repository, told, Timing(clock, clock.sleep, lambda: 0.0, clock.wait))
     places = [Place(repository, tag) for tag in (*chosen.tags, "latest")]
-    pushers = Pushers(context, places, encoder(), engine)
+    pushers = Pushers(context, places, encoder, engine)
     return Bench(clock, engine, server, told, Push(context, engine.find, pushers), context)
 
 

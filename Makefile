@@ -88,7 +88,8 @@ bench-large: $(python) image registry-image ## Measure the pipe's memory with an
 	$(with_engine) test/bench/run --only=memory
 
 .PHONY: fuzz
-fuzz: $(python) ## Feed odd archives to the reader of archives, for MINUTES (10)
+fuzz: $(python) ## Try many more examples of properties than the unit tests, and odd archives for MINUTES (10)
+	pytest --numprocesses 2 --dist worksteal -m hypothesis --hypothesis-profile deep test/unit
 	PYTHONPATH=test python -m fuzz --minutes $(or $(MINUTES),10)
 
 .PHONY: picture

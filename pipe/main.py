@@ -89,10 +89,15 @@ class _Run:
         # In a step, stdout is part of the log, which contains the references already.
         in_pipeline = bool(self._environment.get("BITBUCKET_BUILD_NUMBER"))
         self._destinations = Destinations(settings.result_file, settings.variables_file, references=not in_pipeline)
-        # The Docker SDK and requests take most of the start-up time, so the log begins before them.
+        # requests and the Docker SDK take most of the start-up time: the log begins before them, and the registry
+        # answers while the SDK is imported and the Engine looks for the image.
+        from pipe.registry.client import Client  # noqa: PLC0415
+
+        client = Client(settings.registry, settings.credentials, f"{about.name}/{about.version}", self._output)
+        client.connect()
         from pipe.wiring import wired  # noqa: PLC0415
 
-        self._push = wired(settings, about, self._output)
+        self._push = wired(settings, client, self._output)
         self._push.run()
 
     def finish(self, error: BaseException | None) -> int:

@@ -1,17 +1,13 @@
 """Puts the parts of a push together; loaded after the log has begun."""
 
 import random
-import threading
 import time
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from pipe.about import About
 from pipe.config.settings import Settings
-from pipe.encoding.blob import EncodedBlob
-from pipe.encoding.codecs import COMPRESSIONS
-from pipe.encoding.pool import BlockPool
 from pipe.errors import EngineSaveError
 from pipe.oci.image import Image
 from pipe.output.log import Output
@@ -20,44 +16,44 @@ from pipe.push.engine_pusher import await_engine
 from pipe.push.pushers import Pushers
 from pipe.push.reuse import Place, origins
 from pipe.push.run import Push
-from pipe.push.transfer import Encode
 from pipe.registry.client import Client
-from pipe.registry.upload import CHUNK
-from pipe.source.archive import open_image
-from pipe.source.archive_source import ArchiveSource
-from pipe.source.blob import SourceBlob
 from pipe.source.engine_source import EngineSource
 from pipe.source.image_source import ImageSource
-from pipe.threads import Cancel
 
 if TYPE_CHECKING:
+    import threading
+
+    from pipe.encoding.blob import EncodedBlob
     from pipe.engine.client import Engine
+    from pipe.push.transfer import Encode
+    from pipe.source.blob import SourceBlob
+    from pipe.threads import Cancel
 
 DEFAULT_TAG = "latest"
 
 
-def wired(settings: Settings, about: About, output: Output) -> Push:
-    """Put a push together; nothing happens yet."""
+def wired(settings: Settings, client: Client, output: Output) -> Push:
+    """Put a push together; nothing happens yet, and only that is imported which any push from there needs."""
     timing = Timing(time.monotonic, time.sleep, random.random)
-    client = Client(settings.registry, settings.credentials, f"{about.name}/{about.version}", output)
     repository = client.repository(settings.repository)
     context = Context(settings, repository, output, timing)
     places = (
         *(Place(client.repository(each.repository), each.tag) for each in settings.reuse_from),
         *(Place(repository, tag) for tag in (*settings.tags, DEFAULT_TAG)),
     )
-    encode = _encoder(settings)
+    encoder = partial(_encoder, settings)
     target = settings.targets[0]
     archive = settings.image_archive
     if archive is not None:
+        from pipe.source.archive import open_image  # noqa: PLC0415
+        from pipe.source.archive_source import ArchiveSource  # noqa: PLC0415
 
         def open_archive() -> ImageSource:
             return ArchiveSource(open_image(archive, settings.name, output))
 
-        pushers = Pushers(context, places, encode, None, lambda image: origins(image, target, client.repository))
+        pushers = Pushers(context, places, encoder, None, lambda image: origins(image, target, client.repository))
         return Push(context, open_archive, pushers)
 
-    # The Docker SDK takes much of the start, and an archive does not need it.
     from pipe.engine.client import Engine  # noqa: PLC0415
 
     engine = Engine(settings.docker)
@@ -72,7 +68,7 @@ def wired(settings: Settings, about: About, output: Output) -> Push:
         relatives = engine.relatives(image, f"{target.domain}/{target.path.partition('/')[0]}/*")
         return origins(replace(image, origins=image.origins + relatives), target, client.repository)
 
-    return Push(context, find_image, Pushers(context, places, encode, engine, find_origins))
+    return Push(context, find_image, Pushers(context, places, encoder, engine, find_origins))
 
 
 class _Exporter:
@@ -93,10 +89,15 @@ class _Exporter:
         self._engine.sweep(self._context.settings.targets[0], self._context.report.warning)
 
 
-def _encoder(settings: Settings) -> Encode:
+def _encoder(settings: Settings) -> "Encode":
+    from pipe.encoding.blob import EncodedBlob  # noqa: PLC0415
+    from pipe.encoding.codecs import COMPRESSIONS  # noqa: PLC0415
+    from pipe.encoding.pool import BlockPool  # noqa: PLC0415
+    from pipe.registry.upload import CHUNK  # noqa: PLC0415
+
     pool = BlockPool(COMPRESSIONS[settings.compression])
 
-    def encode(blob: SourceBlob, cancel: Cancel, read: threading.Event) -> EncodedBlob:
+    def encode(blob: "SourceBlob", cancel: "Cancel", read: "threading.Event") -> "EncodedBlob":
         return EncodedBlob(blob, CHUNK, cancel, pool, read)
 
     return encode

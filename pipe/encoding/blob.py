@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from pipe.encoding.codecs import BLOCK
 from pipe.encoding.lane import Cancellation, ClosedError, Lane
@@ -50,7 +50,7 @@ class EncodedBlob:
         self._lane = Lane(pool, cancel, compressed=blob.descriptor is None)
         self._reader: threading.Thread | None = None
 
-    def __iter__(self) -> Iterator[memoryview]:
+    def __iter__(self) -> Generator[memoryview]:
         """Yield the chunks, at least one. Each is valid until the next is requested.
 
         Raises:
@@ -69,7 +69,7 @@ class EncodedBlob:
         if self._reader is None:
             self.source_read.set()
 
-    def _chunks(self) -> Iterator[memoryview]:
+    def _chunks(self) -> Generator[memoryview]:
         """Fill one buffer from the blocks again and again, and yield it whenever it is full and at the end."""
         chunk, filled, taken = memoryview(bytearray(self._size)), 0, 0
         while block := self._lane.next():
@@ -88,7 +88,7 @@ class EncodedBlob:
         self.digest = f"sha256:{self._lane.digest.hexdigest()}"
         yield from self._send(chunk[:filled], taken)
 
-    def _send(self, chunk: memoryview, taken: int) -> Iterator[memoryview]:
+    def _send(self, chunk: memoryview, taken: int) -> Generator[memoryview]:
         self._cancel.check()
         self.taken += taken
         self.made += len(chunk)

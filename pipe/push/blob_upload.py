@@ -1,6 +1,6 @@
 """One blob on its way to the registry: its clock, its limit, its progress."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Protocol
 
 from pipe.errors import ContentMismatchError, PipeError
@@ -23,7 +23,7 @@ class Encoded(Protocol):
     diff_id: str
     digest: str
 
-    def __iter__(self) -> Iterator[memoryview]:
+    def __iter__(self) -> Generator[memoryview]:
         """Yield the chunks; each is valid until the next is requested, and the last one completes the digests."""
 
     def close(self) -> None:
@@ -129,13 +129,22 @@ class CheckedChunks:
     def __init__(self, encoded: Encoded, check: Callable[[Encoded], None]) -> None:
         self._encoded = encoded
         self._check = check
-        self._chunks = iter(encoded)
+        self._chunks: Generator[memoryview] = encoded.__iter__()
         self._first: memoryview | None = None
 
     @property
     def digest(self) -> str:
         """The digest of all chunks, "" until the last one was yielded."""
         return self._encoded.digest
+
+    def close(self) -> None:
+        """Stop encoding and release the buffers.
+
+        An iteration that is merely dropped ends in whichever thread collects garbage, possibly one that holds the lock
+        which the end of the iteration needs.
+        """
+        self._chunks.close()
+        self._encoded.close()
 
     def peek(self) -> str:
         """Encode the first chunk, and return the digest if it is the only one, else ""."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipe.engine.kind import GO_GZIP, EngineKind
 from pipe.oci.image import Image
@@ -27,11 +27,13 @@ from pipe.push.plan import (
 )
 from pipe.push.progress import ProgressTracker, Snapshot
 from pipe.push.pusher import CannotPushError, Pushed, Pusher
-from pipe.push.registry_pusher import RegistryPusher
 from pipe.push.reuse import Place, Stored, known_layers
 from pipe.push.takeover import Takeover
-from pipe.push.transfer import Encode, Transfer
 from pipe.source.image_source import ImageSource
+
+if TYPE_CHECKING:
+    from pipe.push.registry_pusher import RegistryPusher
+    from pipe.push.transfer import Encode
 
 
 class PlannedEngine(engine_pusher.PushingEngine, Protocol):
@@ -52,7 +54,7 @@ class Pushers:
         self,
         context: Context,
         places: Sequence[Place],
-        encode: Encode,
+        encoder: Callable[[], "Encode"],
         engine: PlannedEngine | None,
         origins: Callable[[Image], Sequence[Place]] = lambda _: (),
     ) -> None:
@@ -61,7 +63,7 @@ class Pushers:
         Args:
             context: Of the run.
             places: Tags whose layers may be reused, the likeliest first.
-            encode: Encodes layers.
+            encoder: Returns what encodes layers; called before the first is uploaded.
             engine: It has the image; None if the image is in an archive.
             origins: Returns further places, which the image itself leads to.
         """
@@ -71,7 +73,7 @@ class Pushers:
         self._report = context.report
         self._places = places
         self._origins = origins
-        self._encode = encode
+        self._encoder = encoder
         self._engine = engine
         self._clocks: Clocks | None = None
         self._steps: tuple[Step, ...] = ()
@@ -187,7 +189,11 @@ class Pushers:
             hand_over = self._hand_over(image, clocks) if step.hands_over else None
             return EnginePusher(self._context, self._engine, clocks, hand_over)
         if self._registry_pusher is None:
-            transfer = Transfer(self._context, image, clocks, self._encode)
+            # Many runs upload no layer: the tag exists, or Docker Engine pushes.
+            from pipe.push.registry_pusher import RegistryPusher  # noqa: PLC0415
+            from pipe.push.transfer import Transfer  # noqa: PLC0415
+
+            transfer = Transfer(self._context, image, clocks, self._encoder())
             self._registry_pusher = RegistryPusher(transfer, lambda: self._find_stored(image))
         return self._registry_pusher
 

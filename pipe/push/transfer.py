@@ -236,8 +236,8 @@ class _Workers:
     def _upload_once(self, upload: BlobUpload, read: threading.Event) -> Delivery:
         transfer, blob = self._transfer, upload.blob
         encoded = transfer.encode(blob, self.cancel, read)
+        chunks = upload.chunks(encoded)
         try:
-            chunks = upload.chunks(encoded)
             digest = chunks.peek()
             unasked = blob.descriptor is None and transfer.trusting
             if digest and unasked and transfer.repository.stat(digest) is not None:
@@ -248,7 +248,7 @@ class _Workers:
                 raise upload.explained(error) from error
             return self._there(blob, upload.descriptor(transfer.media_type), LayerStatus.UPLOADED, key=encoded.diff_id)
         finally:
-            encoded.close()
+            chunks.close()
 
     def _there(
         self,

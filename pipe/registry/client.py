@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from pipe.config.settings import Credentials
@@ -24,6 +25,9 @@ from pipe.retry import REQUEST_DELAY, RetryPolicy
 from pipe.text import clean
 from pipe.threads import Pool
 from pipe.units import format_duration
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 CONNECTIONS = 5
 """Maximum number of connections: one for each blob worker (4), and one for questions."""
@@ -83,8 +87,13 @@ class Client:
         self._lock = threading.Lock()
         self._opening = threading.Lock()
         self._base = ""
+        self._early: Future[str] | None = None
         self._redirected: set[Origin] = set()
         self._repositories: dict[str, Repository] = {}
+
+    def connect(self) -> None:
+        """Start to connect in another thread; the first request waits for that, and fails if it fails."""
+        self._early = self.pool.submit(self._find_base)
 
     def repository(self, path: str) -> Repository:
         """Return the repository with this path, such as `acme/app`; always the same object."""
@@ -218,11 +227,15 @@ class Client:
         """
         with self._opening:
             if not self._base:
-                try:
-                    self._base = self._ping("https")
-                except NoTLSError:
-                    self._base = self._ping("http")
+                early, self._early = self._early, None
+                self._base = early.result() if early else self._find_base()
             return self._base
+
+    def _find_base(self) -> str:
+        try:
+            return self._ping("https")
+        except NoTLSError:
+            return self._ping("http")
 
     def _ping(self, scheme: str) -> str:
         base = f"{scheme}://{self.domain}"

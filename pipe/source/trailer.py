@@ -8,8 +8,6 @@ that the file is not that layer.
 import struct
 from collections.abc import Callable
 
-from isal import isal_zlib
-
 from pipe.source.blob import SourceBlob
 
 TRAILER = 8
@@ -33,6 +31,8 @@ def is_made_from(blob: SourceBlob, trailer: bytes, check: Callable[[], None]) ->
         trailer: The last bytes of the gzip file.
         check: Called for each piece; raises what ends the reading.
     """
+    from isal import isal_zlib  # noqa: PLC0415 # needed only if a layer may be reused
+
     expected, length = _unpack(trailer)
     whole = blob.size % _MODULUS == length
     reader, buffer = blob.open(), memoryview(bytearray(_PIECE))

@@ -109,11 +109,17 @@ PYTHON
     [[ -e $(echo "$ROOT"/usr/lib/python3.*/json/decoder.pyc) ]]
 }
 
+@test "requests does without a package that guesses character sets, and does not warn" {
+    run python_in_image <<<'import requests; print(requests.compat.chardet)'
+    expect_equal "exit code" 0 "$status"
+    expect_equal "package, and no warning" None "$output"
+}
+
 @test "no module of the packages misses one of the standard library" {
     run python_in_image <<'PYTHON'
 import importlib, pkgutil, sys
 
-for package in "backports.zstd", "certifi", "charset_normalizer", "colorlog", "deflate", "docker", "idna", "isal", "pipe", "requests", "urllib3", "yaml":
+for package in "backports.zstd", "certifi", "colorlog", "deflate", "docker", "idna", "isal", "pipe", "requests", "urllib3":
     path = importlib.import_module(package).__path__
     for module in pkgutil.walk_packages(path, f"{package}.", onerror=lambda name: None):
         try:

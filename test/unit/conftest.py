@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-settings.register_profile("unit", deadline=None, max_examples=60)
+settings.register_profile("unit", deadline=None, max_examples=25)
+settings.register_profile("deep", deadline=None, max_examples=1000)  # in `make fuzz`
 settings.load_profile("unit")
 
 

@@ -1,6 +1,7 @@
 """Stand-ins for an Engine and the log, moved by a clock that no test waits for."""
 
 import itertools
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pipe.oci.manifest import DOCKER_LAYER
 from pipe.oci.reference import Reference
 from pipe.source.blob import SourceBlob, in_memory
 from pipe.source.image_source import BlobStream
+from pipe.threads import Cancel
 
 Line = tuple[float, Event]
 """Seconds since the push began, and what the Engine says then."""
@@ -28,6 +30,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
         self.slept: list[float] = []
+        self._lock = threading.Lock()
 
     def __call__(self) -> float:
         """Return the seconds."""
@@ -36,7 +39,17 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         """Let time pass, and remember."""
         self.slept.append(seconds)
-        self.now += seconds
+        self.pass_by(seconds)
+
+    def pass_by(self, seconds: float) -> None:
+        """Let time pass, in any thread."""
+        with self._lock:
+            self.now += seconds
+
+    def wait(self, cancel: Cancel, seconds: float) -> None:
+        """Let time pass in a worker, unless its work is cancelled."""
+        cancel.check()
+        self.pass_by(seconds)
 
 
 class Player:

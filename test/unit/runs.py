@@ -107,17 +107,13 @@ def store(server: FakeRegistryServer, manifest: Manifest, *tags: str) -> None:
 
 def connected(clock: Clock, told: Told, server: FakeRegistryServer) -> Client:
     """Connect to the registry; waits between requests pass on the clock."""
-
-    def wait(seconds: float) -> None:
-        clock.now += seconds
-
     return Client(
         SETTINGS.registry,
         SETTINGS.credentials,
         "test/1",
         told,
         clock=clock,
-        wait=wait,
+        wait=clock.pass_by,
         random=lambda: 0.0,
         adapter=server,
     )
@@ -142,10 +138,9 @@ def bench(
     engine.arrives = lambda tag, _digest: store(server, MANIFEST, tag)
     chosen = replace(SETTINGS, tags=tuple(tags), **(settings or {}))  # type: ignore[arg-type]
     repository = connected(clock, told, server).repository(chosen.repository)
-    timing = Timing(clock, clock.sleep, lambda: 0.0, lambda _, seconds: clock.sleep(seconds))
-    context = Context(chosen, repository, told, timing)
+    context = Context(chosen, repository, told, Timing(clock, clock.sleep, lambda: 0.0, clock.wait))
     places = [Place(repository, tag) for tag in (*chosen.tags, "latest")]
-    pushers = Pushers(context, places, encoder(), engine)
+    pushers = Pushers(context, places, encoder, engine)
     return Bench(clock, engine, server, told, Push(context, engine.find, pushers), context)
 
 

@@ -17,7 +17,7 @@ from pipe.oci.reference import Reference
 from pipe.output.log import Output
 from pipe.push.result import Result, TagResult, TagStatus
 
-pytestmark = pytest.mark.usefixtures("process")
+pytestmark = pytest.mark.usefixtures("process", "_connects_to_nothing")
 
 ROOT = Path(__file__).parents[2]
 STEP = {
@@ -27,6 +27,11 @@ STEP = {
     "BITBUCKET_PACKAGES_TOKEN": "s3cr3t-t0ken",
     "NO_COLOR": "1",
 }
+
+
+@pytest.fixture
+def _connects_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipe.registry.client.Client.connect", lambda _: None)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Each codec's block is read by independent readers, and depends on the block and the level alone."""
 
+import functools
 import gzip
 import random
 import subprocess
@@ -8,14 +9,16 @@ import zlib
 
 import pytest
 from backports import zstd
-from unit.encoding.encoding import MIB, digest
+from unit.encoding.encoding import digest
 
 from pipe.encoding.codecs import BLOCK, COMPRESSIONS, Codec
 from pipe.encoding.pool import SLACK
 
 CODECS = {codec.name: codec for compression in COMPRESSIONS.values() for codec in compression.codecs}
 GZIP = {name: codec for name, codec in CODECS.items() if codec.oci_media_type.endswith("+gzip")}
-WORDS = " ".join(random.Random(2).choices(["to", "be", "or", "not", "that", "is", "the", "question"], k=MIB)).encode()
+WORDS = " ".join(
+    random.Random(2).choices(["to", "be", "or", "not", "that", "is", "the", "question"], k=BLOCK // 3)
+).encode()
 BLOCKS = {
     "empty": b"",
     "zeros": bytes(BLOCK),
@@ -27,53 +30,57 @@ each_gzip = pytest.mark.parametrize("codec", GZIP.values(), ids=GZIP.keys())
 each_block = pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS.keys())
 
 
-def unpacked(codec: Codec, packed: bytes) -> bytes:
+@functools.cache
+def packed(codec: Codec, block: bytes) -> bytes:
+    """Return a compressed block, once for all tests."""
+    return bytes(codec.compress(memoryview(bytearray(block))))
+
+
+def unpacked(codec: Codec, data: bytes) -> bytes:
     """Return the plain bytes as Python's own or the reference library reads them."""
-    return gzip.decompress(packed) if codec.name in GZIP else zstd.decompress(packed)
+    return gzip.decompress(data) if codec.name in GZIP else zstd.decompress(data)
 
 
 @each_codec
 @each_block
 def test_a_block_is_read_back_alone_and_behind_another(codec: Codec, block: bytes) -> None:
-    packed = bytes(codec.compress(memoryview(bytearray(block))))
-    assert unpacked(codec, packed) == block
-    assert unpacked(codec, packed + packed) == block + block
+    assert unpacked(codec, packed(codec, block)) == block
+    assert unpacked(codec, packed(codec, block) * 2) == block + block
 
 
 @each_codec
 @each_block
 def test_a_block_fits_its_buffer(codec: Codec, block: bytes) -> None:
-    assert len(codec.compress(memoryview(block))) <= BLOCK + SLACK
+    assert len(packed(codec, block)) <= BLOCK + SLACK
 
 
 @each_gzip
 @each_block
 def test_gzip_itself_and_zlib_accept_several_members(codec: Codec, block: bytes) -> None:
-    packed = bytes(codec.compress(memoryview(block)))
-    assert subprocess.run(["gzip", "-t"], input=packed + packed, capture_output=True, check=False).stderr == b""
+    member = packed(codec, block)
+    assert subprocess.run(["gzip", "-t"], input=member * 2, capture_output=True, check=False).stderr == b""
     reader = zlib.decompressobj(31)
-    assert (reader.decompress(packed + packed), reader.unused_data) == (block, packed)
+    assert (reader.decompress(member * 2), reader.unused_data) == (block, member)
 
 
 @each_gzip
 def test_no_header_names_a_file_a_time_or_a_system(codec: Codec) -> None:
     """RFC 1952, 2.3.1: flags, MTIME and OS (255 is "unknown") are the same at any time and on any machine."""
-    header = bytes(codec.compress(memoryview(WORDS)))[:10]
+    header = packed(codec, WORDS[:BLOCK])[:10]
     assert (header[:8], header[9]) == (bytes.fromhex("1f8b080000000000"), 255)
 
 
 @each_codec
 def test_a_block_has_the_same_bytes_in_every_thread(codec: Codec) -> None:
-    found = []
+    block, found = WORDS[: BLOCK // 4], []
     threads = [
-        threading.Thread(target=lambda: found.append(digest(codec.compress(memoryview(WORDS[:BLOCK])))))
-        for _ in range(4)
+        threading.Thread(target=lambda: found.append(digest(codec.compress(memoryview(block))))) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [digest(codec.compress(memoryview(WORDS[:BLOCK])))] * 4
+    assert found == [digest(packed(codec, block))] * 4
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,24 @@ import os
 import threading
 
 import pytest
-from unit.encoding.encoding import MIB, RANDOM, Bytes, compression, digest, encoded, joined, make_pool
+from unit.encoding.encoding import RANDOM as NOISE
+from unit.encoding.encoding import Bytes, compression, digest, encoded, joined, make_pool
 
+from pipe.encoding import blob as blobs
 from pipe.encoding import pool as pools
 from pipe.encoding.codecs import COMPRESSIONS, Codec
 from pipe.encoding.pace import Load
 from pipe.encoding.pool import MOST_PROCESSORS, OWN_BUFFERS, processors
+
+BLOCK = 2**15
+"""Bytes of a block in these tests, which count blocks; what is done with one does not depend on its size."""
+RANDOM = NOISE[: 3 * BLOCK]
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (blobs, pools):
+        monkeypatch.setattr(module, "BLOCK", BLOCK)
 
 
 def bound(threads: int, blobs: int) -> int:
@@ -42,9 +54,9 @@ def test_threads_and_buffers_are_bounded(monkeypatch: pytest.MonkeyPatch, availa
         return bytes(block)
 
     pool = make_pool(compression(compress))
-    size = 150 * MIB
-    reader = Bytes(memoryview(bytearray(size)).tobytes())
-    assert len(joined(encoded(bytes(1), pool=pool, reader=reader, chunk=MIB))) == size
+    size = 150 * BLOCK
+    reader = Bytes(bytes(size))
+    assert len(joined(encoded(bytes(1), pool=pool, reader=reader, chunk=BLOCK))) == size
     assert at_once[1] == min(available, MOST_PROCESSORS)
     assert pool.buffers <= bound(min(available, MOST_PROCESSORS), 1)
 
@@ -62,8 +74,8 @@ def test_a_stalled_sender_stops_its_reader_at_the_bound() -> None:
                 all_read.set()
             return super().readinto(buffer)
 
-    reader = Counted(bytes(100 * MIB))
-    blob = encoded(bytes(2 * MIB), pool=pool, reader=reader, chunk=MIB)
+    reader = Counted(bytes(100 * BLOCK))
+    blob = encoded(bytes(2 * BLOCK), pool=pool, reader=reader, chunk=BLOCK)
     chunks = iter(blob)
     next(chunks)
     assert all_read.wait(60)
@@ -76,11 +88,11 @@ def test_a_stalled_sender_stops_its_reader_at_the_bound() -> None:
 def test_several_blobs_at_once(threads: int) -> None:
     """More of them than a pool has buffers for the first chunk of each."""
     pool = make_pool(COMPRESSIONS["fast"], threads=threads)
-    contents = [bytes([number]) * MIB + RANDOM * 4 for number in range(6)]
+    contents = [bytes([number]) * BLOCK + RANDOM * 4 for number in range(6)]
     found: dict[int, bytes] = {}
 
     def send(number: int) -> None:
-        found[number] = joined(encoded(contents[number], pool=pool, stored=number % 3 == 2, chunk=8 * MIB))
+        found[number] = joined(encoded(contents[number], pool=pool, stored=number % 3 == 2, chunk=8 * BLOCK))
 
     senders = [threading.Thread(target=send, args=(number,)) for number in range(6)]
     for sender in senders:
@@ -95,11 +107,11 @@ def test_several_blobs_at_once(threads: int) -> None:
 
 def test_a_blob_whose_link_stalls_does_not_stop_the_others() -> None:
     pool = make_pool(COMPRESSIONS["fast"], threads=2)
-    stalled = [encoded(b"", pool=pool, reader=Bytes(RANDOM * 30), chunk=MIB) for _ in range(3)]
+    stalled = [encoded(b"", pool=pool, reader=Bytes(RANDOM * 30), chunk=BLOCK) for _ in range(3)]
     held = [iter(blob) for blob in stalled]
     for chunks in held:
         next(chunks)
-    assert gzip.decompress(joined(encoded(RANDOM * 10, pool=pool, chunk=8 * MIB))) == RANDOM * 10
+    assert gzip.decompress(joined(encoded(RANDOM * 10, pool=pool, chunk=8 * BLOCK))) == RANDOM * 10
     for blob in stalled:
         blob.close()
         assert blob.source_read.wait(60)
@@ -117,20 +129,20 @@ def test_a_blob_that_fails_leaves_the_others_alone() -> None:
         return bytes(block)
 
     pool = make_pool(compression(compress), threads=6)
-    good, bad = encoded(bytes(5 * MIB), pool=pool), encoded(bytes([1]) * 5 * MIB, pool=pool)
+    good, bad = encoded(bytes(5 * BLOCK), pool=pool), encoded(bytes([1]) * 5 * BLOCK, pool=pool)
     first: list[bytes] = []
     sender = threading.Thread(target=lambda: first.append(joined(good)))
     sender.start()
     with pytest.raises(MemoryError):
         joined(bad)
     sender.join(60)
-    assert first == [bytes(5 * MIB)]
+    assert first == [bytes(5 * BLOCK)]
 
 
 def test_buffers_are_used_again_by_the_next_blob() -> None:
     pool = make_pool(COMPRESSIONS["fast"], threads=1)
     for _ in range(5):
-        joined(encoded(RANDOM * 30, pool=pool, chunk=MIB))
+        joined(encoded(RANDOM * 30, pool=pool, chunk=BLOCK))
     assert pool.buffers <= bound(1, 1)
 
 
@@ -171,19 +183,19 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 
 
 def test_the_pace_sees_who_waits_and_chooses_the_codec_of_each_block(watch: Watch) -> None:
-    blob = encoded(bytes(40 * MIB), pool=make_pool(compression(bytes), threads=1), chunk=MIB)
+    blob = encoded(bytes(40 * BLOCK), pool=make_pool(compression(bytes), threads=1), chunk=BLOCK)
     numbers = []
     for chunk in blob:
         assert watch.full.wait(60), "no reader waits while the sender is busy"
         numbers.append(chunk[0])
     assert numbers == [*range(40)]
-    assert (watch.bytes, blob.made) == (40 * MIB, 40 * MIB)
+    assert (watch.bytes, blob.made) == (40 * BLOCK, 40 * BLOCK)
 
 
 def test_a_chunk_that_is_not_sent_does_not_count(watch: Watch) -> None:
-    blob = encoded(bytes(40 * MIB), pool=make_pool(compression(bytes), threads=1), chunk=MIB)
+    blob = encoded(bytes(40 * BLOCK), pool=make_pool(compression(bytes), threads=1), chunk=BLOCK)
     for number, _ in enumerate(blob):
         if number == 3:
             break
     assert blob.source_read.wait(60)
-    assert watch.bytes == 3 * MIB
+    assert watch.bytes == 3 * BLOCK

@@ -50,7 +50,7 @@ class Slow(Broken):
         """Answer once it is staged."""
         self.questions += 1
         self.asked.set()
-        assert self.staged.wait(10)
+        assert self.staged.wait(60)
         return super().get(url, stream=stream)
 
 
@@ -58,7 +58,7 @@ def test_an_image_is_staged_before_it_is_read_and_only_once() -> None:
     engine = Slow()
     stream = SaveStream(cast("APIClient", engine), "app")
     stream.begin()
-    assert engine.asked.wait(10), "the Engine was not asked"
+    assert engine.asked.wait(60), "the Engine was not asked"
     engine.staged.set()
     assert stream.readinto(memoryview(bytearray(10))) == 10
     assert engine.questions == 1

@@ -44,7 +44,7 @@ def test_events_are_stamped_when_they_are_read_not_when_they_are_consumed() -> N
     clock = Clock()
     engine = Pushing(clock)
     stream = PushStream(cast("Any", engine), TARGET, CREDENTIALS, clock)
-    assert engine.all_read.wait(10)
+    assert engine.all_read.wait(60)
     clock.now += 300
     uploaded = events.Uploaded("0123456789ab")
     assert [stream.next(10) for _ in range(3)] == [

@@ -482,7 +482,7 @@ def test_a_signal_while_waiting_ends_it() -> None:
 
     timing = Timing(b.clock, stop, lambda: 0.0)
     context = replace(b.context, timing=timing)
-    push = Push(context, b.engine.find, Pushers(context, [], encoder(), b.engine))
+    push = Push(context, b.engine.find, Pushers(context, [], encoder, b.engine))
     with pytest.raises(StoppedError):
         push.run()
     assert statuses(push.result(130)) == ["failed"]

@@ -2,8 +2,9 @@
 
 import gzip
 import hashlib
+import inspect
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from unit.fakes import SETTINGS, Clock, Told
 from unit.http import FakeRegistryServer, Reply, Sent, cut, error_reply
 from unit.runs import connected, encoder
 
+from pipe.encoding.blob import EncodedBlob
 from pipe.errors import (
     ContentMismatchError,
     EngineSaveError,
@@ -61,7 +63,7 @@ class Transferring:
 
     def __init__(self, layers: Sequence[SourceBlob], *, timeout: float = 60.0, limit: int = 10**9) -> None:
         self.clock, self.told = Clock(), Told()
-        self.server = FakeRegistryServer(self._wait)
+        self.server = FakeRegistryServer(self.clock.pass_by)
         described = [
             Layer(n, blob.diff_id or digest(str(n).encode()), blob.size, None, blob.descriptor)
             for n, blob in enumerate(layers, 1)
@@ -74,13 +76,10 @@ class Transferring:
             settings,
             self.repository,
             self.told,
-            Timing(self.clock, self.clock.sleep, float, lambda _, seconds: self._wait(seconds)),
+            Timing(self.clock, self.clock.sleep, float, self.clock.wait),
         )
         self.transfer = Transfer(context, self.image, Clocks(self.tracker, timeout, self.clock, self.told), encoder())
         self.layers = layers
-
-    def _wait(self, seconds: float) -> None:
-        self.clock.now += seconds
 
     def run(self, *candidates: tuple[SourceBlob, bytes], replayable: bool = True) -> bool:
         """Bring the layers to the registry, some of which other manifests pair with blobs."""
@@ -153,7 +152,7 @@ def test_at_most_so_many_blobs_are_uploaded_at_once() -> None:
             most = max(most, busy)
             if busy == WORKERS:
                 full.set()
-        full.wait(5)
+        full.wait(60)
         with lock:
             busy -= 1
 
@@ -211,7 +210,7 @@ def test_candidates_are_asked_for_before_the_first_layer_comes() -> None:
     t.server.on("GET", "*/blobs/*", lambda _: asked.set())
 
     def staged() -> Iterator[SourceBlob]:
-        assert asked.wait(10), "nothing was requested while the Engine staged"
+        assert asked.wait(60), "nothing was requested while the Engine staged"
         yield layer
 
     named = Stored(Descriptor(DOCKER_LAYER, digest(there), len(there)), "acme/app")
@@ -227,7 +226,7 @@ def ended() -> Iterator[None]:
     yield
     for thread in set(threading.enumerate()) - before:
         if not thread.name.startswith(("blob", "registry", "compress")):  # pools keep theirs
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive(), thread.name
 
 
@@ -250,6 +249,23 @@ def test_an_upload_that_is_lost_each_time_fails() -> None:
     lose_uploads(t, 100)
     with ended(), pytest.raises(UploadLostError):
         t.run()
+
+
+def test_no_iteration_is_left_for_the_collection_of_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end needs a lock that the collecting thread may hold."""
+    begun: list[Generator[memoryview]] = []
+    iterate = EncodedBlob.__iter__
+
+    def remembered(blob: EncodedBlob) -> Generator[memoryview]:
+        begun.append(iterate(blob))
+        return begun[-1]
+
+    monkeypatch.setattr(EncodedBlob, "__iter__", remembered)
+    t = Transferring([stored(LARGE)])
+    lose_uploads(t, 100)
+    with pytest.raises(UploadLostError):
+        t.run()
+    assert [inspect.getgeneratorstate(each) for each in begun] == [inspect.GEN_CLOSED] * 3
 
 
 def test_an_upload_of_a_stream_that_was_lost_is_for_the_next_attempt() -> None:

@@ -95,6 +95,31 @@ def test_a_bearer_token_is_requested_for_this_repository() -> None:
     assert setup.messages.of("INFO") == []
 
 
+def test_a_connection_that_was_opened_early_serves_the_first_request() -> None:
+    setup, script = scripted({V2: reply(401, WWW_Authenticate='Basic realm="r"'), POST: ACCEPTED})
+    setup.client.connect()
+    setup.client.pool.run(lambda: None)
+    setup.repository.check_push()
+    assert script.shown == [(V2, ""), (POST, BASIC)]
+
+
+def test_an_early_failure_is_that_of_the_first_request_only() -> None:
+    setup, script = scripted({V2: [reply(404), reply(200)], POST: ACCEPTED})
+    setup.client.connect()
+    with pytest.raises(ImageRefusedError, match="404"):
+        setup.repository.check_push()
+    assert script.shown == [(V2, "")]
+    setup.repository.check_push()
+    assert script.shown == [(V2, ""), (V2, ""), (POST, "")]
+
+
+def test_requests_of_all_threads_wait_for_the_early_connection() -> None:
+    setup, script = scripted({V2: reply(200), HEAD: FOUND})
+    setup.client.connect()
+    setup.client.pool.gather([lambda: setup.repository.digest("1")] * 10)
+    assert script.shown == [(V2, ""), *[(HEAD, "")] * 10]
+
+
 @pytest.mark.parametrize(
     ("realm", "outcome"),
     [

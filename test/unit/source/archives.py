@@ -131,6 +131,11 @@ class Log:
 
 def opened(folder: Path, data: bytes | Files, name: Reference = NAME, log: Log | None = None) -> StoredImage:
     """Open an archive, or a layout in a directory."""
+    return open_image(written(folder, data), name, log or Log())
+
+
+def written(folder: Path, data: bytes | Files) -> Path:
+    """Write an archive, or a layout as a directory, and return its path."""
     path = folder / "image"
     if isinstance(data, bytes):
         path.write_bytes(data)
@@ -138,7 +143,7 @@ def opened(folder: Path, data: bytes | Files, name: Reference = NAME, log: Log |
         for file, content in data.items():
             (path / file).parent.mkdir(parents=True, exist_ok=True)
             (path / file).write_bytes(content if isinstance(content, bytes) else content.encode())
-    return open_image(path, name, log or Log())
+    return path
 
 
 def read(blob: SourceBlob) -> bytes:

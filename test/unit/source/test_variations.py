@@ -131,7 +131,7 @@ class Writer:
         return files, str(top)
 
 
-property_test = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+property_test = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 LAYER_COUNTS = pytest.mark.parametrize("layers", [(), LAYERS], ids=["no-layers", "two-layers"])
 
 

@@ -236,11 +236,7 @@ class Push:
 
     def _foresee(self, source: ImageSource) -> None:
         """Log and keep the outcome that a push is expected to have."""
-        would = [tag for tag in self._outcome.tags() if tag.status is TagStatus.WOULD_PUSH]
-        for tag in would:
-            if tag.previous is not None:
-                self._report.info(f"{tag.target.tag} exists, points to {tag.previous}, and would move.")
-        if not would:
+        if all(tag.status is not TagStatus.WOULD_PUSH for tag in self._outcome.tags()):
             return
         if self._outcome.manifest is not None:
             self._outcome.foresee(frozenset(layer.diff_id for layer in source.image.layers))

@@ -95,7 +95,7 @@ PYTHON
     )
     controls fault "$fault"
     run_pipe 6 --env TAGS=other
-    expect_failure "The tag points to a different image than the one pushed" "$TARGET:other names sha256:"
+    expect_failure "The tag points to a different image than the one pushed" "$TARGET:other points to sha256:"
 }
 
 # Make an image whose layer no registry has, and let its upload by $1 (engine or pipe) take 10 seconds. The buffers

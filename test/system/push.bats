@@ -39,7 +39,7 @@ setup() {
     controls clear
     run_pipe 0 --env TAGS=again
     expect_arrived again 1
-    expect "already points to this image"
+    expect "✔ Up to date: again ($TARGET@sha256:"
     expect_equal "requests that write" "" "$(controls requests 'P[AU]T*')"
 }
 

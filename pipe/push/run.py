@@ -78,6 +78,9 @@ class Push:
                 try:
                     self._outcome.set(self._attempted(target, partial(self._push, source, target)))
                 except TagRejectedError as error:
+                    if rejected is not None:
+                        # The first is raised at the end.
+                        self._report.warning(error.summary)
                     rejected = rejected or error
             if rejected is not None:
                 raise rejected

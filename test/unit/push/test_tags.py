@@ -195,6 +195,22 @@ def test_a_403_without_an_existing_tag_keeps_its_advice() -> None:
     assert isinstance(b.fail()[0], PushDeniedError)
 
 
+def test_a_new_tag_that_is_rejected_does_not_stop_the_others() -> None:
+    b = bench(SUCCESS, tags=["1.0", "2.0", "3.0"])
+    b.server.on("PUT", "*/manifests/2.0", error_reply(400, "TAG_INVALID", "no such tags here"))
+    raised, result = b.fail()
+    assert isinstance(raised, ImageRefusedError)
+    assert "no such tags here" in raised.cause
+    assert statuses(result) == ["pushed", "failed", "pushed"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 413, 500])
+def test_a_failure_that_concerns_more_than_a_tag_stops_the_others(status: int) -> None:
+    b = bench(SUCCESS, tags=["1.0", "2.0", "3.0"], settings={"max_attempts": 1})
+    b.server.on("PUT", "*/manifests/2.0", status)
+    assert statuses(b.fail()[1]) == ["pushed", "failed", "not tried"]
+
+
 def test_each_tag_that_must_not_move_is_explained() -> None:
     b = with_other(tags=("1.0", "2.0"), if_tag_exists="fail")
     b.store(OTHER, "2.0")

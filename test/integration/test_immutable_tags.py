@@ -1,20 +1,19 @@
 """Tags that point to another image: with every image store of an Engine, both uploaders, and an archive."""
 
 import contextlib
-import itertools
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import docker
 import pytest
 from integration.archives import NOWHERE
 from integration.engine_proxy import EngineProxy, Save
-from integration.images import MB, Built, Images
-from integration.registries import BY_ENGINE, BY_PIPE, MEDIA_TYPES, REPOSITORY, digest_in
-from integration.running import Finished, Running, Start, environment_of
+from integration.existing_tags import Place, Way, errors, fresh, named, saved, statuses, with_digests
+from integration.images import MB, Images
+from integration.registries import BY_ENGINE, BY_PIPE, digest_in
+from integration.running import Start
 from integration.second_engine import INSIDE, Second
 from registry.client import LocalRegistry
 
@@ -33,120 +32,7 @@ REJECTIONS = {
     for name, body in BODIES.items()
 }
 """How registries reject a change of an immutable tag."""
-_numbers = itertools.count()
 pytestmark = [pytest.mark.root]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Two images that a registry has, where they can be pushed from, and a client to that registry.
-
-    Attributes:
-        registry: Without faults and with an empty log.
-        host: Its address for the pipe.
-        inside: What the pipe's command begins with.
-        variables: For every run.
-        images: What says which image to push, by the names `old` and `new`.
-        digests: Of the images' manifests, by these names.
-    """
-
-    registry: LocalRegistry
-    host: str
-    inside: tuple[str, ...]
-    variables: dict[str, str]
-    images: Mapping[str, dict[str, str]]
-    digests: dict[str, str] = field(default_factory=dict)
-
-    def point(self, image: str, *tags: str) -> None:
-        """Let tags point to an image, as another push would."""
-        scope = self.registry.bearer("pipeline", f"{REPOSITORY}:pull,push")
-        url = f"{self.registry.url}/v2/{REPOSITORY}/manifests"
-        with self.registry.session() as session:
-            accept = {"Accept": ", ".join(MEDIA_TYPES)}
-            answer = session.get(f"{url}/{self.digests[image]}", headers=scope | accept, timeout=10)
-            headers = scope | {"Content-Type": answer.headers["Content-Type"]}
-            for tag in tags:
-                session.put(f"{url}/{tag}", data=answer.content, headers=headers, timeout=10).raise_for_status()
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A way to push the new image."""
-
-    place: Place
-    uploader: str
-    start: Start
-
-    def begin(self, tags: str, image: str = "new", **variables: str) -> Running:
-        """Begin to push."""
-        place = self.place
-        usual = {"REGISTRY": place.host, "PACKAGE_NAME": "my-container-app", "UPLOADER": self.uploader, "TAGS": tags}
-        return self.start(place.registry, *place.inside, **(usual | place.variables | place.images[image] | variables))
-
-    def push(self, tags: str, image: str = "new", **variables: str) -> Finished:
-        """Push."""
-        return self.begin(tags, image, **variables).finish()
-
-    @property
-    def registry(self) -> LocalRegistry:
-        """The registry."""
-        return self.place.registry
-
-    @property
-    def old(self) -> str:
-        """How messages describe the old image."""
-        return f"{self.place.digests['old']} (created 20"
-
-    def named(self, tag: str) -> str:
-        """Return how messages name a tag."""
-        return f"{self.place.host}/{REPOSITORY}:{tag}"
-
-    def writes(self) -> list[str]:
-        """List the requests that brought something to the registry."""
-        return [f"{entry.method} {entry.path}" for entry in self.registry.requests(method="P[AU]T*")]
-
-
-def fresh(*names: str) -> list[str]:
-    """Make tags that no registry has."""
-    number = next(_numbers)
-    return [f"{name}-{number}" for name in names]
-
-
-def statuses(finished: Finished) -> dict[str, str]:
-    """Return the status of each tag in the result file."""
-    tags = finished.result["tags"]
-    assert isinstance(tags, list)
-    return {tag["tag"]: tag["status"] for tag in tags}
-
-
-def errors(finished: Finished) -> dict[str, str]:
-    """Return the error of each tag in the result file that has one."""
-    tags = finished.result["tags"]
-    assert isinstance(tags, list)
-    return {tag["tag"]: tag["error"] for tag in tags if tag["error"]}
-
-
-def _named(built: Mapping[str, Built]) -> dict[str, dict[str, str]]:
-    return {name: {"IMAGE_NAME": image.name} for name, image in built.items()}
-
-
-def _saved(engine: docker.DockerClient, built: Mapping[str, Built], folder: Path) -> dict[str, dict[str, str]]:
-    for name, image in built.items():
-        (folder / name).write_bytes(b"".join(engine.images.get(image.name).save(named=True)))
-    return {name: {**named, "IMAGE_ARCHIVE": str(folder / name)} for name, named in _named(built).items()}
-
-
-def _with_digests(place: Place, folder: Path) -> Place:
-    """Push both images."""
-    for image, variables in place.images.items():
-        usual = {"REGISTRY": place.host, "PACKAGE_NAME": "my-container-app", "TAGS": fresh(image)[0]}
-        result = {"RESULT_FILE": str(folder / "result.json")}
-        environment = environment_of(**(usual | place.variables | variables | result))
-        with Running(folder, environment, place.inside) as running:
-            finished = running.finish()
-        finished.expect(0)
-        place.digests[image] = str(finished.result["digest"])
-    return place
 
 
 @pytest.fixture(scope="module")
@@ -168,17 +54,17 @@ def places(
             old = images.build(MB // 10, labels={REVISION: "c0ffee"})
             built[kind] = {"old": old, "new": images.build(MB // 10, MB // 10)}
         found = {
-            "engine": Place(shared_registry, shared_registry.host, (), {}, _named(built["engine"])),
+            "engine": Place(shared_registry, shared_registry.host, (), {}, named(built["engine"])),
             "archive": Place(
-                shared_registry, shared_registry.host, (), NOWHERE, _saved(engine, built["engine"], folder)
+                shared_registry, shared_registry.host, (), NOWHERE, saved(engine, built["engine"], folder)
             ),
         }
         for second in (running_containerd, running_graphdriver):
             variables = {"DOCKER_HOST": second.engine.docker_host}
             found[second.kind] = Place(
-                second.registry, INSIDE, second.engine.inside, variables, _named(built[second.kind])
+                second.registry, INSIDE, second.engine.inside, variables, named(built[second.kind])
             )
-        yield {kind: _with_digests(place, folder) for kind, place in found.items()}
+        yield {kind: with_digests(place, folder) for kind, place in found.items()}
 
 
 KINDS = ("engine", "containerd", "graphdriver", "archive")

@@ -93,6 +93,8 @@ class ExistingTags:
             error = tags.exists(tag.target, manifest.digest, self._origin(manifest))
             outcome.set(TagResult(tag.target, TagStatus.FAILED, error=error.summary, previous=tag.previous))
             errors.append(error)
+        for error in errors[1:]:
+            self._report.warning(error.summary)
         if errors:
             raise errors[0]
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pipe.errors import (
     BlobMissingError,
+    ImageRefusedError,
     PipeError,
     RegistryUnreachableError,
     StatusLostError,
@@ -72,18 +73,33 @@ class Push:
             PipeError: A tag did not arrive; `result` has the outcome for each.
         """
         self._began = self._timing.clock()
-        rejected: TagRejectedError | None = None
+        rejected: PipeError | None = None
         with self._staging:
             source = self._attempted(self._settings.targets[0], self._prepared)
             for target in tags.ordered(self._outcome.pending()):
                 try:
                     self._outcome.set(self._attempted(target, partial(self._push, source, target)))
-                except TagRejectedError as error:
+                except PipeError as error:
+                    if not self._concerns_only_a_tag(error):
+                        raise
+                    if rejected is not None:
+                        # The first is raised at the end.
+                        self._report.warning(error.summary)
                     rejected = rejected or error
             if rejected is not None:
                 raise rejected
             if self._settings.dry_run:
                 self._foresee(source)
+
+    def _concerns_only_a_tag(self, error: PipeError) -> bool:
+        """Return whether other tags may succeed: this one exists, or the registry has the image under another.
+
+        A denial of access concerns every tag.
+        """
+        if isinstance(error, TagRejectedError):
+            return True
+        is_retagged = self._reachable and self._outcome.manifest is not None
+        return is_retagged and isinstance(error, ImageRefusedError) and tags.may_be_protected(error)
 
     def result(self, exit_code: int) -> Result:
         """Return the outcome of the run, at any time."""

@@ -64,8 +64,8 @@ def rejected(target: Reference, digest: str, origin: Origin, error: PipeError) -
         error: The registry's answer.
     """
     found = TagRejectedError(
-        f"{target} exists, points to {digest}{_described(origin)}, and the registry rejects moving it:"
-        f" {error.cause.rstrip('.')}.",
+        f"{target} exists and points to another image, {digest}{_described(origin)}. The registry rejects moving it:"
+        f" {error.cause.rstrip(' .:')}.",
         fix="The tag is probably protected (Container settings of the workspace): push a new tag, or set"
         " IF_TAG_EXISTS: skip.",
     )

@@ -203,8 +203,9 @@ def _of_status(target: Reference, refusal: Refusal, token: str) -> PipeError:  #
             fix="The registry cannot process this request, and retrying will not help: contact its operator.",
             temporary=False,
         )
+    reason = ", without a reason." if said == f"HTTP {status}" else f": {said}"
     return ImageRefusedError(
-        f"{target.domain} answered {status} for {target.path}: {said}",
+        f"{target.domain} answered {status} for {target.path}{reason}",
         fix="Pushing it again will not help. Check that REGISTRY is Bitbucket's container registry.",
     )
 

@@ -37,7 +37,14 @@ class Images:
         self._seeds = itertools.count(secrets.randbits(48))
         self._built: list[Built] = []
 
-    def build(self, *sizes: int, base: str = "scratch", package: str = "my-container-app", named: bool = True) -> Built:
+    def build(
+        self,
+        *sizes: int,
+        base: str = "scratch",
+        package: str = "my-container-app",
+        named: bool = True,
+        labels: Mapping[str, str] | None = None,
+    ) -> Built:
         """Build an image of random files, one a layer.
 
         Args:
@@ -45,6 +52,7 @@ class Images:
             base: The image that they are added to.
             package: The last component of the image's name.
             named: Whether it has a name; else only its ID tells it.
+            labels: Of the image.
 
         Returns:
             The image; its seed is printed.
@@ -60,6 +68,7 @@ class Images:
             rm=True,
             # In search of a cached layer the Engine fails over images that another test removes meanwhile.
             nocache=True,
+            labels=dict(labels or {}),
         )
         built = Built(name, str(image.id))
         self._built.append(built)

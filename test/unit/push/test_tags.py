@@ -30,10 +30,11 @@ from pipe.errors import (
     TagExistsError,
     TagRejectedError,
 )
+from pipe.oci.config import Origin
 from pipe.oci.manifest import OCI_LAYER, Manifest
 from pipe.oci.reference import Reference
 from pipe.push.result import TagResult
-from pipe.push.tags import may_be_protected, ordered
+from pipe.push.tags import may_be_protected, ordered, rejected
 
 MB = 10**6
 HTML = Reply(403, b"<html><h1>Forbidden</h1></html>", {"Content-Type": "text/html"})
@@ -133,7 +134,10 @@ def test_a_rejected_tag_is_explained_and_does_not_stop_the_others(answer: Outcom
     raised, result = b.fail()
     assert isinstance(raised, TagRejectedError)
     assert raised.exit_code == 4
-    assert f"crg.apkg.io/acme/app:1.0 exists, points to {OTHER.digest} (created 2026-03-01 12:00 UTC" in raised.cause
+    assert (
+        f"crg.apkg.io/acme/app:1.0 exists and points to another image, {OTHER.digest} (created 2026-03-01 12:00 UTC"
+        in raised.cause
+    )
     assert "IF_TAG_EXISTS: skip" in raised.fix
     assert statuses(result) == ["failed", "pushed", "pushed"]
     assert result.exit_code == 4
@@ -189,6 +193,58 @@ def test_a_403_without_an_existing_tag_keeps_its_advice() -> None:
     b = bench(SUCCESS, tags=["1.0", "2.0"])
     b.server.on("PUT", "*/manifests/2.0", error_reply(403, "DENIED"))
     assert isinstance(b.fail()[0], PushDeniedError)
+
+
+def test_a_new_tag_that_is_rejected_does_not_stop_the_others() -> None:
+    b = bench(SUCCESS, tags=["1.0", "2.0", "3.0"])
+    b.server.on("PUT", "*/manifests/2.0", error_reply(400, "TAG_INVALID", "no such tags here"))
+    raised, result = b.fail()
+    assert isinstance(raised, ImageRefusedError)
+    assert "no such tags here" in raised.cause
+    assert statuses(result) == ["pushed", "failed", "pushed"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 413, 500])
+def test_a_failure_that_concerns_more_than_a_tag_stops_the_others(status: int) -> None:
+    b = bench(SUCCESS, tags=["1.0", "2.0", "3.0"], settings={"max_attempts": 1})
+    b.server.on("PUT", "*/manifests/2.0", status)
+    assert statuses(b.fail()[1]) == ["pushed", "failed", "not tried"]
+
+
+def test_each_tag_that_must_not_move_is_explained() -> None:
+    b = with_other(tags=("1.0", "2.0"), if_tag_exists="fail")
+    b.store(OTHER, "2.0")
+    raised, result = b.fail()
+    assert "app:1.0 points to another image" in raised.cause
+    assert ["app:2.0 points to another image" in line for line in b.told.of("WARNING")] == [True]
+    assert statuses(result) == ["failed", "failed"]
+
+
+def test_each_rejected_tag_is_explained() -> None:
+    b = with_other(SUCCESS, tags=("1.0", "2.0", "3.0"))
+    b.store(OTHER, "2.0")
+    b.server.on("PUT", "*/manifests/[12].0", 409)
+    raised, result = b.fail()
+    assert "app:1.0 exists and points to another image" in raised.cause
+    assert ["app:2.0 exists and points to another image" in line for line in b.told.of("WARNING")] == [True]
+    assert statuses(result) == ["failed", "failed", "pushed"]
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        pytest.param("r.io answered 409 for a/b, without a reason.", "r.io answered 409 for a/b, without a reason."),
+        pytest.param("r.io says about a/b: unknown:", "r.io says about a/b: unknown."),
+        pytest.param("r.io says about a/b: tag 1 is protected", "r.io says about a/b: tag 1 is protected."),
+    ],
+    ids=["sentence", "the-engine-has-no-words", "words"],
+)
+def test_a_rejection_ends_with_the_registrys_words(cause: str, words: str) -> None:
+    found = rejected(Reference("r.io", "a/b", "1"), "sha256:d", Origin(), ImageRefusedError(cause))
+    assert found.summary == (
+        "The registry rejected moving the tag: r.io/a/b:1 exists and points to another image, sha256:d. The registry"
+        f" rejects moving it: {words}"
+    )
 
 
 def test_a_tag_that_the_engine_could_not_move_is_explained_too() -> None:

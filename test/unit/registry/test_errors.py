@@ -87,6 +87,13 @@ def test_which_statuses_are_temporary(status: int, temporary: bool) -> None:
         pytest.param(Refusal(304, ""), ImageRefusedError, "answered 304", "redirect", id="304"),
         pytest.param(Refusal(501, "no"), RegistryFailedError, "retrying will not help", "later", id="501"),
         pytest.param(Refusal(503, "no"), RegistryFailedError, "Run the step again later", "contact", id="503"),
+        pytest.param(
+            Refusal(409, "HTTP 409"),
+            ImageRefusedError,
+            "answered 409 for acme/app, without a reason.",
+            "HTTP",
+            id="409",
+        ),
         pytest.param(Refusal(400, "no"), ImageRefusedError, "will not help", "Create", id="400"),
         pytest.param(
             Refusal(404, "gone", ("BLOB_UPLOAD_UNKNOWN",)), RegistryFailedError, "HTTP 404: gone", "Create", id="lost"

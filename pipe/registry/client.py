@@ -25,8 +25,8 @@ from pipe.text import clean
 from pipe.threads import Pool
 from pipe.units import format_duration
 
-CONNECTIONS = 5
-"""Maximum number of connections: one for each blob worker (4), and one for questions."""
+CONNECTIONS = 6
+"""Maximum number of connections: one for each thread that sends blobs (5), and one for questions."""
 QUESTION_TRIES = 3
 """Times that a question is sent before its failure is raised; waits of about 1 and 2 seconds lie between."""
 QUESTION_BUDGET = 30.0
@@ -92,6 +92,14 @@ class Client:
             if path not in self._repositories:
                 self._repositories[path] = Repository(self, path)
             return self._repositories[path]
+
+    def connect(self) -> None:
+        """Find out how to reach the registry, which the first request does otherwise.
+
+        Raises:
+            PipeError: No registry answers there.
+        """
+        self.pool.run(self._open)
 
     def ask(self, request: Request, scope: Scope) -> Answer:
         """Send a question, and again if that may help: another attempt of the push costs more.

@@ -26,6 +26,7 @@ from pipe.registry.upload import CHUNK
 from pipe.source.archive import open_image
 from pipe.source.archive_source import ArchiveSource
 from pipe.source.blob import SourceBlob
+from pipe.source.compressible import compressible
 from pipe.source.engine_source import EngineSource
 from pipe.source.image_source import ImageSource
 from pipe.threads import Cancel
@@ -52,7 +53,8 @@ def wired(settings: Settings, about: About, output: Output) -> Push:
     if archive is not None:
 
         def open_archive() -> ImageSource:
-            return ArchiveSource(open_image(archive, settings.name, output))
+            stored = open_image(archive, settings.name, output)
+            return ArchiveSource(compressible(stored, output) if settings.compress_plain else stored)
 
         pushers = Pushers(context, places, encode, None, lambda image: origins(image, target, client.repository))
         return Push(context, open_archive, pushers)

@@ -20,6 +20,7 @@ from pipe.push.pusher import CannotPushError, Pushed
 from pipe.push.reuse import Candidates, Stored
 from pipe.push.transfer import Transfer
 from pipe.source.blob import SourceBlob, in_memory
+from pipe.source.compressible import compressed
 from pipe.source.image_source import BlobStream, ImageSource
 
 PASSES = 2
@@ -84,7 +85,8 @@ class RegistryPusher:
 
     def _put(self, reference: Reference, content: _Content, image: Image) -> Manifest:
         """Put the manifests, children first; the last one under the tag."""
-        manifests = content.manifests or (self._made(content.config, image),)
+        stored = [compressed(manifest, self._transfer.known) for manifest in content.manifests]
+        manifests = stored or [self._made(content.config, image)]
         repository = self._transfer.repository
         try:
             for child in manifests[:-1]:

@@ -94,7 +94,7 @@ class _Run:
         from pipe.registry.client import Client  # noqa: PLC0415
 
         client = Client(settings.registry, settings.credentials, f"{about.name}/{about.version}", self._output)
-        client.connect()
+        client.connect_early()
         from pipe.wiring import wired  # noqa: PLC0415
 
         self._push = wired(settings, client, self._output)

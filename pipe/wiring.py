@@ -47,9 +47,11 @@ def wired(settings: Settings, client: Client, output: Output) -> Push:
     if archive is not None:
         from pipe.source.archive import open_image  # noqa: PLC0415
         from pipe.source.archive_source import ArchiveSource  # noqa: PLC0415
+        from pipe.source.compressible import compressible  # noqa: PLC0415
 
         def open_archive() -> ImageSource:
-            return ArchiveSource(open_image(archive, settings.name, output))
+            stored = open_image(archive, settings.name, output)
+            return ArchiveSource(compressible(stored, output) if settings.compress_plain else stored)
 
         pushers = Pushers(context, places, encoder, None, lambda image: origins(image, target, client.repository))
         return Push(context, open_archive, pushers)

@@ -74,6 +74,7 @@ class Settings:
         image_archive: The archive or layout that contains the image, None if an Engine does.
         if_tag_exists: What to do if a tag points to another image: "overwrite", "skip" or "fail".
         compression: How the pipe compresses layers: "auto", "fast", "small" or "zstd".
+        compress_plain: Whether to compress plain layers of an OCI image too, since COMPRESSION is set.
     """
 
     image: str
@@ -95,6 +96,7 @@ class Settings:
     image_archive: Path | None
     if_tag_exists: str = IF_TAG_EXISTS[0]
     compression: str = COMPRESSIONS[0]
+    compress_plain: bool = False
 
     @property
     def targets(self) -> tuple[Reference, ...]:
@@ -144,6 +146,7 @@ class _Reader(Values):
             image_archive=self.path("IMAGE_ARCHIVE", clone_directory),
             if_tag_exists=self.parse("IF_TAG_EXISTS", parse_choice(*IF_TAG_EXISTS)),
             compression=self.parse("COMPRESSION", parse_choice(*COMPRESSIONS)),
+            compress_plain="COMPRESSION" in self.values,
         )
         if settings.image_archive is not None and settings.uploader == "engine":
             self.problems.append("UPLOADER=engine cannot be combined with IMAGE_ARCHIVE: leave UPLOADER out.")

@@ -1,6 +1,6 @@
 """The tags that the registry has before the push, and after it rejected one."""
 
-from functools import partial
+from collections.abc import Sequence
 
 from pipe.errors import PipeError
 from pipe.oci.config import CONFIG_SIZE, Origin
@@ -11,7 +11,6 @@ from pipe.push import tags
 from pipe.push.context import Context
 from pipe.push.outcome import Outcome
 from pipe.push.result import TagResult, TagStatus
-from pipe.push.reuse import Place
 from pipe.push.verify import holds, missing_parts
 from pipe.text import listed
 
@@ -26,17 +25,18 @@ class ExistingTags:
         self._repository = context.repository
         self._report = context.report
 
-    def survey(self, image: Image, outcome: Outcome) -> dict[Place, Manifest | None]:
-        """Read every tag, record those that are done, and apply IF_TAG_EXISTS to those with another image.
+    def survey(self, image: Image, outcome: Outcome, found: Sequence[Manifest | None]) -> None:
+        """Record the tags that are done, and apply IF_TAG_EXISTS to those with another image.
 
-        Returns:
-            The manifest of each tag, None if there is none.
+        Args:
+            image: What is pushed.
+            outcome: Receives what is decided.
+            found: The manifest of each target, None if there is none.
 
         Raises:
             TagExistsError: A tag points to another image, and IF_TAG_EXISTS is `fail`.
         """
-        repository, targets = self._repository, self._settings.targets
-        found = repository.pool.gather([partial(repository.manifest, target.tag) for target in targets])
+        targets = self._settings.targets
         whole: dict[str, bool] = {}
         for target, manifest in zip(targets, found, strict=True):
             if manifest is None:
@@ -50,7 +50,6 @@ class ExistingTags:
                 outcome.remember(manifest)
                 outcome.set(TagResult(target, TagStatus.ALREADY_THERE, manifest.digest, verified=True))
         self._reject(outcome, dict(zip(targets, found, strict=True)))
-        return {Place(repository, target.tag): manifest for target, manifest in zip(targets, found, strict=True)}
 
     def rejected(self, image: Image, target: Reference, outcome: Outcome, error: PipeError) -> TagResult:
         """Find out why the registry rejected a tag: it may point to the image already, or be protected.

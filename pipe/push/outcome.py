@@ -23,7 +23,7 @@ class Outcome:
         self._repository = context.repository
         self._report = context.report
         self._tags = {target.tag: TagResult(target) for target in context.settings.targets}
-        self._current: Reference | None = None
+        self._current: tuple[Reference, ...] = ()
         self._single: Manifest | None = None
         self._platforms: tuple[Image, ...] = ()
         self._forecast: tuple[LayerResult, ...] = ()
@@ -42,21 +42,21 @@ class Outcome:
         """Record the outcome for tags."""
         self._tags |= {result.target.tag: result for result in results}
 
-    def start(self, target: Reference) -> None:
-        """Record that a tag is under way."""
-        self._current = target
+    def start(self, *targets: Reference) -> None:
+        """Record which tags are under way now."""
+        self._current = targets
 
     def fail(self, target: Reference, error: PipeError) -> None:
         """Record that a tag failed; an existing tag that must not move is recorded when it is found."""
-        self._current = None
+        self._current = ()
         if not isinstance(error, TagExistsError):
             self.set(TagResult(target, TagStatus.FAILED, error=error.summary, previous=self.tag(target).previous))
 
     def tags(self) -> tuple[TagResult, ...]:
-        """Return the outcome for all tags; the one that was under way when a signal came has failed."""
+        """Return the outcome for all tags; those that were under way when a signal came have failed."""
         return tuple(
             TagResult(tag.target, TagStatus.FAILED, error="The push was stopped.", previous=tag.previous)
-            if tag.status is TagStatus.NOT_TRIED and tag.target == self._current
+            if tag.status is TagStatus.NOT_TRIED and tag.target in self._current
             else tag
             for tag in self._tags.values()
         )

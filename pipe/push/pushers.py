@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from pipe.push.registry_pusher import RegistryPusher
     from pipe.push.transfer import Encode
 
+LIKELY = 12
+"""Places that are read before it is known whether they are needed, beside the tags of the push: usually one."""
+
 
 class PlannedEngine(engine_pusher.PushingEngine, Protocol):
     """An Engine, as far as plans need it."""
@@ -87,6 +90,13 @@ class Pushers:
     def engine_may_push(self) -> bool:
         """Whether an Engine may push, which may reach a registry that the pipe does not."""
         return self._engine is not None and self._settings.uploader != "pipe"
+
+    @property
+    def likely(self) -> Sequence[Place]:
+        """The places in the target's repository whose layers may be reused, which cost no further token."""
+        if self._settings.uploader == "engine":
+            return ()
+        return [place for place in self._places if place.repository is self._repository][:LIKELY]
 
     @property
     def is_last(self) -> bool:

@@ -1,6 +1,6 @@
 """The pipe's own push: every blob from the source to the registry, then the manifest under its tag."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipe.encoding.codecs import OCI_ZSTD_LAYER
@@ -21,6 +21,7 @@ from pipe.push.reuse import Candidates, Stored
 from pipe.push.transfer import Transfer
 from pipe.registry.errors import recast
 from pipe.source.blob import SourceBlob, in_memory
+from pipe.source.compressible import compressed
 from pipe.source.image_source import BlobStream, ImageSource
 
 PASSES = 2
@@ -76,7 +77,7 @@ class RegistryPusher:
         for _ in range(PASSES):
             candidates = Candidates(transfer.repository, self._stored)
             with source.blobs() as blobs:
-                complete = transfer.run(lambda: _ordered(blobs, source), candidates, replayable=source.replayable)
+                complete = transfer.run(lambda: _all_of(blobs, source), candidates, replayable=source.replayable)
                 content = _Content(tuple(blobs.manifests), blobs.config)
             if complete:
                 return content
@@ -85,7 +86,8 @@ class RegistryPusher:
 
     def _put(self, reference: Reference, content: _Content, image: Image) -> Manifest:
         """Put the manifests, children first; the last one under the tag."""
-        manifests = content.manifests or (self._made(content.config, image),)
+        stored = [compressed(manifest, self._transfer.known) for manifest in content.manifests]
+        manifests = stored or [self._made(content.config, image)]
         repository = self._transfer.repository
         try:
             for child in manifests[:-1]:
@@ -120,7 +122,7 @@ class RegistryPusher:
 
     def _made(self, config: bytes, image: Image) -> Manifest:
         """Return the manifest of an image of which only config and layers are known, with its config uploaded."""
-        blob = in_memory("the image's config", DOCKER_CONFIG, config)
+        blob = _config(config)
         descriptor = blob.descriptor
         if descriptor is None or descriptor.digest != image.id:
             raise ContentMismatchError(
@@ -157,6 +159,16 @@ _MAY_MEAN_UNSUPPORTED = frozenset((400, 404, 405, 415, 422))
 """Statuses with which a registry may reject a media type."""
 
 
-def _ordered(blobs: BlobStream, source: ImageSource) -> Sequence[SourceBlob] | BlobStream:
-    """Return the largest blobs first if the order is free: a large one at the end would be sent alone."""
-    return sorted(blobs, key=lambda blob: -blob.size) if source.replayable else blobs
+def _all_of(blobs: BlobStream, source: ImageSource) -> Iterator[SourceBlob]:
+    """Yield the blobs, then the config, which needs no further round trips while layers are under way.
+
+    If the order is free, the largest blobs come first: a large one at the end would be sent alone.
+    """
+    yield from sorted(blobs, key=lambda blob: -blob.size) if source.replayable else blobs
+    config = _config(blobs.config)
+    if config.descriptor is not None and config.descriptor.digest == source.image.id:
+        yield config
+
+
+def _config(content: bytes) -> SourceBlob:
+    return in_memory("the image's config", DOCKER_CONFIG, content)

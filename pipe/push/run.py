@@ -24,7 +24,9 @@ from pipe.push.outcome import Outcome
 from pipe.push.plan import Kind
 from pipe.push.pusher import CannotPushError, Pushed
 from pipe.push.pushers import Pushers
+from pipe.push.questions import answers
 from pipe.push.result import Result, TagResult, TagStatus
+from pipe.push.reuse import Place
 from pipe.push.verify import is_pushed, missing_parts, proven
 from pipe.retry import RetryPolicy
 from pipe.source.image_source import ImageSource
@@ -65,6 +67,7 @@ class Push:
         self._reachable = self._surveyed = False
         self._checked_in: int | None = None
         self._pushed: dict[str, Pushed] = {}
+        self._ahead: set[Reference] = set()
 
     def run(self) -> None:
         """Push every tag; a tag that the registry rejects does not stop the others.
@@ -77,6 +80,7 @@ class Push:
         with self._staging:
             source = self._attempted(self._settings.targets[0], self._prepared)
             for target in tags.ordered(self._outcome.pending()):
+                self._put_ahead(target)
                 try:
                     self._outcome.set(self._attempted(target, partial(self._push, source, target)))
                 except PipeError as error:
@@ -142,14 +146,11 @@ class Push:
             self._announce(source.image)
             check_sizes(source, self._settings, self._report)
             self._staging.enter_context(self._pushers.staged(source))
-        if not self._reachable and self._checked_in != self._attempts.made:
+        if (not self._reachable and self._checked_in != self._attempts.made) or (
+            self._reachable and not self._surveyed
+        ):
             self._checked_in = self._attempts.made
-            self._check_push()
-        if self._reachable and not self._surveyed:
-            self._pushers.surveyed(self._existing.survey(source.image, self._outcome))
-            self._surveyed = True
-            if self._outcome.pending():
-                self._report.info("Push access confirmed.")
+            self._survey(source.image)
         return source
 
     def _announce(self, image: Image) -> None:
@@ -161,18 +162,33 @@ class Push:
             f" {listed(self._settings.tags)}"
         )
 
-    def _check_push(self) -> None:
-        """Make sure that a push is allowed; only a registry that cannot be reached from here is left to the Engine."""
+    def _survey(self, image: Image) -> None:
+        """Make sure that a push is allowed, and find out what the registry has under the tags.
+
+        Only a registry that cannot be reached from here is left to the Engine.
+        """
+        check, names = not self._reachable, self._settings.tags
         try:
-            self._repository.check_push()
+            self._repository.connect()
+            found = answers(self._repository, names, self._pushers.likely, check=check)
+            if found.refusal is not None:
+                raise found.refusal
         except RegistryUnreachableError as error:
-            if self._settings.dry_run or not self._pushers.engine_may_push:
+            if not check or self._settings.dry_run or not self._pushers.engine_may_push:
                 raise
             # One warning is enough: later attempts find out the same.
             log = self._report.debug if self._attempts.made else self._report.warning
             log(f"{error.summary}\nContinuing with Docker Engine, which may still reach it.")
             return
-        self._reachable = self._attempts.allowed = True
+        if check:
+            self._reachable = self._attempts.allowed = True
+        if found.failure is not None:
+            raise found.failure
+        self._pushers.surveyed(found.manifests)
+        self._existing.survey(image, self._outcome, [found.manifests[Place(self._repository, tag)] for tag in names])
+        self._surveyed = True
+        if self._outcome.pending():
+            self._report.info("Push access confirmed.")
 
     def _push(self, source: ImageSource, target: Reference) -> TagResult:
         """Make one attempt for one tag."""
@@ -190,6 +206,19 @@ class Push:
             return self._existing.rejected(source.image, target, self._outcome, error)
         self._pushed[target.tag] = pushed
         return self._verified(source.image, before, pushed)
+
+    def _put_ahead(self, target: Reference) -> None:
+        """Put the manifest that is in the registry under a tag and those that may be pushed with it; best effort."""
+        manifest = self._outcome.manifest
+        if manifest is None or not self._reachable or self._settings.dry_run or target in self._ahead:
+            return
+        targets = tags.alike(target, self._outcome.pending())
+        self._ahead.update(targets)
+        if len(targets) > 1:
+            self._outcome.start(*targets)
+            for each in tags.put_all(self._repository, manifest, targets, self._report.debug):
+                previous = self._outcome.tag(each).previous
+                self._outcome.set(TagResult(each, TagStatus.PUSHED, manifest.digest, verified=True, previous=previous))
 
     def _arrived_before(self, source: ImageSource, target: Reference) -> Pushed | None:
         """Return what an earlier attempt pushed whose proof failed, if the tag points to it now."""

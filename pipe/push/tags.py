@@ -1,6 +1,7 @@
-"""Tags that exist already: in which order tags are pushed, and what a rejected one means."""
+"""Several tags of one image: in which order they are pushed, which at the same time, and what a rejected one means."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from http import HTTPStatus
 
 from pipe.errors import (
@@ -12,8 +13,10 @@ from pipe.errors import (
     TagRejectedError,
 )
 from pipe.oci.config import Origin
+from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.push.result import TagResult
+from pipe.registry.repository import Repository
 
 LATEST = "latest"
 _OTHER_REASONS = frozenset(
@@ -37,7 +40,54 @@ def ordered(tags: Iterable[TagResult]) -> list[Reference]:
     A tag that the registry rejects is then met after the release's own tags are there, and `latest` never points to an
     image that has no other tag yet.
     """
-    return [tag.target for tag in sorted(tags, key=lambda tag: (tag.target.tag == LATEST, tag.previous is not None))]
+    return [tag.target for tag in sorted(tags, key=_turn)]
+
+
+def alike(first: Reference, tags: Iterable[TagResult]) -> list[Reference]:
+    """Return the tags that may be pushed at the same time as the first of them."""
+    tags = list(tags)
+    turns = [_turn(tag) for tag in tags if tag.target == first]
+    return [tag.target for tag in tags if _turn(tag) in turns]
+
+
+def _turn(tag: TagResult) -> tuple[bool, bool]:
+    return tag.target.tag == LATEST, tag.previous is not None
+
+
+def put_all(
+    repository: Repository, manifest: Manifest, targets: Sequence[Reference], log: Callable[[str], None]
+) -> list[Reference]:
+    """Put a manifest under tags, all at the same time.
+
+    Args:
+        repository: It has all parts of the manifest.
+        manifest: The manifest.
+        targets: The tags.
+        log: Receives why a tag failed.
+
+    Returns:
+        The tags that point to the manifest afterwards; each other one must be pushed alone, which shows the reason.
+    """
+
+    def done(call: Callable[[], bool]) -> bool:
+        try:
+            return call()
+        except PipeError as error:
+            log(error.summary)
+            return False
+
+    def put(target: Reference) -> bool:
+        repository.put_manifest(target.tag, manifest)
+        return True
+
+    def read(target: Reference) -> bool:
+        found = repository.manifest(target.tag)
+        return found is not None and found.digest == manifest.digest
+
+    for step in (put, read):
+        outcomes = repository.pool.gather([partial(done, partial(step, target)) for target in targets])
+        targets = [target for target, outcome in zip(targets, outcomes, strict=True) if outcome]
+    return list(targets)
 
 
 def may_be_protected(error: PipeError) -> bool:

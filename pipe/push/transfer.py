@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
 
@@ -124,7 +125,8 @@ class _Workers:
         self._transfer = transfer
         self._candidates = candidates
         self._replayable = replayable
-        self._threads = Pool(WORKERS, "blob")
+        # A config, which takes no place, never waits for a layer.
+        self._threads = Pool(WORKERS + 1, "blob")
         self._places = _Places(WORKERS)
         self._outcomes: queue.SimpleQueue[Delivery | BaseException | None] = queue.SimpleQueue()
         self._progress = (-1, transfer.clocks.now())
@@ -173,19 +175,21 @@ class _Workers:
         if not self._replayable:
             threading.Thread(target=self._ask_all, name="candidates", daemon=True).start()
         seen: set[str] = set()
+        delivered: list[Future[None]] = []
         for blob in blobs():
             key = key_of(blob)
             if key in seen:
                 continue
             seen.update({key} - {""})
-            weight = 1 if blob.size <= CHUNK else 2
+            weight = 0 if blob.is_config else 1 if blob.size <= CHUNK else 2
             self._places.take(weight, self.cancel)
             read = threading.Event()
-            self._threads.submit(partial(self._work, blob, weight, read))
+            delivered.append(self._threads.submit(partial(self._work, blob, weight, read)))
             if not self._replayable:
                 while not read.wait(TICK):
                     self.cancel.check()
-        self._places.take(WORKERS, self.cancel)
+        while wait(delivered, TICK).not_done:
+            self.cancel.check()
         self._outcomes.put(None)
 
     def _ask_all(self) -> None:

@@ -1,6 +1,6 @@
 """The proof: what the registry returns for a tag after the push, down to every blob."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from pipe.errors import BlobMissingError, DigestMismatchError, NotInRegistryError
@@ -65,7 +65,7 @@ def proven(
         DigestMismatchError: It names another manifest.
         BlobMissingError: The registry lacks a part of it.
     """
-    manifest = repository.manifest(target.tag)
+    manifest, lacking = _read_back(repository, target.tag, pushed, whole)
     if manifest is None:
         raise NotInRegistryError(
             f"Pushed {pushed.digest}, but {target} is not in the registry.",
@@ -73,7 +73,11 @@ def proven(
         )
     if not is_pushed(manifest, pushed, image):
         raise _mismatch(repository, target, pushed, image, manifest)
-    missing = [] if manifest.digest == whole else missing_parts(repository, manifest)
+    if manifest.digest == whole:
+        return manifest
+    missing = (
+        lacking if manifest.digest == pushed.digest and lacking is not None else missing_parts(repository, manifest)
+    )
     if missing:
         raise BlobMissingError(
             f"{target} points to {manifest.digest}, but the registry does not have {listed(missing, _SHOWN)}.",
@@ -105,11 +109,41 @@ _DEPTH = 4
 
 def missing_blobs(repository: Repository, manifests: Iterable[Manifest]) -> list[str]:
     """Return the digests of blobs that manifests name and the registry does not have in their sizes."""
+    named = _named(manifests)
+    return _absent(named, repository.stat_all(named))
+
+
+def _named(manifests: Iterable[Manifest]) -> dict[str, int]:
+    """Return the sizes of the blobs that a registry must have, by digest."""
     blobs = [blob for manifest in manifests for blob in (manifest.config_descriptor, *manifest.layers)]
-    named = {blob.digest: blob.size for blob in blobs if blob is not None and not blob.urls}
-    sizes = repository.stat_all(named)
+    return {blob.digest: blob.size for blob in blobs if blob is not None and not blob.urls}
+
+
+def _absent(named: Mapping[str, int], sizes: Mapping[str, int | None]) -> list[str]:
     # A registry that stores its blobs elsewhere does not return their size: 0.
     return [digest for digest, size in named.items() if sizes[digest] not in {0, size}]
+
+
+def _read_back(
+    repository: Repository, tag: str, pushed: Pushed, whole: str | None
+) -> tuple[Manifest | None, list[str] | None]:
+    """Read a tag and, at the same time, ask for the blobs that the pushed manifest names; None if that is unknown."""
+    expected = pushed.manifest
+    if expected is None or expected.manifests or pushed.digest == whole:
+        return repository.manifest(tag), None
+    named = _named([expected])
+    sizes: dict[str, int | None] = {}
+    found: list[Manifest | None] = []
+
+    def read() -> None:
+        found.append(repository.manifest(tag))
+
+    def ask(digest: str) -> None:
+        sizes[digest] = repository.stat(digest)
+
+    asks: list[Callable[[], None]] = [partial(ask, digest) for digest in named]
+    repository.pool.gather([read, *asks])
+    return found[0], _absent(named, sizes)
 
 
 def _mismatch(

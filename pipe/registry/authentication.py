@@ -12,7 +12,7 @@ from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from pipe.config.settings import Credentials
-from pipe.errors import CertificateError
+from pipe.errors import CertificateError, PipeError
 from pipe.oci.reference import Reference
 from pipe.registry import errors
 from pipe.registry.answer import Answer
@@ -77,6 +77,7 @@ class Authentication:
         self._challenge: Challenge | None = None
         self._base = ""
         self._tokens: dict[Scope, _Token] = {}
+        self._refused: dict[Scope, PipeError] = {}
         self._announced: set[str] = set()
 
     def authorize(self, scope: Scope) -> tuple[Authorization, bool]:
@@ -134,7 +135,9 @@ class Authentication:
             self._challenge, self._basic = None, Basic(self._credentials)
 
     def _log_in(self, challenge: Challenge, scope: Scope) -> Bearer:
-        """Request a token from the realm that the challenge names."""
+        """Request a token from the realm that the challenge names; credentials that it rejected are not sent again."""
+        if scope in self._refused:
+            raise self._refused[scope]
         realm = resolve_location(self._target, f"{self._base}/v2/", challenge.parameters.get("realm", ""))
         foreign = self._check_realm(realm)
         query = tuple((name, value) for name, value in challenge.parameters.items() if name == "service")
@@ -151,7 +154,8 @@ class Authentication:
             raise
         if answer.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED}:
             refused = errors.credentials_refused(self._target, answer.message, self._credentials.token)
-            raise errors.answered(refused, answer)
+            self._refused[scope] = errors.answered(refused, answer)
+            raise self._refused[scope]
         token, lifetime = _token(answer)
         if answer.status != HTTPStatus.OK or not token:
             message = f"{display_host(realm)} returned no token: HTTP {answer.status}"

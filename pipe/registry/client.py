@@ -29,8 +29,8 @@ from pipe.units import format_duration
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-CONNECTIONS = 5
-"""Maximum number of connections: one for each blob worker (4), and one for questions."""
+CONNECTIONS = 6
+"""Maximum number of connections: one for each thread that sends blobs (5), and one for questions."""
 QUESTION_TRIES = 3
 """Times that a question is sent before its failure is raised; waits of about 1 and 2 seconds lie between."""
 QUESTION_BUDGET = 30.0
@@ -91,7 +91,7 @@ class Client:
         self._redirected: set[Origin] = set()
         self._repositories: dict[str, Repository] = {}
 
-    def connect(self) -> None:
+    def connect_early(self) -> None:
         """Start to connect in another thread; the first request waits for that, and fails if it fails."""
         self._early = self.pool.submit(self._find_base)
 
@@ -101,6 +101,14 @@ class Client:
             if path not in self._repositories:
                 self._repositories[path] = Repository(self, path)
             return self._repositories[path]
+
+    def connect(self) -> None:
+        """Find out how to reach the registry, which the first request does otherwise.
+
+        Raises:
+            PipeError: No registry answers there.
+        """
+        self.pool.run(self._open)
 
     def ask(self, request: Request, scope: Scope) -> Answer:
         """Send a question, and again if that may help: another attempt of the push costs more.

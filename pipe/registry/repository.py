@@ -46,6 +46,10 @@ class Repository:
         self._scope = scope_of(path)
         self._writer = BlobWriter(client, path)
 
+    def connect(self) -> None:
+        """Find out how to reach the registry; see `Client.connect`."""
+        self._client.connect()
+
     def check_push(self) -> None:
         """Check that a push is allowed, by opening an upload, which the first blob uses if it comes soon.
 

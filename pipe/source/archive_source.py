@@ -48,7 +48,7 @@ def _image_of(stored: StoredImage) -> Image:
     several = len(stored.images) > 1
     images = tuple(labelled(image) for image in stored.images) if several else stored.images
     return Image(
-        stored.manifests[-1].digest if stored.manifests else stored.images[0].id,
+        images[0].id if len(stored.manifests) <= 1 and images else stored.manifests[-1].digest,
         sum(blob.size for blob in stored.blobs),
         tuple(layer for image in images for layer in image.layers),
         platform=images[0].platform if len(images) == 1 else None,

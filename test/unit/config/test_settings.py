@@ -156,8 +156,12 @@ def test_variables_that_arrive_empty_are_absent() -> None:
         ),
         pytest.param({"IF_TAG_EXISTS": "Skip"}, {"if_tag_exists": "skip"}, id="tag-exists-skip"),
         pytest.param({"IF_TAG_EXISTS": "fail"}, {"if_tag_exists": "fail"}, id="tag-exists-fail"),
-        pytest.param({"COMPRESSION": "zstd"}, {"compression": "zstd"}, id="compression-zstd"),
-        pytest.param({"COMPRESSION": "SMALL"}, {"compression": "small"}, id="compression-small"),
+        pytest.param({"COMPRESSION": "zstd"}, {"compression": "zstd", "compress_plain": True}, id="compression-zstd"),
+        pytest.param(
+            {"COMPRESSION": "SMALL"}, {"compression": "small", "compress_plain": True}, id="compression-small"
+        ),
+        pytest.param({"COMPRESSION": "auto"}, {"compression": "auto", "compress_plain": True}, id="compression-auto"),
+        pytest.param({"COMPRESSION": ""}, {"compression": "auto", "compress_plain": False}, id="compression-unset"),
         pytest.param({"TAGS": "x", "TAGS_COUNT": "1", "TAGS_0": "y"}, {"tags": ("x",)}, id="tags-string-and-array"),
         pytest.param({"TAGS_0": "y"}, {"tags": ("latest",)}, id="tags-array-without-count"),
         pytest.param({"MAX_LAYER_SIZE": "500MB"}, {"max_layer_size": 500_000_000}, id="size"),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import requests
 from unit.fakes import Line
-from unit.http import Outcome, Reply, error_reply
+from unit.http import Outcome, Reply, cut, error_reply
 from unit.recordings import recording
 from unit.runs import (
     BASE,
@@ -71,7 +71,7 @@ def test_a_fresh_push_is_verified() -> None:
         "push crg.apkg.io/acme/app:1.0",
         "untag crg.apkg.io/acme/app:1.0",
     ]
-    assert b.asked == ["POST", "GET 1.0", "GET 1.0"]
+    assert (sorted(b.asked[:2]), b.asked[2:]) == (["GET 1.0", "POST"], ["GET 1.0"])
     assert sorted(sent.path for sent in b.server.matching("HEAD")) == [
         f"/v2/acme/app/blobs/{digest}" for digest in sorted([*BLOBS, IMAGE_ID])
     ]
@@ -116,7 +116,7 @@ def test_a_rejection_whose_status_the_engine_lost_is_asked_for(answer: Outcome |
     error, result = b.fail()
     assert error.exit_code == code
     assert ("unknown: its words" in error.cause) is (answer is None)
-    assert b.asked[:3] == ["POST", "GET 1.0", "POST"]
+    assert (sorted(b.asked[:2]), b.asked[2]) == (["GET 1.0", "POST"], "POST")
     assert statuses(result) == ["failed"]
 
 
@@ -185,12 +185,62 @@ def test_three_tags_the_second_rejected_for_the_credentials() -> None:
     b.server.on("PUT", "*/manifests/2", DENIED)
     raised, result = b.fail()
     assert isinstance(raised, PushDeniedError)
-    assert statuses(result) == ["pushed", "failed", "not tried"]
-    assert [tag.verified for tag in result.tags] == [True, False, False]
+    assert statuses(result) == ["pushed", "failed", "pushed"], "new tags are put at the same time"
+    assert [tag.verified for tag in result.tags] == [True, False, True]
     assert [tag.error for tag in result.tags] == [None, raised.summary, None]
     assert result.digest == MANIFEST.digest
     assert result.exit_code == 4
-    assert b.server.tags == {"1": MANIFEST.digest}
+    assert b.server.tags == {"1": MANIFEST.digest, "3": MANIFEST.digest}
+
+
+@pytest.mark.parametrize(
+    ("tags", "moves", "puts"),
+    [
+        pytest.param(["1", "2", "3"], [], [["2", "3"]], id="new"),
+        pytest.param(["1", "2", "3", "latest"], [], [["2", "3"], ["latest"]], id="latest-is-the-last"),
+        pytest.param(["1", "2", "3", "4", "5"], ["2", "3"], [["4", "5"], ["2", "3"]], id="those-that-move-come-later"),
+        pytest.param(["1", "2"], [], [["2"]], id="two"),
+    ],
+)
+def test_tags_of_one_kind_are_put_at_the_same_time(tags: list[str], moves: list[str], puts: list[list[str]]) -> None:
+    b = bench(SUCCESS, tags=tags)
+    for tag in moves:
+        b.store(OTHER, tag)
+    result = b.run()
+    assert statuses(result) == ["pushed"] * len(tags)
+    assert all(tag.verified for tag in result.tags)
+    assert [tag.previous for tag in result.tags] == [OTHER.digest if tag in moves else None for tag in tags]
+    order = [asked.removeprefix("PUT ") for asked in b.asked if asked.startswith("PUT ")]
+    for batch in puts:
+        assert sorted(order[: len(batch)]) == batch
+        order = order[len(batch) :]
+    assert order == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(500, id="fails"),
+        pytest.param(429, id="is-limited"),
+        pytest.param(cut(), id="is-cut"),
+    ],
+)
+def test_a_tag_that_fails_beside_others_is_pushed_alone(answer: Outcome) -> None:
+    b = bench(SUCCESS, tags=["1", "2", "3"])
+    b.server.on("PUT", "*/manifests/2", answer, times=1)
+    assert statuses(b.run()) == ["pushed"] * 3
+    assert [asked for asked in b.asked if asked == "PUT 2"] == ["PUT 2"] * 2
+    assert b.clock.slept == [], "the second request is no further attempt"
+
+
+def test_a_tag_that_another_push_moves_at_the_same_time_is_not_pushed() -> None:
+    b = bench(SUCCESS, tags=["1", "2", "3"], settings={"max_attempts": 1})
+    b.store(OTHER)
+    moved = Reply(200, OTHER.body, {"Content-Type": OTHER.media_type})
+    b.server.on("GET", "*/manifests/2", moved, skip=1)
+    raised, result = b.fail()
+    assert isinstance(raised, DigestMismatchError)
+    assert statuses(result) == ["pushed", "failed", "pushed"]
 
 
 def test_an_image_that_is_not_there() -> None:

@@ -97,7 +97,7 @@ def test_a_bearer_token_is_requested_for_this_repository() -> None:
 
 def test_a_connection_that_was_opened_early_serves_the_first_request() -> None:
     setup, script = scripted({V2: reply(401, WWW_Authenticate='Basic realm="r"'), POST: ACCEPTED})
-    setup.client.connect()
+    setup.client.connect_early()
     setup.client.pool.run(lambda: None)
     setup.repository.check_push()
     assert script.shown == [(V2, ""), (POST, BASIC)]
@@ -105,7 +105,7 @@ def test_a_connection_that_was_opened_early_serves_the_first_request() -> None:
 
 def test_an_early_failure_is_that_of_the_first_request_only() -> None:
     setup, script = scripted({V2: [reply(404), reply(200)], POST: ACCEPTED})
-    setup.client.connect()
+    setup.client.connect_early()
     with pytest.raises(ImageRefusedError, match="404"):
         setup.repository.check_push()
     assert script.shown == [(V2, "")]
@@ -115,7 +115,7 @@ def test_an_early_failure_is_that_of_the_first_request_only() -> None:
 
 def test_requests_of_all_threads_wait_for_the_early_connection() -> None:
     setup, script = scripted({V2: reply(200), HEAD: FOUND})
-    setup.client.connect()
+    setup.client.connect_early()
     setup.client.pool.gather([lambda: setup.repository.digest("1")] * 10)
     assert script.shown == [(V2, ""), *[(HEAD, "")] * 10]
 

@@ -81,8 +81,20 @@ def layout(
     attested: bool = False,
     layer_type: str = OCI_LAYER,
     own_layers: bool = False,
+    gzipped: bool = True,
+    **more: object,
 ) -> Files:
-    """Make the files of an OCI layout: an index where there are several platforms, or an attestation."""
+    """Make the files of an OCI layout: an index where there are several platforms, or an attestation.
+
+    Args:
+        platforms: Architectures.
+        name: Of the image.
+        attested: Whether there is an attestation.
+        layer_type: Media type of the layers.
+        own_layers: Whether the upper layer differs for each platform.
+        gzipped: Whether the layers are compressed.
+        more: Members of the manifests.
+    """
     blobs: dict[str, bytes | str] = {}
 
     def put(data: bytes) -> dict[str, object]:
@@ -94,8 +106,10 @@ def layout(
         plain = (LAYERS[0], tar({"own": architecture.encode()})) if own_layers else LAYERS
         rootfs = {"type": "layers", "diff_ids": [digest(layer) for layer in plain]}
         config = put(as_json(CONFIG | {"architecture": architecture, "rootfs": rootfs})) | {"mediaType": OCI_CONFIG}
-        layers = [put(gzip.compress(layer, mtime=0)) | {"mediaType": layer_type} for layer in plain]
-        body = as_json({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": layers})
+        stored = [gzip.compress(layer, mtime=0) if gzipped else layer for layer in plain]
+        layers = [put(layer) | {"mediaType": layer_type} for layer in stored]
+        content = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": layers}
+        body = as_json(content | more)
         platform = {"os": "linux", "architecture": architecture}
         manifests.append(put(body) | {"mediaType": OCI_MANIFEST, "platform": platform})
     if attested:

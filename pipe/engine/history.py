@@ -4,7 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
+from pipe.oci.config import revision_of
 from pipe.oci.descriptor import Platform
+from pipe.oci.fields import members
 from pipe.oci.history import BUILDKIT, instruction
 from pipe.oci.image import Image, Layer
 
@@ -44,6 +46,7 @@ def image_from(inspected: Mapping[str, object], history: Sequence[Mapping[str, o
         layers,
         _pushed_alone(inspected.get("Manifests")),
         platform if str(platform) else None,
+        revision=revision_of(members(inspected)),
     )
 
 

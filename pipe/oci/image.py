@@ -71,6 +71,7 @@ class Image:
             have completely; empty if it pushes the index.
         platform: None if unknown.
         platforms: For an index, the image of each platform; `layers` is then the concatenation of their layers.
+        revision: The commit that it was built from, "" if no label names it.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Image:
     manifests: frozenset[str] = frozenset()
     platform: Platform | None = None
     platforms: tuple["Image", ...] = ()
+    revision: str = ""
 
 
 def labelled(image: Image) -> Image:

@@ -47,10 +47,12 @@ class ArchiveSource:
 def _image_of(stored: StoredImage) -> Image:
     several = len(stored.images) > 1
     images = tuple(labelled(image) for image in stored.images) if several else stored.images
+    revisions = {image.revision for image in images}
     return Image(
         stored.manifests[-1].digest if stored.manifests else stored.images[0].id,
         sum(blob.size for blob in stored.blobs),
         tuple(layer for image in images for layer in image.layers),
         platform=images[0].platform if len(images) == 1 else None,
         platforms=images if several else (),
+        revision=revisions.pop() if len(revisions) == 1 else "",
     )

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -82,9 +83,11 @@ class _Run:
         """Read the settings and push the image."""
         about = About.read(self._environment)
         self._output.info(str(about))
-        settings = Settings.from_environment(self._environment)
+        settings = Settings.from_environment(self._environment, datetime.now(UTC).date())
         self._output.set_debug(debug=settings.debug)
         self._output.keep(settings.targets[0].repository)
+        for sentence in settings.dropped_tags:
+            self._output.info(sentence)
         check_result_file(settings.result_file)
         # In a step, stdout is part of the log, which contains the references already.
         in_pipeline = bool(self._environment.get("BITBUCKET_BUILD_NUMBER"))

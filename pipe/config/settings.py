@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from pipe.config.near_misses import near_misses
+from pipe.config.tag_templates import Placeholders, template_problems
 from pipe.config.tags import tag_problem
 from pipe.config.values import TOKEN_MINIMUM, Values, parse_boolean, parse_choice, parse_count, shown
 from pipe.config.variables import COMPRESSIONS, CREDENTIALS, DEFAULT_TAG, IF_TAG_EXISTS, UPLOADERS, default
@@ -75,6 +77,7 @@ class Settings:
         if_tag_exists: What to do if a tag points to another image: "overwrite", "skip" or "fail".
         compression: How the pipe compresses layers: "auto", "fast", "small" or "zstd".
         compress_plain: Whether to compress plain layers of an OCI image too, since COMPRESSION is set.
+        dropped_tags: Sentences about the tags in TAGS whose placeholders have no value in this run, with the reason.
     """
 
     image: str
@@ -97,6 +100,7 @@ class Settings:
     if_tag_exists: str = IF_TAG_EXISTS[0]
     compression: str = COMPRESSIONS[0]
     compress_plain: bool = False
+    dropped_tags: tuple[str, ...] = ()
 
     @property
     def targets(self) -> tuple[Reference, ...]:
@@ -104,20 +108,25 @@ class Settings:
         return tuple(Reference(self.registry, self.repository, tag) for tag in self.tags)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+    def from_environment(cls, environment: Mapping[str, str], today: date) -> "Settings":
         """Read the variables.
 
         Args:
             environment: Such as `os.environ`.
+            today: The date in UTC, for the tag `{date}`.
 
         Raises:
             ConfigurationError: Variables are missing or invalid; the error lists all problems.
         """
-        return _Reader(environment).settings()
+        return _Reader(environment, today).settings()
 
 
 class _Reader(Values):
     """Reads all variables before it reports problems."""
+
+    def __init__(self, environment: Mapping[str, str], today: date) -> None:
+        super().__init__(environment)
+        self._placeholders = Placeholders(self.values, today)
 
     def settings(self) -> Settings:
         registry = self.values.get("REGISTRY", default("REGISTRY"))
@@ -125,13 +134,14 @@ class _Reader(Values):
         workspace = self._workspace()
         image = self._image()
         repository = f"{workspace}/{self._package(image, registry, workspace)}"
+        tags, dropped_tags = self._tags(image)
         clone_directory = self.path("BITBUCKET_CLONE_DIR")
         settings = Settings(
             image=self.values.get("IMAGE_NAME", ""),
             name=image or Reference("", ""),
             registry=registry,
             repository=repository,
-            tags=self._tags(image),
+            tags=tags,
             credentials=self._credentials(),
             max_layer_size=self.parse("MAX_LAYER_SIZE", parse_size),
             upload_timeout=self.parse("UPLOAD_TIMEOUT", parse_duration),
@@ -147,6 +157,7 @@ class _Reader(Values):
             if_tag_exists=self.parse("IF_TAG_EXISTS", parse_choice(*IF_TAG_EXISTS)),
             compression=self.parse("COMPRESSION", parse_choice(*COMPRESSIONS)),
             compress_plain="COMPRESSION" in self.values,
+            dropped_tags=dropped_tags,
         )
         if settings.image_archive is not None and settings.uploader == "engine":
             self.problems.append("UPLOADER=engine cannot be combined with IMAGE_ARCHIVE: leave UPLOADER out.")
@@ -217,10 +228,30 @@ class _Reader(Values):
             self.problems.append("PACKAGE_NAME is missing: it is required if IMAGE_NAME is an ID.")
         return image.path.rpartition("/")[2] if image is not None else ""
 
-    def _tags(self, image: Reference | None) -> tuple[str, ...]:
+    def _tags(self, image: Reference | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the tags, and sentences about those without a value in this run."""
         usual = (image.tag if image else "") or DEFAULT_TAG
-        tags = self.items("TAGS", f"push `{usual}`") or (usual,)
-        return tuple(tag for tag in tags if self._is_tag("TAGS", tag)) or (usual,)
+        before = len(self.problems)
+        tags: list[str] = []
+        dropped: dict[str, list[str]] = {}
+        for template in self.items("TAGS", f"push `{usual}`") or (usual,):
+            try:
+                tags += self._filled(template)
+            except LookupError as reason:
+                dropped.setdefault(str(reason), []).append(template)
+        sentences = tuple(f"Not pushing {', '.join(templates)}: {reason}." for reason, templates in dropped.items())
+        if not tags and len(self.problems) == before:
+            self.problems.append(" ".join(["TAGS has no tag for this step.", *sentences]))
+        return tuple(dict.fromkeys(tags)) or (usual,), sentences
+
+    def _filled(self, template: str) -> list[str]:
+        """Return an item of TAGS with its placeholders filled; nothing if the item is invalid."""
+        if self.fail_if_unexpanded("TAGS", template):
+            return []
+        problems = template_problems(template) if "{" in template else []
+        self.problems += [f"TAGS: {problem}" for problem in problems]
+        tag = "" if problems else self._placeholders.fill(template)
+        return [tag] if tag and self._is_tag("TAGS", tag) else []
 
     def _is_tag(self, name: str, tag: str) -> bool:
         valid = is_tag(tag)

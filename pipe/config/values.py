@@ -58,10 +58,8 @@ class Values:
         if match is None:
             return False
         variable = match[1] or match[2] or ""
-        if variable in _SET_ONLY:
-            why = f"has no value in this step (Pipelines sets it {_SET_ONLY[variable]})"
-        elif "BITBUCKET_BUILD_NUMBER" in self.values:
-            why = "has no value in this step"
+        if variable in _SET_ONLY or "BITBUCKET_BUILD_NUMBER" in self.values:
+            why = no_value(variable)
         else:
             why = "was not expanded: the variable is unset, or the value is in single quotes"
         self.problems.append(f"{name}: {f'${variable}' if variable else match[0]} {why}.")
@@ -156,7 +154,7 @@ class Values:
         text = self.values.get(name, "").strip()
         if len(text) > TOKEN_MAXIMUM:
             self.problems.append(f"{name} has {len(text)} characters: at most {TOKEN_MAXIMUM} are allowed.")
-        elif _ONE_VARIABLE.fullmatch(text):
+        elif is_variable(text):
             self.fail_if_unexpanded(name, text)
         elif not text.isprintable():
             self.problems.append(f"{name} contains non-printable characters; copy it again.")
@@ -198,6 +196,17 @@ def parse_choice(*choices: str) -> Callable[[str], str]:
         return text.lower()
 
     return parse
+
+
+def no_value(variable: str) -> str:
+    """Return the predicate of a sentence about a variable of Pipelines that is unset."""
+    why = f" (Pipelines sets it {_SET_ONLY[variable]})" if variable in _SET_ONLY else ""
+    return f"has no value in this step{why}"
+
+
+def is_variable(text: str) -> bool:
+    """Return whether a text is a reference to one variable, such as `$BITBUCKET_TAG`."""
+    return _ONE_VARIABLE.fullmatch(text) is not None
 
 
 def _ordinal(index: int) -> str:

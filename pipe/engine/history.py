@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
-from pipe.oci.config import base_names
+from pipe.oci.config import base_names, revision_of
 from pipe.oci.descriptor import Platform
+from pipe.oci.fields import members
 from pipe.oci.history import BUILDKIT, instruction
 from pipe.oci.image import Image, Layer
 
@@ -46,6 +47,7 @@ def image_from(inspected: Mapping[str, object], history: Sequence[Mapping[str, o
         _pushed_alone(inspected.get("Manifests")),
         platform if str(platform) else None,
         origins=_origins(inspected, history or []),
+        revision=revision_of(members(inspected)),
     )
 
 

@@ -37,7 +37,14 @@ def image_of(
     rows = zip(diff_ids, sizes or [None] * len(diff_ids), instructions, stored, strict=True)
     layers = tuple(Layer(number, *row) for number, row in enumerate(rows, start=1))
     size = sum(descriptor.size for descriptor in stored if descriptor)
-    return Image(identifier, size, layers, platform=Platform.parse(content), origins=base_names(content.get("config")))
+    return Image(
+        identifier,
+        size,
+        layers,
+        platform=Platform.parse(content),
+        origins=base_names(content.get("config")),
+        revision=revision_of(content),
+    )
 
 
 def _diff_ids(content: dict[str, object]) -> list[str]:
@@ -86,12 +93,19 @@ class Origin:
             content = read_json(config)
         except ValueError:
             return cls()
-        inner = content.get("config")
-        labels = inner.get("Labels") if isinstance(inner, dict) else None
-        revision = labels.get(REVISION) if isinstance(labels, dict) else None
         created = _TIME.match(str(content.get("created") or ""))
-        shown = clean(revision, lines=1, width=_REVISION_WIDTH) if isinstance(revision, str) else ""
-        return cls(f"{created[1]} {created[2]} UTC" if created and created[1] > _NEVER else "", shown)
+        built = f"{created[1]} {created[2]} UTC" if created and created[1] > _NEVER else ""
+        return cls(built, revision_of(members(content)))
+
+
+def revision_of(content: dict[str, object]) -> str:
+    """Return the commit that a label names, for the log; "" if none does.
+
+    Args:
+        content: The `members` of a config, or of an Engine's description of an image, which has the same fields.
+    """
+    labels = members(members(content.get("config")).get("labels"))
+    return clean(text(labels.get(REVISION)), lines=1, width=_REVISION_WIDTH).partition("\n")[0]
 
 
 BASE_NAME = "org.opencontainers.image.base.name"

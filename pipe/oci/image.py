@@ -72,6 +72,7 @@ class Image:
         platform: None if unknown.
         platforms: For an index, the image of each platform; `layers` is then the concatenation of their layers.
         origins: Names under which registries may have the image or one that it was built from, the likeliest first.
+        revision: The commit that it was built from, "" if no label names it.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Image:
     platform: Platform | None = None
     platforms: tuple["Image", ...] = ()
     origins: tuple[str, ...] = ()
+    revision: str = ""
 
 
 def labelled(image: Image) -> Image:

@@ -132,7 +132,12 @@ def is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
 
 
+def tag_from(text: str) -> str:
+    """Return the valid tag that is most similar to a text, such as `feature-login` for `feature/login`, "" if none."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).lstrip(".-").rstrip("-")[:TAG_MAXIMUM]
+
+
 def suggestion(text: str) -> str:
     """Return a clause that proposes a similar valid tag, "" if there is none."""
-    tag = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).lstrip(".-").rstrip("-")[:TAG_MAXIMUM]
+    tag = tag_from(text)
     return f"; try '{tag}'" if tag else ""

@@ -157,8 +157,9 @@ class Push:
         layers = f"{len(image.layers)} layer{'s'[: len(image.layers) != 1]}"
         kind = "uncompressed" if all(layer.size is not None for layer in image.layers) else "stored"
         first = self._settings.targets[0]
+        built = f", built from revision {image.revision}" if image.revision else ""
         self._report.info(
-            f"{self._settings.image}: {layers}, {format_size(image.size)} {kind} → {first.repository}:"
+            f"{self._settings.image}: {layers}, {format_size(image.size)} {kind}{built} → {first.repository}:"
             f" {listed(self._settings.tags)}"
         )
 

@@ -47,6 +47,7 @@ class ArchiveSource:
 def _image_of(stored: StoredImage) -> Image:
     several = len(stored.images) > 1
     images = tuple(labelled(image) for image in stored.images) if several else stored.images
+    revisions = {image.revision for image in images}
     return Image(
         images[0].id if len(stored.manifests) <= 1 and images else stored.manifests[-1].digest,
         sum(blob.size for blob in stored.blobs),
@@ -54,4 +55,5 @@ def _image_of(stored: StoredImage) -> Image:
         platform=images[0].platform if len(images) == 1 else None,
         platforms=images if several else (),
         origins=tuple(dict.fromkeys(name for image in images for name in image.origins)),
+        revision=revisions.pop() if len(revisions) == 1 else "",
     )

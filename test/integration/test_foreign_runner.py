@@ -133,6 +133,22 @@ def test_step_pushes_and_hands_its_result_to_the_next(registry: LocalRegistry, r
     assert "pipeline-token" not in pipeline.log
 
 
+def test_tags_are_made_from_the_branch_and_the_commit(registry: LocalRegistry, run_pipeline: RunPipeline) -> None:
+    subprocess.run(["git", "checkout", "--quiet", "-b", "feature/login"], cwd=run_pipeline.repository, check=True)
+    pipe = run_pipeline.pipe(TAGS=["{branch}-{build}", "{branch}-{commit:7}", "{version}"], RESULT_FILE="result.json")
+    pipeline = run_pipeline([pipe], [SHOW_DIGEST])
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=run_pipeline.repository, encoding="ascii")[:7]
+    digest = digest_in(registry, "feature-login-1")
+    pipeline.expect(
+        0,
+        "Not pushing {version}: $BITBUCKET_TAG has no value in this step (Pipelines sets it for tag pipelines only).",
+        f"✔ Pushed feature-login-1, feature-login-{commit}: ",
+        f"{REPOSITORY}@{digest}",
+        f"the next step knows {digest}",
+    )
+    assert digest_in(registry, f"feature-login-{commit}") == digest
+
+
 def test_image_saved_in_one_step_is_pushed_in_the_next(registry: LocalRegistry, run_pipeline: RunPipeline) -> None:
     save = [f"docker save {run_pipeline.name} | gzip >image.tar.gz", f"docker image rm {run_pipeline.name}"]
     pipe = run_pipeline.pipe(IMAGE_ARCHIVE="image.tar.gz", TAGS="saved", RESULT_FILE="result.json")

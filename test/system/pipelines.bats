@@ -61,6 +61,25 @@ run_step() {
         "$(controls manifest my-container-app unverified | json 'it["config"]["digest"]')"
 }
 
+@test "TAGS from Git: placeholders are filled, tags without a value are left out, and the revision is logged" {
+    local image=$NAME-labelled tag
+    docker build --quiet --label org.opencontainers.image.revision=c0ffee --tag "$image" - <<<"FROM $SAMPLE"
+    run_step 0 --network=host --env=IMAGE_NAME="$image" --env=PACKAGE_NAME=my-container-app \
+        --env=BITBUCKET_TAG=v1.4.2 --env=TAGS='{version} {major}.{minor} {version}-{commit:7} {branch}'
+    expect "Not pushing {branch}: \$BITBUCKET_BRANCH has no value in this step" "built from revision c0ffee" \
+        "✔ Pushed 1.4.2, 1.4, 1.4.2-0123456: $TARGET@sha256:"
+    for tag in 1.4.2 1.4 1.4.2-0123456; do
+        expect_equal "image in the registry" "$(image_id "$image")" \
+            "$(controls manifest my-container-app "$tag" | json 'it["config"]["digest"]')"
+    done
+    docker image rm "$image"
+}
+
+@test "TAGS from Git in a pipeline for a branch: the branch becomes a valid tag" {
+    run_step 0 --network=host --env=BITBUCKET_BRANCH=feature/login --env=TAGS='{version} {branch}'
+    expect "Not pushing {version}: \$BITBUCKET_TAG has no value in this step" "✔ Pushed feature-login: $TARGET@sha256:"
+}
+
 @test "without the service docker: 3, and what to do" {
     run_step 3 --network=host --env=DOCKER_HOST=tcp://host.docker.internal:9
     expect "Docker Engine does not answer" "host.docker.internal:9" "add \`docker\` to the step's \`services\`"

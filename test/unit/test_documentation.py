@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import signal
+from datetime import date
 from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped] # it ships no types
@@ -13,6 +14,7 @@ import yaml
 from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped] # it ships no types
 from semversioner import Semversioner  # type: ignore[import-untyped] # it ships no types
 
+from pipe.config.tag_templates import NAMES, Placeholders, template_problems
 from pipe.config.variables import VARIABLES
 from pipe.errors import PipeError, StoppedError
 from pipe.main import UNEXPECTED
@@ -57,7 +59,7 @@ CREDENTIALS_BELONG_HERE = "# credentials"
 QUESTIONS = [
     pytest.param("We protect tags", ("IF_TAG_EXISTS", "`skip`", "latest"), id="immutable-tags"),
     pytest.param("api, worker and web", ("<<: *push", "IMAGE_NAME: 'worker'"), id="several-images"),
-    pytest.param("Git tag `v1.4.2`", ("${BITBUCKET_TAG#v}", "feature-login"), id="tags-from-git"),
+    pytest.param("Git tag `v1.4.2`", ("`{version}`", "`v1.4.2` becomes `1.4.2`", "feature-login"), id="tags-from-git"),
     pytest.param("promote `:rc-17`", ("crane tag", "rc-17"), id="promotion"),
     pytest.param("arm64 from an ARM step", ("arch: arm", "crane index append"), id="platforms-of-two-steps"),
     pytest.param("My `image.tar` has 2.3 GB", ("1 GB of artifacts", "in the step that writes it"), id="artifacts"),
@@ -214,6 +216,31 @@ def test_the_table_of_links_is_computed() -> None:
         megabytes, megabits = map(int, re.findall(r"\d+", speed))
         assert round(8 * megabytes, -1) == megabits
         assert min(7 * 60 * megabytes / 1000, REGISTRY_LIMIT / 1e9) == pytest.approx(float(largest.split()[0]))
+
+
+def test_the_table_has_every_placeholder() -> None:
+    """The table lists the placeholders of the code, in one order."""
+    placeholders = [name for row in table("#### Tags from Git") for name in re.findall(r"`\{(\w+)\}`", row)]
+    assert placeholders == list(NAMES)
+
+
+def test_the_examples_of_placeholders_are_computed() -> None:
+    """What the table shows is what a pipeline for a Git tag or a branch gets."""
+    environment = {"BITBUCKET_TAG": "v1.4.2", "BITBUCKET_BRANCH": "feature/login", "BITBUCKET_COMMIT": "f25b7a1" * 5}
+    environment |= {"BITBUCKET_BUILD_NUMBER": "17", "BITBUCKET_PR_ID": "42"}
+    placeholders = Placeholders(environment, date(2026, 3, 1))
+    for row, (*_, example) in table("#### Tags from Git").items():
+        templates = re.findall(r"`(\{.*?\})`", row)
+        values = [placeholders.fill(template) for template in templates]
+        assert re.findall("`(.*?)`", example)[-1] == values[-1]
+
+
+def test_the_tags_of_every_snippet_are_valid() -> None:
+    """Placeholders in snippets are those of the code."""
+    snippet = section("#### Tags from Git")
+    templates = re.findall(r"'([^']*\{[^']*)'", snippet)
+    assert templates
+    assert [problem for template in templates for problem in template_problems(template)] == []
 
 
 def test_questions_come_right_after_the_snippet() -> None:

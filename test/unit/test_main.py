@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from pipe.about import About
-from pipe.errors import PipeError, RegistryFailedError
+from pipe.config.settings import Settings
+from pipe.errors import ConfigurationError, PipeError, RegistryFailedError
 from pipe.main import main
 from pipe.oci.reference import Reference
 from pipe.output.log import Output
@@ -80,6 +82,29 @@ def test_variables_that_are_wrong_end_with_2(
     assert [word for word in words if word not in err] == [], err
     assert "s3cr3t" not in err
     assert "Traceback" not in err
+
+
+def test_the_log_names_tags_without_a_value_once(capsys: pytest.CaptureFixture[str]) -> None:
+    tags = {"TAGS": "{version} {major} latest", "BITBUCKET_TAG": "v1.5.0-rc.1"}
+    assert main([], STEP | tags | {"RESULT_FILE": "/gone/r.json"}) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "Not pushing" in line] == [
+        "INFO: Not pushing {major}: 1.5.0-rc.1 is a pre-release."
+    ]
+
+
+def test_the_date_in_a_tag_is_that_of_utc(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    dates = []
+
+    def read(_: object, today: date) -> Settings:
+        dates.append(today)
+        raise ConfigurationError(["read"])
+
+    monkeypatch.setattr(Settings, "from_environment", read)
+    before = datetime.now(UTC).date()
+    assert main([], STEP) == 2
+    assert before <= dates[0] <= datetime.now(UTC).date()
+    assert "read" in capsys.readouterr().err
 
 
 def test_an_unexpected_error_ends_with_1_and_its_traceback(

@@ -1,5 +1,6 @@
 """The environment, read once: every variable, every default, every problem."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ STEP = {
     "BITBUCKET_PACKAGES_TOKEN": "s3cr3t-t0ken",
 }
 """What a step's environment has, and the one variable of the pipe's own snippet."""
+TODAY = date(2026, 3, 1)
+TAG_PIPELINES = "$BITBUCKET_TAG has no value in this step (Pipelines sets it for tag pipelines only)."
+PULL_REQUESTS = "$BITBUCKET_PR_ID has no value in this step (Pipelines sets it for pull requests only)."
 
 
 def read(**variables: str) -> Settings:
     """Read a step's environment with more variables."""
-    return Settings.from_environment(STEP | variables)
+    return Settings.from_environment(STEP | variables, TODAY)
 
 
 def reuse(*tags: str) -> tuple[ReuseFrom, ...]:
@@ -126,6 +130,46 @@ def test_variables_that_arrive_empty_are_absent() -> None:
             {"tags": tuple(f"t{index}" for index in range(1000))},
             id="tags-at-most",
         ),
+        pytest.param(
+            {"TAGS": "{version} {major}.{minor} {date} latest", "BITBUCKET_TAG": "v1.4.2"},
+            {"tags": ("1.4.2", "1.4", "20260301", "latest"), "dropped_tags": ()},
+            id="tags-from-git",
+        ),
+        pytest.param(
+            {
+                "TAGS_COUNT": "2",
+                "TAGS_0": "{branch}-{build}",
+                "TAGS_1": "{branch}",
+                "BITBUCKET_BRANCH": "feature/login",
+                "BITBUCKET_BUILD_NUMBER": "17",
+            },
+            {"tags": ("feature-login-17", "feature-login"), "dropped_tags": ()},
+            id="tags-array-from-git",
+        ),
+        pytest.param(
+            {"TAGS": "{commit:7} 0123456 {commit}", "BITBUCKET_COMMIT": "0123456"},
+            {"tags": ("0123456",), "dropped_tags": ()},
+            id="tags-from-git-repeated",
+        ),
+        pytest.param(
+            {"TAGS": "{version} {pr} {major} {branch}", "BITBUCKET_BRANCH": "main"},
+            {
+                "tags": ("main",),
+                "dropped_tags": (
+                    f"Not pushing {{version}}, {{major}}: {TAG_PIPELINES}",
+                    f"Not pushing {{pr}}: {PULL_REQUESTS}",
+                ),
+            },
+            id="tags-dropped",
+        ),
+        pytest.param(
+            {"TAGS": "{version} {major} {major}.{minor}", "BITBUCKET_TAG": "v1.5.0-rc.1"},
+            {
+                "tags": ("1.5.0-rc.1",),
+                "dropped_tags": ("Not pushing {major}, {major}.{minor}: 1.5.0-rc.1 is a pre-release.",),
+            },
+            id="tags-of-a-pre-release",
+        ),
         pytest.param({"IMAGE_NAME": "a.b/c:1"}, {"name": Reference("a.b", "c", "1")}, id="name"),
         pytest.param(
             {"IMAGE_NAME": IMAGE_ID, "PACKAGE_NAME": "app"},
@@ -225,7 +269,6 @@ def test_variables(variables: dict[str, str], expected: dict[str, Any]) -> None:
 
 COMPONENT = "lower-case letters and digits"
 UNSET = "was not expanded: the variable is unset, or the value is in single quotes."
-TAG_PIPELINES = "$BITBUCKET_TAG has no value in this step (Pipelines sets it for tag pipelines only)."
 
 
 @pytest.mark.parametrize(
@@ -400,6 +443,36 @@ TAG_PIPELINES = "$BITBUCKET_TAG has no value in this step (Pipelines sets it for
             id="tag-of-129",
         ),
         pytest.param(
+            {"TAGS": "{version}"},
+            [f"TAGS has no tag for this step. Not pushing {{version}}: {TAG_PIPELINES}"],
+            id="no-tag-left",
+        ),
+        pytest.param(
+            {"TAGS": "{vresion} latest"},
+            ["TAGS: '{vresion}' is not a placeholder. Did you mean {version}?"],
+            id="unknown-placeholder",
+        ),
+        pytest.param(
+            {"TAGS": "release/{version}"},
+            ["TAGS: 'release/{version}' is not a valid tag: '/' is not allowed; try 'release-{version}'."],
+            id="template-without-a-value",
+        ),
+        pytest.param(
+            {"TAGS": "{branch}" + "x" * 128, "BITBUCKET_BRANCH": "main"},
+            ["TAGS: 'mxxx", "it has 129 characters"],
+            id="template-too-long",
+        ),
+        pytest.param(
+            {"TAGS": "{build}", "BITBUCKET_BUILD_NUMBER": "1/2"},
+            ["TAGS: '1/2' is not a valid tag: '/' is not allowed"],
+            id="value-that-is-no-tag",
+        ),
+        pytest.param(
+            {"REUSE_FROM": "{branch}", "BITBUCKET_BRANCH": "main"},
+            ["REUSE_FROM: '{branch}' is not a valid tag: '{', '}' are not allowed"],
+            id="placeholder-in-reuse-from",
+        ),
+        pytest.param(
             {"TAGS": "-x"},
             ["TAGS: '-x' is not a valid tag: it must begin with a letter, a digit or '_'", "'x'"],
             id="tag-with-hyphen-first",
@@ -523,7 +596,7 @@ def test_a_problem_names_variable_value_and_rule(variables: dict[str, str], word
 
 def test_all_that_is_missing_is_told_at_once() -> None:
     with pytest.raises(ConfigurationError) as raised:
-        Settings.from_environment({})
+        Settings.from_environment({}, TODAY)
     assert str(raised.value) == (
         "Invalid configuration:\n"
         "  - WORKSPACE is missing: set it to the workspace's slug (in a pipeline it is $BITBUCKET_WORKSPACE).\n"
@@ -556,7 +629,7 @@ EMPTY = (
 def test_a_pipeline_without_credentials_gets_the_lines_to_paste(variables: dict[str, str], problem: str) -> None:
     step = {"IMAGE_NAME": "app", "BITBUCKET_WORKSPACE": "acme", "BITBUCKET_BUILD_NUMBER": "7"}
     with pytest.raises(ConfigurationError) as raised:
-        Settings.from_environment(step | variables)
+        Settings.from_environment(step | variables, TODAY)
     assert raised.value.problems == [problem]
 
 
@@ -580,6 +653,16 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     }
     named = [problem.split(" ")[0].rstrip(":") for problem in problems(**wrong)]
     assert sorted(named) == sorted([*wrong, "TAGS"])
+
+
+def test_all_mistakes_in_tags_are_reported_at_once() -> None:
+    assert problems(TAGS="{vresion}/{numbr} {version} $NOPE !x") == [
+        "TAGS: '{vresion}' is not a placeholder. Did you mean {version}?",
+        "TAGS: '{numbr}' is not a placeholder. Did you mean {build}?",
+        "TAGS: '{vresion}/{numbr}' is not a valid tag: '/' is not allowed; try '{vresion}-{numbr}'.",
+        f"TAGS: $NOPE {UNSET}",
+        "TAGS: '!x' is not a valid tag: '!' is not allowed; try 'x'.",
+    ]
 
 
 def test_no_problem_shows_a_token() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipe.engine.history import EMPTY_LAYER, image_from
+from pipe.oci.config import REVISION
 from pipe.oci.history import instruction
 from pipe.oci.image import Image, Layer, cut, shorten
 
@@ -161,6 +162,18 @@ def test_sizes_that_do_not_add_up_say_nothing() -> None:
 @pytest.mark.parametrize("history", [None, []], ids=["null", "empty"])
 def test_an_image_of_which_nothing_is_known(inspected: dict[str, object], history: list[dict[str, object]]) -> None:
     assert image_from(inspected, history) == Image("", 0, ())
+
+
+@pytest.mark.parametrize(
+    ("inspected", "revision"),
+    [
+        pytest.param({"Config": {"Labels": {REVISION: "c0ffee"}}}, "c0ffee", id="label"),
+        pytest.param({"Config": {"Labels": None}}, "", id="no-labels"),
+        pytest.param({"Config": None}, "", id="no-config"),
+    ],
+)
+def test_the_revision_is_that_of_the_label(inspected: dict[str, object], revision: str) -> None:
+    assert image_from(inspected, []).revision == revision
 
 
 def test_null_as_a_history_leaves_the_layers_without_instructions() -> None:

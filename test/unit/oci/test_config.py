@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipe.oci.config import image_of
+from pipe.oci.config import REVISION, Origin, image_of
 from pipe.oci.descriptor import Descriptor, Platform
 
 DIFF_IDS = ["sha256:" + digit * 64 for digit in "ab"]
@@ -70,3 +70,23 @@ def test_an_image_without_layers(content: dict[str, object]) -> None:
 def test_a_configuration_that_does_not_match_its_layers(content: dict[str, object], rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
         image_of("", config(**content), [None, None])
+
+
+@pytest.mark.parametrize(
+    ("content", "revision"),
+    [
+        pytest.param({"config": {"Labels": {REVISION: "c0ffee", "other": "x"}}}, "c0ffee", id="label"),
+        pytest.param({"Config": {"labels": {REVISION: "c0ffee"}}}, "c0ffee", id="capitals-of-go"),
+        pytest.param({"config": {"Labels": {REVISION: " c0\x1b[31mffee\nx"}}}, "c0ffee", id="control-characters"),
+        pytest.param({"config": {"Labels": {REVISION: "x" * 65}}}, "x" * 63 + "…", id="long"),
+        pytest.param({"config": {"Labels": {REVISION: 7}}}, "", id="number"),
+        pytest.param({"config": {"Labels": {}}}, "", id="other-labels"),
+        pytest.param({"config": {"Labels": None}}, "", id="null"),
+        pytest.param({"config": {"Labels": []}}, "", id="list"),
+        pytest.param({"config": None}, "", id="no-config"),
+        pytest.param({}, "", id="absent"),
+    ],
+)
+def test_the_revision_is_that_of_the_label(content: dict[str, object], revision: str) -> None:
+    assert image_of("", config(**content), [None, None]).revision == revision
+    assert Origin.parse(config(**content)).revision == revision

@@ -40,7 +40,9 @@ class Archive:
         context = Context(settings, repository, told, Timing(clock, clock.sleep, lambda: 0.0))
         stored = opened(self.folder, files)
         source = ArchiveSource(compressible(stored, log) if compress else stored)
-        push = Push(context, lambda: source, Pushers(context, [Place(repository, "1.0")], encoder(compression), None))
+        push = Push(
+            context, lambda: source, Pushers(context, [Place(repository, "1.0")], lambda: encoder(compression), None)
+        )
         push.run()
         return push.result(0), log.lines
 

@@ -69,7 +69,7 @@ def push(server: Rounds, *tags: str, replayable: bool = True) -> list[list[str]]
     context = Context(settings, repository, told, Timing(time.monotonic, time.sleep, random.random))
     places = [Place(repository, tag) for tag in (*tags, "latest")]
     server.rounds.clear()
-    Push(context, lambda: Source(replayable=replayable), Pushers(context, places, encoder(), None)).run()
+    Push(context, lambda: Source(replayable=replayable), Pushers(context, places, encoder, None)).run()
     return list(server.rounds)
 
 

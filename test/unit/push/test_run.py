@@ -85,6 +85,14 @@ def test_a_fresh_push_is_verified() -> None:
     assert b.told.of("WARNING") == []
 
 
+def test_the_log_names_the_revision_of_the_image() -> None:
+    b = bench(SUCCESS, image=replace(IMAGE, revision="c0ffee"))
+    b.run()
+    assert b.told.of("INFO")[0] == (
+        "app: 2 layers, 1.1 KB uncompressed, built from revision c0ffee → crg.apkg.io/acme/app: 1.0"
+    )
+
+
 @pytest.mark.parametrize(
     "image_id", [pytest.param(IMAGE_ID, id="config"), pytest.param(MANIFEST.digest, id="manifest-of-containerd")]
 )

@@ -269,6 +269,14 @@ def test_another_push_that_was_faster_wins() -> None:
     assert statuses(result) == ["pushed", "failed"]
 
 
+def test_another_push_that_was_faster_is_left_alone_if_such_tags_are_skipped() -> None:
+    b = bench(SUCCESS, tags=["1.0", "2.0"], settings={"max_attempts": 1, "if_tag_exists": "skip"})
+    b.server.on("PUT", "*/manifests/2.0", lambda sent: _stored_elsewhere(b.server, sent, OTHER))
+    result = b.run()
+    assert statuses(result) == ["pushed", "skipped"]
+    assert (result.tags[1].previous, result.tags[1].reference) == (OTHER.digest, None)
+
+
 def _stored_elsewhere(server: FakeRegistryServer, _sent: Sent, manifest: Manifest) -> Reply:
     """Let another push create the tag first, and reject this one."""
     store(server, manifest, "2.0")

@@ -55,7 +55,7 @@ class ExistingTags:
         """Find out why the registry rejected a tag: it may point to the image already, or be protected.
 
         Raises:
-            TagRejectedError: The tag points to another image.
+            TagRejectedError: The tag points to another image, and IF_TAG_EXISTS is not `skip`.
             PipeError: The tag does not exist, so the rejection has another reason.
         """
         manifest = self._repository.manifest(target.tag)
@@ -64,6 +64,9 @@ class ExistingTags:
         if holds(manifest, image) and not missing_parts(self._repository, manifest):
             outcome.remember(manifest)
             return TagResult(target, TagStatus.ALREADY_THERE, manifest.digest, verified=True)
+        if self._settings.if_tag_exists == "skip":
+            # Another push created it after the survey.
+            return TagResult(target, TagStatus.SKIPPED, previous=manifest.digest)
         raise tags.rejected(target, manifest.digest, self._origin(manifest), error) from error
 
     def _is_whole(self, target: Reference, manifest: Manifest) -> bool:

@@ -166,7 +166,8 @@ def test_new_tags_come_first_and_a_protected_one_does_not_stop_the_others(way: W
     ]
     assert digest_in(way.registry, kept) == way.place.digests["old"]
     puts = [entry.path.rpartition("/")[2] for entry in way.registry.requests(method="PUT", path="*/manifests/*")]
-    assert [tag for tag in dict.fromkeys(puts) if "sha256:" not in tag] == [new, kept, moving, "latest"]
+    first, *between, last = [tag for tag in dict.fromkeys(puts) if "sha256:" not in tag]
+    assert (first, set(between), last) == (new, {kept, moving}, "latest")
 
 
 @every_way
@@ -240,8 +241,8 @@ def test_a_dry_run_says_which_tags_exist_and_would_move(way: Way) -> None:
     way.place.point("new", same)
     way.registry.clear()
     finished = way.push(f"{new} {old} {same}", DRY_RUN="true")
-    finished.expect(0, f"{old} exists, points to {way.place.digests['old']}, and would move.", "✔ Dry run:")
-    finished.expect_not(f"{new} exists", f"{same} exists")
+    finished.expect(0, f"{old} points to another image ({way.place.digests['old']}) and would be moved.", "✔ Dry run:")
+    finished.expect_not(f"{new} points to another", f"{same} points to another")
     assert statuses(finished) == {new: "would push", old: "would push", same: "already there"}
     assert way.writes() == []
 

@@ -82,7 +82,7 @@ expect_no_upload() {
     push_other 0 --env TAGS="1.6.0 moving" --env IF_TAG_EXISTS=skip
     expect "Left alone: 1.6.0 (points to another image, $(digest_of 1.6.0))" "Left alone: moving"
     push_other 0 --env TAGS="moving new" --env DRY_RUN=true
-    expect "moving exists, points to $(digest_of moving), and would move."
-    expect_not "new exists"
+    expect "moving points to another image ($(digest_of moving)) and would be moved."
+    expect_not "new points to another"
     expect_no_upload
 }

@@ -206,7 +206,7 @@ def test_a_new_tag_that_is_rejected_does_not_stop_the_others() -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 413, 500])
 def test_a_failure_that_concerns_more_than_a_tag_stops_the_others(status: int) -> None:
-    b = bench(SUCCESS, tags=["1.0", "2.0", "3.0"], settings={"max_attempts": 1})
+    b = bench(SUCCESS, tags=["1.0", "2.0", "latest"], settings={"max_attempts": 1})
     b.server.on("PUT", "*/manifests/2.0", status)
     assert statuses(b.fail()[1]) == ["pushed", "failed", "not tried"]
 
@@ -267,6 +267,14 @@ def test_another_push_that_was_faster_wins() -> None:
     raised, result = b.fail()
     assert isinstance(raised, TagRejectedError)
     assert statuses(result) == ["pushed", "failed"]
+
+
+def test_another_push_that_was_faster_is_left_alone_if_such_tags_are_skipped() -> None:
+    b = bench(SUCCESS, tags=["1.0", "2.0"], settings={"max_attempts": 1, "if_tag_exists": "skip"})
+    b.server.on("PUT", "*/manifests/2.0", lambda sent: _stored_elsewhere(b.server, sent, OTHER))
+    result = b.run()
+    assert statuses(result) == ["pushed", "skipped"]
+    assert (result.tags[1].previous, result.tags[1].reference) == (OTHER.digest, None)
 
 
 def _stored_elsewhere(server: FakeRegistryServer, _sent: Sent, manifest: Manifest) -> Reply:

@@ -89,7 +89,7 @@ bench-large: $(python) image registry-image ## Measure the pipe's memory with an
 
 .PHONY: fuzz
 fuzz: $(python) ## Try many more examples of properties than the unit tests, and odd archives for MINUTES (10)
-	pytest --numprocesses 2 --dist worksteal -m hypothesis --hypothesis-profile deep test/unit
+	pytest --numprocesses 2 --dist worksteal -m hypothesis --hypothesis-profile deep --timeout 900 test/unit
 	PYTHONPATH=test python -m fuzz --minutes $(or $(MINUTES),10)
 
 .PHONY: picture

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 settings.register_profile("unit", deadline=None, max_examples=25)
-settings.register_profile("deep", deadline=None, max_examples=1000)  # in `make fuzz`
+settings.register_profile("deep", deadline=None, max_examples=300)  # in `make fuzz`
 settings.load_profile("unit")
 
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 SHORT_REVISION = 7
 """Characters of an abbreviated commit hash, as in `git log --oneline`."""
 PIPE_YML = Path(__file__).parent.parent / "pipe.yml"
-_IMAGE = "image: "
-"""The beginning of the line that is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,8 @@ class About:
     @classmethod
     def read(cls, environment: Mapping[str, str], path: Path = PIPE_YML) -> "About":
         """Read `pipe.yml`, and the revision from `PIPE_REVISION`, which the pipe's image sets."""
-        # To import a parser of YAML takes 15 ms, longer than all else that happens before the log begins.
-        [image] = (
-            line.removeprefix(_IMAGE) for line in path.read_text("utf-8").splitlines() if line.startswith(_IMAGE)
-        )
+        # Some builds of PyYAML lack the C loader, and this file is small.
+        image = str(yaml.safe_load(path.read_text("utf-8"))["image"])
         name, _, version = image.rpartition("/")[2].partition(":")
         return cls(name, version, image, environment.get("PIPE_REVISION", ""))
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
 from pipe.about import PIPE_YML, About
 
@@ -25,6 +24,5 @@ def test_about(tmp_path: Path, image: str, environment: dict[str, str], text: st
 
 
 def test_the_pipes_own_definition_is_read() -> None:
-    about = About.read({})
-    assert about.name == "bbc-packages-push-container-image"
-    assert about.image == yaml.safe_load(PIPE_YML.read_text("utf-8"))["image"]
+    assert PIPE_YML.is_file()
+    assert About.read({}).name == "bbc-packages-push-container-image"

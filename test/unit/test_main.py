@@ -268,8 +268,8 @@ ENCODING = {"pipe.encoding", "pipe.push.transfer", "deflate", "isal"}
             {"docker", "requests", "urllib3"} | ENCODING,
             id="version",
         ),
-        pytest.param(WIRED.format(archive="None"), {"pipe.source.archive", "yaml"} | ENCODING, id="engine"),
-        pytest.param(WIRED.format(archive="Path('image.tar')"), {"docker", "yaml"}, id="archive"),
+        pytest.param(WIRED.format(archive="None"), {"pipe.source.archive"} | ENCODING, id="engine"),
+        pytest.param(WIRED.format(archive="Path('image.tar')"), {"docker"}, id="archive"),
     ],
 )
 def test_only_what_is_needed_is_loaded(code: str, unwanted: set[str]) -> None:

@@ -65,12 +65,9 @@ def manifest_in(files: Files) -> bytes:
 
 def test_plain_layers_are_compressed_if_the_user_wants_that(archive: Archive) -> None:
     result, lines = archive.push(PLAIN, compress=True)
-    assert lines == [
-        (
-            "INFO: Compressing 2 uncompressed layers, as COMPRESSION demands: the image's digest will differ from that in"
-            " the archive."
-        )
-    ]
+    [line] = lines
+    assert line.startswith("INFO: Compressing 2 uncompressed layers, as COMPRESSION demands: ")
+    assert line.endswith("the image's digest will differ from that in the archive.")
     before, after = json.loads(manifest_in(PLAIN)), archive.manifest
     assert [layer["mediaType"] for layer in after["layers"]] == [OCI_LAYER] * 2
     stored = [archive.server.blobs[layer["digest"]] for layer in after["layers"]]

@@ -166,7 +166,7 @@ def reason_to_hand_over(pending: Pending, image_size: int, kind: EngineKind, tim
     """Return why the pipe should push in place of the Engine, which has begun; None if the Engine should go on.
 
     If the Engine waits for the link, only a pipe that sends less can be faster. Until that is measured, the pipe takes
-    over if it need not send most of the bytes.
+    over if it need not send most of the bytes, or if the Engine would exceed the timeout over any link.
 
     Args:
         pending: What the Engine and the pipe would send.
@@ -175,7 +175,7 @@ def reason_to_hand_over(pending: Pending, image_size: int, kind: EngineKind, tim
         timeout: Seconds that one layer's upload may take.
     """
     layers = pending.layers
-    if kind.containerd or not layers or (not pending.measured and not pending.mostly_known):
+    if kind.containerd or not layers:
         return None
     if pending.link is not None:
         link = max(1.0, pending.link)
@@ -189,6 +189,8 @@ def reason_to_hand_over(pending: Pending, image_size: int, kind: EngineKind, tim
             f"Uploading {largest.label} directly: Docker Engine would take about {_rounded(alone)} to compress it, and"
             f" the registry times out after {format_duration(timeout)}."
         )
+    if not pending.measured and not pending.mostly_known:
+        return None
     return _gain(layers, pipe_seconds(pending.to_send, image_size), kind, WORTH_SECONDS)
 
 

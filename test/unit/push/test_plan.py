@@ -137,6 +137,7 @@ def test_when_the_pipe_takes_over(
         pytest.param(pending(layers(300, 700, known=(1,)), link=15.0 * MB), False, id="little-is-known"),
         pytest.param(pending(layers(40, 10, known=(1,)), link=15.0 * MB), False, id="staging-takes-longer"),
         pytest.param(pending(layers(1000), measured=False), False, id="not-measured"),
+        pytest.param(pending(layers(10500), measured=False), True, id="never-in-time-and-not-measured"),
         pytest.param(pending(layers(900, 100, known=(1,)), measured=False), True, id="mostly-known-and-not-measured"),
         pytest.param(pending(layers(500, 500, known=(1,)), measured=False), False, id="half-known-and-not-measured"),
         pytest.param(pending(layers(300), 1000), False, id="the-engine-mounts-the-rest"),

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
-from registry.client import LocalRegistry, Registry, Tls
+from registry.client import Entry, LocalRegistry, Registry, Tls
 
 WORLD = (Path(__file__).parent / "world.yaml").read_text("utf-8")
 REPOSITORY = "demo-workspace/my-container-app"
@@ -38,3 +38,10 @@ def digest_in(registry: Registry, tag: str) -> str | None:
         return None
     answer.raise_for_status()
     return answer.headers["Docker-Content-Digest"]
+
+
+def asked(registry: LocalRegistry, user_agent: str = "*") -> list[Entry]:
+    """List requests, except `GET /v2/`: it is sent while the image is being found, and shows no credentials."""
+    found = registry.requests(user_agent=user_agent)
+    assert all(entry.account == "" for entry in found if entry.path == "/v2/")
+    return [entry for entry in found if entry.path != "/v2/"]

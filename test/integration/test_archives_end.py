@@ -10,7 +10,7 @@ import pytest
 from integration.archives import NOWHERE, digest_of
 from integration.images import MB, archive_of
 from integration.layouts import Layout
-from integration.registries import StartRegistry, digest_in
+from integration.registries import StartRegistry, asked, digest_in
 from integration.running import Finished, Run, Start
 from integration.transfers import stored
 from registry.client import LocalRegistry
@@ -79,14 +79,14 @@ def test_of_bad_input_nothing_is_sent(
 ) -> None:
     path = written(tmp_path, data)
     pushed(run, registry, path).expect(3, "✖ The image archive cannot be used: ", str(path), words)
-    assert registry.requests() == []
+    assert asked(registry) == []
 
 
 def test_a_manifest_of_a_hundred_megabytes_is_not_read(registry: LocalRegistry, run: Run, tmp_path: Path) -> None:
     path = written(tmp_path, docker_archive(LAYER) | {"manifest.json": b"[" + b"1," * 50_000_000})
     finished = pushed(run, registry, path)
     finished.expect(3, "manifest.json is too large: it has 100000001 bytes, the limit is 4194304", within=10)
-    assert registry.requests() == []
+    assert asked(registry) == []
 
 
 @pytest.mark.parametrize("kind", ["plain-layer", "layout"])
@@ -107,7 +107,7 @@ def test_a_flipped_byte_is_found_before_the_manifest_is_put(
 def test_an_archive_is_not_for_the_engine(registry: LocalRegistry, run: Run, tmp_path: Path) -> None:
     path = written(tmp_path, docker_archive(LAYER))
     pushed(run, registry, path, UPLOADER="engine").expect(2, "UPLOADER=engine cannot be combined with IMAGE_ARCHIVE")
-    assert registry.requests() == []
+    assert asked(registry) == []
 
 
 def test_a_file_that_is_not_there_is_told_with_the_folder(registry: LocalRegistry, run: Run, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_full_disk_is_told(registry: LocalRegistry, run: Run, tmp_path: Path) 
     finished.expect(
         3, f"cannot be decompressed to {tmp_path}/aside: No space left on device.", "Set TMPDIR to a directory"
     )
-    assert registry.requests() == []
+    assert asked(registry) == []
 
 
 @pytest.mark.parametrize("gzipped", [False, True], ids=["plain", "gzipped"])

@@ -14,7 +14,7 @@ import pytest
 from integration.engine_proxy import EngineProxy
 from integration.images import MB, Images
 from integration.prefixes import read_with_prefixes, temporary
-from integration.registries import BY_ENGINE, BY_PIPE, REPOSITORY, digest_in
+from integration.registries import BY_ENGINE, BY_PIPE, REPOSITORY, asked, digest_in
 from integration.running import ROOT, Run, Start
 from registry.client import LocalRegistry
 
@@ -178,7 +178,7 @@ def test_image_that_is_not_there_gets_the_closest_names(registry: LocalRegistry,
     image = images.build(MB)
     finished = run(registry, IMAGE_NAME=image.name.replace("container", "contaner"))
     finished.expect(3, "is not in Docker Engine", image.name, "Build it in this step before the pipe", within=5)
-    assert registry.requests(user_agent=BY_PIPE) == []
+    assert asked(registry, user_agent=BY_PIPE) == []
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_image_that_is_not_there_gets_the_closest_names(registry: LocalRegistry,
 def test_engine_that_is_not_there(registry: LocalRegistry, run: Run, docker_host: str) -> None:
     finished = run(registry, IMAGE_NAME="my-container-app", DOCKER_HOST=docker_host)
     finished.expect(3, "Docker Engine does not answer", docker_host, "add `docker` to the step's `services`", within=10)
-    assert registry.requests(user_agent=BY_PIPE) == []
+    assert asked(registry, user_agent=BY_PIPE) == []
 
 
 @pytest.mark.root

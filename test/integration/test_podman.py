@@ -2,7 +2,7 @@
 
 import pytest
 from integration.images import MB
-from integration.registries import BY_PIPE, REPOSITORY, digest_in
+from integration.registries import BY_PIPE, REPOSITORY, asked, digest_in
 from integration.second_engine import INSIDE, RunSecond, Second
 from integration.transfers import config_of, diff_ids, unpacked
 
@@ -40,4 +40,4 @@ def test_refusal_and_missing_image_are_told(podman: Second, run_second: RunSecon
     podman.registry.clear()
     missing = run_second(podman, IMAGE_NAME=image.name.replace("container", "contaner"))
     missing.expect(3, image.name)
-    assert podman.registry.requests(user_agent=BY_PIPE) == []
+    assert asked(podman.registry, user_agent=BY_PIPE) == []

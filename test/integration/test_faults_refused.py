@@ -108,7 +108,8 @@ def test_manifest_refused_with_a_code_that_nobody_knows_is_not_tried_again(
     image = images.build(MB)
     answer = {"status": status, "headers": {"Content-Type": "application/json"}, "body": body}
     registry.fault(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE, answer=answer)
-    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine")
+    # A tag that no other test has pushed: the failure to move one would count as its protection.
+    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine", TAGS=f"new-{status}-{len(body)}")
     finished.expect(4, "Pushing it again will not help" if status == 400 else title, within=5 + ENGINE_BUSY)
     finished.expect_not("Attempt", "✔")
 

@@ -205,7 +205,7 @@ PHASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"method": "PUT", "path": MANIFESTS, "state": "open"},
     ),
     "the-proof": (
-        {"method": "GET", "path": "*/manifests/stopped-the-proof", "skip": 2, "hang": True},
+        {"method": "GET", "path": "*/manifests/stopped-the-proof", "skip": 1, "hang": True},
         {"method": "PUT", "path": MANIFESTS, "status": "201"},
     ),
 }

@@ -36,6 +36,7 @@ def _check_stored(source: ImageSource, limit: int, report: Report) -> None:
         with source.blobs() as blobs:
             for blob in blobs:
                 if blob.descriptor is not None and blob.size > limit:
-                    raise limits.too_large(labels.get(blob.descriptor.digest, f"layer {blob.name}"), blob.size, limit)
+                    label = labels.get(blob.descriptor.digest, f"layer {blob.name}")
+                    raise limits.too_large(label, blob.size, limit, sent=False)
     except EngineSaveError as error:
         report.warning(f"Cannot determine compressed layer sizes in advance. {error.summary}")

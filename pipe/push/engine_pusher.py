@@ -155,7 +155,7 @@ class EnginePusher:
         """Stop as soon as a stored size shows in the stream and exceeds the limit."""
         for one in uploading(layers).values():
             if one.layer.size is None and one.total > self._settings.max_layer_size:
-                raise limits.too_large(one.layer.label, one.total, self._settings.max_layer_size)
+                raise limits.too_large(one.layer.label, one.total, self._settings.max_layer_size, sent=True)
 
     def _check_silence(self, silent: float, layers: Snapshot) -> None:
         if is_complete(layers) and silent >= SILENCE:

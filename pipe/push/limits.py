@@ -35,9 +35,10 @@ def too_large_unpacked(label: str, size: int, limit: int) -> LayerTooLargeError:
     )
 
 
-def too_large(label: str, size: int, limit: int) -> LayerTooLargeError:
-    """Return the error for a layer whose stored size exceeds the limit, before anything was sent."""
-    return LayerTooLargeError(f"{label}: {_sizes(size, 'stored', limit)} Nothing was uploaded.", fix=_SPLIT)
+def too_large(label: str, size: int, limit: int, *, sent: bool) -> LayerTooLargeError:
+    """Return the error for a layer whose stored size exceeds the limit; `sent`: it is being uploaded."""
+    what = "The upload was stopped." if sent else "Nothing was uploaded."
+    return LayerTooLargeError(f"{label}: {_sizes(size, 'stored', limit)} {what}", fix=_SPLIT)
 
 
 def grown_too_large(label: str, size: int, limit: int, *, sent: bool) -> LayerTooLargeError:

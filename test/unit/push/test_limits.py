@@ -48,9 +48,17 @@ def test_what_does_not_fit() -> None:
     assert not error.temporary
 
 
-def test_a_stored_size_is_no_matter_of_compression() -> None:
-    error = limits.too_large("layer 1", 2, 1)
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        pytest.param(True, "The upload was stopped.", id="under-way"),
+        pytest.param(False, "Nothing was uploaded.", id="before-its-first-byte"),
+    ],
+)
+def test_a_stored_size_is_no_matter_of_compression(sent: bool, words: str) -> None:
+    error = limits.too_large("layer 1", 2, 1, sent=sent)
     assert "2 B stored (2 bytes); the limit is 1 B" in str(error)
+    assert error.cause.endswith(words)
     assert "compresses" not in str(error)
 
 

@@ -22,6 +22,13 @@ javascript() {
     npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix . "$@" >/dev/null
 }
 
+# skopeo ARGUMENT...: run skopeo 1.9.3 (Debian 12), with its errors on the standard output.
+skopeo() {
+    [[ -e root/usr/bin/skopeo ]] || debian skopeo=1.9.3+ds1-1+b10 libdevmapper1.02.1
+    LD_LIBRARY_PATH=$(dirname "$(find root -name 'libdevmapper.so.*' -print -quit)") \
+        root/usr/bin/skopeo --insecure-policy --tmpdir . "$@" 2>&1
+}
+
 # distribution: start the registry Distribution 2.8.2 (Debian 12), and set $registry to its URL.
 distribution() {
     debian docker-registry=2.8.2+ds1-1

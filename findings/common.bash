@@ -17,6 +17,55 @@ debian() {
     for package in ./*.deb; do dpkg-deb --extract "$package" root; done
 }
 
+# javascript PACKAGE@VERSION...: make ./node_modules with packages.
+javascript() {
+    npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix . "$@" >/dev/null
+}
+
+# skopeo ARGUMENT...: run skopeo 1.9.3 (Debian 12), with its errors on the standard output.
+skopeo() {
+    [[ -e root/usr/bin/skopeo ]] || debian skopeo=1.9.3+ds1-1+b10 libdevmapper1.02.1
+    LD_LIBRARY_PATH=$(dirname "$(find root -name 'libdevmapper.so.*' -print -quit)") \
+        root/usr/bin/skopeo --insecure-policy --tmpdir . "$@" 2>&1
+}
+
+# distribution: start the registry Distribution 2.8.2 (Debian 12), and set $registry to its URL.
+distribution() {
+    debian docker-registry=2.8.2+ds1-1
+    local port
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    registry=http://127.0.0.1:$port
+    printf 'version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nhttp: {addr: "127.0.0.1:%s"}\n%s\n' "$port" \
+        "storage: {filesystem: {rootdirectory: $folder/registry}}" >registry.yml
+    root/usr/bin/docker-registry serve registry.yml >registry.log 2>&1 &
+    # shellcheck disable=SC2064 # the id of now
+    trap "kill $!; rm -rf '$folder'" EXIT
+    curl --silent --retry 15 --retry-connrefused --retry-delay 1 --output /dev/null "$registry/v2/"
+}
+
+# request CURL-ARGUMENT...: print an answer's status, headers and body.
+request() {
+    curl --silent --include "$@" | tr --delete '\r'
+}
+
+# location CURL-ARGUMENT...: print the header Location of an answer.
+location() {
+    request "$@" | sed --quiet 's/^Location: //p'
+}
+
+# digest FILE: print the SHA-256 digest of a file.
+digest() {
+    printf 'sha256:%s' "$(sha256sum "$1" | cut --delimiter=' ' --fields=1)"
+}
+
+# upload FILE: store a file as a blob of the repository `app` in the registry.
+upload() {
+    local to
+    to=$(location --request POST "$registry/v2/app/blobs/uploads/")
+    request --output /dev/null --request PUT --header 'Content-Type: application/octet-stream' --data-binary "@$1" \
+        "$to&digest=$(digest "$1")"
+}
+
 # expect WORDS TEXT: print TEXT, and fail unless it contains WORDS.
 expect() {
     printf '%s\n' "$2"

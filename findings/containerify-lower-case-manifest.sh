@@ -5,7 +5,7 @@
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 
-npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix . containerify@4.1.0 >/dev/null
+javascript containerify@4.1.0
 
 cat >registry.py <<'PYTHON'
 import gzip, hashlib, http.server, io, json, tarfile

@@ -5,9 +5,7 @@
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 
-debian skopeo=1.9.3+ds1-1+b10 libdevmapper1.02.1 zstd=1.5.4+dfsg2-5
-LD_LIBRARY_PATH=$(dirname "$(find root -name 'libdevmapper.so.*' -print -quit)")
-export LD_LIBRARY_PATH
+debian zstd=1.5.4+dfsg2-5
 
 cat >archive.py <<'PYTHON'
 import hashlib, io, json, subprocess, sys, tarfile
@@ -35,7 +33,7 @@ PYTHON
 
 for program in zstd pzstd; do
     python3 archive.py "$program"
-    found=$(root/usr/bin/skopeo --insecure-policy --tmpdir . copy "docker-archive:$program.tar" "oci:$program:x" 2>&1) &&
+    found=$(skopeo copy "docker-archive:$program.tar" "oci:$program:x") &&
         found+=$'\nexit code 0'
     [[ $program == zstd ]] && expect 'exit code 0' "$program: $found"
     [[ $program == zstd ]] || expect 'Digest did not match' "$program: $found"

@@ -69,7 +69,8 @@ class RunPipeline:
     def __call__(self, push: Sequence[Command], later: Sequence[Command], artifact: str = "result.json") -> Pipeline:
         """Run it: what the first step does after the build, the second step's script, and what that is handed."""
         build = ["date +%N >content", "printf 'FROM scratch\\nCOPY content /\\n' >Dockerfile"]
-        build.append(f"docker build --tag {self.name} .")
+        # In search of a cached layer the Engine fails over images that another test removes meanwhile.
+        build.append(f"docker build --no-cache --tag {self.name} .")
         steps = [
             {"step": {"name": "Push", "services": ["docker"], "script": [*build, *push], "artifacts": [artifact]}},
             {"step": {"name": "Later", "script": list(later)}},
@@ -90,15 +91,8 @@ class RunPipeline:
         return Pipeline(process.returncode, process.stdout)
 
 
-@pytest.fixture(scope="module")
-def pipe_image() -> None:
-    subprocess.run([ROOT / "test" / "setup" / "image", PIPE], cwd=ROOT, check=True)
-
-
 @pytest.fixture
-def run_pipeline(
-    engine: docker.DockerClient, pipe_image: None, registry: LocalRegistry, tmp_path: Path
-) -> Iterator[RunPipeline]:
+def run_pipeline(engine: docker.DockerClient, registry: LocalRegistry, tmp_path: Path) -> Iterator[RunPipeline]:
     # The runner derives from it the names of all that it makes.
     name = f"bbc-packages-push-step-{secrets.token_hex(6)}"
     repository = tmp_path / name

@@ -94,8 +94,8 @@ class Player:
 
 
 @dataclass
-class Told:
-    """What people were told."""
+class Messages:
+    """The log, and the secrets that no output may show."""
 
     lines: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
@@ -113,11 +113,11 @@ class Told:
         self.lines.append(f"DEBUG {text}")
 
     def hide(self, secret: str) -> None:
-        """Remember what no output may show."""
+        """Remember a secret."""
         self.hidden.append(secret)
 
     def of(self, level: str) -> list[str]:
-        """Return what was told at a level."""
+        """Return the lines of a level."""
         return [line.removeprefix(f"{level} ") for line in self.lines if line.startswith(f"{level} ")]
 
 

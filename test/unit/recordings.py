@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from unit.fakes import SETTINGS, Clock, Line, OneImage, Player, Told
+from unit.fakes import SETTINGS, Clock, Line, Messages, OneImage, Player
 
 from pipe.config.settings import Credentials
 from pipe.engine import events
@@ -104,7 +104,7 @@ class OneStream:
 def follow(
     stream: Player,
     clock: Clock,
-    told: Told,
+    told: Messages,
     image: Image,
     *,
     timeout: float = 420.0,
@@ -120,7 +120,7 @@ def follow(
 
 def transcript(played: Recording) -> str:
     """Write down a push: each event, below it what people are told, and how it ends."""
-    clock, told = Clock(), Told()
+    clock, told = Clock(), Messages()
     began = clock.now
     told_before = 0
     written: list[str] = []

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import pytest
-from unit.fakes import SETTINGS, Clock, FakeEngine, Line, Told
+from unit.fakes import SETTINGS, Clock, FakeEngine, Line, Messages
 from unit.http import FakeRegistryServer, sha256
 
 from pipe.encoding.blob import EncodedBlob
@@ -66,7 +66,7 @@ class Bench:
     clock: Clock
     engine: FakeEngine
     server: FakeRegistryServer
-    told: Told
+    told: Messages
     push: Push
     context: Context
 
@@ -105,7 +105,7 @@ def store(server: FakeRegistryServer, manifest: Manifest, *tags: str) -> None:
             server.blobs.setdefault(blob.digest, CONFIG if blob.size == len(CONFIG) else b"x" * blob.size)
 
 
-def connected(clock: Clock, told: Told, server: FakeRegistryServer) -> Client:
+def connected(clock: Clock, told: Messages, server: FakeRegistryServer) -> Client:
     """Connect to the registry; waits between requests pass on the clock."""
     return Client(
         SETTINGS.registry,
@@ -132,7 +132,7 @@ def bench(
     settings: Mapping[str, object] | None = None,
 ) -> Bench:
     """Prepare a push; the registry learns the manifest when the Engine names its digest."""
-    clock, told, server = Clock(), Told(), FakeRegistryServer()
+    clock, told, server = Clock(), Messages(), FakeRegistryServer()
     engine = FakeEngine(clock, image)
     engine.pushes = list(pushes)
     engine.arrives = lambda tag, _digest: store(server, MANIFEST, tag)

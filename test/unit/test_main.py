@@ -253,9 +253,9 @@ def test_references_go_to_standard_output_outside_a_step(
 
 
 WIRED = (
-    "from pathlib import Path; from unit.fakes import SETTINGS, Told; from dataclasses import replace;"
+    "from pathlib import Path; from unit.fakes import SETTINGS, Messages; from dataclasses import replace;"
     "from pipe.registry.client import Client; from pipe.wiring import wired;"
-    "wired(replace(SETTINGS, image_archive={archive}), Client('h:1', SETTINGS.credentials, 'test/1', Told()), None)"
+    "wired(replace(SETTINGS, image_archive={archive}), Client('h:1', SETTINGS.credentials, 'test/1', Messages()), None)"
 )
 ENCODING = {"pipe.encoding", "pipe.push.transfer", "deflate", "isal"}
 

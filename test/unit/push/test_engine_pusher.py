@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from unit.fakes import ENDED, Clock, Line, Player, Told
+from unit.fakes import ENDED, Clock, Line, Messages, Player
 from unit.recordings import RECORDINGS, TARGET, Recording, follow, recording
 
 from pipe.engine import events
@@ -37,9 +37,9 @@ def watch(
     timeout: float = 100.0,
     limit: int = 10**9,
     image: Image = IMAGE,
-) -> tuple[str | PipeError, Told, float]:
+) -> tuple[str | PipeError, Messages, float]:
     """Watch a push, and return its end, what people were told, and how long it lasted."""
-    clock, told = Clock(), Told()
+    clock, told = Clock(), Messages()
     began = clock.now
     stream = Player(clock, lines, end)
     outcome: str | PipeError
@@ -65,7 +65,7 @@ def test_a_push_ends_with_the_engines_digest() -> None:
 
 
 def test_an_upload_is_timed_by_when_its_events_were_read() -> None:
-    clock, told = Clock(), Told()
+    clock, told = Clock(), Messages()
     layer = Layer(1, "sha256:" + "a" * 64, 1000)
 
     def stall(event: events.Event) -> None:
@@ -340,7 +340,7 @@ def played(each: Recording, change: Callable[[list[Line]], list[Line]] = list, *
     clock = Clock()
     try:
         stream = Player(clock, change(each.lines()))
-        return follow(stream, clock, Told(), IMAGE, timeout=limits.get("timeout", 420.0))
+        return follow(stream, clock, Messages(), IMAGE, timeout=limits.get("timeout", 420.0))
     except PipeError as error:
         return error
 

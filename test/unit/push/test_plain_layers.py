@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.fakes import SETTINGS, Clock, Told
+from unit.fakes import SETTINGS, Clock, Messages
 from unit.http import FakeRegistryServer
 from unit.runs import connected, encoder, statuses
 from unit.source.archives import CONFIG, DIFF_IDS, LAYERS, Files, Log, as_json, digest, layout, opened
@@ -34,7 +34,7 @@ class Archive:
 
     def push(self, files: Files, *, compress: bool, compression: str = "auto") -> tuple[Result, list[str]]:
         """Push; return the result, and what the log says about the archive."""
-        clock, told, log = Clock(), Told(), Log()
+        clock, told, log = Clock(), Messages(), Log()
         settings = replace(SETTINGS, uploader="auto", image_archive=self.folder, compression=compression)
         repository = connected(clock, told, self.server).repository(settings.repository)
         context = Context(settings, repository, told, Timing(clock, clock.sleep, lambda: 0.0))

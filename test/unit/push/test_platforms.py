@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from unit.fakes import Clock, Told
+from unit.fakes import Clock, Messages
 from unit.http import FakeRegistryServer
 from unit.runs import connected
 from unit.source.archives import layout
@@ -28,7 +28,7 @@ def registry(missing: str = "") -> tuple[FakeRegistryServer, Repository]:
         if name.startswith("blobs/") and digest != missing:
             server.blobs[digest] = data
             server.manifests[digest] = OCI_MANIFEST, data
-    return server, connected(Clock(), Told(), server).repository("acme/app")
+    return server, connected(Clock(), Messages(), server).repository("acme/app")
 
 
 def test_an_index_in_the_registry_has_its_platforms() -> None:

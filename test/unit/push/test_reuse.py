@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from unit.fakes import Clock, Told
+from unit.fakes import Clock, Messages
 from unit.http import FakeRegistryServer, Reply, cut
 from unit.runs import connected
 
@@ -72,7 +72,7 @@ class Searched:
     """A registry in which layers are looked for."""
 
     def __init__(self) -> None:
-        self.server, self.told = FakeRegistryServer(), Told()
+        self.server, self.told = FakeRegistryServer(), Messages()
         self.client = connected(Clock(), self.told, self.server)
 
     def keep(self, manifest: Manifest, tag: str = "") -> None:
@@ -203,7 +203,7 @@ def candidates(
 ) -> Candidates:
     """Pair a layer with a blob."""
     named = Descriptor(DOCKER_LAYER, FakeRegistryServer().keep(blob), len(blob) if size is None else size)
-    own = connected(Clock(), Told(), server).repository(REPOSITORY)
+    own = connected(Clock(), Messages(), server).repository(REPOSITORY)
     return Candidates(own, {digest(1): Stored(named, repository)})
 
 
@@ -340,7 +340,7 @@ def test_a_stored_layer_is_mounted(repository: str, expected: bool) -> None:
     ],
 )
 def test_the_places_that_an_image_leads_to(names: list[str], places: list[tuple[str, str]]) -> None:
-    client = connected(Clock(), Told(), FakeRegistryServer())
+    client = connected(Clock(), Messages(), FakeRegistryServer())
     target = Reference("crg.apkg.io", "acme/app", "1.0")
     found = origins(Image("", 0, (), origins=tuple(names)), target, client.repository)
     assert [(place.repository.path, place.tag) for place in found] == places

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import pytest
-from unit.fakes import SETTINGS, Told
+from unit.fakes import SETTINGS, Messages
 from unit.rounds import Rounds, shown
 from unit.runs import encoder
 
@@ -63,7 +63,7 @@ class Source:
 
 def push(server: Rounds, *tags: str, replayable: bool = True) -> list[list[str]]:
     """Push tags, and return the requests of each round trip."""
-    told, settings = Told(), replace(SETTINGS, tags=tags, uploader="auto")
+    told, settings = Messages(), replace(SETTINGS, tags=tags, uploader="auto")
     client = Client(settings.registry, settings.credentials, "test/1", told, adapter=server)
     repository = client.repository(settings.repository)
     context = Context(settings, repository, told, Timing(time.monotonic, time.sleep, random.random))

@@ -3,7 +3,7 @@
 from concurrent.futures import Future
 
 import pytest
-from unit.fakes import Clock, Told
+from unit.fakes import Clock, Messages
 
 from pipe.engine.kind import EngineKind
 from pipe.oci.image import Image, Layer
@@ -64,7 +64,7 @@ def test_an_engine_that_waits_for_the_link_goes_on(
     kind: EngineKind, link: float, layers: int, buffers: int, expected: bool
 ) -> None:
     engine = Engine(kind, link, layers=layers, buffers=buffers)
-    clocks = Clocks(engine.tracker, 420.0, engine.clock, Told())
+    clocks = Clocks(engine.tracker, 420.0, engine.clock, Messages())
     takeover = Takeover(IMAGE, clocks, kind, found)
     reason = None
     while reason is None and engine.clock.now < 1006.0:
@@ -87,7 +87,7 @@ def test_an_engine_that_sends_what_the_registry_has_is_ended_over_any_link(
     known: tuple[int, ...], link: float, expected: bool
 ) -> None:
     engine = Engine(SLOW, link)
-    takeover = Takeover(IMAGE, Clocks(engine.tracker, 420.0, engine.clock, Told()), SLOW, lambda: found(*known))
+    takeover = Takeover(IMAGE, Clocks(engine.tracker, 420.0, engine.clock, Messages()), SLOW, lambda: found(*known))
     engine.step()
     assert (takeover.reason(engine.tracker.snapshot(), engine.clock.now) is not None) is expected
 
@@ -100,7 +100,7 @@ def test_nothing_is_looked_for_before_the_engine_sends() -> None:
         asked.append(None)
         return found()
 
-    takeover = Takeover(IMAGE, Clocks(tracker, 420.0, clock, Told()), SLOW, find)
+    takeover = Takeover(IMAGE, Clocks(tracker, 420.0, clock, Messages()), SLOW, find)
     tracker.finish(IMAGE.layers[0].short_id, LayerStatus.MOUNTED, clock())
     assert takeover.reason(tracker.snapshot(), clock.now) is None
     assert asked == []

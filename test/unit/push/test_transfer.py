@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from unit.fakes import SETTINGS, Clock, Told
+from unit.fakes import SETTINGS, Clock, Messages
 from unit.http import FakeRegistryServer, Reply, Sent, cut, error_reply
 from unit.runs import connected, encoder
 
@@ -62,7 +62,7 @@ class Transferring:
     """A transfer of layers to a registry in memory."""
 
     def __init__(self, layers: Sequence[SourceBlob], *, timeout: float = 60.0, limit: int = 10**9) -> None:
-        self.clock, self.told = Clock(), Told()
+        self.clock, self.told = Clock(), Messages()
         self.server = FakeRegistryServer(self.clock.pass_by)
         described = [
             Layer(n, blob.diff_id or digest(str(n).encode()), blob.size, None, blob.descriptor)

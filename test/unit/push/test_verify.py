@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from unit.fakes import Clock, Told
+from unit.fakes import Clock, Messages
 from unit.http import FakeRegistryServer, Reply
 from unit.runs import BLOBS, IMAGE, IMAGE_ID, MANIFEST, OTHER, connected, image_manifest, store
 
@@ -81,7 +81,7 @@ def registry(manifest: Manifest | None = MANIFEST) -> tuple[FakeRegistryServer, 
     server = FakeRegistryServer()
     if manifest is not None:
         store(server, manifest, "1.0")
-    return server, connected(Clock(), Told(), server).repository("acme/app")
+    return server, connected(Clock(), Messages(), server).repository("acme/app")
 
 
 def test_what_was_pushed_is_proven_by_its_blobs() -> None:

@@ -1,8 +1,8 @@
 """A client of a registry in memory, with a clock that no test waits for."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
+from unit.fakes import Clock, Messages
 from unit.http import FakeHTTP, FakeRegistryServer, sha256
 
 from pipe.config.settings import Credentials
@@ -16,53 +16,12 @@ CREDENTIALS = Credentials("me", "s3cr3t")
 BASIC = "Basic bWU6czNjcjN0"
 
 
-class Clock:
-    """Time that passes only when something waits."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.waits: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def wait(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.now += seconds
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-
-
-@dataclass
-class Messages:
-    """The log, and the secrets that no output may show."""
-
-    lines: list[str] = field(default_factory=list)
-    hidden: list[str] = field(default_factory=list)
-
-    def info(self, text: str) -> None:
-        self.lines.append(f"INFO {text}")
-
-    def warning(self, text: str) -> None:
-        self.lines.append(f"WARNING {text}")
-
-    def debug(self, text: str) -> None:
-        self.lines.append(f"DEBUG {text}")
-
-    def hide(self, secret: str) -> None:
-        self.hidden.append(secret)
-
-    def of(self, level: str) -> list[str]:
-        return [line.removeprefix(f"{level} ") for line in self.lines if line.startswith(f"{level} ")]
-
-
 class Setup:
     """A client and its surroundings."""
 
     def __init__(self, server: FakeHTTP | None = None, domain: str = DOMAIN) -> None:
         self.clock = Clock()
-        self.server = server or FakeRegistryServer(self.clock.advance)
+        self.server = server or FakeRegistryServer(self.clock.pass_by)
         self.messages = Messages()
         self.client = Client(
             domain,
@@ -70,7 +29,7 @@ class Setup:
             "test/1",
             self.messages,
             clock=self.clock,
-            wait=self.clock.wait,
+            wait=self.clock.sleep,
             random=lambda: 0.0,
             adapter=self.server,
         )
@@ -106,7 +65,7 @@ class Watch:
         if seconds >= self.remaining():
             raise cause
         self.waits.append(seconds)
-        self.clock.advance(seconds)
+        self.clock.pass_by(seconds)
 
     def remaining(self) -> float:
         return self.end - self.clock()

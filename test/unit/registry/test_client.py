@@ -62,7 +62,7 @@ def scripted(answers: Answers, domain: str = DOMAIN) -> tuple[Setup, Script]:
     """Set up a client of a server that answers so."""
     script = Script(answers)
     setup = Setup(script, domain)
-    script._wait = setup.clock.advance  # noqa: SLF001
+    script._wait = setup.clock.pass_by  # noqa: SLF001
     return setup, script
 
 
@@ -420,7 +420,7 @@ def test_a_question_is_sent_again_within_thirty_seconds(
             registry.repository.stat(DIGEST)
     else:
         assert registry.repository.stat(DIGEST) == outcome
-    assert registry.clock.waits == waits
+    assert registry.clock.slept == waits
     assert registry.clock.now - began <= 60
 
 
@@ -439,7 +439,7 @@ def test_a_registry_that_never_answered_is_left_to_the_next_attempt_of_the_push(
     setup, script = scripted({V2: down})
     with pytest.raises(RegistryUnreachableError):
         setup.repository.stat(DIGEST)
-    assert (len(script.sent), setup.clock.waits) == (1, [])
+    assert (len(script.sent), setup.clock.slept) == (1, [])
 
 
 def test_a_head_of_a_blob_passes_few_frames() -> None:

@@ -133,7 +133,7 @@ def test_a_thread_that_waits_for_the_probe_can_be_cancelled(registry: Registry) 
 def test_the_upload_of_the_check_is_used_if_it_is_young(registry: Registry, age: float, posts: int) -> None:
     registry.repository.check_push()
     opened = registry.clock.now
-    registry.clock.advance(age)
+    registry.clock.pass_by(age)
     put(registry, *SMALL)
     assert len(registry.server.matching("POST")) == posts
     assert registry.watch.began_at == [opened if posts == 1 else opened + age]

@@ -3,7 +3,7 @@
 # - PATCH: any type but `application/octet-stream` returns 500 UNKNOWN, not 415, even `application/octet-stream;
 #   charset=binary`. No type at all is accepted.
 # - PUT: `text/html` is accepted, but with `application/x-www-form-urlencoded`, which `curl --data-binary` sends by
-#   itself, the server reads the blob as a form, finds nothing left to store, and returns 400 DIGEST_INVALID.
+#   default, the server reads the blob as a form, finds nothing left to store, and returns 400 DIGEST_INVALID.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

@@ -2,7 +2,7 @@
 # Distribution 2.8.2 (docker-registry 2.8.2+ds1-1, Debian 12): each PATCH of an upload returns a new Location. A GET of
 # an earlier Location, which is all that a client has if the answer to its PATCH is lost, returns 404
 # BLOB_UPLOAD_INVALID, although the upload is alive: a GET of the newest Location returns 204 and the Range. So a lost
-# answer cannot be repaired by asking for the status; the blob has to be uploaded from its first byte.
+# answer cannot be repaired by asking for the status; the blob must be uploaded from its first byte.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

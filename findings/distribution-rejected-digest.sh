@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Distribution 2.8.2 (docker-registry 2.8.2+ds1-1, Debian 12): a PUT that ends an upload with a wrong digest returns
 # 400 DIGEST_INVALID, yet the upload stays open. If the bytes came by PATCH, a second PUT to the same Location with the
-# right digest returns 201; so a client that gives up after the 400 has to DELETE the upload if it shall not be kept.
+# right digest returns 201; so a client that gives up after the 400 must DELETE the upload, or the registry keeps it.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # skopeo 1.9.3 (Debian 12, 1.9.3+ds1-1+b10): if a docker archive has two files of one name, skopeo reads the first one.
-# Who extracts the archive gets the last one, and so does Python's tarfile; GNU tar's `--append` and `--update` make such
-# archives. A manifest.json that is replaced so, to change the tag, has no effect.
+# Extracting the archive gives the last one, and so does Python's tarfile; GNU tar's `--append` and `--update` make such
+# archives. So a manifest.json that is replaced this way, to change the tag, has no effect.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from pipe.about import About
-from pipe.config.settings import Settings
+from pipe.config.reader import read_settings
 from pipe.config.usage import usage
 from pipe.config.variables import secrets
 from pipe.errors import ConfigurationError, PipeError, StoppedError
@@ -84,9 +84,10 @@ class _Run:
         """Read the settings and push the image."""
         about = About.read(self._environment)
         self._output.info(str(about))
-        settings = Settings.from_environment(self._environment, datetime.now(UTC).date())
+        settings = read_settings(self._environment, datetime.now(UTC).date())
         self._output.set_debug(debug=settings.debug)
-        self._output.keep(settings.targets[0].repository)
+        for request in settings.requests:
+            self._output.keep(request.targets[0].repository)
         for sentence in settings.dropped_tags:
             self._output.info(sentence)
         check_result_file(settings.result_file)

@@ -35,14 +35,15 @@ DEFAULT_TAG = "latest"
 def wired(settings: Settings, client: Client, output: Output) -> Push:
     """Put a push together; nothing happens yet, and only that is imported which any push from there needs."""
     timing = Timing(time.monotonic, time.sleep, random.random)
-    repository = client.repository(settings.repository)
-    context = Context(settings, repository, output, timing)
+    request = settings.requests[0]
+    repository = client.repository(request.repository)
+    context = Context(settings, request, repository, output, timing)
     places = (
         *(Place(client.repository(each.repository), each.tag) for each in settings.reuse_from),
-        *(Place(repository, tag) for tag in (*settings.tags, DEFAULT_TAG)),
+        *(Place(repository, tag) for tag in (*request.tags, DEFAULT_TAG)),
     )
     encoder = partial(_encoder, settings)
-    target = settings.targets[0]
+    target = request.targets[0]
     archive = settings.image_archive
     if archive is not None:
         from pipe.source.archive import open_image  # noqa: PLC0415
@@ -50,7 +51,7 @@ def wired(settings: Settings, client: Client, output: Output) -> Push:
         from pipe.source.compressible import compressible  # noqa: PLC0415
 
         def open_archive() -> ImageSource:
-            stored = open_image(archive, settings.name, output)
+            stored = open_image(archive, request.name, output)
             return ArchiveSource(compressible(stored, output) if settings.compress_plain else stored)
 
         pushers = Pushers(context, places, encoder, None, lambda image: origins(image, target, client.repository))
@@ -61,7 +62,7 @@ def wired(settings: Settings, client: Client, output: Output) -> Push:
     engine = Engine(settings.docker)
 
     def find_image() -> ImageSource:
-        image = engine.image(settings.image)
+        image = engine.image(request.image)
         # A graphdriver store knows the sizes of the layers, so the Engine need not be asked what it is.
         stored = any(layer.size is None for layer in image.layers) and engine.kind().containerd
         return EngineSource(image, _Exporter(engine, context), containerd=stored)
@@ -88,7 +89,7 @@ class _Exporter:
         await_engine(self._engine, error, self._context.timing)
 
     def sweep(self) -> None:
-        self._engine.sweep(self._context.settings.targets[0], self._context.report.warning)
+        self._engine.sweep(self._context.request.targets[0], self._context.report.warning)
 
 
 def _encoder(settings: Settings) -> "Encode":

@@ -1,10 +1,10 @@
-"""What all parts of a run share: settings, repository, log, time and randomness."""
+"""What all parts of a push share: settings, request, repository, log, time and randomness."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipe.config.settings import Settings
+from pipe.config.settings import Request, Settings
 from pipe.registry.repository import Repository
 from pipe.threads import Cancel
 
@@ -41,16 +41,18 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What all parts of a run share.
+    """What all parts of a push share.
 
     Attributes:
         settings: The user's settings.
+        request: What to push, and where.
         repository: Where to push.
         report: The log.
         timing: Time and randomness.
     """
 
     settings: Settings
+    request: Request
     repository: Repository
     report: Report
     timing: Timing

@@ -22,6 +22,7 @@ class ExistingTags:
 
     def __init__(self, context: Context) -> None:
         self._settings = context.settings
+        self._targets = context.request.targets
         self._repository = context.repository
         self._report = context.report
 
@@ -36,7 +37,7 @@ class ExistingTags:
         Raises:
             TagExistsError: A tag points to another image, and IF_TAG_EXISTS is `fail`.
         """
-        targets = self._settings.targets
+        targets = self._targets
         whole: dict[str, bool] = {}
         for target, manifest in zip(targets, found, strict=True):
             if manifest is None:

@@ -22,7 +22,7 @@ class Outcome:
     def __init__(self, context: Context) -> None:
         self._repository = context.repository
         self._report = context.report
-        self._tags = {target.tag: TagResult(target) for target in context.settings.targets}
+        self._tags = {target.tag: TagResult(target) for target in context.request.targets}
         self._current: tuple[Reference, ...] = ()
         self._single: Manifest | None = None
         self._platforms: tuple[Image, ...] = ()

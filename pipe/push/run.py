@@ -37,7 +37,7 @@ Value = TypeVar("Value")
 
 
 class Push:
-    """One run: every tag of one image, to one repository."""
+    """Every tag of one image, to one repository."""
 
     def __init__(
         self,
@@ -48,11 +48,12 @@ class Push:
         """Nothing happens before `run`.
 
         Args:
-            context: Of the run.
+            context: Of the push.
             find: Finds the image.
             pushers: Plans and makes the pushers.
         """
         self._settings = context.settings
+        self._request = context.request
         self._repository = context.repository
         self._report = context.report
         self._timing = context.timing
@@ -78,7 +79,7 @@ class Push:
         self._began = self._timing.clock()
         rejected: PipeError | None = None
         with self._staging:
-            source = self._attempted(self._settings.targets[0], self._prepared)
+            source = self._attempted(self._request.targets[0], self._prepared)
             for target in tags.ordered(self._outcome.pending()):
                 self._put_ahead(target)
                 try:
@@ -109,7 +110,7 @@ class Push:
         """Return the outcome of the run, at any time."""
         outcome, progress = self._outcome, self._pushers.progress()
         return Result(
-            image=self._settings.image,
+            image=self._request.image,
             image_id=outcome.image.id if outcome.image else None,
             dry_run=self._settings.dry_run,
             tags=outcome.tags(),
@@ -156,11 +157,11 @@ class Push:
     def _announce(self, image: Image) -> None:
         layers = f"{len(image.layers)} layer{'s'[: len(image.layers) != 1]}"
         kind = "uncompressed" if all(layer.size is not None for layer in image.layers) else "stored"
-        first = self._settings.targets[0]
+        first = self._request.targets[0]
         built = f", built from revision {image.revision}" if image.revision else ""
         self._report.info(
-            f"{self._settings.image}: {layers}, {format_size(image.size)} {kind}{built} → {first.repository}:"
-            f" {listed(self._settings.tags)}"
+            f"{self._request.image}: {layers}, {format_size(image.size)} {kind}{built} → {first.repository}:"
+            f" {listed(self._request.tags)}"
         )
 
     def _survey(self, image: Image) -> None:
@@ -168,7 +169,7 @@ class Push:
 
         Only a registry that cannot be reached from here is left to the Engine.
         """
-        check, names = not self._reachable, self._settings.tags
+        check, names = not self._reachable, self._request.tags
         try:
             self._repository.connect()
             found = answers(self._repository, names, self._pushers.likely, check=check)

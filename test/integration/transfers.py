@@ -11,7 +11,7 @@ from typing import Any
 
 from integration.registries import REPOSITORY
 from registry.client import Registry as LocalRegistry
-from unit.fakes import SETTINGS
+from unit.fakes import REQUEST, SETTINGS
 from unit.runs import encoder
 
 from pipe.config.settings import Credentials
@@ -58,8 +58,9 @@ def client(registry: LocalRegistry) -> Client:
 def transfer(registry: LocalRegistry, *blobs: SourceBlob, timeout: float = 60.0) -> dict[str, Descriptor]:
     """Send blobs to a local registry; return those that it has afterwards."""
     repository = client(registry).repository(REPOSITORY)
-    settings = replace(SETTINGS, registry=registry.host, repository=REPOSITORY, upload_timeout=timeout)
-    context = Context(settings, repository, Listener(), Timing(time.monotonic, time.sleep, random.random))
+    settings = replace(SETTINGS, registry=registry.host, upload_timeout=timeout)
+    request = replace(REQUEST, registry=registry.host, repository=REPOSITORY)
+    context = Context(settings, request, repository, Listener(), Timing(time.monotonic, time.sleep, random.random))
     image = Image("", 0, ())
     clocks = Clocks(ProgressTracker(image), timeout, time.monotonic, Listener())
     found = Transfer(context, image, clocks, encoder())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pipe.config.settings import Credentials, Settings
+from pipe.config.settings import Credentials, Request, Settings
 from pipe.engine.events import Event, PushDone, StreamEnded
 from pipe.engine.kind import EngineKind
 from pipe.errors import EngineSaveError, EngineUnreachableError, PipeError
@@ -121,12 +121,11 @@ class Messages:
         return [line.removeprefix(f"{level} ") for line in self.lines if line.startswith(f"{level} ")]
 
 
+REQUEST = Request("app", Reference("", "app"), "crg.apkg.io", "acme/app", ("1.0",))
+"""The push of `app` to `crg.apkg.io/acme/app:1.0`."""
 SETTINGS = Settings(
-    image="app",
-    name=Reference("", "app"),
+    requests=(REQUEST,),
     registry="crg.apkg.io",
-    repository="acme/app",
-    tags=("1.0",),
     credentials=Credentials("me", "s3cr3t-t0ken"),
     max_layer_size=32 * 10**9,
     upload_timeout=420.0,
@@ -142,7 +141,7 @@ SETTINGS = Settings(
     if_tag_exists="overwrite",
     compression="auto",
 )
-"""The settings of a push of `app` to `crg.apkg.io/acme/app:1.0`."""
+"""The settings of a run that only makes this push."""
 
 
 class OneImage:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from unit.fakes import SETTINGS, Clock, Line, Messages, OneImage, Player
+from unit.fakes import REQUEST, SETTINGS, Clock, Line, Messages, OneImage, Player
 
 from pipe.config.settings import Credentials
 from pipe.engine import events
@@ -113,7 +113,7 @@ def follow(
 ) -> str:
     """Let an Engine push, and return the digest that it names."""
     settings = replace(SETTINGS, max_layer_size=limit, upload_timeout=timeout)
-    context = Context(settings, cast("Repository", None), told, Timing(clock, clock.sleep, lambda: 0.0))
+    context = Context(settings, REQUEST, cast("Repository", None), told, Timing(clock, clock.sleep, lambda: 0.0))
     clocks = Clocks(tracker or ProgressTracker(image), timeout, clock, told)
     return EnginePusher(context, OneStream(stream), clocks).push(OneImage(image), TARGET).digest
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import pytest
-from unit.fakes import SETTINGS, Clock, FakeEngine, Line, Messages
+from unit.fakes import REQUEST, SETTINGS, Clock, FakeEngine, Line, Messages
 from unit.http import FakeRegistryServer, sha256
 
 from pipe.encoding.blob import EncodedBlob
@@ -136,10 +136,11 @@ def bench(
     engine = FakeEngine(clock, image)
     engine.pushes = list(pushes)
     engine.arrives = lambda tag, _digest: store(server, MANIFEST, tag)
-    chosen = replace(SETTINGS, tags=tuple(tags), **(settings or {}))  # type: ignore[arg-type]
-    repository = connected(clock, told, server).repository(chosen.repository)
-    context = Context(chosen, repository, told, Timing(clock, clock.sleep, lambda: 0.0, clock.wait))
-    places = [Place(repository, tag) for tag in (*chosen.tags, "latest")]
+    request = replace(REQUEST, tags=tuple(tags))
+    chosen = replace(SETTINGS, requests=(request,), **(settings or {}))  # type: ignore[arg-type]
+    repository = connected(clock, told, server).repository(request.repository)
+    context = Context(chosen, request, repository, told, Timing(clock, clock.sleep, lambda: 0.0, clock.wait))
+    places = [Place(repository, tag) for tag in (*request.tags, "latest")]
     pushers = Pushers(context, places, encoder, engine)
     return Bench(clock, engine, server, told, Push(context, engine.find, pushers), context)
 

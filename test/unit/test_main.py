@@ -100,7 +100,7 @@ def test_the_date_in_a_tag_is_that_of_utc(capsys: pytest.CaptureFixture[str], mo
         dates.append(today)
         raise ConfigurationError(["read"])
 
-    monkeypatch.setattr(Settings, "from_environment", read)
+    monkeypatch.setattr("pipe.main.read_settings", read)
     before = datetime.now(UTC).date()
     assert main([], STEP) == 2
     assert before <= dates[0] <= datetime.now(UTC).date()

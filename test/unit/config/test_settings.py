@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipe.config.settings import Credentials, ReuseFrom, Settings
+from pipe.config.reader import read_settings
+from pipe.config.settings import Credentials, Request, ReuseFrom, Settings
 from pipe.config.variables import VARIABLES
 from pipe.errors import ConfigurationError
 from pipe.oci.reference import Reference
@@ -28,7 +29,7 @@ PULL_REQUESTS = "$BITBUCKET_PR_ID has no value in this step (Pipelines sets it f
 
 def read(**variables: str) -> Settings:
     """Read a step's environment with more variables."""
-    return Settings.from_environment(STEP | variables, TODAY)
+    return read_settings(STEP | variables, TODAY)
 
 
 def reuse(*tags: str) -> tuple[ReuseFrom, ...]:
@@ -46,11 +47,16 @@ def problems(**variables: str) -> list[str]:
 
 def test_the_snippet_with_nothing_but_the_image() -> None:
     assert read() == Settings(
-        image="my-container-app",
-        name=Reference("", "my-container-app"),
+        requests=(
+            Request(
+                "my-container-app",
+                Reference("", "my-container-app"),
+                "crg.apkg.io",
+                "acme/my-container-app",
+                ("latest",),
+            ),
+        ),
         registry="crg.apkg.io",
-        repository="acme/my-container-app",
-        tags=("latest",),
         credentials=Credentials("step", "s3cr3t-t0ken"),
         max_layer_size=32 * 10**9,
         upload_timeout=420.0,
@@ -66,7 +72,7 @@ def test_the_snippet_with_nothing_but_the_image() -> None:
         if_tag_exists="overwrite",
         compression="auto",
     )
-    assert read().targets == (Reference("crg.apkg.io", "acme/my-container-app", "latest"),)
+    assert read().requests[0].targets == (Reference("crg.apkg.io", "acme/my-container-app", "latest"),)
 
 
 def test_variables_that_arrive_empty_are_absent() -> None:
@@ -264,7 +270,8 @@ def test_variables_that_arrive_empty_are_absent() -> None:
 )
 def test_variables(variables: dict[str, str], expected: dict[str, Any]) -> None:
     settings = read(**variables)
-    assert {name: getattr(settings, name) for name in expected} == expected
+    (request,) = settings.requests
+    assert {name: getattr(request if hasattr(request, name) else settings, name) for name in expected} == expected
 
 
 COMPONENT = "lower-case letters and digits"
@@ -596,7 +603,7 @@ def test_a_problem_names_variable_value_and_rule(variables: dict[str, str], word
 
 def test_all_that_is_missing_is_told_at_once() -> None:
     with pytest.raises(ConfigurationError) as raised:
-        Settings.from_environment({}, TODAY)
+        read_settings({}, TODAY)
     assert str(raised.value) == (
         "Invalid configuration:\n"
         "  - WORKSPACE is missing: set it to the workspace's slug (in a pipeline it is $BITBUCKET_WORKSPACE).\n"
@@ -629,7 +636,7 @@ EMPTY = (
 def test_a_pipeline_without_credentials_gets_the_lines_to_paste(variables: dict[str, str], problem: str) -> None:
     step = {"IMAGE_NAME": "app", "BITBUCKET_WORKSPACE": "acme", "BITBUCKET_BUILD_NUMBER": "7"}
     with pytest.raises(ConfigurationError) as raised:
-        Settings.from_environment(step | variables, TODAY)
+        read_settings(step | variables, TODAY)
     assert raised.value.problems == [problem]
 
 
@@ -678,4 +685,4 @@ def test_any_environment_is_read_or_refused(variables: dict[str, str]) -> None:
         named = {problem.split(" ")[0].rstrip(":") for problem in error.problems}
         assert named <= {variable.name for variable in VARIABLES} | {"BITBUCKET_WORKSPACE"}
         return
-    assert all(str(Reference.parse(str(target))) == str(target) for target in settings.targets)
+    assert all(str(Reference.parse(str(target))) == str(target) for target in settings.requests[0].targets)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.fakes import SETTINGS, Clock, Messages
+from unit.fakes import REQUEST, SETTINGS, Clock, Messages
 from unit.http import FakeRegistryServer
 from unit.runs import connected, encoder, statuses
 from unit.source.archives import CONFIG, DIFF_IDS, LAYERS, Files, Log, as_json, digest, layout, opened
@@ -36,8 +36,8 @@ class Archive:
         """Push; return the result, and what the log says about the archive."""
         clock, told, log = Clock(), Messages(), Log()
         settings = replace(SETTINGS, uploader="auto", image_archive=self.folder, compression=compression)
-        repository = connected(clock, told, self.server).repository(settings.repository)
-        context = Context(settings, repository, told, Timing(clock, clock.sleep, lambda: 0.0))
+        repository = connected(clock, told, self.server).repository(REQUEST.repository)
+        context = Context(settings, REQUEST, repository, told, Timing(clock, clock.sleep, lambda: 0.0))
         stored = opened(self.folder, files)
         source = ArchiveSource(compressible(stored, log) if compress else stored)
         push = Push(

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import pytest
-from unit.fakes import SETTINGS, Messages
+from unit.fakes import REQUEST, SETTINGS, Messages
 from unit.rounds import Rounds, shown
 from unit.runs import encoder
 
@@ -63,10 +63,10 @@ class Source:
 
 def push(server: Rounds, *tags: str, replayable: bool = True) -> list[list[str]]:
     """Push tags, and return the requests of each round trip."""
-    told, settings = Messages(), replace(SETTINGS, tags=tags, uploader="auto")
+    told, settings, request = Messages(), replace(SETTINGS, uploader="auto"), replace(REQUEST, tags=tags)
     client = Client(settings.registry, settings.credentials, "test/1", told, adapter=server)
-    repository = client.repository(settings.repository)
-    context = Context(settings, repository, told, Timing(time.monotonic, time.sleep, random.random))
+    repository = client.repository(request.repository)
+    context = Context(settings, request, repository, told, Timing(time.monotonic, time.sleep, random.random))
     places = [Place(repository, tag) for tag in (*tags, "latest")]
     server.rounds.clear()
     Push(context, lambda: Source(replayable=replayable), Pushers(context, places, encoder, None)).run()

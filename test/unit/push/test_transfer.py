@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from unit.fakes import SETTINGS, Clock, Messages
+from unit.fakes import REQUEST, SETTINGS, Clock, Messages
 from unit.http import FakeRegistryServer, Reply, Sent, cut, error_reply
 from unit.runs import connected, encoder
 
@@ -74,6 +74,7 @@ class Transferring:
         self.repository = connected(self.clock, self.told, self.server).repository("acme/app")
         context = Context(
             settings,
+            REQUEST,
             self.repository,
             self.told,
             Timing(self.clock, self.clock.sleep, float, self.clock.wait),

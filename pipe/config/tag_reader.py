@@ -1,0 +1,56 @@
+"""The tags in TAGS, with their placeholders filled."""
+
+from datetime import date
+
+from pipe.config.tag_templates import Placeholders, template_problems
+from pipe.config.tags import tag_problem
+from pipe.config.values import Values
+from pipe.oci.reference import is_tag
+
+
+class TagReader:
+    """Reads TAGS.
+
+    Attributes:
+        dropped: Sentences about tags whose placeholders have no value in this run, with the reason.
+    """
+
+    def __init__(self, values: Values, today: date) -> None:
+        self._values = values
+        self._placeholders = Placeholders(values.values, today)
+        self.dropped: tuple[str, ...] = ()
+
+    def read(self, usual: str) -> tuple[str, ...]:
+        """Return the tags, without duplicates, and record every problem.
+
+        Args:
+            usual: The tag to push if TAGS is unset.
+        """
+        before = len(self._values.problems)
+        tags: list[str] = []
+        dropped: dict[str, list[str]] = {}
+        for template in self._values.items("TAGS", f"push `{usual}`") or (usual,):
+            try:
+                tags += self._filled(template)
+            except LookupError as reason:
+                dropped.setdefault(str(reason), []).append(template)
+        self.dropped = tuple(f"Not pushing {', '.join(templates)}: {reason}." for reason, templates in dropped.items())
+        if not tags and len(self._values.problems) == before:
+            self._values.problems.append(" ".join(["TAGS has no tag for this step.", *self.dropped]))
+        return tuple(dict.fromkeys(tags)) or (usual,)
+
+    def _filled(self, template: str) -> list[str]:
+        """Return an item of TAGS with its placeholders filled; nothing if the item is invalid."""
+        if self._values.fail_if_unexpanded("TAGS", template):
+            return []
+        problems = template_problems(template) if "{" in template else []
+        self._values.problems += [f"TAGS: {problem}" for problem in problems]
+        tag = "" if problems else self._placeholders.fill(template)
+        return [tag] if tag and self.check("TAGS", tag) else []
+
+    def check(self, name: str, tag: str) -> bool:
+        """Return whether a tag in the variable `name` is valid, and record why not."""
+        valid = is_tag(tag)
+        if not valid and not self._values.fail_if_unexpanded(name, tag):
+            self._values.problems.append(f"{name}: {tag_problem(tag)}.")
+        return valid

@@ -117,7 +117,8 @@ class ProgressTracker:
             uploaded = status is LayerStatus.UPLOADED and one.started is not None
             seconds = at - one.started if uploaded and one.started is not None else one.seconds
             total = descriptor.size if uploaded and descriptor is not None else one.total
-            return replace(one, status=status, seconds=seconds, total=total, sent=total, reused=one.reused or reused)
+            kept = status is not LayerStatus.UPLOADED and (one.reused or reused)
+            return replace(one, status=status, seconds=seconds, total=total, sent=total, reused=kept)
 
         self._change(name, change, arrived=at)
 

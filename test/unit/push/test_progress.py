@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -327,6 +328,37 @@ def test_many_threads_may_write_and_read_at_once() -> None:
     layers = tracker.snapshot()
     assert len(layers) == 2000
     assert {(one.status, one.sent, one.seconds) for one in layers.values()} == {(LayerStatus.UPLOADED, 10, 2.0)}
+
+
+def test_a_change_waits_for_the_one_that_another_thread_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = ProgressTracker(IMAGE)
+    other = threading.Thread(target=tracker.retry, args=(BASE,), kwargs={"again": True})
+
+    def slow(one: LayerProgress, **changes: object) -> LayerProgress:
+        monkeypatch.undo()
+        other.start()
+        other.join(0.05)
+        return replace(one, **changes)  # type: ignore[arg-type] # any of its fields
+
+    monkeypatch.setattr("pipe.push.progress.replace", slow)
+    tracker.retry(BASE, again=True)
+    other.join(60)
+    assert (tracker.of(BASE).retries, tracker.changes) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("later", "reused"),
+    [
+        pytest.param(LayerStatus.ALREADY_THERE, True, id="the-engine-finds-it-too"),
+        pytest.param(LayerStatus.UPLOADED, False, id="sent-since-the-registry-lost-it"),
+    ],
+)
+def test_a_layer_stays_reused_unless_it_is_sent_after_all(later: LayerStatus, reused: bool) -> None:
+    tracker = ProgressTracker(IMAGE)
+    tracker.finish(BASE, LayerStatus.ALREADY_THERE, 1.0, reused=True)
+    tracker.restart()
+    tracker.finish(BASE, later, 2.0)
+    assert (tracker.of(BASE).status, tracker.of(BASE).reused) == (later, reused)
 
 
 def test_a_snapshot_never_changes() -> None:

@@ -4,11 +4,12 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import requests
 from unit.fakes import Line
-from unit.http import Outcome, Reply, cut, error_reply
+from unit.http import Outcome, Reply, Sent, cut, error_reply
 from unit.recordings import recording
 from unit.runs import (
     BASE,
@@ -24,6 +25,7 @@ from unit.runs import (
     pushes,
     statuses,
 )
+from unit.source.archives import docker_archive, opened, tar
 
 from pipe.engine import events
 from pipe.errors import (
@@ -48,6 +50,7 @@ from pipe.push.context import Timing
 from pipe.push.pushers import Pushers
 from pipe.push.result import LayerStatus, TagStatus
 from pipe.push.run import Push
+from pipe.source.archive_source import ArchiveSource
 
 DRY = {"dry_run": True}
 LEVELS = ("WARNING", "DEBUG")
@@ -651,6 +654,23 @@ def test_a_registry_that_stores_nothing_is_no_success() -> None:
     raised, result = b.fail()
     assert isinstance(raised, BlobMissingError)
     assert (raised.exit_code, statuses(result), len(pushes(b.engine))) == (6, ["failed"], 3)
+
+
+def test_a_blob_that_the_registry_lost_after_the_pipe_sent_it_is_sent_again(tmp_path: Path) -> None:
+    b = bench(settings={"uploader": "auto", "max_attempts": 2})
+    source = ArchiveSource(opened(tmp_path, tar(docker_archive())))
+    lost: list[str] = []
+
+    def lose(sent: Sent) -> None:
+        lost.append(json.loads(sent.body)["layers"][0]["digest"])
+        del b.server.blobs[lost[0]]
+
+    b.server.on("PUT", "*/manifests/*", lose, times=1)
+    push = Push(b.context, lambda: source, Pushers(b.context, [], encoder, None))
+    push.run()
+    assert statuses(push.result(0)) == ["pushed"]
+    assert f"does not have {lost[0]}" in b.told.of("WARNING")[0]
+    assert lost[0] in b.server.blobs
 
 
 def test_a_further_tag_is_read_and_not_only_asked_for() -> None:

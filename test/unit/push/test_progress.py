@@ -252,7 +252,25 @@ def test_the_rate_is_that_since_the_line_before() -> None:
     progress.line(0.0)
     progress.apply(pushing(600), 5.0)
     assert ", 50 B/s," in progress.line(10.0)
-    assert ", 0 B/s," in progress.line(20.0)
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        pytest.param(600, "nothing sent", id="some-bytes-are-left"),
+        pytest.param(1000, "no answer from the registry", id="all-bytes-are-sent"),
+    ],
+)
+def test_a_line_without_progress_says_how_long_nothing_was_sent(sent: int, words: str) -> None:
+    progress = after((0.0, pushing(100)))
+    progress.line(0.0)
+    progress.apply(pushing(sent), 5.0)
+    assert "B/s, 0 of 2 layers" in progress.line(10.0)
+    assert f", {words} for 10.0 s, 0 of 2 layers; layer 1 at 0:20" in progress.line(20.0)
+    assert f", {words} for 20.0 s, 0 of 2 layers; layer 1 at 0:30" in progress.line(30.0)
+    progress.apply(events.Uploaded(BASE), 31.0)
+    progress.apply(pushing(50, TOP, 100), 35.0)
+    assert "B/s, 1 of 2 layers" in progress.line(40.0)
 
 
 def test_an_upload_that_begins_again_has_no_negative_rate() -> None:

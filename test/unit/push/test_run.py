@@ -107,6 +107,10 @@ def test_an_image_that_is_there_is_not_pushed(image_id: str) -> None:
     assert result.tags[0].verified
     assert [layer.status for layer in result.layers] == [LayerStatus.ALREADY_THERE] * 2
     assert pushes(b.engine) == []
+    log = [line for level in ("INFO", "WARNING") for line in b.told.of(level)]
+    assert log == ["app: 2 layers, 1.1 KB uncompressed → crg.apkg.io/acme/app: 1.0"], (
+        "with the version and the end: three"
+    )
 
 
 LOST: list[Line] = [(0.0, events.Failed("unknown: its words"))]
@@ -320,6 +324,8 @@ def test_a_registry_out_of_reach_of_both_is_retried() -> None:
     assert statuses(result) == ["failed"]
     continued = {level: sum("Continuing with Docker Engine" in line for line in b.told.of(level)) for level in LEVELS}
     assert continued == {"WARNING": 1, "DEBUG": 2}, "it is checked once in each attempt, and logged once for people"
+    assert len(b.told.of("WARNING")) == 3, "and each attempt that failed"
+    assert not any("Errno" in line for line in b.told.lines)
 
 
 @pytest.mark.parametrize(
@@ -399,6 +405,15 @@ def test_a_dry_run_tells_what_is_there() -> None:
     b = bench(settings=DRY)
     b.store(MANIFEST, "1.0")
     assert statuses(b.run()) == ["already there"]
+
+
+def test_a_dry_run_knows_the_layers_that_latest_has() -> None:
+    b = bench(settings=DRY)
+    base = IMAGE.layers[0].diff_id
+    config = b.server.keep(json.dumps({"rootfs": {"diff_ids": [base]}}).encode())
+    b.store(image_manifest(config, len(b.server.blobs[config]), [(BLOBS[0], 500)]), "latest")
+    result = b.run()
+    assert [layer.status for layer in result.layers] == [LayerStatus.ALREADY_THERE, LayerStatus.WOULD_UPLOAD]
 
 
 @pytest.mark.parametrize(

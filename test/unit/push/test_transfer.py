@@ -402,6 +402,20 @@ def test_the_line_of_progress_counts_layers_that_wait_for_their_turn() -> None:
     assert "of at most 1.3 MB" in lines[0]
 
 
+def test_the_line_of_progress_counts_the_bytes_that_a_small_layer_is_stored_as() -> None:
+    """A layer's size is that of its files: twelve bytes, say, which a tar archive makes much larger."""
+    layer = plain(NOISE[:150])
+    t = Transferring([layer])
+    image = replace(t.image, layers=(replace(t.image.layers[0], size=12),))
+    t.tracker = t.transfer.clocks.tracker = ProgressTracker(image)
+    lines = []
+    t.server.on("PUT", "*/blobs/uploads/*", lambda _: lines.append(t.tracker.line(0, 60)))
+    t.server.on("POST", "*", lambda _: None)
+    t.run()
+    [stored_as] = map(len, t.server.blobs.values())
+    assert lines[0].startswith(f"{stored_as} B of at most {stored_as} B, ")
+
+
 def test_a_config_is_no_layer_in_the_line_of_progress() -> None:
     layer = plain(NOISE)
     t = Transferring([layer])

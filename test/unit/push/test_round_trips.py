@@ -26,8 +26,7 @@ from pipe.source.blob import SourceBlob, in_memory
 LAYERS = [hashlib.sha512(bytes([number])).digest() * 5000 for number in range(4)]
 QUIET = (0.15, 0.6, 2.4, 5.0)
 """Seconds for which each run waits for further requests of a round. A loaded machine may split a round in two, but none
-joins two: the fewest rounds of all runs count, and those that follow are for a machine whose threads must wait their turn.
-"""
+joins two: the first run with few rounds counts."""
 
 
 def digest(data: bytes) -> str:

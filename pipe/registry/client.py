@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
@@ -158,7 +159,7 @@ class Client:
         Raises:
             PipeError: There is no answer.
         """
-        return self.pool.run(lambda: self._send(request, scope))
+        return self.pool.run(partial(self._send, request, scope))
 
     def error(self, answer: Answer, path: str = "") -> PipeError:
         """Return the error that an answer about a repository means."""

@@ -228,6 +228,19 @@ def test_the_first_failure_is_reported_even_if_the_result_cannot_be_compiled(
     assert "s3cr3t" not in err
 
 
+class Pushed:
+    """A push that has succeeded."""
+
+    def run(self) -> None:
+        """Do nothing."""
+
+    def result(self, exit_code: int) -> Result:
+        """Return the result."""
+        target = Reference("crg.apkg.io", "acme/my-container-app", "latest")
+        tag = TagResult(target, TagStatus.PUSHED, "sha256:" + "d" * 64, verified=True)
+        return Result("app", None, dry_run=False, tags=(tag,), layers=(), exit_code=exit_code)
+
+
 @pytest.mark.parametrize(
     ("environment", "out"),
     [
@@ -238,18 +251,18 @@ def test_the_first_failure_is_reported_even_if_the_result_cannot_be_compiled(
 def test_references_go_to_standard_output_outside_a_step(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], out: str
 ) -> None:
-    class Pushed:
-        def run(self) -> None:
-            """Do nothing."""
-
-        def result(self, exit_code: int) -> Result:
-            target = Reference("crg.apkg.io", "acme/my-container-app", "latest")
-            tag = TagResult(target, TagStatus.PUSHED, "sha256:" + "d" * 64, verified=True)
-            return Result("app", None, dry_run=False, tags=(tag,), layers=(), exit_code=exit_code)
-
     monkeypatch.setattr("pipe.wiring.wired", lambda *_: Pushed())
     assert main([], STEP | environment) == 0
     assert capsys.readouterr().out == out
+
+
+def test_a_token_that_is_also_a_name_does_not_garble_the_reference(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipe.wiring.wired", lambda *_: Pushed())
+    assert main([], STEP | {"BITBUCKET_PACKAGES_TOKEN": "my-container-app"}) == 0
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"✔ Pushed latest: crg.apkg.io/acme/my-container-app@sha256:{'d' * 64}"
 
 
 WIRED = (

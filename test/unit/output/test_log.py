@@ -276,6 +276,15 @@ def test_a_secret_does_not_garble_references_and_digests(tmp_path: Path) -> None
     assert written["layers"][0]["status"] == "uploaded"
 
 
+def test_references_for_programs_are_never_redacted(tmp_path: Path) -> None:
+    """Not even by a secret that is no coincidence: a wrong digest is worse than one that everyone can read."""
+    out = io.StringIO()
+    output = Output([DIGEST[:40]], log=io.StringIO(), out=out)
+    output.finish(result(PUSHED), Destinations(tmp_path / "result"))
+    assert out.getvalue() == f"crg.apkg.io/acme/app:1.0@{DIGEST}\n"
+    assert json.loads((tmp_path / "result").read_text("utf-8"))["digest"] == DIGEST
+
+
 def test_a_signal_while_a_line_is_written_is_not_swallowed() -> None:
     class Interrupted(io.StringIO):
         def write(self, _: str, /) -> int:

@@ -114,13 +114,9 @@ class Values:
         texts = self._texts(name)
         if texts is None:
             return None
-        is_array = name not in self.environment
-        for index, text in enumerate(texts):
-            if without is None or _split(text):
-                continue
-            if is_array:
-                self.problems.append(f"The {_ordinal(index)} entry of {name} is empty: remove it, or set its variable.")
-            else:
+        if without is not None:
+            self._check_entries(name, texts)
+            if name in self.environment and not _split(texts[0]):
                 self.problems.append(f"{name} is empty: leave it out to {without}.")
         if without is not None and not texts:
             self.problems.append(f"{name} is empty: leave it out to {without}.")
@@ -128,6 +124,34 @@ class Values:
         if len(found) > COUNT_MAXIMUM:
             self.problems.append(f"{name} has {len(found)} items: at most {COUNT_MAXIMUM} are allowed.")
         return found[:COUNT_MAXIMUM]
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Read a list of names like `items`, but with duplicates; an empty string counts as unset.
+
+        Args:
+            name: The variable.
+
+        Returns:
+            The names; none if the variable is unset.
+        """
+        texts = self._texts(name) or []
+        self._check_entries(name, texts)
+        found = tuple(item for text in texts for item in _split(text))
+        if len(found) > COUNT_MAXIMUM:
+            self.problems.append(f"{name} has {len(found)} items: at most {COUNT_MAXIMUM} are allowed.")
+        return found[:COUNT_MAXIMUM]
+
+    def given(self, name: str) -> bool:
+        """Return whether a variable is set, as a string that is not empty or as an array."""
+        return any(each in self.values for each in (name, f"{name}_COUNT"))
+
+    def _check_entries(self, name: str, texts: list[str]) -> None:
+        """Record the empty entries of an array."""
+        if name in self.environment:
+            return
+        for index, text in enumerate(texts):
+            if not _split(text):
+                self.problems.append(f"The {_ordinal(index)} entry of {name} is empty: remove it, or set its variable.")
 
     def _texts(self, name: str) -> list[str] | None:
         if name in self.environment:

@@ -17,7 +17,7 @@ from pipe.errors import ConfigurationError, PipeError, RegistryFailedError
 from pipe.main import main
 from pipe.oci.reference import Reference
 from pipe.output.log import Output
-from pipe.push.result import Result, TagResult, TagStatus
+from pipe.push.result import ReleaseResult, Result, TagResult, TagStatus
 
 pytestmark = pytest.mark.usefixtures("process", "_connects_to_nothing")
 
@@ -201,7 +201,7 @@ class Broken:
         if self._error:
             raise self._error
 
-    def result(self, _: int) -> Result:
+    def result(self, _: int) -> ReleaseResult:
         raise LookupError("s3cr3t-t0ken")
 
 
@@ -242,10 +242,11 @@ def test_references_go_to_standard_output_outside_a_step(
         def run(self) -> None:
             """Do nothing."""
 
-        def result(self, exit_code: int) -> Result:
+        def result(self, exit_code: int) -> ReleaseResult:
             target = Reference("crg.apkg.io", "acme/my-container-app", "latest")
             tag = TagResult(target, TagStatus.PUSHED, "sha256:" + "d" * 64, verified=True)
-            return Result("app", None, dry_run=False, tags=(tag,), layers=(), exit_code=exit_code)
+            image = Result("app", None, dry_run=False, tags=(tag,), layers=(), exit_code=exit_code)
+            return ReleaseResult((image,), exit_code)
 
     monkeypatch.setattr("pipe.wiring.wired", lambda *_: Pushed())
     assert main([], STEP | environment) == 0

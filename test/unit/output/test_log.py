@@ -15,7 +15,7 @@ from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Layer
 from pipe.oci.reference import Reference
 from pipe.output.log import Destinations, Output
-from pipe.push.result import LayerResult, LayerStatus, Result, TagResult, TagStatus
+from pipe.push.result import LayerResult, LayerStatus, ReleaseResult, Result, TagResult, TagStatus
 
 pytestmark = pytest.mark.usefixtures("process")
 
@@ -29,9 +29,9 @@ LAYER = LayerResult(
 BLUE, GREEN, YELLOW, RED, RESET = ("\x1b[34m", "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m")
 
 
-def result(*tags: TagResult, layers: tuple[LayerResult, ...] = (), exit_code: int = 0) -> Result:
-    """Make a result."""
-    return Result("app", "sha256:" + "c" * 64, False, tags, layers, exit_code)
+def result(*tags: TagResult, layers: tuple[LayerResult, ...] = (), exit_code: int = 0) -> ReleaseResult:
+    """Make the result of a run with one image."""
+    return ReleaseResult((Result("app", "sha256:" + "c" * 64, False, tags, layers, exit_code),), exit_code)
 
 
 def shown(write: Callable[[Output], None], *, debug: bool = False, colour: bool = False) -> tuple[list[str], list[str]]:

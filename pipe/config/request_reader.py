@@ -119,7 +119,7 @@ class RequestReader:
             if one.image != other.image and one.repository == other.repository and both and is_path(one.repository):
                 self._values.problems.append(
                     f"{self._source}: {shown(one.image)} and {shown(other.image)} would both be pushed to"
-                    f" {one.repository}:{both[0]}. Give each a package by PACKAGE_NAME."
+                    f" {one.repository}:{both[0]}. Give each its own package."
                 )
 
 

@@ -84,7 +84,8 @@ class Release:
             self._shared.add(result)
             self._log.image(result, error)
             failure = failure or error
-            if error is not None and self._concerns_all(error):
+            if error is not None and self._concerns_all(error) and part is not self._parts[-1]:
+                self._log.info("The other images would fail for the same reason.")
                 break
         if failure is not None:
             raise failure

@@ -118,10 +118,7 @@ MISSING = "IMAGE_NAME is missing: set it to the name of the image that the step 
         ),
         pytest.param(
             {"IMAGE_NAME": "api x/api", "TAGS": "1.0 latest"},
-            [
-                "IMAGE_NAME: 'api' and 'x/api' would both be pushed to acme/api:1.0."
-                 " Give each a package by PACKAGE_NAME."
-            ],
+            ["IMAGE_NAME: 'api' and 'x/api' would both be pushed to acme/api:1.0. Give each its own package."],
             id="one-package-twice",
         ),
         pytest.param(

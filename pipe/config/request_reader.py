@@ -3,7 +3,6 @@
 from itertools import combinations
 from pathlib import Path
 
-from pipe.config.compose import ComposeFile
 from pipe.config.settings import Request
 from pipe.config.tag_reader import TagReader
 from pipe.config.values import Values, shown
@@ -72,6 +71,9 @@ class RequestReader:
         path = self._values.path("COMPOSE_FILE", self._values.path("BITBUCKET_CLONE_DIR")) or Path()
         if len(self._values.problems) > before:
             return ()
+        # Few runs need a YAML parser.
+        from pipe.config.compose import ComposeFile  # noqa: PLC0415
+
         file = ComposeFile(path, self._values.environment)
         self._values.problems += [f"COMPOSE_FILE {path}: {problem}." for problem in file.problems]
         return file.images

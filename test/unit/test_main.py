@@ -266,8 +266,13 @@ ENCODING = {"pipe.encoding", "pipe.push.transfer", "deflate", "isal"}
     [
         pytest.param(
             "from pipe.main import main; main(['--version'], {})",
-            {"docker", "requests", "urllib3"} | ENCODING,
+            {"docker", "requests", "urllib3", "yaml"} | ENCODING,
             id="version",
+        ),
+        pytest.param(
+            f"from datetime import date; from pipe.config.reader import read_settings; read_settings({STEP}, date.min)",
+            {"docker", "requests", "yaml"},
+            id="settings",
         ),
         pytest.param(WIRED.format(archive="None"), {"pipe.source.archive"} | ENCODING, id="engine"),
         pytest.param(WIRED.format(archive="Path('image.tar')"), {"docker"}, id="archive"),

@@ -80,6 +80,11 @@ def problems(environment: dict[str, str]) -> list[str]:
             [("app:1", "acme/app", ("1",)), ("app:2", "acme/app", ("2",))],
             id="one-package-under-different-tags",
         ),
+        pytest.param(
+            array("IMAGE_NAME", "a", "b") | {"IMAGE_NAME": ""},
+            [("a", "acme/a", ("latest",)), ("b", "acme/b", ("latest",))],
+            id="array-beside-an-empty-string",
+        ),
         pytest.param(array("IMAGE_NAME", "app"), [("app", "acme/app", ("latest",))], id="array-of-one"),
         pytest.param({"IMAGE_NAME": "app\n"}, [("app", "acme/app", ("latest",))], id="newline-at-the-end"),
         pytest.param(

@@ -26,7 +26,7 @@ class ReuseFrom:
     """An image in the registry whose layers can be reused.
 
     Attributes:
-        repository: `<workspace>/<package>`.
+        repository: `<workspace>/<package>`; "" for the one that is pushed to.
         tag: The image's tag.
     """
 

@@ -21,15 +21,19 @@ class TagReader:
         self.dropped: tuple[str, ...] = ()
 
     def read(self, usual: str) -> tuple[str, ...]:
-        """Return the tags, without duplicates, and record every problem.
+        """Return the tags, without duplicates, and record every problem; none if TAGS is unset.
 
         Args:
-            usual: The tag to push if TAGS is unset.
+            usual: The tag to push if TAGS is unset; "" if that depends on the image.
         """
         before = len(self._values.problems)
         tags: list[str] = []
         dropped: dict[str, list[str]] = {}
-        for template in self._values.items("TAGS", f"push `{usual}`") or (usual,):
+        without = f"push `{usual}`" if usual else "push each image under the tag in its name"
+        templates = self._values.items("TAGS", without)
+        if templates is None:
+            return ()
+        for template in templates:
             try:
                 tags += self._filled(template)
             except LookupError as reason:
@@ -37,7 +41,7 @@ class TagReader:
         self.dropped = tuple(f"Not pushing {', '.join(templates)}: {reason}." for reason, templates in dropped.items())
         if not tags and len(self._values.problems) == before:
             self._values.problems.append(" ".join(["TAGS has no tag for this step.", *self.dropped]))
-        return tuple(dict.fromkeys(tags)) or (usual,)
+        return tuple(dict.fromkeys(tags))
 
     def _filled(self, template: str) -> list[str]:
         """Return an item of TAGS with its placeholders filled; nothing if the item is invalid."""

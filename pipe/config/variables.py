@@ -41,12 +41,13 @@ class Variable:
 
 
 VARIABLES = (
-    Variable("IMAGE_NAME", "The image, by any of its names in Docker Engine", required=True),
+    Variable("IMAGE_NAME", "The image or images, by any of their names in Docker Engine", required=True, array=True),
     Variable("TAGS", "The tags to push", f"the tag of `IMAGE_NAME`, else `{DEFAULT_TAG}`", array=True),
     Variable(
         "PACKAGE_NAME",
         "The package to push to",
         "what follows `<REGISTRY>/<WORKSPACE>/` in `IMAGE_NAME`, else its last path component",
+        array=True,
     ),
     Variable("WORKSPACE", "The workspace's slug", "$BITBUCKET_WORKSPACE", context=True),
     # Source: Atlassian, "Working with the container registry".
@@ -70,6 +71,7 @@ VARIABLES = (
     Variable("COMPRESSION", "How the pipe compresses layers: `auto`, `fast`, `small` or `zstd`", COMPRESSIONS[0]),
     Variable("REUSE_FROM", "More tags whose layers are reused: `tag`, or `other-package:tag`", array=True),
     Variable("IMAGE_ARCHIVE", "A file or directory to push instead of an image in Docker Engine"),
+    Variable("COMPOSE_FILE", "A compose file instead of `IMAGE_NAME`: the images that its services build are pushed"),
     Variable("DRY_RUN", "Check everything, but upload nothing", "false"),
     Variable("RESULT_FILE", "A file to write the result to, as JSON"),
     Variable("DEBUG", "Turn on extra debug information", "false"),

@@ -77,6 +77,7 @@ class Pushers:
         self._report = context.report
         self._places = places
         self._origins = origins
+        self._shared = context.shared
         self._encoder = encoder
         self._engine = engine
         self._clocks: Clocks | None = None
@@ -232,13 +233,15 @@ class Pushers:
         if self._stored is None:
             wanted = frozenset(layer.diff_id for layer in image.layers if layer.descriptor is None)
             blobs = frozenset(layer.descriptor.digest for layer in image.layers if layer.descriptor is not None)
-            found = self._origins(image)
+            shared = self._shared.find(wanted | blobs)
+            wanted, blobs = wanted - shared.keys(), blobs - shared.keys()
+            found = self._origins(image) if wanted | blobs else ()
             self._related = bool(found)
             places = [*self._places, *found]
             if not wanted:
                 # The repository itself reports whether it has a blob.
                 places = [place for place in places if place.repository.path != self._repository.path]
-            self._stored = known_layers(places, wanted, self._read, self._report.debug, blobs)
+            self._stored = shared | known_layers(places, wanted, self._read, self._report.debug, blobs)
         return self._stored
 
     def _engine_kind(self) -> EngineKind:

@@ -25,7 +25,7 @@ MANIFESTS = 10
 """Manifests of images that are read at most: each takes two requests."""
 ORIGINS = 4
 """Places that an image's names lead to: each other repository takes a token."""
-_GZIP = frozenset((DOCKER_LAYER, OCI_LAYER))
+GZIP = frozenset((DOCKER_LAYER, OCI_LAYER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,12 @@ class Stored:
     Attributes:
         descriptor: Of the blob.
         repository: The path of the repository that has it.
+        proven: Whether it was made from the layer in this run, so that its end need not be compared.
     """
 
     descriptor: Descriptor
     repository: str
+    proven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class Candidates:
 
     def _ask(self, stored: Stored) -> Candidate | None:
         repository, named = self._repository, stored.descriptor
-        if named.size < TRAILER:
+        if named.size < TRAILER and not stored.proven:
             return None
         size, mounted = repository.stat(named.digest), False
         if size is None and stored.repository != repository.path:
@@ -118,7 +120,8 @@ class Candidates:
         # A registry that stores its blobs elsewhere does not return their size.
         if size not in {0, named.size}:
             return None
-        return Candidate(named, repository.read_end(named.digest, named.size, TRAILER), mounted)
+        trailer = None if stored.proven else repository.read_end(named.digest, named.size, TRAILER)
+        return Candidate(named, trailer, mounted)
 
     def clear(self) -> None:
         """Discard all candidates: one of them was wrong."""
@@ -229,5 +232,5 @@ def pairs(manifest: Manifest, config: bytes) -> Sequence[tuple[str, Descriptor]]
     return [
         (diff_id, Descriptor(DOCKER_LAYER, layer.digest, layer.size))
         for diff_id, layer in zip(diff_ids, manifest.layers, strict=True)
-        if isinstance(diff_id, str) and is_digest(diff_id) and layer.media_type in _GZIP and not layer.urls
+        if isinstance(diff_id, str) and is_digest(diff_id) and layer.media_type in GZIP and not layer.urls
     ]

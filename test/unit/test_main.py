@@ -17,7 +17,7 @@ from pipe.errors import ConfigurationError, PipeError, RegistryFailedError
 from pipe.main import main
 from pipe.oci.reference import Reference
 from pipe.output.log import Output
-from pipe.push.result import Result, TagResult, TagStatus
+from pipe.push.result import ReleaseResult, Result, TagResult, TagStatus
 
 pytestmark = pytest.mark.usefixtures("process", "_connects_to_nothing")
 
@@ -201,7 +201,7 @@ class Broken:
         if self._error:
             raise self._error
 
-    def result(self, _: int) -> Result:
+    def result(self, _: int) -> ReleaseResult:
         raise LookupError("s3cr3t-t0ken")
 
 
@@ -234,11 +234,12 @@ class Pushed:
     def run(self) -> None:
         """Do nothing."""
 
-    def result(self, exit_code: int) -> Result:
+    def result(self, exit_code: int) -> ReleaseResult:
         """Return the result."""
         target = Reference("crg.apkg.io", "acme/my-container-app", "latest")
         tag = TagResult(target, TagStatus.PUSHED, "sha256:" + "d" * 64, verified=True)
-        return Result("app", None, dry_run=False, tags=(tag,), layers=(), exit_code=exit_code)
+        image = Result("app", None, dry_run=False, tags=(tag,), layers=(), exit_code=exit_code)
+        return ReleaseResult((image,), exit_code)
 
 
 @pytest.mark.parametrize(
@@ -278,8 +279,13 @@ ENCODING = {"pipe.encoding", "pipe.push.transfer", "deflate", "isal"}
     [
         pytest.param(
             "from pipe.main import main; main(['--version'], {})",
-            {"docker", "requests", "urllib3"} | ENCODING,
+            {"docker", "requests", "urllib3", "yaml"} | ENCODING,
             id="version",
+        ),
+        pytest.param(
+            f"from datetime import date; from pipe.config.reader import read_settings; read_settings({STEP}, date.min)",
+            {"docker", "requests", "yaml"},
+            id="settings",
         ),
         pytest.param(WIRED.format(archive="None"), {"pipe.source.archive"} | ENCODING, id="engine"),
         pytest.param(WIRED.format(archive="Path('image.tar')"), {"docker"}, id="archive"),

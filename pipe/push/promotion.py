@@ -10,7 +10,7 @@ from pipe.oci.descriptor import Platform
 from pipe.oci.fields import members
 from pipe.oci.image import Image, Layer
 from pipe.oci.index import entries_of, entry_of, name_of, platform_of
-from pipe.oci.manifest import DOCKER_CONFIG, OCI_CONFIG, Manifest
+from pipe.oci.manifest import DOCKER_CONFIG, INDEXES, OCI_CONFIG, Manifest
 from pipe.oci.reference import Reference
 from pipe.push.registry_manifests import RegistryManifests
 from pipe.push.verify import missing_blobs
@@ -25,8 +25,8 @@ _SHOWN = 3
 def promoted(source: Repository, target: Repository, name: Reference) -> RegistrySource:
     """Find the image to promote.
 
-    In one package, the blobs of an image are asked for. Those of an index are not: its manifests are there, and a
-    registry keeps what they name.
+    In one package, the blobs of an image are asked for. Of an index, it is the manifests of its images: the registry
+    has stored them, and keeps what they name.
 
     Args:
         source: It has the image.
@@ -38,7 +38,7 @@ def promoted(source: Repository, target: Repository, name: Reference) -> Registr
         SourceUnusableError: It is not complete.
         PipeError: The registry does not answer, or the credentials do not suffice.
     """
-    found = _found(source, target, [name])
+    found = _found(source, target, [name], attestations=source is not target)
     [root] = found.roots
     if root.manifests:
         platforms = {child.digest: child.platform for each in found.below(root) for child in each.manifests}
@@ -68,7 +68,7 @@ def joined(source: Repository, target: Repository, names: Sequence[Reference]) -
     """
     found = _found(source, target, names)
     below = found.below(*found.roots)
-    configs = _configs(source, [each for each in below if _is_image(each)])
+    configs = _all_configs(source, found, [each for each in below if _is_image(each)])
     entries = [
         entry for name, root in zip(names, found.roots, strict=True) for entry in _entries(found, configs, name, root)
     ]
@@ -104,13 +104,13 @@ def _entries(
     found: RegistryManifests, configs: Mapping[str, bytes], name: Reference, root: Manifest
 ) -> Iterator[_Entry]:
     tag = name.digest or name.tag
-    if not root.manifests:
+    if root.media_type not in INDEXES:
         platform = platform_of(configs.get(root.digest, b""))
         yield _Entry(tag, entry_of(root, platform), root.digest, name_of(platform), is_image=_is_image(root))
         return
     for content, child in entries_of(root):
         manifest = found[child.digest]
-        if manifest.manifests:
+        if manifest.media_type in INDEXES:
             yield from _entries(found, configs, name, manifest)
             continue
         given = members(content).get("platform")
@@ -139,9 +139,11 @@ def _problems(names: Sequence[Reference], entries: Iterable[_Entry]) -> Iterator
     yield from (f"PLATFORM_TAGS: {each} is an index without images." for each in without)
 
 
-def _found(source: Repository, target: Repository, names: Sequence[Reference]) -> RegistryManifests:
+def _found(
+    source: Repository, target: Repository, names: Sequence[Reference], *, attestations: bool = True
+) -> RegistryManifests:
     try:
-        return RegistryManifests(source, names)
+        return RegistryManifests(source, names, attestations=attestations)
     except SourceNotFoundError as error:
         if source is target:
             # Perhaps the package does not exist, or is not accessible: that is the better reason.
@@ -159,6 +161,16 @@ def _configs(repository: Repository, manifests: Sequence[Manifest]) -> dict[str,
     named = {each.digest: each.config for each in manifests if each.config is not None and _is_image(each)}
     read = repository.pool.gather([partial(repository.read, config, CONFIG_SIZE) for config in named.values()])
     return {digest: config for digest, config in zip(named, read, strict=True) if config is not None}
+
+
+def _all_configs(repository: Repository, found: RegistryManifests, manifests: Sequence[Manifest]) -> dict[str, bytes]:
+    """Return every config, which names a platform, or raise."""
+    configs = _configs(repository, manifests)
+    unread = [each for each in manifests if each.digest not in configs]
+    if unread:
+        _check_blobs(repository, found, unread)
+        raise found.unusable(f"the config {unread[0].config} cannot be read")
+    return configs
 
 
 def _check_blobs(repository: Repository, found: RegistryManifests, manifests: Sequence[Manifest]) -> None:

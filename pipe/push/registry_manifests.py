@@ -18,12 +18,13 @@ class RegistryManifests:
         roots: What the names refer to, in their order.
     """
 
-    def __init__(self, repository: Repository, names: Sequence[Reference]) -> None:
+    def __init__(self, repository: Repository, names: Sequence[Reference], *, attestations: bool = True) -> None:
         """Read every manifest, those of one level at the same time.
 
         Args:
             repository: It has the images.
             names: References with a tag or a digest.
+            attestations: Whether to read attestations too.
 
         Raises:
             SourceNotFoundError: The registry does not have some of the names.
@@ -32,6 +33,7 @@ class RegistryManifests:
         """
         self._repository = repository
         self._names = names
+        self._attestations = attestations
         self._found: dict[str, Manifest] = {}
         found = self._read([name.digest or name.tag for name in names])
         absent = [name for name, manifest in zip(names, found, strict=True) if manifest is None]
@@ -55,7 +57,7 @@ class RegistryManifests:
         return self._found[digest]
 
     def below(self, *roots: Manifest) -> tuple[Manifest, ...]:
-        """Return manifests and all that they lead to, children first, each once."""
+        """Return manifests and all that was read below them, children first, each once."""
         return tuple(self._below(roots, set()))
 
     def unusable(self, problem: str) -> SourceUnusableError:
@@ -69,14 +71,16 @@ class RegistryManifests:
         for manifest in manifests:
             if manifest.digest not in seen:
                 seen.add(manifest.digest)
-                yield from self._below([self[child.digest] for child in manifest.manifests], seen)
+                children = [self._found.get(child.digest) for child in manifest.manifests]
+                yield from self._below([child for child in children if child is not None], seen)
                 yield manifest
 
     def _read(self, references: Sequence[str]) -> list[Manifest | None]:
         return self._repository.pool.gather([partial(self._repository.manifest, each) for each in references])
 
     def _children(self, manifests: Iterator[Manifest] | Sequence[Manifest]) -> list[str]:
-        digests = dict.fromkeys(child.digest for manifest in manifests for child in manifest.manifests)
+        children = (child for manifest in manifests for child in manifest.manifests)
+        digests = dict.fromkeys(each.digest for each in children if self._attestations or not each.is_attestation)
         unread = [digest for digest in digests if digest not in self._found]
         if len(self._found) + len(unread) > MANIFESTS:
             raise self.unusable(f"more than {MANIFESTS} manifests")

@@ -1,14 +1,9 @@
 """Images that are in the registry already: promoted byte for byte, from another package too."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import replace
-
 import pytest
-from unit.fakes import REQUEST, SETTINGS, Clock, Messages
 from unit.http import Reply, cut, error_reply, sha256
-from unit.packages import Packages
-from unit.runs import encoder, statuses
+from unit.promotions import APP, BASE, OTHER, World, entry
+from unit.runs import statuses
 
 from pipe.errors import (
     ContentMismatchError,
@@ -19,155 +14,9 @@ from pipe.errors import (
     TagExistsError,
     TagRejectedError,
 )
-from pipe.oci.manifest import (
-    DOCKER_CONFIG,
-    DOCKER_LAYER,
-    DOCKER_LIST,
-    DOCKER_MANIFEST,
-    OCI_CONFIG,
-    OCI_INDEX,
-    OCI_LAYER,
-    OCI_MANIFEST,
-    Manifest,
-)
-from pipe.oci.reference import Reference
-from pipe.push.context import Context, Timing
-from pipe.push.promotion import promoted
-from pipe.push.pushers import Pushers
-from pipe.push.result import LayerStatus, Result
-from pipe.push.run import Push
-from pipe.registry.client import Client
+from pipe.oci.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
+from pipe.push.result import LayerStatus
 from pipe.source import registry_source
-
-APP, OTHER = "acme/app", "acme/staging"
-BASE = b"base layer " * 1000
-DOMAIN = SETTINGS.registry
-
-
-class World:
-    """A registry with two packages, and images in them."""
-
-    def __init__(self) -> None:
-        self.server = Packages(APP, OTHER)
-        self.told = Messages()
-        self.clock = Clock()
-
-    def image(self, package: str, architecture: str, media_type: str = OCI_MANIFEST, tag: str = "") -> Manifest:
-        """Store an image of two layers, the first of which all images share."""
-        docker = media_type == DOCKER_MANIFEST
-        blobs = [BASE, f"layer for {architecture}".encode() * 100]
-        config = json.dumps(
-            {
-                "os": "linux",
-                "architecture": architecture,
-                "rootfs": {"type": "layers", "diff_ids": [sha256(b"plain " + blob) for blob in blobs]},
-                "history": [{"created_by": "ADD base / # buildkit"}, {"created_by": "COPY . /app # buildkit"}],
-                "config": {"Labels": {"org.opencontainers.image.revision": "c0ffee"}},
-            }
-        ).encode()
-        store = self.server[package]
-        content = {
-            "schemaVersion": 2,
-            "mediaType": media_type,
-            "config": {
-                "mediaType": DOCKER_CONFIG if docker else OCI_CONFIG,
-                "digest": store.keep(config),
-                "size": len(config),
-            },
-            "layers": [
-                {"mediaType": DOCKER_LAYER if docker else OCI_LAYER, "digest": store.keep(blob), "size": len(blob)}
-                for blob in blobs
-            ],
-        }
-        return self.keep(package, media_type, content, tag)
-
-    def keep(self, package: str, media_type: str, content: Mapping[str, object], tag: str = "") -> Manifest:
-        """Store a manifest."""
-        # No tool writes JSON like this: a manifest that was parsed and written again would differ.
-        body = json.dumps(content, indent=5).encode() + b"\n"
-        self.server[package].keep_manifest(body, media_type, tag)
-        return Manifest.parse(media_type, body)
-
-    def index(
-        self, package: str, images: Mapping[str, Manifest], media_type: str = OCI_INDEX, tag: str = "rc-17"
-    ) -> Manifest:
-        """Store an index of images by platform, with an attestation of the first one."""
-        first = next(iter(images.values()))
-        statement = b'{"_type": "https://in-toto.io/Statement/v0.1"}'
-        store = self.server[package]
-        attestation = self.keep(
-            package,
-            OCI_MANIFEST,
-            {
-                "schemaVersion": 2,
-                "config": {"mediaType": OCI_CONFIG, "digest": store.keep(b"{}"), "size": 2},
-                "layers": [
-                    {
-                        "mediaType": "application/vnd.in-toto+json",
-                        "digest": store.keep(statement),
-                        "size": len(statement),
-                    }
-                ],
-            },
-        )
-        entries: list[dict[str, object]] = [
-            entry(image) | {"platform": dict(zip(("os", "architecture", "variant"), name.split("/"), strict=False))}
-            for name, image in images.items()
-        ]
-        reference = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": first.digest}
-        unknown = {"platform": {"os": "unknown", "architecture": "unknown"}, "annotations": reference}
-        content = {"schemaVersion": 2, "mediaType": media_type, "manifests": [*entries, entry(attestation) | unknown]}
-        return self.keep(package, media_type, content, tag)
-
-    def four(self, package: str, tag: str = "rc-17") -> Manifest:
-        """Store an index of four platforms."""
-        names = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x")
-        return self.index(package, {name: self.image(package, name.split("/")[1]) for name in names}, tag=tag)
-
-    def push(self, name: str = "rc-17", *tags: str, source: str = APP, **settings: object) -> tuple[Push, Client]:
-        """Prepare a promotion."""
-        chosen = replace(SETTINGS, uploader="auto", **settings)  # type: ignore[arg-type]
-        request = replace(REQUEST, tags=tags or ("1.4.2",))
-        client = Client(
-            DOMAIN,
-            SETTINGS.credentials,
-            "test/1",
-            self.told,
-            clock=self.clock,
-            wait=self.clock.pass_by,
-            random=lambda: 0.0,
-            adapter=self.server,
-        )
-        target = client.repository(request.repository)
-        timing = Timing(self.clock, self.clock.sleep, lambda: 0.0, self.clock.wait)
-        context = Context(chosen, request, target, self.told, timing)
-        is_digest = name.startswith("sha256:")
-        reference = Reference(DOMAIN, source, digest=name) if is_digest else Reference(DOMAIN, source, name)
-        found = lambda: promoted(client.repository(source), target, reference)  # noqa: E731
-        return Push(context, found, Pushers(context, (), encoder, None)), client
-
-    def run(self, name: str = "rc-17", *tags: str, source: str = APP, **settings: object) -> Result:
-        """Promote, and return the result."""
-        push, _ = self.push(name, *tags, source=source, **settings)
-        push.run()
-        return push.result(0)
-
-    def fail(self, name: str = "rc-17", *tags: str, source: str = APP, **settings: object) -> tuple[PipeError, Result]:
-        """Promote in vain, and return error and result."""
-        push, _ = self.push(name, *tags, source=source, **settings)
-        with pytest.raises(PipeError) as raised:
-            push.run()
-        return raised.value, push.result(raised.value.exit_code)
-
-    def stored(self, tag: str = "1.4.2") -> tuple[str, bytes]:
-        """Return media type and bytes of a tag of the package."""
-        app = self.server[APP]
-        return app.manifests[app.tags[tag]]
-
-
-def entry(manifest: Manifest) -> dict[str, object]:
-    """Return the descriptor of a manifest."""
-    return {"mediaType": manifest.media_type, "digest": manifest.digest, "size": len(manifest.body)}
 
 
 def made(world: World, kind: str, package: str) -> Manifest:
@@ -402,7 +251,7 @@ def test_blobs_of_another_package_are_mounted_and_children_come_first() -> None:
     written = world.server.written()
     assert written[-1] == "PUT 1.4.2"
     assert sorted(written[:-1]) == sorted(f"PUT {child.digest}" for child in index.manifests)
-    assert len([sent for sent in world.server.sent if "mount" in sent.query]) == 11
+    assert len([sent for sent in world.server.sent if "mount" in sent.query]) == 14
 
 
 def test_blobs_that_the_package_has_are_not_mounted() -> None:

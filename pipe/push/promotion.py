@@ -1,6 +1,6 @@
 """Images that are in the registry already: promoted as they are, or joined by an index."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,7 +11,8 @@ from pipe.oci.fields import members
 from pipe.oci.image import Image, Layer
 from pipe.oci.index import entries_of, entry_of, name_of, platform_of
 from pipe.oci.manifest import DOCKER_CONFIG, INDEXES, OCI_CONFIG, Manifest
-from pipe.oci.reference import Reference
+from pipe.oci.reference import Reference, is_digest
+from pipe.push.context import Context
 from pipe.push.registry_manifests import RegistryManifests
 from pipe.push.verify import missing_blobs
 from pipe.registry.repository import Repository
@@ -20,6 +21,22 @@ from pipe.text import listed
 
 _CONFIGS = frozenset((DOCKER_CONFIG, OCI_CONFIG))
 _SHOWN = 3
+
+
+def find(context: Context, repositories: Callable[[str], Repository]) -> RegistrySource:
+    """Find what a request promotes or joins; see `promoted` and `joined`.
+
+    Args:
+        context: Of the push.
+        repositories: Returns the repository with a path.
+    """
+    promotion = context.request.promotion
+    if promotion is None:
+        raise ValueError(context.request.image)
+    source, target = repositories(promotion.repository), context.repository
+    package = Reference(context.request.registry, promotion.repository)
+    names = [package.with_digest(name) if is_digest(name) else package.with_tag(name) for name in promotion.names]
+    return joined(source, target, names) if promotion.is_joined else promoted(source, target, names[0])
 
 
 def promoted(source: Repository, target: Repository, name: Reference) -> RegistrySource:

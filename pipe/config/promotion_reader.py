@@ -10,6 +10,8 @@ from pipe.text import listed
 _NOT_A_NAME = "a tag or a digest, without the package's name (FROM_PACKAGE names another package)"
 _SENSELESS = ("IMAGE_ARCHIVE", "COMPOSE_FILE", "UPLOADER", "COMPRESSION", "REUSE_FROM")
 """Variables about the upload of an image that was built."""
+_CHOICES = ("UPLOADER", "COMPRESSION")
+"""Those with a default, which does no harm."""
 
 
 class PromotionReader:
@@ -54,8 +56,8 @@ class PromotionReader:
         problems, values = self._values.problems, self._values.values
         if self.variable == "PROMOTE" and self._is_given("PLATFORM_TAGS"):
             problems.append("PROMOTE cannot be combined with PLATFORM_TAGS: use the pipe once for each.")
-        given = [name for name in _SENSELESS if self._is_given(name)]
-        given = [name for name in given if name not in {"UPLOADER", "COMPRESSION"} or values[name] != default(name)]
+        usual = {name for name in _CHOICES if values.get(name, "").strip().lower() == default(name)}
+        given = [name for name in _SENSELESS if self._is_given(name) and name not in usual]
         if given:
             problems.append(
                 f"{self.variable} cannot be combined with {listed(given)}: the image is in the registry already."

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from pipe.errors import ConfigurationError, SourceNotFoundError
+from pipe.errors import ConfigurationError, PipeError, PushDeniedError, SourceNotFoundError, SourceUnusableError
 from pipe.oci.config import CONFIG_SIZE, image_of
 from pipe.oci.descriptor import Platform
 from pipe.oci.fields import members
@@ -15,6 +15,7 @@ from pipe.oci.reference import Reference, is_digest
 from pipe.push.context import Context
 from pipe.push.registry_manifests import RegistryManifests
 from pipe.push.verify import missing_blobs
+from pipe.registry.errors import recast
 from pipe.registry.repository import Repository
 from pipe.source.registry_source import RegistrySource
 from pipe.text import listed
@@ -57,14 +58,13 @@ def promoted(source: Repository, target: Repository, name: Reference) -> Registr
     """
     found = _found(source, target, [name], attestations=source is not target)
     [root] = found.roots
-    if root.manifests:
-        platforms = {child.digest: child.platform for each in found.below(root) for child in each.manifests}
-        images = [_image(each, None, platforms.get(each.digest)) for each in found.below(root)]
-    else:
-        images = [_image(root, config) for config in _configs(source, [root]).values()] or [_image(root, None)]
-        if source is target:
-            _check_blobs(source, found, [root])
-    return _source(source, target, found.below(root), images)
+    manifests = found.below(root)
+    if source is target and not root.manifests:
+        _check_blobs(source, found, [root])
+    configs = {} if source is target and root.manifests else _configs(source, manifests)
+    platforms = {child.digest: child.platform for each in manifests for child in each.manifests}
+    images = [_image(each, configs.get(each.digest), platforms.get(each.digest)) for each in manifests]
+    return _source(source, target, manifests, images)
 
 
 def joined(source: Repository, target: Repository, names: Sequence[Reference]) -> RegistrySource:
@@ -161,16 +161,24 @@ def _found(
 ) -> RegistryManifests:
     try:
         return RegistryManifests(source, names, attestations=attestations)
-    except SourceNotFoundError as error:
-        if source is target:
+    except (SourceNotFoundError, PushDeniedError) as error:
+        if source is not target:
+            raise _of_another_package(error) from error
+        if isinstance(error, SourceNotFoundError):
             # Perhaps the package does not exist, or is not accessible: that is the better reason.
             target.check_push()
-            raise
-        raise SourceNotFoundError(
-            f"{error.cause.rstrip('.')}, or these credentials cannot read it.",
-            fix=f"{error.fix} A step's own credentials reach only packages linked to the repository whose pipeline"
-            " runs.",
-        ) from error
+        raise
+
+
+def _of_another_package(error: PipeError) -> PipeError:
+    """Return an error about the package that has the image, which credentials for the target may not reach."""
+    linked = "A step's own credentials reach only packages linked to the repository whose pipeline runs."
+    if isinstance(error, SourceNotFoundError):
+        cause = f"{error.cause.rstrip('.')}, or these credentials cannot read it."
+        return SourceNotFoundError(cause, fix=f"{error.fix} {linked}")
+    denied = recast(SourceUnusableError, error)
+    denied.fix = f"{linked} Link the package to it, or use credentials that can read both."
+    return denied
 
 
 def _configs(repository: Repository, manifests: Sequence[Manifest]) -> dict[str, bytes]:

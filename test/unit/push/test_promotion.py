@@ -166,6 +166,15 @@ def test_a_tag_that_does_not_exist(source: str, words: str) -> None:
     assert not world.server.matching("GET", "*/tags/list")
 
 
+def test_a_package_that_must_not_be_read() -> None:
+    world = World()
+    world.server.on("GET", f"/v2/{OTHER}/*", error_reply(403, "DENIED", "no role"))
+    error, _ = world.fail(source=OTHER)
+    assert isinstance(error, SourceUnusableError)
+    assert error.cause == "crg.apkg.io does not allow reading acme/staging: no role"
+    assert "linked to the repository whose pipeline runs" in error.fix
+
+
 def test_a_package_that_does_not_exist() -> None:
     world = World()
     del world.server.packages[APP]

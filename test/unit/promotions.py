@@ -10,6 +10,7 @@ from unit.http import sha256
 from unit.packages import Packages
 from unit.runs import connected, encoder
 
+from pipe.config.settings import Promotion
 from pipe.errors import PipeError
 from pipe.oci.manifest import (
     DOCKER_CONFIG,
@@ -123,7 +124,9 @@ class World:
     def push(self, name: str | Sequence[str], tags: Sequence[str], source: str, settings: Mapping[str, object]) -> Push:
         """Prepare to promote one image, or to join several."""
         chosen = replace(SETTINGS, uploader="auto", **settings)  # type: ignore[arg-type]
-        request = replace(REQUEST, tags=tuple(tags) or ("1.4.2",))
+        names = (name,) if isinstance(name, str) else tuple(name)
+        promotion = Promotion(source, names, is_joined=not isinstance(name, str))
+        request = replace(REQUEST, tags=tuple(tags) or ("1.4.2",), promotion=promotion)
         client = connected(self.clock, self.told, self.server)
         repository, target = client.repository(source), client.repository(request.repository)
         timing = Timing(self.clock, self.clock.sleep, lambda: 0.0, self.clock.wait)

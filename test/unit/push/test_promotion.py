@@ -105,6 +105,7 @@ def test_a_tag_that_points_to_it_already_is_left_alone() -> None:
     world.server[APP].tags["1.4.2"] = manifest.digest
     assert statuses(world.run()) == ["already there"]
     assert world.server.written() == []
+    assert not world.server.matching("HEAD")
 
 
 @pytest.mark.parametrize(
@@ -147,6 +148,8 @@ def test_a_dry_run_changes_nothing(source: str) -> None:
     assert statuses(result) == ["would push"]
     assert world.server.written() == []
     assert not [sent for sent in world.server.sent if "mount" in sent.query]
+    said = "Layers would be mounted from acme/staging, or copied if the registry refuses that."
+    assert (said in world.told.of("INFO")) == (source == OTHER)
 
 
 @pytest.mark.parametrize(

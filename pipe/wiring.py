@@ -42,7 +42,7 @@ def wired(settings: Settings, client: Client, output: Output) -> Release:
     requests, shared = settings.requests, SharedLayers()
     if len(requests) > 1:
         client.share_token(request.repository for request in requests)
-    source = _Archive(settings, client, output) if settings.image_archive is not None else _Docker(settings, client)
+    source = _source(settings, client, output)
     timing = Timing(time.monotonic, time.sleep, random.random)
     encoder = cache(partial(_encoder, settings))
     parts = []
@@ -53,8 +53,17 @@ def wired(settings: Settings, client: Client, output: Output) -> Release:
     return Release(parts, shared, output)
 
 
+def _source(settings: Settings, client: Client, output: Output) -> "_Archive | _Docker | _Registry":
+    """Return what has the images; a run with a promotion has no other request."""
+    if settings.requests[0].promotion is not None:
+        return _Registry(client)
+    return _Archive(settings, client, output) if settings.image_archive is not None else _Docker(settings, client)
+
+
 def _places(context: Context, client: Client) -> tuple[Place, ...]:
-    """Return the tags whose layers may be reused, the likeliest first."""
+    """Return the tags whose layers may be reused, the likeliest first; a promotion needs none."""
+    if context.request.promotion is not None:
+        return ()
     own, tags = context.repository, (*context.request.tags, DEFAULT_TAG)
     others = context.settings.reuse_from
     return (
@@ -90,6 +99,25 @@ class _Archive:
     def origins(self, target: Reference) -> Callable[[Image], Sequence[Place]]:
         """Return what finds the places that the names of an image lead to."""
         return lambda image: origins(image, target, self._client.repository)
+
+
+class _Registry:
+    """Images that are in the registry already."""
+
+    engine = None
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def finder(self, context: Context) -> Callable[[], ImageSource]:
+        """Return what finds the image of a request, or joins its images."""
+        from pipe.push.promotion import find  # noqa: PLC0415
+
+        return partial(find, context, self._client.repository)
+
+    def origins(self, _target: Reference) -> Callable[[Image], Sequence[Place]]:
+        """Return what finds no places: the registry has every layer."""
+        return lambda _image: ()
 
 
 class _Docker:

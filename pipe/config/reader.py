@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from pipe.config.near_misses import near_misses
+from pipe.config.promotion_reader import PromotionReader
 from pipe.config.request_reader import RequestReader
 from pipe.config.settings import Credentials, ReuseFrom, Settings
 from pipe.config.tag_reader import TagReader
@@ -39,7 +40,9 @@ class _Reader(Values):
         registry = self.values.get("REGISTRY", default("REGISTRY"))
         self.check("REGISTRY", registry, is_address, ADDRESS_RULE)
         workspace = self._workspace()
-        requests = RequestReader(self, self._tags, registry, workspace).requests()
+        promotion = PromotionReader(self, self._tags, registry, workspace)
+        reader = promotion if promotion.variable else RequestReader(self, self._tags, registry, workspace)
+        requests = reader.requests()
         clone_directory = self.path("BITBUCKET_CLONE_DIR")
         settings = Settings(
             requests=requests,

@@ -72,6 +72,11 @@ VARIABLES = (
     Variable("REUSE_FROM", "More tags whose layers are reused: `tag`, or `other-package:tag`", array=True),
     Variable("IMAGE_ARCHIVE", "A file or directory to push instead of an image in Docker Engine"),
     Variable("COMPOSE_FILE", "A compose file instead of `IMAGE_NAME`: the images that its services build are pushed"),
+    Variable("PROMOTE", "A tag or digest of an image that the registry has, which gets `TAGS`"),
+    Variable("PLATFORM_TAGS", "Tags of images for one platform each, to be joined under `TAGS`", array=True),
+    Variable(
+        "FROM_PACKAGE", "The package that has the image of `PROMOTE` or `PLATFORM_TAGS`", "the one that gets `TAGS`"
+    ),
     Variable("DRY_RUN", "Check everything, but upload nothing", "false"),
     Variable("RESULT_FILE", "A file to write the result to, as JSON"),
     Variable("DEBUG", "Turn on extra debug information", "false"),

@@ -6,6 +6,7 @@ Source: opencontainers/image-spec, `manifest.md` and `image-index.md`, and CNCF 
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipe.oci.descriptor import Descriptor
@@ -95,6 +96,12 @@ class Manifest:
             ],
         }
         return cls.parse(OCI_MANIFEST, json.dumps(content, separators=(",", ":")).encode())
+
+    @classmethod
+    def of_index(cls, entries: Sequence[dict[str, object]]) -> "Manifest":
+        """Make an OCI index of entries; equal ones in equal order make equal bytes."""
+        content = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(entries)}
+        return cls.parse(OCI_INDEX, json.dumps(content, separators=(",", ":")).encode())
 
     @property
     def images(self) -> tuple[str, ...]:

@@ -163,6 +163,9 @@ class Pushers:
 
     def forecast(self, source: ImageSource) -> str:
         """Return who would push the image, as far as that can be known before."""
+        promotion = self._context.request.promotion
+        if promotion is not None:
+            return f"Layers would be mounted from {promotion.repository}, or copied if the registry refuses that."
         step = self.current(source, reachable=True)
         reason = step.reason
         if step.hands_over:

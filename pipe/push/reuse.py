@@ -102,10 +102,11 @@ class Candidates:
                 self._found[diff_id] = self._ask(stored)
             return self._found[diff_id]
 
-    def mounted(self, digest: str) -> bool:
-        """Return whether a stored layer could be mounted from another repository that has it."""
-        source = next((one.repository for one in self._stored.values() if one.descriptor.digest == digest), None)
-        if source is None or source == self._repository.path:
+    def mounted(self, digest: str, source: str = "") -> bool:
+        """Return whether a blob could be mounted from another repository: `source` or one with a stored layer."""
+        named = (one.repository for one in self._stored.values() if one.descriptor.digest == digest)
+        source = source or next(named, "")
+        if not source or source == self._repository.path:
             return False
         return self._repository.mount(digest, source)
 
@@ -120,7 +121,7 @@ class Candidates:
         # A registry that stores its blobs elsewhere does not return their size.
         if size not in {0, named.size}:
             return None
-        trailer = None if stored.proven else repository.read_end(named.digest, named.size, TRAILER)
+        trailer = None if stored.proven else repository.read_part(named.digest, named.size - TRAILER, TRAILER)
         return Candidate(named, trailer, mounted)
 
     def clear(self) -> None:

@@ -153,7 +153,7 @@ class Push:
         source = self._source
         if source is None:
             source = self._source = self._preparation.source()
-            self._outcome.found(source.image)
+            self._outcome.found(source.image, source.present)
             self._announce(source.image)
             check_sizes(source, self._settings, self._report)
             self._preparation.stage(source)
@@ -205,7 +205,9 @@ class Push:
         if self._settings.dry_run:
             return TagResult(target, TagStatus.WOULD_PUSH, previous=before.previous)
         try:
-            pushed = self._arrived_before(source, target) or self._retagged(target) or self._uploaded(source, target)
+            pushed = (
+                self._arrived_before(source, target) or self._retagged(source, target) or self._uploaded(source, target)
+            )
         except PipeError as error:
             if not self._reachable or not tags.may_be_protected(error):
                 raise
@@ -236,13 +238,13 @@ class Push:
             return None
         return pushed if not missing_parts(self._repository, manifest) else None
 
-    def _retagged(self, target: Reference) -> Pushed | None:
+    def _retagged(self, source: ImageSource, target: Reference) -> Pushed | None:
         """Put the manifest that is in the registry under a further tag; return None if it must be pushed."""
         manifest = self._outcome.manifest
         if manifest is None or not self._reachable:
             return None
         try:
-            self._repository.put_manifest(target.tag, manifest)
+            tags.put(self._repository, manifest, target, is_present=source.present is not None)
         except UnsupportedError as error:
             if self._outcome.tag(target).previous is not None or not self._pushers.engine_may_push:
                 raise

@@ -44,6 +44,7 @@ class Source:
     image = Image(digest(CONFIG), 1, tuple(Layer(n, digest(data), len(data)) for n, data in enumerate(LAYERS, 1)))
     config = CONFIG
     manifests: tuple[Manifest, ...] = ()
+    present: Manifest | None = None
 
     def __init__(self, *, replayable: bool) -> None:
         self.replayable = replayable

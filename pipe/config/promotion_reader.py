@@ -110,7 +110,7 @@ class PromotionReader:
         if not usual and not self._is_given("TAGS") and "TAGS" not in self._values.environment:
             self._values.problems.append(f"TAGS is missing: {self.variable} needs the tags to push.")
             return ()
-        return self._tags.read(usual)
+        return self._tags.read(usual) or ((usual,) if usual else ())
 
     def _is_given(self, name: str) -> bool:
         return name in self._values.values or f"{name}_COUNT" in self._values.values

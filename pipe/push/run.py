@@ -165,8 +165,8 @@ class Push:
         return source
 
     def _announce(self, image: Image) -> None:
-        where = f"{self._request.targets[0].repository}: {listed(self._request.tags)}"
-        self._report.info(f"{self._request.image}: {image.summary} → {where}")
+        targets = f"{self._request.targets[0].repository}: {listed(self._request.tags)}"
+        self._report.info(f"{self._request.image}: {image.summary} → {targets}")
 
     def _survey(self, image: Image) -> None:
         """Make sure that a push is allowed, and find out what the registry has under the tags.

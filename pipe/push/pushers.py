@@ -28,7 +28,7 @@ from pipe.push.plan import (
 )
 from pipe.push.progress import ProgressTracker, Snapshot
 from pipe.push.pusher import CannotPushError, Pushed, Pusher
-from pipe.push.reuse import Place, Stored, known_layers
+from pipe.push.reuse import Place, Stored, Wanted, known_layers, reusable
 from pipe.push.takeover import Takeover
 from pipe.source.image_source import ImageSource
 
@@ -244,7 +244,8 @@ class Pushers:
             if not wanted:
                 # The repository itself reports whether it has a blob.
                 places = [place for place in places if place.repository.path != self._repository.path]
-            self._stored = shared | known_layers(places, wanted, self._read, self._report.debug, blobs)
+            of_use = Wanted(wanted, blobs, reusable(self._settings.compression))
+            self._stored = shared | known_layers(places, of_use, self._read, self._report.debug)
         return self._stored
 
     def _engine_kind(self) -> EngineKind:

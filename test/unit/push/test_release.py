@@ -8,7 +8,6 @@ from unit.fakes import REQUEST, SETTINGS, Clock, FakeEngine, Messages, OneImage
 from unit.http import HUNG, FakeRegistryServer
 from unit.runs import IMAGE, MANIFEST, OTHER, connected, encoder, store
 
-from pipe.encoding.codecs import OCI_ZSTD_LAYER
 from pipe.errors import (
     CertificateError,
     CredentialsRefusedError,
@@ -23,7 +22,7 @@ from pipe.errors import (
 )
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, Layer
-from pipe.oci.manifest import DOCKER_LAYER
+from pipe.oci.manifest import DOCKER_LAYER, OCI_ZSTD_LAYER
 from pipe.push.context import Context, Timing
 from pipe.push.preparation import FRESH, Preparation
 from pipe.push.pushers import Pushers

@@ -83,7 +83,7 @@ class Authentication:
         self._alone: set[Scope] = set()
 
     def share(self, scope: Scope) -> None:
-        """Request one token for all of these scopes; a request for which it does not count gets a separate one."""
+        """Request one token for all of these scopes; a request that it does not allow gets a separate one."""
         with self._lock:
             self._shared = scope
 

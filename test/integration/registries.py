@@ -26,14 +26,14 @@ class StartRegistry(Protocol):
         """Start it; it is gone after the test."""
 
 
-def digest_in(registry: Registry, tag: str) -> str | None:
+def digest_in(registry: Registry, tag: str, repository: str = REPOSITORY) -> str | None:
     """Ask the registry itself what a tag names; None where it names nothing."""
     headers = {
-        **registry.bearer("reader", f"{REPOSITORY}:pull"),
+        **registry.bearer("reader", f"{repository}:pull"),
         "Accept": ", ".join(MEDIA_TYPES),
     }
     with registry.session() as session:
-        answer = session.head(f"{registry.url}/v2/{REPOSITORY}/manifests/{tag}", headers=headers, timeout=10)
+        answer = session.head(f"{registry.url}/v2/{repository}/manifests/{tag}", headers=headers, timeout=10)
     if answer.status_code == 404:
         return None
     answer.raise_for_status()

@@ -106,6 +106,8 @@ def run_pipeline(engine: docker.DockerClient, registry: LocalRegistry, tmp_path:
     yield RunPipeline(name, repository, registry)
     for volume in engine.volumes.list(filters={"name": name}):
         volume.remove()
+    for image in engine.images.list(filters={"reference": f"{name}/*"}):
+        engine.images.remove(str(image.id), force=True)
     try:
         engine.images.remove(name, force=True)
     except ImageNotFound:
@@ -149,6 +151,34 @@ def test_image_saved_in_one_step_is_pushed_in_the_next(registry: LocalRegistry, 
     pipeline = run_pipeline(save, [pipe, SHOW_DIGEST], "image.tar.gz")
     digest = digest_in(registry, "saved")
     pipeline.expect(0, "✔ Pushed saved: ", f"{REPOSITORY}@{digest}", f"the next step knows {digest}")
+
+
+SHOW_IMAGES = (
+    'python3 -c \'import json; print("the next step knows",'
+    ' *(image["digest"] for image in json.load(open("result.json"))["images"]))\''
+)
+
+
+@pytest.mark.parametrize("by", ["array", "compose-file"])
+def test_a_monorepo_pushes_all_its_images_in_one_call(
+    registry: LocalRegistry, run_pipeline: RunPipeline, by: str
+) -> None:
+    name = run_pipeline.name
+    names = {package: f"{name}/{package}" for package in ("api", "worker")}
+    services = {package: {"build": package, "image": f"{image}:${{TAG:-latest}}"} for package, image in names.items()}
+    build = [f"echo '{json.dumps({'services': services})}' >compose.yaml"]
+    build += [f"docker build --no-cache --label package={package} --tag {image} ." for package, image in names.items()]
+    which = (
+        {"IMAGE_NAME": list(names.values())} if by == "array" else {"IMAGE_NAME": "", "COMPOSE_FILE": "compose.yaml"}
+    )
+    tags = {"TAGS": [f"by-{by}", "$BITBUCKET_BUILD_NUMBER"], "RESULT_FILE": "result.json", "PACKAGE_NAME": ""}
+    pipeline = run_pipeline([*build, run_pipeline.pipe(**which, **tags)], [SHOW_IMAGES])
+    digests = [digest_in(registry, f"by-{by}", f"demo-workspace/{package}") for package in names]
+    assert None not in digests, pipeline.log
+    assert len(set(digests)) == 2
+    suffix = "" if by == "array" else ":latest"
+    pushed = ", ".join(f"{image}{suffix}" for image in names.values())
+    pipeline.expect(0, f"✔ Pushed: {pushed}", f"the next step knows {' '.join(map(str, digests))}")
 
 
 def test_failing_push_makes_the_step_red(registry: LocalRegistry, run_pipeline: RunPipeline) -> None:

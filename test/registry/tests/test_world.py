@@ -26,7 +26,10 @@ def test_the_shipped_world(shipped: World) -> None:
         (DEMO, "DEMO"),
         (OTHER, "DEMO"),
     ]
-    assert [(p.path, p.repository) for p in workspace.packages] == [("demo-workspace/my-container-app", DEMO)]
+    assert [(p.path, p.repository) for p in workspace.packages] == [
+        ("demo-workspace/my-container-app", DEMO),
+        ("demo-workspace/my-container-worker", DEMO),
+    ]
 
 
 @pytest.mark.parametrize(

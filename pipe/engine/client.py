@@ -191,6 +191,11 @@ class Engine:
 
     def kind(self) -> EngineKind:
         """Return the properties that decide how fast the Engine pushes, as far as it reports them."""
+        return self._kind
+
+    @cached_property
+    def _kind(self) -> EngineKind:
+        # Some Engines take half a second for the answer.
         try:
             version, info = self._version, self._api.info() or {}
         except (DockerException, requests.RequestException, OSError, ValueError):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pipe.engine.client import Engine
     from pipe.push.transfer import Encode
     from pipe.source.blob import SourceBlob
+    from pipe.source.documents import Documents
     from pipe.threads import Cancel
 
 DEFAULT_TAG = "latest"
@@ -81,17 +82,24 @@ class _Archive:
         self._settings = settings
         self._client = client
         self._output = output
+        self._opened = cache(self._open)
+
+    def _open(self) -> "Documents":
+        from pipe.source.archive import opened  # noqa: PLC0415
+
+        return opened(self._settings.image_archive or Path(), self._output)
 
     def finder(self, context: Context) -> Callable[[], ImageSource]:
         """Return what finds the image of a request."""
-        from pipe.source.archive import open_image  # noqa: PLC0415
+        from pipe.source.archive import image_in  # noqa: PLC0415
         from pipe.source.archive_source import ArchiveSource  # noqa: PLC0415
         from pipe.source.compressible import compressible  # noqa: PLC0415
 
-        path, settings, output = self._settings.image_archive or Path(), self._settings, self._output
+        settings, output = self._settings, self._output
+        several = len(settings.requests) > 1
 
         def find() -> ImageSource:
-            stored = open_image(path, context.request.name, output)
+            stored = image_in(self._opened(), context.request.name, output, strict=several)
             return ArchiveSource(compressible(stored, output) if settings.compress_plain else stored)
 
         return find

@@ -81,11 +81,6 @@ class _Reader(Values):
             self.problems.append(
                 "COMPOSE_FILE cannot be combined with IMAGE_ARCHIVE: it names images in Docker Engine."
             )
-        elif len(settings.requests) > 1:
-            self.problems.append(
-                f"IMAGE_ARCHIVE cannot be combined with {len(settings.requests)} images in IMAGE_NAME: use the pipe"
-                " once for each."
-            )
 
     def _check_names(self) -> None:
         for name, right in near_misses(self.environment):

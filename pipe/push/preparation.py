@@ -89,11 +89,15 @@ class Preparation:
 
     def _ahead(self) -> None:
         context = self._context
+        # An archive is read in no time, and what is unusual in it is logged.
+        in_engine = context.settings.image_archive is None
         try:
-            source = self._source = self._find()
+            source = self._source = self._find() if in_engine else None
             self._asked_at = context.timing.clock()
             found = self._answers = self._ask(check=True)
         except PipeError:
+            return
+        if source is None:
             return
         manifests = [found.manifests.get(Place(context.repository, tag)) for tag in context.request.tags]
         is_done = all(manifest is not None and holds(manifest, source.image) for manifest in manifests)

@@ -30,39 +30,57 @@ class ArchiveLog(Protocol):
 
 
 def open_image(path: Path, name: Reference, report: ArchiveLog) -> StoredImage:
-    """Return the image in an archive or a layout.
+    """Open an archive or a layout, and return the image in it; see `image_in`."""
+    return image_in(opened(path, report), name, report)
+
+
+def opened(path: Path, report: ArchiveLog) -> Documents:
+    """Open an archive or a layout."""
+    return Documents(path, open_files(path, report.info))
+
+
+def image_in(documents: Documents, name: Reference, report: ArchiveLog, *, strict: bool = False) -> StoredImage:
+    """Return an image of an archive or a layout.
 
     Many tools write both forms into one archive. With compressed layers it is a layout; with plain ones, which
     are compressed for the push, a docker archive. If one form is incomplete, the other one is used.
 
+    Args:
+        documents: The opened archive.
+        name: The name in IMAGE_NAME.
+        report: Receives what is unusual.
+        strict: Whether the image must have this name; see `chosen`.
+
     Raises:
         ArchiveError: There is no image, or it is damaged.
     """
-    documents = Documents(path, open_files(path, report.info))
     has_manifest, has_index = documents.has(MANIFEST), documents.has(INDEX)
     if has_manifest and _is_registry_manifest(documents):
+        if not has_index and strict:
+            raise documents.error("it has one image without a name", fix="Name only one image in IMAGE_NAME.")
         if not has_index:
-            return read_directory_transport(DirectoryTransport(path, documents.files), MANIFEST, report.warning)
+            directory = DirectoryTransport(documents.path, documents.files)
+            return read_directory_transport(directory, MANIFEST, report.warning)
         has_manifest = False
     if has_index and has_manifest:
-        return _of_both_forms(documents, name, report)
+        return _of_both_forms(documents, name, report, strict=strict)
     if has_index:
-        return read_layout(documents, name, report.warning)
+        return read_layout(documents, name, report.warning, strict=strict)
     if has_manifest:
-        return read_docker_archive(documents, name)
+        return read_docker_archive(documents, name, strict=strict)
     raise _no_image(documents)
 
 
-def _of_both_forms(documents: Documents, name: Reference, report: ArchiveLog) -> StoredImage:
+def _of_both_forms(documents: Documents, name: Reference, report: ArchiveLog, *, strict: bool) -> StoredImage:
     stored = None
     try:
-        stored = read_layout(documents, name, report.warning)
+        stored = read_layout(documents, name, report.warning, strict=strict)
         if not _is_plain(stored):
             return stored
     except ArchiveError as error:
         report.debug(f"Reading {MANIFEST} instead of {INDEX}. {error.summary}")
     try:
-        return read_docker_archive(documents, name)
+        return read_docker_archive(documents, name, strict=strict)
     except ArchiveError as error:
         if stored is None:
             raise

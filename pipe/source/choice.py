@@ -31,14 +31,21 @@ class ImageEntry:
     digest: str = ""
 
 
-def chosen(name: Reference, candidates: Sequence[ImageEntry]) -> dict[str, ImageEntry]:
-    """Return the distinct images that IMAGE_NAME refers to; all of them if it refers to none."""
+def chosen(name: Reference, candidates: Sequence[ImageEntry], *, strict: bool = False) -> dict[str, ImageEntry]:
+    """Return the distinct images that a name in IMAGE_NAME refers to.
+
+    Args:
+        name: The name.
+        candidates: All images of the archive.
+        strict: Whether it must be the whole name or digest of an image. Otherwise its tag suffices, and a name that
+            refers to none refers to all of them.
+    """
     tag = name.tag or "latest"
     by_digest = [each for each in candidates if name.digest and each.digest.endswith(name.digest[-64:])]
     by_name = [each for each in candidates if is_meant(name, each.names)]
-    by_tag = [each for each in candidates if each.tag == tag]
+    by_tag = [each for each in candidates if each.tag == tag and not strict]
     found = by_digest or ([] if name.digest else by_name or by_tag)
-    return {each.key: each for each in found or candidates}
+    return {each.key: each for each in found or ([] if strict else candidates)}
 
 
 def is_named(name: Reference, candidates: Sequence[ImageEntry]) -> bool:
@@ -62,7 +69,7 @@ def _short(name: str) -> str:
 def ambiguous(
     documents: Documents, name: Reference, candidates: Sequence[ImageEntry], platform: Callable[[ImageEntry], str]
 ) -> ArchiveError:
-    """Return the error for an IMAGE_NAME that does not refer to exactly one image."""
+    """Return the error for a name that does not refer to exactly one image."""
     distinct = list({each.key: each for each in candidates}.values())
     lines = []
     for each in distinct[:LISTED]:
@@ -73,9 +80,10 @@ def ambiguous(
     if len(distinct) > LISTED:
         lines.append(f"\n  and {len(distinct) - LISTED} more")
     which = "more than one of them is" if is_named(name, candidates) else "none of them is"
+    there = "one image, which is not" if len(distinct) == 1 else f"several images, and {which}"
     written = str(name).removeprefix("@")
     return ArchiveError(
-        f"{documents.path} contains several images, and {which} {written}:{''.join(lines)}",
+        f"{documents.path} contains {there} {written}:{''.join(lines)}",
         fix="Set IMAGE_NAME to one of these, and PACKAGE_NAME to the package to push to.",
     )
 

@@ -42,13 +42,13 @@ class _Listed:
     sources: tuple[object, ...]
 
 
-def read_docker_archive(documents: Documents, name: Reference) -> StoredImage:
+def read_docker_archive(documents: Documents, name: Reference, *, strict: bool = False) -> StoredImage:
     """Return the image in a docker archive; its manifest must be made.
 
     Raises:
         ArchiveError: There is none, or IMAGE_NAME refers to none of several, or it is damaged.
     """
-    listed = _selected(documents, name)
+    listed = _selected(documents, name, strict=strict)
     config = documents.read(listed.config, CONFIG_SIZE)
     identifier = digest_of(config)
     named = _DIGEST_IN_NAME.search(listed.config)
@@ -66,12 +66,12 @@ def read_docker_archive(documents: Documents, name: Reference) -> StoredImage:
     return StoredImage((), config, tuple(blobs), (image,))
 
 
-def _selected(documents: Documents, name: Reference) -> _Listed:
+def _selected(documents: Documents, name: Reference, *, strict: bool) -> _Listed:
     """Return the image that a name refers to."""
     images = _images(documents)
     candidates = [ImageEntry(repr((each.config, each.layers)), each.tags, "", _id_in(each.config)) for each in images]
-    found = chosen(name, candidates)
-    if len(found) > 1 or (name.digest and len({each.key for each in candidates}) > 1):
+    found = chosen(name, candidates, strict=strict)
+    if len(found) != 1 or (name.digest and len({each.key for each in candidates}) > 1):
         # Configurations whose names are not their digests are read only if necessary.
         ids = _Configurations(documents)
         by_key = {each.key: image for each, image in zip(candidates, images, strict=True)}
@@ -79,8 +79,8 @@ def _selected(documents: Documents, name: Reference) -> _Listed:
             ImageEntry(each.key, each.names, "", each.digest or ids.digest(by_key[each.key].config))
             for each in candidates
         ]
-        found = chosen(name, candidates)
-        if len(found) > 1:
+        found = chosen(name, candidates, strict=strict)
+        if len(found) != 1:
             raise ambiguous(documents, name, candidates, lambda each: ids.platform(by_key[each.key].config))
     [key] = found
     return next(image for each, image in zip(candidates, images, strict=True) if each.key == key)

@@ -21,13 +21,15 @@ _FULL_NAME, _NAME = "io.containerd.image.name", "org.opencontainers.image.ref.na
 _IMAGE_CONFIGS = ("image.v1+json", "image.config.v1+json")
 
 
-def read_layout(documents: Documents, name: Reference, warn: Callable[[str], None]) -> StoredImage:
+def read_layout(
+    documents: Documents, name: Reference, warn: Callable[[str], None], *, strict: bool = False
+) -> StoredImage:
     """Return the image in a layout; `warn` receives the platforms that are missing.
 
     Raises:
         ArchiveError: There is none, or IMAGE_NAME refers to none of several, or it is damaged.
     """
-    return _stored(documents, _root(documents, name), warn)
+    return _stored(documents, _root(documents, name, strict=strict), warn)
 
 
 def read_directory_transport(documents: DirectoryTransport, manifest: str, warn: Callable[[str], None]) -> StoredImage:
@@ -69,7 +71,7 @@ def _incomplete(documents: Documents, absent: Sequence[Absent], images: Sequence
     )
 
 
-def _root(documents: Documents, name: Reference) -> Descriptor:
+def _root(documents: Documents, name: Reference, *, strict: bool) -> Descriptor:
     entries = documents.object(INDEX).get("manifests")
     if isinstance(entries, list) and len(entries) > IMAGES:
         raise documents.error(f"{INDEX} lists more than {IMAGES} images")
@@ -84,7 +86,7 @@ def _root(documents: Documents, name: Reference) -> Descriptor:
         raise documents.error(f"{INDEX}: {invalid}")
     if not roots:
         raise documents.error(f"{INDEX} lists no image")
-    found = chosen(name, candidates)
+    found = chosen(name, candidates, strict=strict)
     by_digest = {root.digest: root for root in roots}
     if len(found) > 1:
         dependents = _dependents(documents, [by_digest[key] for key in found])

@@ -1,7 +1,9 @@
 """Several images in one run: what they share, what fails, and what is reported of each."""
 
+import gzip
 import json
 import signal
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -151,6 +153,23 @@ def test_a_compose_file_names_the_images(registry: LocalRegistry, images: Images
     finished = run(registry, COMPOSE_FILE="compose.yaml", WORKER=worker.name, TAGS="1.0", IMAGE_NAME="")
     finished.expect(0)
     assert outcomes(finished) == [("api", ["pushed"], 0), ("worker", ["pushed"], 0)]
+
+
+@pytest.mark.parametrize("gzipped", [False, True], ids=["plain", "gzipped"])
+def test_images_of_one_archive_are_pushed_without_an_engine(
+    registry: LocalRegistry, images: Images, run: Run, tmp_path: Path, gzipped: bool
+) -> None:
+    api, worker = build(images, 2)
+    saved = subprocess.run(["docker", "save", api.name, worker.name], stdout=subprocess.PIPE, check=True).stdout
+    (tmp_path / "images.tar").write_bytes(gzip.compress(saved, 1) if gzipped else saved)
+    listed = array("IMAGE_NAME", [api.name, "integration/gone:1", worker.name])
+    packages = array("PACKAGE_NAME", ["api", "web", "worker"])
+    finished = run(registry, **listed, **packages, IMAGE_ARCHIVE="images.tar", DOCKER_HOST="tcp://127.0.0.1:1")
+    finished.expect(3, "images.tar contains several images, and none of them is integration/gone:1:")
+    assert outcomes(finished) == [("api", ["pushed"], 0), ("gone", ["failed"], 3), ("worker", ["pushed"], 0)]
+    result: Mapping[str, Any] = finished.result
+    assert [each["layers"][0]["status"] for each in result["images"] if each["layers"]] == ["uploaded", "mounted"]
+    assert finished.log.count("is compressed") <= 1
 
 
 def test_the_steps_variables_name_all_images(registry: LocalRegistry, images: Images, run: Run, tmp_path: Path) -> None:

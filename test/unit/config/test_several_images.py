@@ -85,6 +85,11 @@ def problems(environment: dict[str, str]) -> list[str]:
             [("a", "acme/a", ("latest",)), ("b", "acme/b", ("latest",))],
             id="array-beside-an-empty-string",
         ),
+        pytest.param(
+            {"IMAGE_NAME": "api worker", "IMAGE_ARCHIVE": "images.tar"},
+            [("api", "acme/api", ("latest",)), ("worker", "acme/worker", ("latest",))],
+            id="archive-of-several",
+        ),
         pytest.param(array("IMAGE_NAME", "app"), [("app", "acme/app", ("latest",))], id="array-of-one"),
         pytest.param({"IMAGE_NAME": "app\n"}, [("app", "acme/app", ("latest",))], id="newline-at-the-end"),
         pytest.param(
@@ -135,11 +140,6 @@ MISSING = "IMAGE_NAME is missing: set it to the name of the image that the step 
             {"IMAGE_NAME": "app:1 app", "TAGS": " "},
             ["TAGS is empty: leave it out to push each image under the tag in its name."],
             id="no-tags-but-different-ones",
-        ),
-        pytest.param(
-            {"IMAGE_NAME": "api worker", "IMAGE_ARCHIVE": "image.tar"},
-            ["IMAGE_ARCHIVE cannot be combined with 2 images in IMAGE_NAME: use the pipe once for each."],
-            id="archive",
         ),
         pytest.param(
             {"IMAGE_NAME": f"api {ID}"},

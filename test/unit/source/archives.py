@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipe.oci.reference import Reference
-from pipe.source.archive import open_image
+from pipe.source.archive import image_in
+from pipe.source.archive import opened as open_archive
 from pipe.source.blob import SourceBlob, StoredImage
 
 NAME = Reference("", "app", "1.0")
@@ -143,9 +144,12 @@ class Log:
         self.lines.append(f"DEBUG: {text}")
 
 
-def opened(folder: Path, data: bytes | Files, name: Reference = NAME, log: Log | None = None) -> StoredImage:
+def opened(
+    folder: Path, data: bytes | Files, name: Reference = NAME, log: Log | None = None, *, strict: bool = False
+) -> StoredImage:
     """Open an archive, or a layout in a directory."""
-    return open_image(written(folder, data), name, log or Log())
+    log = log or Log()
+    return image_in(open_archive(written(folder, data), log), name, log, strict=strict)
 
 
 def written(folder: Path, data: bytes | Files) -> Path:

@@ -163,6 +163,52 @@ def test_where_no_image_of_a_layout_is_meant_all_are_listed(tmp_path: Path) -> N
     assert f"none of them is app:1.0:{listed}" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        pytest.param("docker.io/library/app:1.0", TAGS[0], id="in-full"),
+        pytest.param("other", TAGS[1], id="latest"),
+        pytest.param(digest(as_json(CONFIG | {"author": TAGS[2]})), TAGS[2], id="digest"),
+    ],
+)
+def test_one_of_several_names_selects_its_image_of_a_docker_archive(tmp_path: Path, name: str, meant: str) -> None:
+    reference = Reference("", "", digest=name) if name.startswith("sha256:") else Reference.parse(name)
+    assert json.loads(opened(tmp_path, tar(SEVERAL), reference, strict=True).config)["author"] == meant
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        pytest.param(tar(SEVERAL), "contains several images, and none of them is app:2.0:\n", id="docker-archive"),
+        pytest.param(tar(docker_archive()), "contains one image, which is not app:2.0:\n", id="one-docker-archive"),
+        pytest.param(
+            named(amd64={REF: "2.0"}), "contains one image, which is not app:2.0:\n", id="layout-with-only-its-tag"
+        ),
+        pytest.param(
+            named(amd64={FULL: "docker.io/library/app:1.0"}),
+            "contains one image, which is not app:2.0:\n  - docker.io/library/app:1.0 (",
+            id="layout-with-another-name",
+        ),
+        pytest.param(
+            {"manifest.json": as_json({"schemaVersion": 2, "layers": []}), "version": b"1"},
+            "it has one image without a name.\nName only one image in IMAGE_NAME.",
+            id="directory",
+        ),
+    ],
+)
+def test_one_of_several_names_must_be_that_of_an_image(tmp_path: Path, data: bytes | Files, words: str) -> None:
+    """With a single name, the only image is taken whatever its name is."""
+    with pytest.raises(ArchiveError) as raised:
+        opened(tmp_path, data, Reference.parse("app:2.0"), strict=True)
+    assert words in str(raised.value)
+
+
+def test_one_of_several_names_selects_its_image_of_a_layout(tmp_path: Path) -> None:
+    files = named(arm64={FULL: "docker.io/library/other:1.0"}, amd64={FULL: "docker.io/library/app:1.0"})
+    held = opened(tmp_path, files, Reference.parse("app:1.0"), strict=True)
+    assert [str(image.platform) for image in held.images] == ["linux/amd64"]
+
+
 def test_an_image_is_picked_by_its_digest(tmp_path: Path) -> None:
     files = named(arm64={}, amd64={})
     root = json.loads(files["index.json"])["manifests"][1]["digest"]

@@ -1,7 +1,7 @@
 """Several pushes in one run: each image after the other, whatever happens to the others."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipe.errors import (
     CertificateError,
@@ -14,6 +14,10 @@ from pipe.errors import (
 from pipe.push.context import Report
 from pipe.push.result import ReleaseResult, Result
 from pipe.push.shared_layers import SharedLayers
+from pipe.threads import Pool, wait
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _CONCERN_ALL = (CertificateError, EngineUnreachableError, RegistryUnreachableError, UntrustedHostError)
 """Failures with which the push of any other image would end, too."""
@@ -36,7 +40,7 @@ class Part(Protocol):
     name: str
 
     def prepare(self) -> None:
-        """Start to prepare the push in another thread."""
+        """Prepare the push in another thread, while the part before it runs."""
 
     def run(self, allowed: Callable[[], None]) -> None:
         """Push, and call `allowed` once the registry has allowed it.
@@ -65,6 +69,8 @@ class Release:
         self._log = log
         self._results: list[Result] = []
         self._allowed = False
+        self._thread = Pool(1, "preparation")
+        self._prepared: Future[None] | None = None
 
     def run(self) -> None:
         """Push every image; one that fails does not stop the others unless they would fail for the same reason.
@@ -97,11 +103,14 @@ class Release:
 
     def _run(self, part: Part, following: Sequence[Part]) -> PipeError | None:
         """Push one image while the following one is prepared; return why that failed."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None:
+            wait(prepared)
 
         def allowed() -> None:
             self._allowed = True
             for each in following:
-                each.prepare()
+                self._prepared = self._thread.submit(each.prepare)
 
         try:
             part.run(allowed)

@@ -74,8 +74,8 @@ class Push:
         self._ahead: set[Reference] = set()
 
     def prepare(self) -> None:
-        """Start to find the image and to ask the registry in another thread, while another image is pushed."""
-        self._preparation.begin()
+        """Find the image and ask the registry, while another image is pushed; see `Preparation.ahead`."""
+        self._preparation.ahead()
 
     def run(self, allowed: Callable[[], None] = lambda: None) -> None:
         """Push every tag; a tag that the registry rejects does not stop the others.

@@ -105,10 +105,8 @@ class Authentication:
         if self._shared not in self._tokens and self._challenge is not None:
             try:
                 self._log_in(self._challenge, self._shared)
-            except CredentialsRefusedError as error:
-                if error.status == HTTPStatus.UNAUTHORIZED:
-                    raise
-                # The token server does not grant all of it.
+            except CredentialsRefusedError:
+                # Perhaps the token server only rejects one of the scopes, or several at once.
                 self._shared = ()
                 return scope
         return self._shared

@@ -205,11 +205,11 @@ class Found:
 
 
 def prepared(around: Surroundings, find: Found) -> Preparation:
-    """Prepare a push ahead, and wait for that."""
+    """Prepare a push ahead."""
     context = around.context("acme/app")
     engine = FakeEngine(around.clock, IMAGE)
     preparation = Preparation(context, find, Pushers(context, [], encoder, engine))
-    preparation.begin()
+    preparation.ahead()
     return preparation
 
 

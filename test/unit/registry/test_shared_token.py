@@ -81,7 +81,7 @@ def test_a_repository_that_the_token_does_not_allow_gets_its_own() -> None:
     assert setup.tokens(PATHS[1]) == ["Bearer token-1", "Bearer token-2", "Bearer token-2"]
 
 
-@pytest.mark.parametrize("status", [400, 403])
+@pytest.mark.parametrize("status", [400, 401, 403])
 def test_a_token_server_that_grants_no_common_token_is_asked_for_single_ones(status: int) -> None:
     setup = Shared()
     setup.server.on("GET", "/token", lambda sent: status if len(scopes(sent)) > 1 else None)
@@ -89,13 +89,13 @@ def test_a_token_server_that_grants_no_common_token_is_asked_for_single_ones(sta
     assert setup.requested == [BOTH, [BOTH[0]], [BOTH[1]]]
 
 
-def test_credentials_that_are_rejected_are_not_sent_again_for_one_repository() -> None:
+def test_credentials_that_are_rejected_are_sent_once_more_for_each_repository() -> None:
     setup = Shared()
     setup.server.on("GET", "/token", 401)
-    for path in PATHS:
+    for path in (PATHS[0], *PATHS):
         with pytest.raises(CredentialsRefusedError):
             stat(setup, path)
-    assert setup.requested == [BOTH]
+    assert setup.requested == [BOTH, [BOTH[0]], [BOTH[1]]]
 
 
 def test_an_expired_token_is_renewed_for_all() -> None:

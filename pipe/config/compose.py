@@ -5,6 +5,7 @@ Source: compose-spec, "Interpolation" and "Version and name"; compose-go, `loade
 
 import os
 import re
+from collections import Counter
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,8 @@ class ComposeFile:
         directory = Path(os.path.abspath(self._path)).parent.name  # noqa: PTH100 # Compose follows no symbolic link
         usual = re.sub(r"[^a-z0-9_-]", "", directory.lower()).lstrip("_-")
         given = self._interpolation.values.get("COMPOSE_PROJECT_NAME")
-        if not given and isinstance(content.get("name"), str):
-            given = self._filled(content["name"], "its `name`")
+        if not given and content.get("name") is not None:
+            given = self._filled(str(content["name"]), "its `name`")
             if not given:
                 return ""
         project = given or usual
@@ -117,10 +118,10 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 # as in the base class
         """Reject keys that occur twice, as Compose does."""
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"{shown(twice)} occurs twice", node.start_mark)
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<")
+        for key, times in keys.most_common(1):
+            if times > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"{shown(key)} occurs twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 

@@ -91,7 +91,7 @@ def read_env_file(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             lines = file.read(_SIZE).splitlines()
-    except OSError:
+    except (OSError, ValueError):
         return values
     for line in lines:
         match = _LINE.fullmatch(line)

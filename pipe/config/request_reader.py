@@ -1,6 +1,5 @@
 """What a run pushes: the images, their packages and tags."""
 
-from itertools import combinations
 from pathlib import Path
 
 from pipe.config.settings import Request
@@ -30,7 +29,7 @@ class RequestReader:
         self._source = "COMPOSE_FILE" if "COMPOSE_FILE" in values.values else "IMAGE_NAME"
 
     def requests(self) -> tuple[Request, ...]:
-        """Return the requests, without duplicates and at least one, and record every problem."""
+        """Return the requests, without duplicates and at least one, or record every problem."""
         names, before = self._names(), len(self._values.problems)
         packages = self._values.names("PACKAGE_NAME")
         is_matched = len(self._values.problems) == before and len(packages) in {0, len(names)}
@@ -116,12 +115,14 @@ class RequestReader:
 
     def _check_targets(self, requests: tuple[Request, ...]) -> None:
         """Record different images under one tag of one package."""
-        for one, other in combinations(requests, 2):
-            both = [tag for tag in one.tags if tag in other.tags]
-            if one.image != other.image and one.repository == other.repository and both and is_path(one.repository):
+        images: dict[tuple[str, str], str] = {}
+        for request in requests:
+            places = [(request.repository, tag) for tag in request.tags if is_path(request.repository)]
+            taken = next((place for place in places if images.setdefault(place, request.image) != request.image), None)
+            if taken is not None:
                 self._values.problems.append(
-                    f"{self._source}: {shown(one.image)} and {shown(other.image)} would both be pushed to"
-                    f" {one.repository}:{both[0]}. Give each its own package."
+                    f"{self._source}: {shown(images[taken])} and {shown(request.image)} would both be pushed to"
+                    f" {':'.join(taken)}. Give each its own package."
                 )
 
 

@@ -56,6 +56,7 @@ def project(tmp_path: Path) -> Path:
             "services:\n  a:\n    build: !reset {x: [1]}\n    ports: !override [1]\n    image: !x y", ("y",), id="tags"
         ),
         pytest.param("services: {1: {build: .}}", ("myshop_1-1",), id="service-named-by-a-number"),
+        pytest.param("name: 1\nservices: {a: {build: .}}", ("1-a",), id="project-named-by-a-number"),
     ],
 )
 def test_images_have_the_names_that_compose_gives_them(project: Path, text: str, expected: tuple[str, ...]) -> None:
@@ -112,6 +113,11 @@ INSTEAD = "name the images in IMAGE_NAME instead"
             "services: {a: {build: ., image: 1.0}, b: {build: ., image: ''}}",
             ["the image of service 'a' is not a name", "the image of service 'b' is not a name"],
             id="image-that-is-no-name",
+        ),
+        pytest.param(
+            "name: [shop]\nservices: {a: {build: .}}",
+            ["\"['shop']\" is not the name of a project: set `name` in the file"],
+            id="project-that-is-no-name",
         ),
         pytest.param(
             "name: My Shop\nservices: {a: {build: .}, b: {build: .}}",

@@ -132,6 +132,14 @@ MISSING = "IMAGE_NAME is missing: set it to the name of the image that the step 
             id="one-package-twice",
         ),
         pytest.param(
+            {"IMAGE_NAME": "a/x b/x c/x d/y", "TAGS": "1 2"},
+            [
+                "IMAGE_NAME: 'a/x' and 'b/x' would both be pushed to acme/x:1. Give each its own package.",
+                "IMAGE_NAME: 'a/x' and 'c/x' would both be pushed to acme/x:1. Give each its own package.",
+            ],
+            id="one-package-three-times",
+        ),
+        pytest.param(
             {"IMAGE_NAME": "api worker", "TAGS": " "},
             ["TAGS is empty: leave it out to push `latest`."],
             id="no-tags",

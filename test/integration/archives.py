@@ -1,6 +1,7 @@
 """Images in archives and layouts, made by the programs that people make them with, or as those are documented to."""
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import io
@@ -15,8 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import docker
 import oras.client
 import oras.layout.layout
+from docker.errors import ImageNotFound
 from integration import second_engine
 from integration.images import archive_of
 from integration.registries import REPOSITORY
@@ -343,6 +346,18 @@ def by_oras(shop: Workshop, registry: LocalRegistry, tag: str) -> Path:
     path = shop.folder / "layout"
     oras.layout.layout.NewLayoutFromRegistry(str(path), client, f"{registry.host}/{REPOSITORY}:{tag}")
     return path
+
+
+def printed(engine: docker.DockerClient, reference: str, *command: str) -> str:
+    """Pull an image with an Engine, run it, and return what it prints."""
+    auth = {"username": "reader", "password": "reader-token"}
+    engine.api.pull(reference, auth_config=auth)
+    try:
+        ran = engine.containers.run(reference, list(command) or None, network_mode="none", remove=True)
+        return bytes(ran).decode()
+    finally:
+        with contextlib.suppress(ImageNotFound):
+            engine.images.remove(reference, force=True)
 
 
 def raw(shop: Workshop, registry: LocalRegistry, reference: str) -> bytes:

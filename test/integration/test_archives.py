@@ -1,6 +1,5 @@
 """Images that no Engine holds: what programs write, pushed without an Engine, read back, and run by one."""
 
-import contextlib
 import hashlib
 import json
 import os
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import docker
 import pytest
-from docker.errors import ImageNotFound
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from integration import archives
@@ -33,6 +31,7 @@ from integration.archives import (
     config_of,
     digest_of,
     gzipped,
+    printed,
     raw,
     unpacked,
 )
@@ -61,17 +60,6 @@ def push(run: Run, registry: LocalRegistry, shop: Workshop) -> Callable[..., Fin
         return finished
 
     return push
-
-
-def printed(engine: docker.DockerClient, reference: str) -> str:
-    """Pull an image with an Engine, run it, and return what it prints."""
-    auth = {"username": "reader", "password": "reader-token"}
-    engine.api.pull(reference, auth_config=auth)
-    try:
-        return bytes(engine.containers.run(reference, network_mode="none", remove=True)).decode()
-    finally:
-        with contextlib.suppress(ImageNotFound):
-            engine.images.remove(reference, force=True)
 
 
 def pulled(engine: docker.DockerClient, reference: str) -> list[str]:

@@ -46,16 +46,21 @@ def wired(settings: Settings, client: Client, output: Output) -> Push:
     target = request.targets[0]
     archive = settings.image_archive
     if archive is not None:
+        from pipe.push.referrers import Referrers  # noqa: PLC0415
         from pipe.source.archive import open_image  # noqa: PLC0415
         from pipe.source.archive_source import ArchiveSource  # noqa: PLC0415
         from pipe.source.compressible import compressible  # noqa: PLC0415
 
+        referrers = Referrers(context, encoder)
+
         def open_archive() -> ImageSource:
             stored = open_image(archive, request.name, output)
-            return ArchiveSource(compressible(stored, output) if settings.compress_plain else stored)
+            stored = compressible(stored, output) if settings.compress_plain else stored
+            referrers.found(stored.referrers)
+            return ArchiveSource(stored)
 
         pushers = Pushers(context, places, encoder, None, lambda image: origins(image, target, client.repository))
-        return Push(context, open_archive, pushers)
+        return Push(context, open_archive, pushers, referrers)
 
     from pipe.engine.client import Engine  # noqa: PLC0415
 

@@ -70,6 +70,8 @@ VARIABLES = (
     Variable("COMPRESSION", "How the pipe compresses layers: `auto`, `fast`, `small` or `zstd`", COMPRESSIONS[0]),
     Variable("REUSE_FROM", "More tags whose layers are reused: `tag`, or `other-package:tag`", array=True),
     Variable("IMAGE_ARCHIVE", "A file or directory to push instead of an image in Docker Engine"),
+    # As regctl names it; oras has `--include-referrers`.
+    Variable("REFERRERS", "Push the artifacts of `IMAGE_ARCHIVE` that refer to the image, too", "false"),
     Variable("DRY_RUN", "Check everything, but upload nothing", "false"),
     Variable("RESULT_FILE", "A file to write the result to, as JSON"),
     Variable("DEBUG", "Turn on extra debug information", "false"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pipe.errors import (
     BlobMissingError,
@@ -33,6 +33,9 @@ from pipe.source.image_source import ImageSource
 from pipe.text import listed
 from pipe.units import format_size
 
+if TYPE_CHECKING:
+    from pipe.push.referrers import Referrers
+
 Value = TypeVar("Value")
 
 
@@ -44,6 +47,7 @@ class Push:
         context: Context,
         find: Callable[[], ImageSource],
         pushers: Pushers,
+        referrers: "Referrers | None" = None,
     ) -> None:
         """Nothing happens before `run`.
 
@@ -51,6 +55,7 @@ class Push:
             context: Of the push.
             find: Finds the image.
             pushers: Plans and makes the pushers.
+            referrers: Pushes the artifacts that refer to the image; None if the source has none.
         """
         self._settings = context.settings
         self._request = context.request
@@ -59,6 +64,7 @@ class Push:
         self._timing = context.timing
         self._find = find
         self._pushers = pushers
+        self._referrers = referrers
         self._attempts = RetryPolicy(self._settings.max_attempts, self._timing.random)
         self._outcome = Outcome(context)
         self._existing = ExistingTags(context)
@@ -91,6 +97,8 @@ class Push:
                         # The first is raised at the end.
                         self._report.warning(error.summary)
                     rejected = rejected or error
+            if self._referrers is not None:
+                self._referrers.push(self._outcome.tags())
             if rejected is not None:
                 raise rejected
             if self._settings.dry_run:
@@ -119,6 +127,7 @@ class Push:
             uploader=self._pushers.used,
             seconds=None if self._began is None else self._timing.clock() - self._began,
             platforms=outcome.platforms(progress),
+            referrers=self._referrers.results() if self._referrers else (),
         )
 
     def _attempted(self, target: Reference, call: Callable[[], Value]) -> Value:

@@ -1,6 +1,8 @@
 """An OCI layout, in a directory or an archive: pushed byte for byte. Source: image-spec, `image-layout.md`."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 
 from pipe.errors import ArchiveError
 from pipe.oci.config import CONFIG_SIZE, image_of
@@ -12,6 +14,7 @@ from pipe.oci.reference import Reference
 from pipe.source.blob import SourceBlob, StoredImage
 from pipe.source.choice import IMAGES, ImageEntry, ambiguous, chosen, is_named
 from pipe.source.documents import DirectoryTransport, Documents, digest_of
+from pipe.source.referrers import find_referrers
 from pipe.source.tree import MANIFESTS, Absent, Tree, of_platform
 from pipe.text import listed
 
@@ -27,7 +30,10 @@ def read_layout(documents: Documents, name: Reference, warn: Callable[[str], Non
     Raises:
         ArchiveError: There is none, or IMAGE_NAME refers to none of several, or it is damaged.
     """
-    return _stored(documents, _root(documents, name), warn)
+    roots, root = _root(documents, name)
+    stored = _stored(documents, root, warn)
+    subjects = [manifest.digest for manifest in stored.manifests]
+    return replace(stored, referrers=find_referrers(documents, roots, subjects, partial(_stored, documents)))
 
 
 def read_directory_transport(documents: DirectoryTransport, manifest: str, warn: Callable[[str], None]) -> StoredImage:
@@ -40,8 +46,11 @@ def read_directory_transport(documents: DirectoryTransport, manifest: str, warn:
     return _stored(documents, Descriptor("", digest_of(body), len(body)), warn)
 
 
-def _stored(documents: Documents, root: Descriptor, warn: Callable[[str], None]) -> StoredImage:
+def _stored(documents: Documents, root: Descriptor, warn: Callable[[str], None] | None = None) -> StoredImage:
+    """Read everything below one descriptor; without `warn`, nothing may be missing."""
     tree = Tree(documents, root)
+    if tree.absent and warn is None:
+        raise tree.absent[0].error
     platforms = {child.digest: child.platform for manifest in tree.manifests for child in manifest.manifests}
     blobs: dict[str, SourceBlob] = {}
     images = []
@@ -52,7 +61,7 @@ def _stored(documents: Documents, root: Descriptor, warn: Callable[[str], None])
         image = _image(documents, manifest)
         if image is not None:
             images.append(image)
-    if not tree.complete:
+    if not tree.complete and warn is not None:
         warn(_incomplete(documents, tree.absent, images))
     return StoredImage(tree.manifests, b"", tuple(blobs.values()), tuple(images))
 
@@ -69,7 +78,8 @@ def _incomplete(documents: Documents, absent: Sequence[Absent], images: Sequence
     )
 
 
-def _root(documents: Documents, name: Reference) -> Descriptor:
+def _root(documents: Documents, name: Reference) -> tuple[list[Descriptor], Descriptor]:
+    """Return everything that the index lists, and the image among it."""
     entries = documents.object(INDEX).get("manifests")
     if isinstance(entries, list) and len(entries) > IMAGES:
         raise documents.error(f"{INDEX} lists more than {IMAGES} images")
@@ -90,7 +100,7 @@ def _root(documents: Documents, name: Reference) -> Descriptor:
         dependents = _dependents(documents, [by_digest[key] for key in found])
         found = {key: each for key, each in found.items() if key not in dependents} or found
     if len(found) == 1:
-        return by_digest[next(iter(found))]
+        return roots, by_digest[next(iter(found))]
     raise ambiguous(documents, name, candidates, lambda each: _platform(documents, by_digest[each.key]))
 
 
@@ -162,7 +172,11 @@ def _image(documents: Documents, manifest: Manifest) -> Image | None:
         return None
     if any("in-toto" in layer.media_type for layer in manifest.layers):
         return None
+    body = documents.named(config, CONFIG_SIZE)
+    if manifest.layers and "rootfs" not in _members(body):
+        # Of policies, for example, which are pushed with an image's media types.
+        return None
     try:
-        return image_of(manifest.digest, documents.named(config, CONFIG_SIZE), manifest.layers)
+        return image_of(manifest.digest, body, manifest.layers)
     except ValueError as error:
         raise documents.error(f"the configuration {config.digest} {error}") from None

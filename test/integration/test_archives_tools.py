@@ -1,8 +1,10 @@
 """What charliecloud, crane, mkosi and oras write, pushed without an Engine, read back, and run by one."""
 
 import json
+import shutil
 import tarfile
 from collections.abc import Callable
+from pathlib import Path
 
 import docker
 import pytest
@@ -14,9 +16,9 @@ from integration.archive_tools import (
     by_crane_append,
     by_mkosi,
 )
-from integration.archives import NOWHERE, SAYS, Workshop, by_buildah, config_of, digest_of, printed, raw
+from integration.archives import NOWHERE, SAYS, Workshop, by_buildah, config_of, digest_of, printed, raw, run_oras
 from integration.registries import REPOSITORY, asked, digest_in
-from integration.running import Finished, Run
+from integration.running import Finished, Run, Start
 from integration.transfers import stored
 from registry.client import LocalRegistry
 
@@ -99,3 +101,62 @@ def test_what_crane_appends_is_pushed(
     config = config_of(path)
     assert stored(registry, digest_of(config)) == config
     assert SAYS in printed(engine, f"{registry.host}/{REPOSITORY}:appended", "/ldconfig", "--version")
+
+
+def discovered(folder: Path, name: str) -> list[str]:
+    """Ask a registry with oras what refers to an image, and what refers to that; return the artifact types."""
+    access = ("--plain-http", "--username=reader", "--password=reader-token")
+    found = json.loads(run_oras("discover", *access, "--format=json", name, folder=folder))
+    kinds, pending = [], [found]
+    while pending:
+        children = pending.pop().get("referrers", [])
+        kinds += [each["artifactType"] for each in children]
+        pending += children
+    return sorted(kinds)
+
+
+@pytest.mark.root
+def test_clients_find_the_artifacts_that_were_pushed_with_an_image(
+    registry: LocalRegistry, shop: Workshop, push: Push
+) -> None:
+    """Attached and copied by oras, pushed by the pipe, discovered by oras, and backed up by it for the next push."""
+    layout, name = shop.folder / "layout", f"{registry.host}/{REPOSITORY}"
+    shop.buildah("push", shop.build(), f"oci:{layout}:v1")
+    (shop.folder / "statement").write_text("it is good", "utf-8")
+    attach = ("attach", "--oci-layout", "--format=go-template={{.digest}}")
+    bill = run_oras(*attach, "--artifact-type=x/bill", f"{layout}:v1", "statement", folder=shop.folder).decode()
+    run_oras(*attach, "--artifact-type=x/signature", f"{layout}@{bill}", "statement", folder=shop.folder)
+
+    push(layout, "alone").expect(0, "Leaving out these artifacts, which refer to the image: x/", "Set REFERRERS to")
+    assert discovered(shop.folder, f"{name}:alone") == []
+
+    finished = push(layout, "referrers", REFERRERS="true")
+    subject = finished.result["digest"]
+    finished.expect(0, f"Pushed x/bill ({bill}), which refers to {subject}.", "Listed under the tag sha256-")
+    assert discovered(shop.folder, f"{name}:referrers") == ["x/bill", "x/signature"]
+    referrers = finished.result["referrers"]
+    assert isinstance(referrers, list)
+    assert [(each["subject"], each["status"]) for each in referrers] == [(subject, "pushed"), (bill, "pushed")]
+
+    path = by_oras_backup(shop, registry, "referrers", "--include-referrers")
+    again = push(path, "again", REFERRERS="true")
+    again.expect(0, f"Already there: x/bill ({bill}).")
+    assert again.result["digest"] == subject
+
+
+@pytest.mark.root
+def test_two_pushes_at_once_list_the_artifacts_of_both(registry: LocalRegistry, shop: Workshop, start: Start) -> None:
+    layouts = [shop.folder / each for each in ("one", "two")]
+    shop.buildah("push", shop.build(), f"oci:{layouts[0]}:v1")
+    shutil.copytree(*layouts)
+    (shop.folder / "statement").write_text("it is good", "utf-8")
+    for layout in layouts:
+        attach = ("attach", "--oci-layout", f"--artifact-type=x/{layout.name}", f"{layout}:v1", "statement")
+        run_oras(*attach, folder=shop.folder)
+    usual = {"IMAGE_NAME": shop.name, "PACKAGE_NAME": "my-container-app", "REFERRERS": "true", "RESULT_FILE": ""}
+    running = [
+        start(registry, **usual, **NOWHERE, IMAGE_ARCHIVE=str(each), TAGS=f"at-once-{each.name}") for each in layouts
+    ]
+    for each in running:
+        each.finish().expect(0, "✔")
+    assert discovered(shop.folder, f"{registry.host}/{REPOSITORY}:at-once-one") == ["x/one", "x/two"]

@@ -367,6 +367,13 @@ def raw(shop: Workshop, registry: LocalRegistry, reference: str) -> bytes:
     return shop.skopeo("inspect", "--raw", *access, f"docker://{registry.host}/{REPOSITORY}{separator}{reference}")
 
 
+def documented_outcomes() -> dict[str, str]:
+    """Return what docs/archives.md says that the pipe does, by the name of the test."""
+    page = (Path(__file__).parents[2] / "docs/archives.md").read_text("utf-8")
+    rows = [line.split("|") for line in page.splitlines() if "|" in line]
+    return {cells[-2].strip(): cells[-3].strip() for cells in rows}
+
+
 def config_of(path: Path) -> bytes:
     """Read the configuration in a docker archive."""
     with tarfile.open(path) as archive:

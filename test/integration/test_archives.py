@@ -30,6 +30,7 @@ from integration.archives import (
     by_umoci,
     config_of,
     digest_of,
+    documented_outcomes,
     gzipped,
     printed,
     raw,
@@ -149,10 +150,7 @@ def test_a_layout_arrives_byte_for_byte(
 
 
 def test_every_tool_has_a_row_in_the_documentation() -> None:
-    page = (Path(__file__).parents[2] / "docs/archives.md").read_text("utf-8")
-    rows = {
-        cells[-2].strip(): cells[-3].strip() for cells in (line.split("|") for line in page.splitlines() if "|" in line)
-    }
+    rows = documented_outcomes()
     assert {name: rows[name] for name in DOCKER_ARCHIVES} == dict.fromkeys(DOCKER_ARCHIVES, "makes the manifest")
     assert {name: rows[name] for name in LAYOUTS} == dict.fromkeys(LAYOUTS, "byte for byte")
 

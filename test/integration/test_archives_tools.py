@@ -15,8 +15,20 @@ from integration.archive_tools import (
     by_crane,
     by_crane_append,
     by_mkosi,
+    by_oras_backup,
 )
-from integration.archives import NOWHERE, SAYS, Workshop, by_buildah, config_of, digest_of, printed, raw, run_oras
+from integration.archives import (
+    NOWHERE,
+    SAYS,
+    Workshop,
+    by_buildah,
+    config_of,
+    digest_of,
+    documented_outcomes,
+    printed,
+    raw,
+    run_oras,
+)
 from integration.registries import REPOSITORY, asked, digest_in
 from integration.running import Finished, Run, Start
 from integration.transfers import stored
@@ -34,6 +46,23 @@ def push(run: Run, registry: LocalRegistry, shop: Workshop) -> Push:
         return run(registry, **(usual | NOWHERE | variables))
 
     return push
+
+
+OUTCOMES = {
+    "mkosi": "byte for byte",
+    "charliecloud": "makes the manifest",
+    "charliecloud-files": "refuses: use `docker save`",
+    "crane-tarball": "makes the manifest",
+    "crane-legacy": "makes the manifest",
+    "crane-oci": "byte for byte",
+    "crane-append": "makes the manifest",
+}
+"""What docs/archives.md says, and the tests below show."""
+
+
+def test_every_tool_has_a_row_in_the_documentation() -> None:
+    rows = documented_outcomes()
+    assert {name: rows[name] for name in OUTCOMES} == OUTCOMES
 
 
 @pytest.mark.root
@@ -148,15 +177,14 @@ def test_clients_find_the_artifacts_that_were_pushed_with_an_image(
 def test_two_pushes_at_once_list_the_artifacts_of_both(registry: LocalRegistry, shop: Workshop, start: Start) -> None:
     layouts = [shop.folder / each for each in ("one", "two")]
     shop.buildah("push", shop.build(), f"oci:{layouts[0]}:v1")
-    shutil.copytree(*layouts)
+    shutil.copytree(layouts[0], layouts[1])
     (shop.folder / "statement").write_text("it is good", "utf-8")
     for layout in layouts:
         attach = ("attach", "--oci-layout", f"--artifact-type=x/{layout.name}", f"{layout}:v1", "statement")
         run_oras(*attach, folder=shop.folder)
     usual = {"IMAGE_NAME": shop.name, "PACKAGE_NAME": "my-container-app", "REFERRERS": "true", "RESULT_FILE": ""}
-    running = [
-        start(registry, **usual, **NOWHERE, IMAGE_ARCHIVE=str(each), TAGS=f"at-once-{each.name}") for each in layouts
-    ]
+    usual |= NOWHERE
+    running = [start(registry, **usual, IMAGE_ARCHIVE=str(each), TAGS=f"at-once-{each.name}") for each in layouts]
     for each in running:
         each.finish().expect(0, "✔")
     assert discovered(shop.folder, f"{registry.host}/{REPOSITORY}:at-once-one") == ["x/one", "x/two"]

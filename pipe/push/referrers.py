@@ -164,7 +164,8 @@ class Referrers:
         tag = fallback_tag(subject)
         for _ in range(MERGES):
             index = self._repository.manifest(tag)
-            merged = with_referrers(index, ours)
+            # GitLab's registry takes the tag for the digest, and returns the subject.
+            merged = with_referrers(None if index is None or index.digest == subject else index, ours)
             if merged is None:
                 self._report.info(f"Listed under the tag {tag}, since the registry has no list of referrers.")
                 return

@@ -21,6 +21,9 @@ from pipe.text import listed
 INDEX = "index.json"
 _FULL_NAME, _NAME = "io.containerd.image.name", "org.opencontainers.image.ref.name"
 """Annotations that name an image: containerd and BuildKit write the full name, many others only the tag."""
+_KIND, _COSIGN = "kind", "dev.cosignproject.cosign/"
+"""The annotation by which `cosign save` tells images (`image`, `imageIndex`) from their signatures; source: cosign,
+`pkg/oci/layout`."""
 _IMAGE_CONFIGS = ("image.v1+json", "image.config.v1+json")
 
 
@@ -32,6 +35,11 @@ def read_layout(documents: Documents, name: Reference, warn: Callable[[str], Non
     """
     roots, root = _root(documents, name)
     stored = _stored(documents, root, warn)
+    if any(_is_cosigned(each) for each in roots if each != root):
+        warn(
+            f"{documents.path} also contains signatures or attestations that `cosign save` wrote, which stay behind:"
+            " `cosign load` pushes them."
+        )
     subjects = [manifest.digest for manifest in stored.manifests]
     return replace(stored, referrers=find_referrers(documents, roots, subjects, partial(_stored, documents)))
 
@@ -110,14 +118,19 @@ def _candidate(root: Descriptor) -> ImageEntry:
 
 
 def _dependents(documents: Documents, roots: Sequence[Descriptor]) -> frozenset[str]:
-    """Return the digests of children of indexes, and of artifacts with a subject."""
-    found: set[str] = set()
+    """Return the digests of children of indexes, of artifacts with a subject, and of signatures."""
+    found = {root.digest for root in roots if _is_cosigned(root)}
     for root in roots[:MANIFESTS]:
         body = _body(documents, root)
         found |= {child.digest for child in Manifest.parse("", body).manifests}
         if "subject" in _members(body):
             found.add(root.digest)
     return frozenset(found)
+
+
+def _is_cosigned(root: Descriptor) -> bool:
+    kind = root.annotations.get(_KIND, "")
+    return kind.startswith(_COSIGN) and not kind.startswith(f"{_COSIGN}image")
 
 
 def _body(documents: Documents, descriptor: Descriptor, maximum: int = CONFIG_SIZE) -> bytes:

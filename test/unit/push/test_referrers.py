@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from unit.fakes import REQUEST, SETTINGS, Clock, Messages
-from unit.http import FakeRegistryServer, Outcome, Sent, cut, error_reply, json_reply
+from unit.http import FakeRegistryServer, Outcome, Reply, Sent, cut, error_reply, json_reply
 from unit.runs import connected, encoder
 from unit.source.archives import OCI_INDEX, OCI_MANIFEST, Files, as_json, digest, opened
 from unit.source.forms import Blobs, named
@@ -176,6 +176,16 @@ def test_a_tag_that_is_no_list_is_left_alone(made: Layout, there: bytes) -> None
     assert isinstance(error, ReferrersError)
     assert "Delete that tag" in error.fix
     assert made.server.tags[made.tag] == kept
+
+
+def test_a_registry_that_takes_the_tag_for_a_digest_gets_no_list_that_is_the_image(made: Layout) -> None:
+    """As GitLab's does: oras-go, issue 1396."""
+    subject = str(made.image["digest"])
+    made.server.on("GET", f"*/manifests/{made.tag}", lambda _: Reply(200, made.server.manifests[subject][1]))
+    error = made.fail()
+    assert isinstance(error, ReferrersError)
+    assert made.server.tags["1.0"] == subject
+    assert "layers" not in made.listed()
 
 
 def test_a_list_that_is_protected_is_explained(made: Layout) -> None:

@@ -1,6 +1,7 @@
 """`python3 -m pipe`."""
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -15,6 +16,8 @@ if __name__ == "__main__":
     # Until `main` runs there is nothing to clean up, and nothing that would catch an exception.
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
+    # Nothing that is imported becomes garbage; `main` turns the collector on again.
+    gc.disable()
     from pipe.main import main
 
     exit_code = main(sys.argv[1:], os.environ)

@@ -1,5 +1,6 @@
 """The entry point, which turns every error into an exit code."""
 
+import gc
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -102,6 +103,9 @@ class _Run:
         from pipe.wiring import wired  # noqa: PLC0415
 
         self._push = wired(settings, client, self._output)
+        # The collector was off until here, and never searches what exists by now.
+        gc.freeze()
+        gc.enable()
         self._push.run()
 
     def finish(self, error: BaseException | None) -> int:

@@ -4,7 +4,6 @@ The link is the bottleneck if compressed blocks fill the buffers, the processors
 send. An image's source can be the bottleneck too; then the codec stays, because another one gains nothing.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,11 +11,14 @@ from pipe.encoding.codecs import Codec, Compression
 
 WINDOW = 16
 """Blocks between two decisions: most of what the buffers of a run hold, so that one decision shows before the next."""
-STARVED = 0.5
+STARVED = 0.3
 """The share of time without anything to send from which a faster codec is taken."""
 FAST_LINK = 125_000_000
 """Bytes a second (1 Gbit/s) from which a layer may become larger than `docker push` makes it. On a slower link it never
 does, even if the processors are slow or busy."""
+FADING = 0.8
+"""What is left of the highest speed at each decision: threads that wait for a processor make a link look slow, and
+nothing makes it look fast."""
 BUSY = 0.8
 """The most that a smaller codec may leave the processors to do."""
 
@@ -57,7 +59,7 @@ class Shares:
     Attributes:
         starved: Share of the time in which the link was idle because the processors were behind.
         spare: Share of the processors' time in which they were idle because the link was behind.
-        speed: Bytes a second that the link carried while it was in use.
+        speed: Bytes a second that the link can carry: the most that it carried lately while it was in use.
     """
 
     starved: float
@@ -102,6 +104,7 @@ class Pace:
         self._observed = self._starved = self._spare = 0.0
         self._sending = self._sent = 0.0
         self._blocks = 0
+        self._highest = 0.0
         self._level = compression.start
 
     @property
@@ -134,8 +137,9 @@ class Pace:
         if self._blocks < WINDOW:
             return
         self._blocks = 0
-        speed = self._sent / self._sending if self._sending else math.inf
-        shares = Shares(self._starved / self._observed, self._spare / self._observed, speed)
+        speed = self._sent / self._sending if self._sending else 0.0
+        self._highest = max(speed, FADING * self._highest)
+        shares = Shares(self._starved / self._observed, self._spare / self._observed, self._highest)
         level = next_level(self._compression, self._level, shares)
         # What was seen fades; how the time was used depends on the level, the link's speed does not.
         keep = 0.5 if level == self._level else 0

@@ -14,12 +14,21 @@ _GO_VERSION = re.compile(r"go([0-9]{1,3})\.([0-9]{1,3})")
 
 @dataclass(frozen=True, slots=True)
 class EngineKind:
-    """Go's version (`go1.24.4`), processors, image store and the Engine's version (`26.1.5`); "" and 0 if unknown."""
+    """The properties of an Engine; "" and 0 if unknown.
+
+    Attributes:
+        go_version: The Go that built it (`go1.24.4`).
+        cpus: Its processors.
+        containerd: Whether its images are in a containerd store.
+        version: Its version (`26.1.5`).
+        measured: Unpacked bytes per second and core that it was seen to compress.
+    """
 
     go_version: str = ""
     cpus: int = 0
     containerd: bool = False
     version: str = ""
+    measured: float = 0.0
 
     def __str__(self) -> str:
         """Return a description for the log."""
@@ -34,4 +43,4 @@ class EngineKind:
         """Unpacked bytes that one core compresses per second."""
         match = _GO_VERSION.match(self.go_version)
         fast = match is not None and (int(match[1]), int(match[2])) >= FAST_GO
-        return GO_GZIP_FAST if fast else GO_GZIP
+        return max(GO_GZIP_FAST if fast else GO_GZIP, self.measured)

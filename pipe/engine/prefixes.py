@@ -17,12 +17,12 @@ import secrets
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import accumulate
 
 import requests
 from docker import APIClient
 from docker.errors import DockerException, NotFound
 
+from pipe.engine.staging import prefix_lengths
 from pipe.engine.tagging import CLOSING_TIMEOUT
 from pipe.errors import StoppedError
 from pipe.oci.descriptor import Platform
@@ -32,37 +32,7 @@ from pipe.text import root_cause
 LABEL = "io.bitbucket.pipe.prefix"
 STALE = 600
 """Seconds after which an image is a leftover: its stream has begun after seconds, and then needs it no more."""
-WORTH_IMAGE = 50_000_000
-"""Unpacked bytes of an image below which the Engine stages it within half a second (75 to 130 MB/s on 20.10)."""
-WORTH_PREFIX = 8_000_000
-"""Unpacked bytes of a prefix below which it brings nothing worth a request."""
-MOST = 5
-"""Prefixes of one image, all of which the Engine stages at the same time."""
 _ERRORS = (DockerException, requests.RequestException, OSError, ValueError)
-
-
-def prefix_lengths(sizes: Sequence[int | None]) -> tuple[int, ...]:
-    """Choose prefixes of an image, each with at most half the bytes of the next one and of the whole image.
-
-    Args:
-        sizes: Unpacked bytes of the image's layers, from the base up.
-
-    Returns:
-        Numbers of layers, ascending; none for a small image, one whose bytes are almost all in the first layers, and
-        one whose sizes are unknown, as in a containerd store, which stages nothing.
-    """
-    known = [size for size in sizes if size is not None]
-    sums = list(accumulate(known))
-    if len(known) < len(sizes) or not sums or sums[-1] < WORTH_IMAGE:
-        return ()
-    lengths: list[int] = []
-    limit = sums[-1] / 2
-    for length in range(len(sums) - 1, 0, -1):
-        size = sums[length - 1]
-        if WORTH_PREFIX <= size <= limit and len(lengths) < MOST:
-            lengths.append(length)
-            limit = size / 2
-    return tuple(reversed(lengths))
 
 
 class Prefixes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from pipe.engine.kind import GO_GZIP, EngineKind
+from pipe.engine.staging import STAGING, first_byte, prefix_bytes
 from pipe.oci.image import Image
 from pipe.push import limits
 from pipe.push.progress import Snapshot, uploading
@@ -17,8 +18,6 @@ from pipe.units import format_duration
 
 ENGINE_UPLOADS = 5
 """Layers that an Engine pushes at once; source: moby, `distribution/config.go`, `max-concurrent-uploads`."""
-STAGING = 130e6
-"""Bytes a second at which an Engine stages an image for `GET /images/{name}/get`: 130 to 310 MB measured."""
 COMPRESSING = 300e6
 """Uncompressed bytes a second that the pipe reads, compresses and sends: 300 to 450 MB measured on two
 cores that it shares with Engine and registry."""
@@ -32,8 +31,9 @@ reach two thirds of it, a link of 50 Mbit/s lets two cores reach a third."""
 BEGIN_WORTH_SECONDS = 0.2
 """Seconds that not starting with the Engine must save: about the variation between two runs."""
 BEGIN_WITHIN = 1.0
-"""Seconds that the pipe may need if it starts: the most that is lost if only the Engine knew that the registry has
-the layers."""
+"""Seconds before the pipe's first byte that are always worth it: on a link that limits both, the most that is lost."""
+DELAY = 0.15
+"""The same as a share of the Engine's shortest time."""
 _KNOWN = "Uploading directly: Docker Engine would send layers that the registry already has."
 _SHORT, _MINUTE = 10, 59.5
 
@@ -70,8 +70,9 @@ class Facts:
         in_engine: Whether an Engine has the image.
         reachable: Whether the pipe itself reaches the registry.
         max_layer_size: Bytes that a stored layer may have.
-        kind: What the Engine is; only looked at for small images.
-        known: DiffIDs of layers that the registry has; only looked at for small images.
+        kind: What the Engine is; only looked at if the pipe may start.
+        known: DiffIDs of layers that the registry has; only looked at if the pipe may start.
+        related: Whether names in the Engine lead to the registry, so that it may know which layers are there.
     """
 
     image: Image
@@ -81,6 +82,7 @@ class Facts:
     max_layer_size: int
     kind: EngineKind = field(default_factory=EngineKind)
     known: frozenset[str] = frozenset()
+    related: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +132,10 @@ def plan(facts: Facts) -> tuple[Step, ...]:
     if layer is not None:
         return Step(Kind.REGISTRY, f"Uploading directly, to check the compressed size of {layer.label}."), _ENGINE
     if may_start(facts.image):
-        missing = [
-            PendingLayer(each.label, each.size or 0) for each in facts.image.layers if each.diff_id not in facts.known
-        ]
-        reason = reason_to_start(missing, facts.image.size, facts.kind)
+        layers = [PendingLayer(each.label, each.size or 0, each.diff_id in facts.known) for each in facts.image.layers]
+        # An Engine that has neither pulled from the registry nor pushed to it sends every layer.
+        expected = [layer for layer in layers if not (layer.known and facts.related)]
+        reason = reason_to_start(expected, facts.image, facts.kind)
         if reason is not None:
             return Step(Kind.REGISTRY, reason), _ENGINE
     return Step(Kind.ENGINE, hands_over=True), Step(Kind.REGISTRY), _ENGINE
@@ -144,25 +146,33 @@ _ENGINE = Step(Kind.ENGINE)
 
 def may_start(image: Image) -> bool:
     """Return whether the pipe may push an image before an Engine has tried; if not, no further facts are needed."""
-    small = image.size / GO_GZIP >= BEGIN_WORTH_SECONDS and image.size / STAGING <= BEGIN_WITHIN
-    return small and all(layer.size is not None for layer in image.layers)
+    return image.size / GO_GZIP >= BEGIN_WORTH_SECONDS and all(layer.size is not None for layer in image.layers)
 
 
-def reason_to_start(layers: Sequence[PendingLayer], image_size: int, kind: EngineKind) -> str | None:
-    """Return why the pipe pushes a small image from the start; None if the Engine should.
+def may_stage(image: Image) -> bool:
+    """Return whether the Engine stages an image so fast that it may begin before the plan is made."""
+    return may_start(image) and image.size / STAGING <= BEGIN_WITHIN
+
+
+def reason_to_start(layers: Sequence[PendingLayer], image: Image, kind: EngineKind) -> str | None:
+    """Return why the pipe pushes an image from the start; None if the Engine should.
+
+    The pipe's first byte must flow soon, or its bytes must be so few that any link makes up for the delay.
 
     Args:
-        layers: Those that the registry is not known to have.
-        image_size: Uncompressed bytes of the whole image.
+        layers: Those that the Engine would send.
+        image: The whole image.
         kind: What the Engine is.
     """
-    pipe = pipe_seconds(sum(layer.size for layer in layers), image_size)
-    if kind.containerd or pipe > BEGIN_WITHIN:
+    to_send = sum(layer.size for layer in layers if not layer.known)
+    is_little = to_send * 2 <= sum(layer.size for layer in layers)
+    delay = first_byte([layer.size for layer in image.layers])
+    if kind.containerd or (not is_little and delay > max(BEGIN_WITHIN, DELAY * engine_seconds(layers, kind))):
         return None
-    return _gain(layers, pipe, kind, BEGIN_WORTH_SECONDS)
+    return _gain(layers, pipe_seconds(to_send, image), kind, BEGIN_WORTH_SECONDS)
 
 
-def reason_to_hand_over(pending: Pending, image_size: int, kind: EngineKind, timeout: float) -> str | None:
+def reason_to_hand_over(pending: Pending, image: Image, kind: EngineKind, timeout: float) -> str | None:
     """Return why the pipe should push in place of the Engine, which has begun; None if the Engine should go on.
 
     If the Engine waits for the link, only a pipe that sends less can be faster. Until that is measured, the pipe takes
@@ -170,7 +180,7 @@ def reason_to_hand_over(pending: Pending, image_size: int, kind: EngineKind, tim
 
     Args:
         pending: What the Engine and the pipe would send.
-        image_size: Uncompressed bytes of the whole image.
+        image: The whole image.
         kind: What the Engine is.
         timeout: Seconds that one layer's upload may take.
     """
@@ -180,7 +190,7 @@ def reason_to_hand_over(pending: Pending, image_size: int, kind: EngineKind, tim
     if pending.link is not None:
         link = max(1.0, pending.link)
         engine = sum(layer.size for layer in layers) / link
-        pipe = image_size / STAGING + pending.to_send / link
+        pipe = first_byte([layer.size for layer in image.layers]) + pending.to_send / link
         return _KNOWN if _is_gain(engine, pipe, WORTH_SECONDS) else None
     largest = max(layers, key=lambda layer: layer.size)
     alone = largest.size / kind.rate
@@ -191,7 +201,7 @@ def reason_to_hand_over(pending: Pending, image_size: int, kind: EngineKind, tim
         )
     if not pending.measured and not pending.mostly_known:
         return None
-    return _gain(layers, pipe_seconds(pending.to_send, image_size), kind, WORTH_SECONDS)
+    return _gain(layers, pipe_seconds(pending.to_send, image), kind, WORTH_SECONDS)
 
 
 def pending_layers(image: Image, layers: Snapshot, known: frozenset[str]) -> list[PendingLayer]:
@@ -228,7 +238,7 @@ def waits_for_link(sent: int, seconds: float, uploads: int, kind: EngineKind) ->
         uploads: Layers that it sent at the same time.
         kind: What the Engine is.
     """
-    return seconds > 0 and sent / seconds < LINK_BOUND * kind.rate * _at_once(kind, uploads)
+    return seconds > 0 and sent / seconds < LINK_BOUND * kind.rate * at_once(kind, uploads)
 
 
 def engine_seconds(layers: Sequence[PendingLayer], kind: EngineKind) -> float:
@@ -236,15 +246,20 @@ def engine_seconds(layers: Sequence[PendingLayer], kind: EngineKind) -> float:
     if kind.containerd or not layers:
         return 0.0
     sizes = [layer.size for layer in layers]
-    return max(*sizes, sum(sizes) / _at_once(kind, ENGINE_UPLOADS)) / kind.rate
+    return max(*sizes, sum(sizes) / at_once(kind, ENGINE_UPLOADS)) / kind.rate
 
 
-def pipe_seconds(to_send: int, image_size: int) -> float:
-    """Estimate the seconds of the pipe's own upload on a fast link, with the staging of an image of `image_size`."""
-    return image_size / STAGING + to_send / COMPRESSING
+def pipe_seconds(to_send: int, image: Image) -> float:
+    """Estimate the seconds of the pipe's own upload on a fast link, with the staging of an image.
+
+    Prefixes are compressed while the Engine stages the rest.
+    """
+    sizes = [layer.size for layer in image.layers]
+    compressed_last = min(to_send, image.size - prefix_bytes(sizes))
+    return max(first_byte(sizes) + to_send / COMPRESSING, image.size / STAGING + compressed_last / COMPRESSING)
 
 
-def _at_once(kind: EngineKind, uploads: int) -> int:
+def at_once(kind: EngineKind, uploads: int) -> int:
     """Return how many layers an Engine compresses at the same time."""
     return min(kind.cpus or 1, ENGINE_UPLOADS, uploads)
 

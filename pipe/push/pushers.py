@@ -20,6 +20,7 @@ from pipe.push.plan import (
     Pending,
     Step,
     bytes_to_send,
+    may_stage,
     may_start,
     pending_layers,
     plan,
@@ -81,6 +82,7 @@ class Pushers:
         self._clocks: Clocks | None = None
         self._steps: tuple[Step, ...] = ()
         self._stored: dict[str, Stored] | None = None
+        self._related = True
         self._kind: EngineKind | None = None
         self._registry_pusher: RegistryPusher | None = None
         self.used: str | None = None
@@ -126,7 +128,7 @@ class Pushers:
         """
         settings = self._settings
         ruled_out = settings.uploader == "engine" or settings.dry_run or settings.if_tag_exists == "fail"
-        return self._engine is not None and not ruled_out and may_start(image)
+        return self._engine is not None and not ruled_out and may_stage(image)
 
     def current(self, source: ImageSource, *, reachable: bool) -> Step:
         """Return the step of the plan whose turn it is."""
@@ -165,7 +167,7 @@ class Pushers:
         if step.hands_over:
             image = source.image
             pending = Pending(pending_layers(image, {}, frozenset()), bytes_to_send(image, frozenset()))
-            reason = reason_to_hand_over(pending, image.size, self._engine_kind(), self._settings.upload_timeout) or ""
+            reason = reason_to_hand_over(pending, image, self._engine_kind(), self._settings.upload_timeout) or ""
         if reason:
             return reason
         return "The pipe would push it directly." if step.kind is Kind.REGISTRY else "Docker Engine would push it."
@@ -179,7 +181,8 @@ class Pushers:
 
     def _planned(self, image: Image, *, reachable: bool) -> tuple[Step, ...]:
         settings = self._settings
-        small = reachable and self.engine_may_push and settings.uploader == "auto" and may_start(image)
+        may = reachable and self.engine_may_push and settings.uploader == "auto" and may_start(image)
+        known = frozenset(self._find_stored(image)) if may else frozenset()
         return plan(
             Facts(
                 image,
@@ -187,8 +190,9 @@ class Pushers:
                 in_engine=self._engine is not None,
                 reachable=reachable,
                 max_layer_size=settings.max_layer_size,
-                kind=self._engine_kind() if small else EngineKind(),
-                known=frozenset(self._find_stored(image)) if small else frozenset(),
+                kind=self._engine_kind() if may else EngineKind(),
+                known=known,
+                related=self._related,
             )
         )
 
@@ -228,7 +232,9 @@ class Pushers:
         if self._stored is None:
             wanted = frozenset(layer.diff_id for layer in image.layers if layer.descriptor is None)
             blobs = frozenset(layer.descriptor.digest for layer in image.layers if layer.descriptor is not None)
-            places = [*self._places, *self._origins(image)]
+            found = self._origins(image)
+            self._related = bool(found)
+            places = [*self._places, *found]
             if not wanted:
                 # The repository itself reports whether it has a blob.
                 places = [place for place in places if place.repository.path != self._repository.path]

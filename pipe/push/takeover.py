@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipe.engine.kind import EngineKind
 from pipe.oci.image import Image
 from pipe.push.clocks import Clocks
 from pipe.push.engine_pusher import TICK
-from pipe.push.plan import Pending, bytes_to_send, pending_layers, reason_to_hand_over, waits_for_link
+from pipe.push.plan import Pending, at_once, bytes_to_send, pending_layers, reason_to_hand_over, waits_for_link
 from pipe.push.progress import Snapshot, uploading
 
 BUFFERS = 16_000_000
@@ -33,11 +33,13 @@ class EngineSpeed:
     Attributes:
         measured: Whether it is known what the Engine waits for.
         link: Uncompressed bytes a second that the link carries, if the Engine waits for it; else None.
+        each: Uncompressed bytes a second of each layer that it sends, if it does not wait for the link; else 0.
     """
 
     def __init__(self, kind: EngineKind) -> None:
         self.measured = False
         self.link: float | None = None
+        self.each = 0.0
         self._kind = kind
         self._first: _Sample | None = None
         self._full: _Sample | None = None
@@ -57,7 +59,9 @@ class EngineSpeed:
         seconds, sent = now - self._full.at, sample.sent - self._full.sent
         if seconds >= WINDOW:
             self.measured = True
-            self.link = sent / seconds if waits_for_link(sent, seconds, self._uploads, self._kind) else None
+            waits = waits_for_link(sent, seconds, self._uploads, self._kind)
+            self.link = sent / seconds if waits else None
+            self.each = 0.0 if waits else sent / seconds / at_once(self._kind, self._uploads)
 
 
 class Takeover:
@@ -100,4 +104,5 @@ class Takeover:
         pending = Pending(
             pending_layers(self._image, layers, known), bytes_to_send(self._image, known), speed.measured, speed.link
         )
-        return reason_to_hand_over(pending, self._image.size, self._kind, timeout)
+        kind = replace(self._kind, measured=speed.each)
+        return reason_to_hand_over(pending, self._image, kind, timeout)

@@ -19,8 +19,8 @@ FAST, SLOW = 125_000_000, 124_999_999
     ("level", "starved", "spare", "speed", "expected"),
     [
         pytest.param(1, 0, 0, FAST, 1, id="balanced"),
-        pytest.param(1, 0.49, 0, FAST, 1, id="link-idle-for-less-than-half-the-time"),
-        pytest.param(1, 0.5, 0, FAST, 0, id="link-idle-for-half-the-time"),
+        pytest.param(1, 0.29, 0, FAST, 1, id="link-idle-for-less-than-0.3-of-the-time"),
+        pytest.param(1, 0.3, 0, FAST, 0, id="link-idle-for-0.3-of-the-time"),
         pytest.param(1, 1, 0, SLOW, 1, id="link-idle-but-too-slow-for-larger-layers"),
         pytest.param(2, 1, 0, SLOW, 1, id="link-idle-and-a-faster-codec-makes-no-larger-layers"),
         pytest.param(0, 1, 0, SLOW, 1, id="the-link-became-slow-for-larger-layers"),
@@ -89,7 +89,7 @@ FIRST = (SENDS, 0, 1)
         pytest.param([FIRST, (SENDS, 1, FAST), (WAITS, 2, 0)], WINDOW, "100", id="link-idle-for-two-thirds"),
         pytest.param([FIRST, (SENDS, 1, SLOW - 1), (WAITS, 2, 0)], WINDOW, "80", id="and-it-is-slow"),
         pytest.param([FIRST, (SENDS, 1, FAST), (WAITS, 2, 0)], WINDOW - 1, "80", id="too-few-blocks-to-decide"),
-        pytest.param([FIRST, (SENDS, 2, 2 * FAST), (WAITS, 1, 0)], WINDOW, "80", id="link-idle-for-a-third"),
+        pytest.param([FIRST, (SENDS, 3, 3 * FAST), (WAITS, 1, 0)], WINDOW, "80", id="link-idle-for-a-quarter"),
         pytest.param([FIRST, (SENDS, 1, SLOW), (FULL, 2, SLOW)], WINDOW, "50", id="link-behind-for-two-thirds"),
         pytest.param([FIRST, (SENDS, 2, SLOW), (FULL, 1, SLOW)], WINDOW, "80", id="link-behind-for-a-third"),
         pytest.param([FIRST], WINDOW, "80", id="no-time-has-passed"),
@@ -128,9 +128,16 @@ def test_a_link_that_drops_to_a_tenth_and_rises_again() -> None:
     pace = Pace(AUTO, clock)
     loopback = [(SENDS, 0.02, 8_000_000), (WAITS, 0.1, 0)]
     assert run(pace, clock, loopback, 6) == "libdeflate 1"
-    assert run(pace, clock, [(SENDS, 0.1, 8_000_000), (WAITS, 0.02, 0)], 6) == "libdeflate 5"
+    assert run(pace, clock, [(SENDS, 0.1, 8_000_000), (WAITS, 0.02, 0)], 12) == "libdeflate 5"
     assert run(pace, clock, [(SENDS, 0.1, 0), (FULL, 0.9, 8_000_000)], 12) == "libdeflate 9"
     assert run(pace, clock, loopback, 12) == "libdeflate 1"
+
+
+def test_one_slow_chunk_does_not_make_a_fast_link_slow() -> None:
+    clock = Clock()
+    pace = Pace(AUTO, clock)
+    assert run(pace, clock, [(SENDS, 0.02, 8_000_000), (WAITS, 0.1, 0)], 6) == "libdeflate 1"
+    assert run(pace, clock, [(SENDS, 0.2, 8_000_000), (WAITS, 0.3, 0)], 2) == "libdeflate 1"
 
 
 def test_processors_that_are_behind_a_slow_link_make_no_larger_layers() -> None:

@@ -14,7 +14,8 @@ from docker.errors import APIError, NotFound
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipe.engine.prefixes import LABEL, MOST, STALE, WORTH_IMAGE, WORTH_PREFIX, Prefixes, prefix_lengths
+from pipe.engine.prefixes import LABEL, STALE, Prefixes
+from pipe.engine.staging import MOST, WORTH_IMAGE, WORTH_PREFIX, prefix_lengths
 from pipe.engine.tagging import CLOSING_TIMEOUT
 from pipe.errors import StoppedError
 from pipe.oci.descriptor import Platform

@@ -12,6 +12,7 @@ from pipe.push.plan import (
     Step,
     bytes_to_send,
     engine_seconds,
+    may_stage,
     may_start,
     pending_layers,
     pipe_seconds,
@@ -54,15 +55,18 @@ def test_what_the_engine_needs(sizes: list[int], kind: EngineKind, seconds: floa
 
 
 @pytest.mark.parametrize(
-    ("sent", "image", "seconds"),
+    ("sent", "whole", "seconds"),
     [
-        pytest.param(1300, 1300, 10 + 13 / 3, id="staged-and-compressed"),
-        pytest.param(300, 1300, 11, id="all-of-the-image-is-staged"),
-        pytest.param(0, 130, 1, id="nothing-to-send"),
+        pytest.param(1300, (1300,), 10 + 13 / 3, id="staged-and-compressed"),
+        pytest.param(300, (1300,), 11, id="all-of-the-image-is-staged"),
+        pytest.param(0, (130,), 1, id="nothing-to-send"),
+        pytest.param(1300, (130, 260, 910), 10 + 910 / 300, id="prefixes-are-compressed-while-the-rest-is-staged"),
+        pytest.param(300, (130, 260, 910), 11, id="only-the-last-layer-waits"),
+        pytest.param(1300, (13, 637, 650), 10 + 650 / 300, id="staging-takes-longest"),
     ],
 )
-def test_what_the_pipe_needs(sent: int, image: int, seconds: float) -> None:
-    assert pipe_seconds(sent * MB, image * MB) == pytest.approx(seconds)
+def test_what_the_pipe_needs(sent: int, whole: tuple[int, ...], seconds: float) -> None:
+    assert pipe_seconds(sent * MB, image(*whole)) == pytest.approx(seconds)
 
 
 def pending(engine: list[PendingLayer], to_send: int | None = None, **measured: object) -> Pending:
@@ -72,7 +76,7 @@ def pending(engine: list[PendingLayer], to_send: int | None = None, **measured: 
 
 
 @pytest.mark.parametrize(
-    ("sent", "image", "kind", "timeout", "words"),
+    ("sent", "whole", "kind", "timeout", "words"),
     [
         pytest.param(
             layers(1000),
@@ -118,9 +122,9 @@ def pending(engine: list[PendingLayer], to_send: int | None = None, **measured: 
     ],
 )
 def test_when_the_pipe_takes_over(
-    sent: list[PendingLayer], image: int, kind: EngineKind, timeout: float, words: str | None
+    sent: list[PendingLayer], whole: int, kind: EngineKind, timeout: float, words: str | None
 ) -> None:
-    reason = reason_to_hand_over(pending(sent), image * MB, kind, timeout)
+    reason = reason_to_hand_over(pending(sent), image(whole), kind, timeout)
     assert (reason is None) == (words is None), reason
     assert (words or "") in (reason or "")
 
@@ -146,7 +150,7 @@ def test_when_the_pipe_takes_over(
     ],
 )
 def test_the_pipe_takes_over_only_if_it_gains(left: Pending, expected: bool) -> None:
-    assert (reason_to_hand_over(left, 1000 * MB, SLOW, LIMIT) is not None) is expected
+    assert (reason_to_hand_over(left, image(1000), SLOW, LIMIT) is not None) is expected
 
 
 @pytest.mark.parametrize(
@@ -162,41 +166,49 @@ def test_what_the_pipe_would_send(known: tuple[int, ...], size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"),
+    ("size", "start", "stage"),
     [
-        pytest.param(4, False, id="not-worth-a-question"),
-        pytest.param(5, True, id="worth-a-question"),
-        pytest.param(130, True, id="staged-within-a-second"),
-        pytest.param(131, False, id="not-staged-within-a-second"),
+        pytest.param(4, False, False, id="not-worth-a-question"),
+        pytest.param(5, True, True, id="worth-a-question"),
+        pytest.param(130, True, True, id="staged-within-a-second"),
+        pytest.param(131, True, False, id="not-staged-within-a-second"),
     ],
 )
-def test_with_what_the_pipe_may_begin(size: int, expected: bool) -> None:
-    assert may_start(Image("sha256:0", size * MB, (Layer(1, "sha256:1", size * MB),))) is expected
+def test_with_what_the_pipe_may_begin(size: int, start: bool, stage: bool) -> None:
+    assert (may_start(image(size)), may_stage(image(size))) == (start, stage)
 
 
 @pytest.mark.parametrize(
-    ("missing", "image", "kind", "words"),
+    ("missing", "whole", "kind", "words"),
     [
-        pytest.param(layers(9, 8, 8), 25, SLOW, "about 0.5 s to compress them.", id="small"),
+        pytest.param(layers(9, 8, 8), (25,), SLOW, "about 0.5 s to compress them.", id="small"),
         pytest.param(
             layers(25),
-            25,
+            (25,),
             SLOW,
             "Uploading layer 1 directly: Docker Engine would take about 1.0 s",
             id="one-small-layer",
         ),
-        pytest.param(layers(7), 7, SLOW, "about 0.3 s to compress it.", id="worth-a-fifth-of-a-second"),
-        pytest.param(layers(6), 6, SLOW, None, id="not-worth-a-fifth-of-a-second"),
-        pytest.param(layers(90), 90, SLOW, "about 3.6 s to compress it.", id="done-within-a-second"),
-        pytest.param(layers(91), 91, SLOW, None, id="too-much-to-lose-where-the-engine-knows-better"),
-        pytest.param(layers(10), 80, SLOW, None, id="a-small-part-of-a-larger-image"),
-        pytest.param(layers(25), 25, EngineKind("go1.27", 2), None, id="a-fast-engine"),
-        pytest.param(layers(25), 25, EngineKind("go1.19.8", 2, containerd=True), None, id="containerd"),
-        pytest.param([], 25, SLOW, None, id="nothing-is-missing"),
+        pytest.param(layers(7), (7,), SLOW, "about 0.3 s to compress it.", id="worth-a-fifth-of-a-second"),
+        pytest.param(layers(6), (6,), SLOW, None, id="not-worth-a-fifth-of-a-second"),
+        pytest.param(layers(130), (130,), SLOW, "about 5.2 s to compress it.", id="the-first-byte-within-a-second"),
+        pytest.param(layers(131), (131,), SLOW, None, id="the-first-byte-after-a-second"),
+        pytest.param(layers(10), (80,), SLOW, None, id="a-small-part-of-a-larger-image"),
+        pytest.param(layers(200, 300), (200, 300), SLOW, "about 12 s", id="the-first-byte-after-an-eighth"),
+        pytest.param(layers(240, 260), (240, 260), SLOW, None, id="the-first-byte-after-a-sixth"),
+        pytest.param(layers(1000), (1000,), SLOW, None, id="one-large-layer"),
+        pytest.param(layers(300, 20, known=(1,)), (300, 20), SLOW, "already has", id="mostly-known"),
+        pytest.param(layers(400, 400, known=(1,)), (400, 400), SLOW, "already has", id="half-known"),
+        pytest.param(layers(390, 410, known=(1,)), (390, 410), SLOW, None, id="less-than-half-known"),
+        pytest.param(layers(25), (25,), EngineKind("go1.27", 2), None, id="a-fast-engine"),
+        pytest.param(layers(25), (25,), EngineKind("go1.19.8", 2, containerd=True), None, id="containerd"),
+        pytest.param([], (25,), SLOW, None, id="nothing-is-missing"),
     ],
 )
-def test_when_the_pipe_begins(missing: list[PendingLayer], image: int, kind: EngineKind, words: str | None) -> None:
-    reason = reason_to_start(missing, image * MB, kind)
+def test_when_the_pipe_begins(
+    missing: list[PendingLayer], whole: tuple[int, ...], kind: EngineKind, words: str | None
+) -> None:
+    reason = reason_to_start(missing, image(*whole), kind)
     assert (reason is None) == (words is None), reason
     assert (words or "") in (reason or "")
 
@@ -235,7 +247,7 @@ def image(*sizes: int) -> Image:
 
 
 ENGINE, REGISTRY, HANDS_OVER = Step(Kind.ENGINE), Step(Kind.REGISTRY), Step(Kind.ENGINE, hands_over=True)
-LARGE, SMALL = image(1000), image(25)
+LARGE, SMALL, FOUR = image(1000), image(25), image(100, 200, 300, 400)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +265,12 @@ LARGE, SMALL = image(1000), image(25)
             [HANDS_OVER, REGISTRY, ENGINE],
             id="small-but-known",
         ),
+        pytest.param(
+            Facts(SMALL, "auto", True, True, 10**12, SLOW, frozenset({"sha256:1"}), related=False),
+            ["layers that the registry already has", ENGINE],
+            id="small-and-known-but-not-to-the-engine",
+        ),
+        pytest.param(Facts(FOUR, "auto", True, True, 10**12, SLOW), ["about 20 s to compress", ENGINE], id="large"),
         pytest.param(
             Facts(SMALL, "auto", True, True, 10**12, EngineKind("go1.27", 2)),
             [HANDS_OVER, REGISTRY, ENGINE],

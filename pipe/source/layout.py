@@ -79,10 +79,13 @@ def _incomplete(documents: Documents, absent: Sequence[Absent], images: Sequence
     lacking = [str(each.platform or "") or each.digest for each in descriptors if not each.is_attestation]
     present = listed(list(dict.fromkeys(str(image.platform) for image in images if image.platform))) if images else ""
     what = listed(list(dict.fromkeys(lacking))) if lacking else "an attestation"
+    advice = (
+        " `docker save --platform` saves one platform of an image; to push them all, save the image after pulling or"
+        " building every platform."
+    )
     return (
         f"{documents.path} does not contain {what}, which its index lists: pushing only {present or 'the rest'}."
-        " `docker save --platform` saves one platform of an image; to push them all, save the image"
-        " after pulling or building every platform."
+        f"{advice if lacking else ''}"
     )
 
 

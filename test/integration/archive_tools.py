@@ -46,6 +46,17 @@ def by_charliecloud_as_files(shop: Workshop) -> Path:
     return path
 
 
+def by_docker_export(shop: Workshop, host: str) -> Path:
+    """Export the files of a container, which people take for `docker save`."""
+    docker, path = ("docker", "--host", host), shop.folder / "container.tar"
+    run("env", "DOCKER_BUILDKIT=0", *docker, "build", "--no-cache", "--tag", shop.name, shop.context)
+    container = run(*docker, "create", shop.name).decode().strip()
+    run(*docker, "export", "--output", path, container)
+    run(*docker, "rm", container)
+    run(*docker, "image", "rm", "--force", shop.name)
+    return path
+
+
 def _root(shop: Workshop) -> Path:
     """Make the files of a container that has a shell, as charliecloud demands."""
     tree = shop.folder / "tree"

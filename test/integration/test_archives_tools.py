@@ -14,6 +14,7 @@ from integration.archive_tools import (
     by_charliecloud_as_files,
     by_crane,
     by_crane_append,
+    by_docker_export,
     by_mkosi,
     by_oras_backup,
 )
@@ -85,10 +86,35 @@ def test_an_image_that_charliecloud_converts_is_pushed(
     assert SAYS in printed(engine, f"{registry.host}/{REPOSITORY}:charliecloud", "/ldconfig", "--version")
 
 
-def test_the_files_that_charliecloud_archives_are_no_image(registry: LocalRegistry, shop: Workshop, push: Push) -> None:
-    path = by_charliecloud_as_files(shop)
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda shop: by_docker_export(shop, HOST), id="docker-export"),
+        pytest.param(by_charliecloud_as_files, id="charliecloud-files"),
+    ],
+)
+def test_the_files_of_a_container_are_no_image(
+    registry: LocalRegistry, shop: Workshop, push: Push, make: Callable[[Workshop], Path]
+) -> None:
+    path = make(shop)
     push(path, "files").expect(3, "it contains the files of a container", "Save the image with `docker save`")
     assert asked(registry) == []
+
+
+@pytest.mark.parametrize("name", ["second:2.0", "docker.io/library/second:2.0"])
+def test_an_image_of_several_tags_is_chosen_by_any(
+    registry: LocalRegistry, shop: Workshop, push: Push, name: str
+) -> None:
+    """`podman save` lists one image with all its tags, beside another image."""
+    first = shop.build()
+    shop.podman("tag", first, "docker.io/library/second:2.0", "docker.io/library/third:3.0")
+    (shop.context / "second").write_text("another", "utf-8")
+    shop.buildah("build", "--isolation=chroot", "--tag=other:1.0", str(shop.context))
+    path, names = shop.folder / "tags.tar", (first, "docker.io/library/second:2.0", "docker.io/library/third:3.0")
+    shop.podman("save", "--multi-image-archive", f"--output={path}", "other:1.0", *names)
+    push(path, "several", IMAGE_NAME=name).expect(0, "✔ Pushed")
+    config = json.loads(raw(shop, registry, "several"))["config"]["digest"]
+    assert config == f"sha256:{shop.podman('inspect', '--format={{.Id}}', first).decode().strip()}"
 
 
 @pytest.mark.root

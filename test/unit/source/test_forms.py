@@ -153,7 +153,7 @@ REFUSED: dict[str, tuple[bytes | Files, str, str]] = {
         "zstd -d image",
     ),
     "sif": (
-        bytes(32) + b"SIF_MAGIC\0" + bytes(600),
+        b"#!/usr/bin/env run-singularity\n\0SIF_MAGIC\0" + bytes(600),
         "image is a Singularity image (SIF), which",
         "OCI or docker archive",
     ),

@@ -276,6 +276,15 @@ def test_a_blob_that_the_registry_only_pretends_to_have_is_sent(made: Layout) ->
     assert made.statuses == ["pushed"] * 2
 
 
+def test_an_artifact_that_is_incomplete_when_it_is_read_back_is_sent_again(made: Layout) -> None:
+    """The registry reports a blob that it does not have, and accepts the manifest all the same."""
+    blob = digest(b"statement")
+    made.server.on("HEAD", f"*/blobs/{blob}", replace(json_reply(200, {}), headers={"Content-Length": "9"}), times=1)
+    made.push()
+    assert blob in made.server.blobs
+    assert made.statuses == ["pushed"] * 2
+
+
 def test_an_artifact_that_does_not_arrive_fails_the_push(made: Layout) -> None:
     made.server.on("PUT", f"*/manifests/{made.bill['digest']}", 201)
     error = made.fail()

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MERGES = 5
 """How often a list of artifacts is written that others write at the same time."""
+SETTLED = 1.0
+"""Seconds, and up to twice as many, after which a list is read again: what others read before, they have written."""
 
 
 class Referrers:
@@ -84,8 +86,7 @@ class Referrers:
             self._attempted(partial(self._push, referrer))
         if self._context.settings.dry_run:
             return
-        for subject in dict.fromkeys(referrer.subject for referrer in self._found):
-            self._attempted(partial(self._list, subject))
+        self._attempted(self._list_all)
 
     def _attempted(self, call: Callable[[], None]) -> None:
         while True:
@@ -146,38 +147,57 @@ class Referrers:
         clocks = Clocks(tracker, context.settings.upload_timeout, context.timing.clock, context.report)
         return Transfer(context, nothing, clocks, self._encoder())
 
-    def _list(self, subject: str) -> None:
+    def _list_all(self) -> None:
         """Make sure that clients which look for the artifacts of a manifest find these.
 
         A registry with a referrers API lists them by itself. Otherwise clients read an index under a tag, which
-        whoever pushes an artifact must maintain.
+        whoever pushes an artifact must maintain. Steps that do so at the same time read the same index and overwrite
+        each other's, since no registry offers a lock; so each reads its index again after the others have written.
         """
-        ours = [referrer for referrer in self._found if referrer.subject == subject]
-        digests = [referrer.digest for referrer in ours]
+        subjects = [*dict.fromkeys(referrer.subject for referrer in self._found)]
+        pending = [subject for subject in subjects if not self._is_listed(subject)]
+        for _ in range(MERGES):
+            pending = [subject for subject in pending if self._add(subject)]
+            if not pending:
+                return
+            self._context.timing.sleep(SETTLED * (1 + self._context.timing.random()))
+        raise ReferrersError(
+            f"the tag {fallback_tag(pending[0])}, which lists them, did not keep what was written, {MERGES - 1} times.",
+            temporary=True,
+        )
+
+    def _digests(self, subject: str) -> list[str]:
+        return [referrer.digest for referrer in self._found if referrer.subject == subject]
+
+    def _is_listed(self, subject: str) -> bool:
+        """Return whether the registry itself lists the artifacts; False if it has no such lists."""
+        digests = self._digests(subject)
         by_registry = self._repository.lists_referrers(subject, digests)
-        if by_registry:
-            return
-        if by_registry is not None:
+        if by_registry is False:
             raise ReferrersError(
                 f"the registry has {listed(digests)}, but does not list all of them for {subject}.", temporary=True
             )
+        return bool(by_registry)
+
+    def _add(self, subject: str) -> bool:
+        """Write the index under the tag of a manifest unless it lists the artifacts; return whether it was written."""
         tag = fallback_tag(subject)
-        for _ in range(MERGES):
-            index = self._repository.manifest(tag)
-            # GitLab's registry takes the tag for the digest, and returns the subject.
-            merged = with_referrers(None if index is None or index.digest == subject else index, ours)
-            if merged is None:
-                self._report.info(f"Listed under the tag {tag}, since the registry has no list of referrers.")
-                return
-            try:
-                self._repository.put_manifest(tag, merged)
-            except PipeError as error:
-                raise ReferrersError(
-                    f"they are in the registry, but their list, the tag {tag}, could not be written: {error.summary}",
-                    fix=error.fix,
-                    temporary=error.temporary,
-                ) from error
-        raise ReferrersError(f"others wrote the tag {tag} at the same time, {MERGES} times.", temporary=True)
+        index = self._repository.manifest(tag)
+        # GitLab's registry takes the tag for the digest, and returns the subject.
+        current = None if index is None or index.digest == subject else index
+        merged = with_referrers(current, [each for each in self._found if each.subject == subject])
+        if merged is None:
+            return False
+        try:
+            self._repository.put_manifest(tag, merged)
+        except PipeError as error:
+            raise ReferrersError(
+                f"they are in the registry, but their list, the tag {tag}, could not be written: {error.summary}",
+                fix=error.fix,
+                temporary=error.temporary,
+            ) from error
+        self._report.info(f"Listing under the tag {tag}, since the registry has no list of referrers.")
+        return True
 
 
 def fallback_tag(subject: str) -> str:

@@ -187,7 +187,7 @@ def test_clients_find_the_artifacts_that_were_pushed_with_an_image(
 
     finished = push(layout, "referrers", REFERRERS="true")
     subject = finished.result["digest"]
-    finished.expect(0, f"Pushed x/bill ({bill}), which refers to {subject}.", "Listed under the tag sha256-")
+    finished.expect(0, f"Pushed x/bill ({bill}), which refers to {subject}.", "Listing under the tag sha256-")
     assert discovered(shop.folder, f"{name}:referrers") == ["x/bill", "x/signature"]
     referrers = finished.result["referrers"]
     assert isinstance(referrers, list)

@@ -16,7 +16,7 @@ from unit.source.test_referrers import BILL, SIGNATURE, artifact
 from pipe.errors import ArchiveError, BlobMissingError, PipeError, ReferrersError, RegistryFailedError
 from pipe.push.context import Context, Timing
 from pipe.push.pushers import Pushers
-from pipe.push.referrers import MERGES, Referrers, fallback_tag
+from pipe.push.referrers import MERGES, SETTLED, Referrers, fallback_tag
 from pipe.push.reuse import Place
 from pipe.push.run import Push
 from pipe.source.archive_source import ArchiveSource
@@ -39,7 +39,7 @@ class Layout:
 
     def push(self, **settings: object) -> Any:  # noqa: ANN401
         """Push; return the result as RESULT_FILE has it. A failure is raised after it is known."""
-        clock = Clock()
+        clock = self.clock = Clock()
         usual: dict[str, object] = {"uploader": "auto", "image_archive": self._folder, "referrers": True}
         chosen = replace(SETTINGS, **(usual | settings))  # type: ignore[arg-type]
         repository = connected(clock, self.told, self.server).repository(REQUEST.repository)
@@ -151,7 +151,7 @@ def test_a_list_of_others_is_kept(made: Layout) -> None:
     assert after["annotations"] == {"a": "b"}
 
 
-@pytest.mark.parametrize(("times", "ends"), [(1, True), (MERGES - 1, True), (None, False)])
+@pytest.mark.parametrize(("times", "ends"), [(1, True), (MERGES - 2, True), (None, False)])
 def test_a_list_that_another_step_overwrites_is_merged_again(made: Layout, times: int | None, ends: bool) -> None:
     other = {"mediaType": OCI_MANIFEST, "digest": "sha256:" + "0" * 64, "size": 1}
     theirs = as_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [other]})
@@ -167,6 +167,20 @@ def test_a_list_that_another_step_overwrites_is_merged_again(made: Layout, times
     else:
         assert isinstance(made.fail(), ReferrersError)
         assert made.puts.count(made.tag) == 3 * MERGES, "in each attempt"
+
+
+def test_a_list_is_read_again_when_others_have_written_what_they_read_before(made: Layout) -> None:
+    """Registries have no lock: who reads before we write, and writes after that, overwrites our entries."""
+    times: list[tuple[str, float]] = []
+
+    def note(sent: Sent) -> None:
+        times.append((sent.method, made.clock()))
+
+    made.server.on("*", f"*/manifests/{made.tag}", note)
+    made.push()
+    assert [method for method, _ in times] == ["GET", "PUT", "GET"]
+    (_, _), (_, written), (_, read) = times
+    assert read - written >= SETTLED
 
 
 @pytest.mark.parametrize("there", [b"{}", b"x", as_json({"manifests": {}}), as_json({"layers": []})])

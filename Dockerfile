@@ -57,14 +57,15 @@ COPY pyproject.toml /build/
 RUN /build/sbom/bin/cyclonedx-py environment --pyproject /build/pyproject.toml --mc-type application \
         --output-reproducible --output-file /build/python-packages.cdx.json /build/packages
 
-# The zstd package only compresses here: it needs no tar, no zip and no binding for PyPy.
+# The compiled part of YAML only makes large inputs faster. The zstd package only compresses here: it needs no tar,
+# no zip and no binding for PyPy.
 # One bundle of authorities serves Python and requests, in the place where users mount theirs.
 # Only byte code is kept, read without a look for its source.
 FROM packages AS root
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 RUN mkdir -p etc/ssl/certs usr/lib/python3 \
  && cp -R /build/packages/lib/python3*/site-packages usr/lib/python3/dist-packages \
- && find usr/lib/python3/dist-packages -name tests -prune -exec rm -r {} + \
+ && find usr/lib/python3/dist-packages '(' -path '*yaml/*.so' -o -name tests ')' -prune -exec rm -r {} + \
  && rm -r usr/lib/python3/dist-packages/backports/zstd/{_cffi,tarfile.py*,zipfile} \
  && ldd usr/lib/python3/dist-packages/{isal,deflate,backports/zstd}/*.so \
   | sed -nE 's|^\t(.* => )?(/[^ ]+) .*|\2|p' | sort -u \

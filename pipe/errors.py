@@ -136,6 +136,20 @@ class PackageNotFoundError(PipeError):
     exit_code = 4
 
 
+class SourceNotFoundError(PipeError):
+    """The registry does not have the tag or digest of an image to promote or to join."""
+
+    title = "The image is not in the registry"
+    exit_code = 4
+
+
+class SourceUnusableError(PipeError):
+    """An image to promote or to join is incomplete or damaged in the registry, or is none."""
+
+    title = "The image in the registry cannot be used"
+    exit_code = 4
+
+
 class ImageRefusedError(PipeError):
     """The registry rejected a request of the push for a reason other than the credentials."""
 

@@ -16,7 +16,7 @@ from pipe.output.files import check_result_file
 from pipe.output.log import Destinations, Output
 
 if TYPE_CHECKING:
-    from pipe.push.run import Push
+    from pipe.push.release import Release
 
 UNEXPECTED = 1
 """Exit code of an unexpected error."""
@@ -73,7 +73,7 @@ class _Run:
         self._output = output
         self._environment = environment
         self._destinations = Destinations()
-        self._push: Push | None = None
+        self._release: Release | None = None
 
     @staticmethod
     def reject(arguments: Sequence[str]) -> None:
@@ -81,7 +81,7 @@ class _Run:
         raise ConfigurationError([f"{' '.join(arguments)!r}: the only arguments are --help and --version."])
 
     def push(self) -> None:
-        """Read the settings and push the image."""
+        """Read the settings and push every image."""
         about = About.read(self._environment)
         self._output.info(str(about))
         settings = read_settings(self._environment, datetime.now(UTC).date())
@@ -102,11 +102,11 @@ class _Run:
         client.connect_early()
         from pipe.wiring import wired  # noqa: PLC0415
 
-        self._push = wired(settings, client, self._output)
+        self._release = wired(settings, client, self._output)
         # The collector was off until here, and never searches what exists by now.
         gc.freeze()
         gc.enable()
-        self._push.run()
+        self._release.run()
 
     def finish(self, error: BaseException | None) -> int:
         """Write the result and the error, if any.
@@ -119,7 +119,7 @@ class _Run:
         exit_code = _exit_code(error)
         result = None
         try:
-            result = self._push.result(exit_code) if self._push else None
+            result = self._release.result(exit_code) if self._release else None
         except Exception as unexpected:  # noqa: BLE001
             error = error or unexpected
             exit_code = _exit_code(error)

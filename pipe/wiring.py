@@ -1,21 +1,26 @@
-"""Puts the parts of a push together; loaded after the log has begun."""
+"""Puts the parts of a run together; loaded after the log has begun."""
 
 import random
 import time
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipe.config.settings import Settings
 from pipe.errors import EngineSaveError
 from pipe.oci.image import Image
+from pipe.oci.reference import Reference
 from pipe.output.log import Output
 from pipe.push.context import Context, Timing
 from pipe.push.engine_pusher import await_engine
 from pipe.push.pushers import Pushers
+from pipe.push.release import Release
 from pipe.push.reuse import Place, origins
 from pipe.push.run import Push
+from pipe.push.shared_layers import SharedLayers
 from pipe.registry.client import Client
 from pipe.source.engine_source import EngineSource
 from pipe.source.image_source import ImageSource
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
     from pipe.encoding.blob import EncodedBlob
     from pipe.engine.client import Engine
+    from pipe.push.referrers import Referrers
     from pipe.push.transfer import Encode
     from pipe.source.blob import SourceBlob
     from pipe.threads import Cancel
@@ -32,51 +38,132 @@ if TYPE_CHECKING:
 DEFAULT_TAG = "latest"
 
 
-def wired(settings: Settings, client: Client, output: Output) -> Push:
-    """Put a push together; nothing happens yet, and only that is imported which any push from there needs."""
+def wired(settings: Settings, client: Client, output: Output) -> Release:
+    """Put a run together; nothing happens yet, and only that is imported which any push from there needs."""
+    requests, shared = settings.requests, SharedLayers()
+    if len(requests) > 1:
+        client.share_token(request.repository for request in requests)
+    source = _source(settings, client, output)
     timing = Timing(time.monotonic, time.sleep, random.random)
-    request = settings.requests[0]
-    repository = client.repository(request.repository)
-    context = Context(settings, request, repository, output, timing)
-    places = (
-        *(Place(client.repository(each.repository), each.tag) for each in settings.reuse_from),
-        *(Place(repository, tag) for tag in (*request.tags, DEFAULT_TAG)),
+    encoder = cache(partial(_encoder, settings))
+    parts = []
+    for request in requests:
+        context = Context(settings, request, client.repository(request.repository), output, timing, shared)
+        pushers = Pushers(context, _places(context, client), encoder, source.engine, source.origins(request.targets[0]))
+        referrers = _referrers(context, encoder)
+        parts.append(Push(context, source.finder(context, referrers), pushers, referrers))
+    return Release(parts, shared, output)
+
+
+def _source(settings: Settings, client: Client, output: Output) -> "_Archive | _Docker | _Registry":
+    """Return what has the images; a run with a promotion has no other request."""
+    if settings.requests[0].promotion is not None:
+        return _Registry(client)
+    return _Archive(settings, client, output) if settings.image_archive is not None else _Docker(settings, client)
+
+
+def _referrers(context: Context, encoder: "Callable[[], Encode]") -> "Referrers | None":
+    """Return what pushes the artifacts that refer to an image, which only archives have."""
+    if context.request.promotion is not None or context.settings.image_archive is None:
+        return None
+    from pipe.push.referrers import Referrers  # noqa: PLC0415
+
+    return Referrers(context, encoder)
+
+
+def _places(context: Context, client: Client) -> tuple[Place, ...]:
+    """Return the tags whose layers may be reused, the likeliest first; a promotion needs none."""
+    if context.request.promotion is not None:
+        return ()
+    own, tags = context.repository, (*context.request.tags, DEFAULT_TAG)
+    others = context.settings.reuse_from
+    return (
+        *(Place(client.repository(each.repository) if each.repository else own, each.tag) for each in others),
+        *(Place(own, tag) for tag in tags),
     )
-    encoder = partial(_encoder, settings)
-    target = request.targets[0]
-    archive = settings.image_archive
-    if archive is not None:
-        from pipe.push.referrers import Referrers  # noqa: PLC0415
+
+
+class _Archive:
+    """Images in an archive or a layout."""
+
+    engine = None
+
+    def __init__(self, settings: Settings, client: Client, output: Output) -> None:
+        self._settings = settings
+        self._client = client
+        self._output = output
+
+    def finder(self, context: Context, referrers: "Referrers | None") -> Callable[[], ImageSource]:
+        """Return what finds the image of a request, and its artifacts."""
         from pipe.source.archive import open_image  # noqa: PLC0415
         from pipe.source.archive_source import ArchiveSource  # noqa: PLC0415
         from pipe.source.compressible import compressible  # noqa: PLC0415
 
-        referrers = Referrers(context, encoder)
+        path, settings, output = self._settings.image_archive or Path(), self._settings, self._output
 
-        def open_archive() -> ImageSource:
-            stored = open_image(archive, request.name, output)
+        def find() -> ImageSource:
+            stored = open_image(path, context.request.name, output)
             stored = compressible(stored, output) if settings.compress_plain else stored
-            referrers.found(stored.referrers)
+            if referrers is not None:
+                referrers.found(stored.referrers)
             return ArchiveSource(stored)
 
-        pushers = Pushers(context, places, encoder, None, lambda image: origins(image, target, client.repository))
-        return Push(context, open_archive, pushers, referrers)
+        return find
 
-    from pipe.engine.client import Engine  # noqa: PLC0415
+    def origins(self, target: Reference) -> Callable[[Image], Sequence[Place]]:
+        """Return what finds the places that the names of an image lead to."""
+        return lambda image: origins(image, target, self._client.repository)
 
-    engine = Engine(settings.docker)
 
-    def find_image() -> ImageSource:
-        image = engine.image(request.image)
-        # A graphdriver store knows the sizes of the layers, so the Engine need not be asked what it is.
-        stored = any(layer.size is None for layer in image.layers) and engine.kind().containerd
-        return EngineSource(image, _Exporter(engine, context), containerd=stored)
+class _Registry:
+    """Images that are in the registry already."""
 
-    def find_origins(image: Image) -> list[Place]:
-        relatives = engine.relatives(image, f"{target.domain}/{target.path.partition('/')[0]}/*")
-        return origins(replace(image, origins=image.origins + relatives), target, client.repository)
+    engine = None
 
-    return Push(context, find_image, Pushers(context, places, encoder, engine, find_origins))
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def finder(self, context: Context, _referrers: "Referrers | None") -> Callable[[], ImageSource]:
+        """Return what finds the image of a request, or joins its images."""
+        from pipe.push.promotion import find  # noqa: PLC0415
+
+        return partial(find, context, self._client.repository)
+
+    def origins(self, _target: Reference) -> Callable[[Image], Sequence[Place]]:
+        """Return what finds no places: the registry has every layer."""
+        return lambda _image: ()
+
+
+class _Docker:
+    """Images in a Docker Engine, which all pushes share."""
+
+    def __init__(self, settings: Settings, client: Client) -> None:
+        from pipe.engine.client import Engine  # noqa: PLC0415
+
+        self.engine = Engine(settings.docker)
+        self._client = client
+
+    def finder(self, context: Context, _referrers: "Referrers | None") -> Callable[[], ImageSource]:
+        """Return what finds the image of a request."""
+        engine = self.engine
+
+        def find() -> ImageSource:
+            image = engine.image(context.request.image)
+            # A graphdriver store knows the sizes of the layers, so the Engine need not be asked what it is.
+            stored = any(layer.size is None for layer in image.layers) and engine.kind().containerd
+            return EngineSource(image, _Exporter(engine, context), containerd=stored)
+
+        return find
+
+    def origins(self, target: Reference) -> Callable[[Image], Sequence[Place]]:
+        """Return what finds the places that the names of an image and of its relatives lead to."""
+        pattern = f"{target.domain}/{target.path.partition('/')[0]}/*"
+
+        def find(image: Image) -> Sequence[Place]:
+            names = image.origins + self.engine.relatives(image, pattern)
+            return origins(replace(image, origins=names), target, self._client.repository)
+
+        return find
 
 
 class _Exporter:

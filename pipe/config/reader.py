@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from pipe.config.near_misses import near_misses
+from pipe.config.promotion_reader import PromotionReader
 from pipe.config.request_reader import RequestReader
 from pipe.config.settings import Credentials, ReuseFrom, Settings
 from pipe.config.tag_reader import TagReader
@@ -39,8 +40,9 @@ class _Reader(Values):
         registry = self.values.get("REGISTRY", default("REGISTRY"))
         self.check("REGISTRY", registry, is_address, ADDRESS_RULE)
         workspace = self._workspace()
-        requests = RequestReader(self, self._tags).requests(registry, workspace)
-        repository = requests[0].repository
+        promotion = PromotionReader(self, self._tags, registry, workspace)
+        reader = promotion if promotion.variable else RequestReader(self, self._tags, registry, workspace)
+        requests = reader.requests()
         clone_directory = self.path("BITBUCKET_CLONE_DIR")
         settings = Settings(
             requests=requests,
@@ -55,7 +57,7 @@ class _Reader(Values):
             debug=self.parse("DEBUG", parse_boolean),
             docker=self._docker(),
             uploader=self.parse("UPLOADER", parse_choice(*UPLOADERS)),
-            reuse_from=self._reuse_from(workspace, repository),
+            reuse_from=self._reuse_from(workspace),
             image_archive=self.path("IMAGE_ARCHIVE", clone_directory),
             if_tag_exists=self.parse("IF_TAG_EXISTS", parse_choice(*IF_TAG_EXISTS)),
             compression=self.parse("COMPRESSION", parse_choice(*COMPRESSIONS)),
@@ -63,18 +65,32 @@ class _Reader(Values):
             referrers=self.parse("REFERRERS", parse_boolean),
             dropped_tags=self._tags.dropped,
         )
-        if settings.image_archive is not None and settings.uploader == "engine":
-            self.problems.append("UPLOADER=engine cannot be combined with IMAGE_ARCHIVE: leave UPLOADER out.")
         if settings.image_archive is None and settings.referrers:
             self.problems.append(
                 "REFERRERS requires IMAGE_ARCHIVE, an OCI layout: Docker Engine does not keep what refers to an image."
             )
-        if not self.problems and not is_path(repository):
-            self.fail("PACKAGE_NAME", repository, f"shorter (at most {REPOSITORY_MAXIMUM} characters)")
+        if settings.image_archive is not None:
+            self._check_archive(settings)
+        if not self.problems:
+            for repository in (each.repository for each in requests if not is_path(each.repository)):
+                self.fail("PACKAGE_NAME", repository, f"shorter (at most {REPOSITORY_MAXIMUM} characters)")
         self._check_names()
         if self.problems:
             raise ConfigurationError(self.problems)
         return settings
+
+    def _check_archive(self, settings: Settings) -> None:
+        if settings.uploader == "engine":
+            self.problems.append("UPLOADER=engine cannot be combined with IMAGE_ARCHIVE: leave UPLOADER out.")
+        if "COMPOSE_FILE" in self.values:
+            self.problems.append(
+                "COMPOSE_FILE cannot be combined with IMAGE_ARCHIVE: it names images in Docker Engine."
+            )
+        elif len(settings.requests) > 1:
+            self.problems.append(
+                f"IMAGE_ARCHIVE cannot be combined with {len(settings.requests)} images in IMAGE_NAME: use the pipe"
+                " once for each."
+            )
 
     def _check_names(self) -> None:
         for name, right in near_misses(self.environment):
@@ -103,14 +119,14 @@ class _Reader(Values):
             return ""
         return self.check(name, workspace, is_component, f"a workspace's slug ({COMPONENT_RULE})")
 
-    def _reuse_from(self, workspace: str, repository: str) -> tuple[ReuseFrom, ...]:
+    def _reuse_from(self, workspace: str) -> tuple[ReuseFrom, ...]:
         found = []
         for item in self.items("REUSE_FROM") or ():
             package, colon, tag = item.rpartition(":")
             if colon and not is_path(package):
                 self.fail("REUSE_FROM", item, f"a tag or `package:tag` ({COMPONENT_RULE})")
             elif self._tags.check("REUSE_FROM", tag):
-                found.append(ReuseFrom(f"{workspace}/{package}" if colon else repository, tag))
+                found.append(ReuseFrom(f"{workspace}/{package}" if colon else "", tag))
         return tuple(found)
 
     def _credentials(self) -> Credentials:

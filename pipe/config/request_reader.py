@@ -1,53 +1,111 @@
 """What a run pushes: the images, their packages and tags."""
 
+from itertools import combinations
+from pathlib import Path
+
 from pipe.config.settings import Request
 from pipe.config.tag_reader import TagReader
 from pipe.config.values import Values, shown
 from pipe.config.variables import DEFAULT_TAG
 from pipe.oci.reference import COMPONENT_RULE, Reference, is_digest, is_path
+from pipe.text import listed
 
 
 class RequestReader:
     """Reads the variables that name images, packages and tags."""
 
-    def __init__(self, values: Values, tags: TagReader) -> None:
+    def __init__(self, values: Values, tags: TagReader, registry: str, workspace: str) -> None:
+        """Read nothing yet.
+
+        Args:
+            values: The environment.
+            tags: Reads TAGS.
+            registry: The registry's host.
+            workspace: The workspace's slug, "" if it is unknown.
+        """
         self._values = values
         self._tags = tags
+        self._registry = registry
+        self._workspace = workspace
+        self._source = "COMPOSE_FILE" if "COMPOSE_FILE" in values.values else "IMAGE_NAME"
 
-    def requests(self, registry: str, workspace: str) -> tuple[Request, ...]:
-        """Return the requests, and record every problem."""
-        image = self._image()
-        repository = f"{workspace}/{self._package(image, registry, workspace)}"
-        tags = self._tags.read((image.tag if image else "") or DEFAULT_TAG)
-        return (
-            Request(self._values.values.get("IMAGE_NAME", ""), image or Reference("", ""), registry, repository, tags),
+    def requests(self) -> tuple[Request, ...]:
+        """Return the requests, without duplicates and at least one, and record every problem."""
+        names, before = self._names(), len(self._values.problems)
+        packages = self._values.names("PACKAGE_NAME")
+        is_matched = len(self._values.problems) == before and len(packages) in {0, len(names)}
+        if self._source == "COMPOSE_FILE":
+            self._reject_combinations()
+            packages = ()
+        elif packages and names and not is_matched and len(self._values.problems) == before:
+            self._values.problems.append(
+                f"PACKAGE_NAME names {_count(len(packages), 'package')}, but IMAGE_NAME {_count(len(names), 'image')}:"
+                " give each image its package, in the same order."
+            )
+        images = [self._image(name) for name in names]
+        pairs = [
+            (name, image or Reference("", ""), self._package(image, packages[index] if index < len(packages) else None))
+            for index, (name, image) in enumerate(zip(names, images, strict=True))
+        ]
+        if not pairs:
+            self._package(None, packages[0] if packages else None)
+        usual = {(image.tag if image else "") or DEFAULT_TAG for image in images} or {DEFAULT_TAG}
+        tags = self._tags.read(usual.pop() if len(usual) == 1 else "")
+        requests = tuple(
+            Request(name, image, self._registry, f"{self._workspace}/{package}", tags or (image.tag or DEFAULT_TAG,))
+            for name, image, package in pairs
         )
+        if is_matched:
+            self._check_targets(requests)
+        return tuple(dict.fromkeys(requests))
 
-    def _image(self) -> Reference | None:
-        name = self._values.values.get("IMAGE_NAME")
-        if name is None:
-            self._values.problems.append("IMAGE_NAME is missing: set it to the name of the image that the step built.")
-            return None
+    def _names(self) -> tuple[str, ...]:
+        before = len(self._values.problems)
+        if self._source == "IMAGE_NAME":
+            names = self._values.names("IMAGE_NAME")
+            if not names and len(self._values.problems) == before:
+                self._values.problems.append(
+                    "IMAGE_NAME is missing: set it to the name of the image that the step built."
+                )
+            return names
+        path = self._values.path("COMPOSE_FILE", self._values.path("BITBUCKET_CLONE_DIR")) or Path()
+        if len(self._values.problems) > before:
+            return ()
+        # Few runs need a YAML parser.
+        from pipe.config.compose import ComposeFile  # noqa: PLC0415
+
+        file = ComposeFile(path, self._values.environment)
+        self._values.problems += [f"COMPOSE_FILE {path}: {problem}." for problem in file.problems]
+        return file.images
+
+    def _reject_combinations(self) -> None:
+        others = [name for name in ("IMAGE_NAME", "PACKAGE_NAME") if self._values.given(name)]
+        if others:
+            self._values.problems.append(
+                f"COMPOSE_FILE cannot be combined with {listed(others)}: it names the images itself."
+            )
+
+    def _image(self, name: str) -> Reference | None:
         if is_digest(name) or is_digest(f"sha256:{name}"):
             return Reference("", "", digest=name)
         try:
             return Reference.parse(name)
         except ValueError as error:
-            if not self._values.fail_if_unexpanded("IMAGE_NAME", name):
-                self._values.problems.append(f"IMAGE_NAME: {shown(name)} is not the name of an image: {error}.")
+            if not self._values.fail_if_unexpanded(self._source, name):
+                self._values.problems.append(f"{self._source}: {shown(name)} is not the name of an image: {error}.")
             return None
 
-    def _package(self, image: Reference | None, registry: str, workspace: str) -> str:
-        given = self._values.values.get("PACKAGE_NAME")
-        if image is not None and image.domain == registry and workspace:
+    def _package(self, image: Reference | None, given: str | None) -> str:
+        """Return the package of an image; "" if there is none, which is recorded."""
+        if image is not None and image.domain == self._registry and self._workspace:
             owner, _, package = image.path.partition("/")
-            if owner != workspace:
+            if owner != self._workspace:
                 self._values.problems.append(
-                    f"IMAGE_NAME's workspace '{owner}' does not match WORKSPACE '{workspace}'"
-                    f" (IMAGE_NAME is '{image}', which names the registry)."
+                    f"{self._source}'s workspace '{owner}' does not match WORKSPACE '{self._workspace}'"
+                    f" ({self._source} is '{image}', which names the registry)."
                 )
             elif not package:
-                self._values.problems.append(f"IMAGE_NAME must name a package after the workspace, got '{image}'.")
+                self._values.problems.append(f"{self._source} must name a package after the workspace, got '{image}'.")
             else:
                 given = given or package
         if given is not None:
@@ -55,3 +113,17 @@ class RequestReader:
         if image is not None and not image.path:
             self._values.problems.append("PACKAGE_NAME is missing: it is required if IMAGE_NAME is an ID.")
         return image.path.rpartition("/")[2] if image is not None else ""
+
+    def _check_targets(self, requests: tuple[Request, ...]) -> None:
+        """Record different images under one tag of one package."""
+        for one, other in combinations(requests, 2):
+            both = [tag for tag in one.tags if tag in other.tags]
+            if one.image != other.image and one.repository == other.repository and both and is_path(one.repository):
+                self._values.problems.append(
+                    f"{self._source}: {shown(one.image)} and {shown(other.image)} would both be pushed to"
+                    f" {one.repository}:{both[0]}. Give each its own package."
+                )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s'[: number != 1]}"

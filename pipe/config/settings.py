@@ -26,12 +26,27 @@ class ReuseFrom:
     """An image in the registry whose layers can be reused.
 
     Attributes:
-        repository: `<workspace>/<package>`.
+        repository: `<workspace>/<package>`; "" for the one that is pushed to.
         tag: The image's tag.
     """
 
     repository: str
     tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """Images that are in the registry already.
+
+    Attributes:
+        repository: `<workspace>/<package>` that has them.
+        names: Their tags or digests, at least one.
+        is_joined: Whether an index of them is pushed; if not, there is one image.
+    """
+
+    repository: str
+    names: tuple[str, ...]
+    is_joined: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,7 @@ class Request:
         registry: Host of the registry, with an optional port.
         repository: `<workspace>/<package>`, the path in the registry.
         tags: At least one tag, without duplicates.
+        promotion: What to push if it is in the registry already; None if it was built.
     """
 
     image: str
@@ -51,6 +67,7 @@ class Request:
     registry: str
     repository: str
     tags: tuple[str, ...]
+    promotion: Promotion | None = None
 
     @property
     def targets(self) -> tuple[Reference, ...]:

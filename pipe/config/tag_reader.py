@@ -21,32 +21,49 @@ class TagReader:
         self.dropped: tuple[str, ...] = ()
 
     def read(self, usual: str) -> tuple[str, ...]:
-        """Return the tags, without duplicates, and record every problem.
+        """Return the tags, without duplicates, and record every problem; none if TAGS is unset.
 
         Args:
-            usual: The tag to push if TAGS is unset.
+            usual: The tag to push if TAGS is unset; "" if that depends on the image.
         """
         before = len(self._values.problems)
         tags: list[str] = []
         dropped: dict[str, list[str]] = {}
-        for template in self._values.items("TAGS", f"push `{usual}`") or (usual,):
+        without = f"push `{usual}`" if usual else "push each image under the tag in its name"
+        templates = self._values.items("TAGS", without)
+        if templates is None:
+            return ()
+        for template in templates:
             try:
-                tags += self._filled(template)
+                tags += self._filled("TAGS", template)
             except LookupError as reason:
                 dropped.setdefault(str(reason), []).append(template)
         self.dropped = tuple(f"Not pushing {', '.join(templates)}: {reason}." for reason, templates in dropped.items())
         if not tags and len(self._values.problems) == before:
             self._values.problems.append(" ".join(["TAGS has no tag for this step.", *self.dropped]))
-        return tuple(dict.fromkeys(tags)) or (usual,)
+        return tuple(dict.fromkeys(tags))
 
-    def _filled(self, template: str) -> list[str]:
-        """Return an item of TAGS with its placeholders filled; nothing if the item is invalid."""
-        if self._values.fail_if_unexpanded("TAGS", template):
+    def existing(self, name: str, template: str) -> list[str]:
+        """Return the tag of an image that exists, with its placeholders filled; nothing if there is a problem.
+
+        Args:
+            name: The variable that has the tag.
+            template: The tag; a placeholder without a value is a problem.
+        """
+        try:
+            return self._filled(name, template)
+        except LookupError as reason:
+            self._values.problems.append(f"{name}: {template} cannot be filled: {reason}.")
+            return []
+
+    def _filled(self, name: str, template: str) -> list[str]:
+        """Return an item of a variable with its placeholders filled; nothing if the item is invalid."""
+        if self._values.fail_if_unexpanded(name, template):
             return []
         problems = template_problems(template) if "{" in template else []
-        self._values.problems += [f"TAGS: {problem}" for problem in problems]
+        self._values.problems += [f"{name}: {problem}" for problem in problems]
         tag = "" if problems else self._placeholders.fill(template)
-        return [tag] if tag and self.check("TAGS", tag) else []
+        return [tag] if tag and self.check(name, tag) else []
 
     def check(self, name: str, tag: str) -> bool:
         """Return whether a tag in the variable `name` is valid, and record why not."""

@@ -111,27 +111,49 @@ class Values:
         Returns:
             The items without duplicates; None if the variable is unset.
         """
-        texts = self._texts(name)
+        is_array = name not in self.environment
+        texts = self._array(name) if is_array else [self.environment[name]]
         if texts is None:
             return None
-        is_array = name not in self.environment
-        for index, text in enumerate(texts):
-            if without is None or _split(text):
-                continue
-            if is_array:
-                self.problems.append(f"The {_ordinal(index)} entry of {name} is empty: remove it, or set its variable.")
-            else:
-                self.problems.append(f"{name} is empty: leave it out to {without}.")
-        if without is not None and not texts:
+        if without is not None and is_array:
+            self._check_entries(name, texts)
+        if without is not None and (not texts or (not is_array and not _split(texts[0]))):
             self.problems.append(f"{name} is empty: leave it out to {without}.")
-        found = tuple(dict.fromkeys(item for text in texts for item in _split(text)))
-        if len(found) > COUNT_MAXIMUM:
-            self.problems.append(f"{name} has {len(found)} items: at most {COUNT_MAXIMUM} are allowed.")
-        return found[:COUNT_MAXIMUM]
+        return self._limited(name, list(dict.fromkeys(item for text in texts for item in _split(text))))
 
-    def _texts(self, name: str) -> list[str] | None:
-        if name in self.environment:
-            return [self.environment[name]]
+    def names(self, name: str) -> tuple[str, ...]:
+        """Read a list of names like `items`, but with duplicates; an empty string counts as unset.
+
+        Args:
+            name: The variable.
+
+        Returns:
+            The names; none if the variable is unset.
+        """
+        if name in self.values:
+            texts = [self.values[name]]
+        else:
+            texts = self._array(name) or []
+            self._check_entries(name, texts)
+        return self._limited(name, [item for text in texts for item in _split(text)])
+
+    def given(self, name: str) -> bool:
+        """Return whether a variable is set, as a string that is not empty or as an array."""
+        return any(each in self.values for each in (name, f"{name}_COUNT"))
+
+    def _check_entries(self, name: str, texts: list[str]) -> None:
+        """Record the empty entries of an array."""
+        for index, text in enumerate(texts):
+            if not _split(text):
+                self.problems.append(f"The {_ordinal(index)} entry of {name} is empty: remove it, or set its variable.")
+
+    def _limited(self, name: str, items: list[str]) -> tuple[str, ...]:
+        if len(items) > COUNT_MAXIMUM:
+            self.problems.append(f"{name} has {len(items)} items: at most {COUNT_MAXIMUM} are allowed.")
+        return tuple(items[:COUNT_MAXIMUM])
+
+    def _array(self, name: str) -> list[str] | None:
+        """Return the entries of an array, None if there is none."""
         count = self.values.get(f"{name}_COUNT")
         if count is None:
             return None

@@ -41,12 +41,13 @@ class Variable:
 
 
 VARIABLES = (
-    Variable("IMAGE_NAME", "The image, by any of its names in Docker Engine", required=True),
+    Variable("IMAGE_NAME", "The image or images, by any of their names in Docker Engine", required=True, array=True),
     Variable("TAGS", "The tags to push", f"the tag of `IMAGE_NAME`, else `{DEFAULT_TAG}`", array=True),
     Variable(
         "PACKAGE_NAME",
         "The package to push to",
         "what follows `<REGISTRY>/<WORKSPACE>/` in `IMAGE_NAME`, else its last path component",
+        array=True,
     ),
     Variable("WORKSPACE", "The workspace's slug", "$BITBUCKET_WORKSPACE", context=True),
     # Source: Atlassian, "Working with the container registry".
@@ -72,6 +73,12 @@ VARIABLES = (
     Variable("IMAGE_ARCHIVE", "A file or directory to push instead of an image in Docker Engine"),
     # As regctl names it; oras has `--include-referrers`.
     Variable("REFERRERS", "Push the artifacts of `IMAGE_ARCHIVE` that refer to the image, too", "false"),
+    Variable("COMPOSE_FILE", "A compose file instead of `IMAGE_NAME`: the images that its services build are pushed"),
+    Variable("PROMOTE", "A tag or digest of an image that the registry has, which gets `TAGS`"),
+    Variable("PLATFORM_TAGS", "Tags of images for one platform each, to be joined under `TAGS`", array=True),
+    Variable(
+        "FROM_PACKAGE", "The package that has the image of `PROMOTE` or `PLATFORM_TAGS`", "the one that gets `TAGS`"
+    ),
     Variable("DRY_RUN", "Check everything, but upload nothing", "false"),
     Variable("RESULT_FILE", "A file to write the result to, as JSON"),
     Variable("DEBUG", "Turn on extra debug information", "false"),

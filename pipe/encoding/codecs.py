@@ -14,9 +14,8 @@ from types import ModuleType
 import deflate
 from isal import isal_zlib
 
-from pipe.oci.manifest import DOCKER_LAYER, OCI_LAYER
+from pipe.oci.manifest import DOCKER_LAYER, OCI_LAYER, OCI_ZSTD_LAYER
 
-OCI_ZSTD_LAYER = "application/vnd.oci.image.layer.v1.tar+zstd"
 BLOCK = 1024 * 1024
 """Plain bytes of a block. Independent blocks of this size cost 0.2 % of a gzip layer's size."""
 _GZIP = isal_zlib.MAX_WBITS | 16

@@ -39,6 +39,12 @@ RELATIVES = 8
 """Other images of the Engine whose layers are compared: each takes a small request."""
 
 
+SIMILAR = 0.6
+"""Similarity of two names from which one may be a typo of the other."""
+SHOWN = 5
+"""Names that a message lists."""
+
+
 class Engine:
     """A connection to the Docker Engine."""
 
@@ -149,10 +155,8 @@ class Engine:
     def _not_found(self, name: str) -> ImageNotFoundError:
         tags = {tag for image in self._api.images() or [] for tag in image.get("RepoTags") or []}
         there = sorted(tag for tag in tags if "<none>" not in tag)
-        wanted = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-        close = difflib.get_close_matches(wanted, there, n=3, cutoff=0.5)
-        same = [tag for tag in there if tag.rpartition(":")[0] == wanted.rpartition(":")[0]]
-        names = list(dict.fromkeys([*same, *close]))[:5]
+        close = [(_similarity(name, tag), tag) for tag in there]
+        names = [tag for similar, tag in sorted(close, key=lambda each: -each[0]) if similar >= SIMILAR][:SHOWN]
         known = f" The closest names are: {', '.join(names)}." if names else " It has no image with a similar name."
         return ImageNotFoundError(
             f"no image '{name}' in {clean(self._host)}.{known if there else ' It has no images.'}",
@@ -230,3 +234,16 @@ class Engine:
             fix="Docker Engine stopped during the push. In a pipeline, its service may have run out of memory: give it"
             " more (`definitions`, `services`, `docker`, `memory`), and run the step again.",
         )
+
+
+def _similarity(name: str, other: str) -> float:
+    """Return how similar two names are without their tags, from 0 to 1, as a whole or in the last component."""
+    pairs = zip(_parts(name), _parts(other), strict=True)
+    return max(difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Return a name without its tag or digest, and its last component."""
+    path, slash, last = name.partition("@")[0].rpartition("/")
+    last = last.partition(":")[0]
+    return f"{path}{slash}{last}", last

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 
 from pipe.oci.descriptor import Descriptor, Platform
+from pipe.units import format_size
 
 SHORT_ID = 12
 """Characters of a layer's name in the Engine's push stream; source: moby, `pkg/stringid`."""
@@ -83,6 +84,14 @@ class Image:
     platforms: tuple["Image", ...] = ()
     origins: tuple[str, ...] = ()
     revision: str = ""
+
+    @property
+    def summary(self) -> str:
+        """Its layers and size, and the revision if it is known."""
+        layers = f"{len(self.layers)} layer{'s'[: len(self.layers) != 1]}"
+        kind = "uncompressed" if all(layer.size is not None for layer in self.layers) else "stored"
+        built = f", built from revision {self.revision}" if self.revision else ""
+        return f"{layers}, {format_size(self.size)} {kind}{built}"
 
 
 def labelled(image: Image) -> Image:

@@ -6,6 +6,7 @@ Source: opencontainers/image-spec, `manifest.md` and `image-index.md`, and CNCF 
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipe.oci.descriptor import Descriptor
@@ -26,6 +27,7 @@ DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+OCI_ZSTD_LAYER = "application/vnd.oci.image.layer.v1.tar+zstd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,12 @@ class Manifest:
             ],
         }
         return cls.parse(OCI_MANIFEST, json.dumps(content, separators=(",", ":")).encode())
+
+    @classmethod
+    def of_index(cls, entries: Sequence[dict[str, object]]) -> "Manifest":
+        """Make an OCI index of entries; equal ones in equal order make equal bytes."""
+        content = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(entries)}
+        return cls.parse(OCI_INDEX, json.dumps(content, separators=(",", ":")).encode())
 
     @property
     def images(self) -> tuple[str, ...]:

@@ -15,9 +15,9 @@ from colorlog import ColoredFormatter
 from pipe.errors import PipeError, StoppedError
 from pipe.output.files import append_variables, write_result
 from pipe.output.redaction import Redaction
-from pipe.output.summary import Level, Line, not_pushed, summary
+from pipe.output.summary import Level, Line, closing, not_pushed, step_variables, summary
 from pipe.output.table import table
-from pipe.push.result import Result
+from pipe.push.result import ReleaseResult, Result
 from pipe.text import clean, root_cause
 
 _LOGGER = "pipe"
@@ -168,32 +168,49 @@ class Output:
             os.dup2(null, self._out.fileno() if self._out else null)
         self._out = None
 
-    def finish(self, result: Result, destinations: Destinations, error: BaseException | None = None) -> None:
+    def image(self, result: Result, error: BaseException | None) -> None:
+        """Log the outcome for one image, and why its push failed, if it did."""
+        self._table(result)
+        self._outcome(result, error)
+
+    def finish(self, result: ReleaseResult, destinations: Destinations, error: BaseException | None = None) -> None:
         """Write the result: the files, the end of the log, then stdout.
 
         What cannot be written is named in the log, and the rest is written nevertheless.
 
         Args:
-            result: The result, also of a run that failed.
+            result: The result, also of a run that failed. Of several images, `image` has logged the outcome.
             destinations: Where it is written.
             error: Why the run failed, None if it succeeded.
         """
-        self._attempt(
-            "The table of layers", lambda: self._lines([(Level.INFO, row) for row in table(result.shown_layers)])
-        )
+        if result.is_single:
+            self._table(result.images[0])
         self._attempt("The result in the log", lambda: self.debug(json.dumps(result.as_json())))
         if (path := destinations.result_file) is not None:
             self._attempt(f"RESULT_FILE {path}", lambda: self._write_result(result, path))
-        if (variables := destinations.variables_file) is not None and result.digest is not None:
+        if (variables := destinations.variables_file) is not None:
             self._attempt(f"The step variables in {variables}", lambda: self._write_variables(result, variables))
-        self._attempt("The summary", lambda: self._lines(summary(result)))
-        if error is not None:
-            self.failure(error)
-        self._attempt("The list of missing tags", lambda: self._lines(not_pushed(result)))
+        if result.is_single:
+            self._outcome(result.images[0], error)
+        else:
+            if error is not None and not isinstance(error, PipeError):
+                self.failure(error)
+            self._attempt("The summary", lambda: self._lines(closing(result)))
         if destinations.references:
             for tag in result.tags:
                 if tag.reference is not None:
                     self._write(tag.reference)
+
+    def _table(self, result: Result) -> None:
+        self._attempt(
+            "The table of layers", lambda: self._lines([(Level.INFO, row) for row in table(result.shown_layers)])
+        )
+
+    def _outcome(self, result: Result, error: BaseException | None) -> None:
+        self._attempt("The summary", lambda: self._lines(summary(result)))
+        if error is not None:
+            self.failure(error)
+        self._attempt("The list of missing tags", lambda: self._lines(not_pushed(result)))
 
     def _attempt(self, what: str, write: Callable[[], None]) -> None:
         """Write one part of the result; if that fails, name the part, so that the others are not lost."""
@@ -207,7 +224,7 @@ class Output:
         for level, text in lines:
             self._log.log(_LEVELS[level], text)
 
-    def _write_result(self, result: Result, path: Path) -> None:
+    def _write_result(self, result: ReleaseResult, path: Path) -> None:
         text = json.dumps(self._redacted(result.as_json()), indent=2, ensure_ascii=False)
         write_result(path, f"{text}\n")
         self.debug(f"The result is in {path}.")
@@ -220,11 +237,11 @@ class Output:
             return {name: self._redacted(item, name) for name, item in value.items()}
         return [self._redacted(item) for item in value] if isinstance(value, list) else value
 
-    def _write_variables(self, result: Result, path: Path) -> None:
-        """Pass the digest to later commands of the step."""
-        first = next(tag for tag in result.tags if tag.arrived)
-        reference = first.target.with_tag("").with_digest(first.digest or "")
-        variables = {"IMAGE_REFERENCE": str(reference), "IMAGE_DIGEST": first.digest or ""}
+    def _write_variables(self, result: ReleaseResult, path: Path) -> None:
+        """Pass references to later commands of the step."""
+        variables = step_variables(result)
+        if not variables:
+            return
         try:
             append_variables(path, variables)
         except FileNotFoundError:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 from pipe.oci.reference import Reference
-from pipe.push.result import ARRIVED, LayerResult, LayerStatus, Result, TagResult, TagStatus
+from pipe.push.result import ARRIVED, LayerResult, LayerStatus, ReleaseResult, Result, TagResult, TagStatus
 from pipe.text import listed
 from pipe.units import format_duration, format_size
 
@@ -21,6 +21,15 @@ class Level(Enum):
 
 
 Line = tuple[Level, str]
+_OUTCOMES = {
+    "Pushed": Level.SUCCESS,
+    "Would be pushed": Level.SUCCESS,
+    "Up to date": Level.SUCCESS,
+    "Left alone": Level.INFO,
+    "Not tried": Level.FAILURE,
+    "Failed": Level.FAILURE,
+}
+"""Outcomes for an image, in the order of the log."""
 
 
 def summary(result: Result) -> list[Line]:
@@ -32,6 +41,36 @@ def not_pushed(result: Result) -> list[Line]:
     """Return the lines that follow a failure's message; none if there is only one tag, which the message is about."""
     missing = [tag.target for tag in result.tags if tag.status in _NOT_PUSHED]
     return [(Level.FAILURE, f"Not pushed: {_tags(missing)}")] if missing and len(result.tags) > 1 else []
+
+
+def step_variables(release: ReleaseResult) -> dict[str, str]:
+    """Return the variables for later commands of the step: of the first image, and of all that arrived if several."""
+    references = [image.reference or "" for image in release.images]
+    first = {"IMAGE_REFERENCE": references[0], "IMAGE_DIGEST": release.images[0].digest or ""}
+    all_of_them = {} if release.is_single else {"IMAGE_REFERENCES": " ".join(filter(None, references))}
+    return {name: value for name, value in (first | all_of_them).items() if value}
+
+
+def closing(release: ReleaseResult) -> list[Line]:
+    """Return the last lines of a run with several images: one for each kind of outcome, failures last."""
+    groups: dict[str, list[str]] = {}
+    for image in release.images:
+        groups.setdefault(_outcome(image), []).append(image.image)
+    return [
+        (level, f"{outcome}: {', '.join(groups[outcome])}") for outcome, level in _OUTCOMES.items() if outcome in groups
+    ]
+
+
+def _outcome(image: Result) -> str:
+    """Return a key of `_OUTCOMES`."""
+    statuses = {tag.status for tag in image.tags}
+    if image.exit_code:
+        return "Not tried" if image.seconds is None else "Failed"
+    if TagStatus.PUSHED in statuses:
+        return "Pushed"
+    if TagStatus.WOULD_PUSH in statuses:
+        return "Would be pushed"
+    return "Up to date" if TagStatus.ALREADY_THERE in statuses else "Left alone"
 
 
 def _sent(result: Result) -> Iterator[Line]:

@@ -90,6 +90,7 @@ class BlobUpload:
             self.started = at
         if not self.blob.is_config:
             self._clocks.tracker.begin(self.name, self.started)
+            self._clocks.tracker.advance(self.name, 0, self._expected())
 
     def sent(self, total: int) -> None:
         """Record the bytes that were sent."""

@@ -1,10 +1,11 @@
 """What all parts of a push share: settings, request, repository, log, time and randomness."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipe.config.settings import Request, Settings
+from pipe.push.shared_layers import SharedLayers
 from pipe.registry.repository import Repository
 from pipe.threads import Cancel
 
@@ -49,6 +50,7 @@ class Context:
         repository: Where to push.
         report: The log.
         timing: Time and randomness.
+        shared: The layers that the run has brought to the registry before this push.
     """
 
     settings: Settings
@@ -56,3 +58,4 @@ class Context:
     repository: Repository
     report: Report
     timing: Timing
+    shared: SharedLayers = field(default_factory=SharedLayers)

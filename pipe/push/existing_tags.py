@@ -38,7 +38,7 @@ class ExistingTags:
             TagExistsError: A tag points to another image, and IF_TAG_EXISTS is `fail`.
         """
         targets = self._targets
-        whole: dict[str, bool] = {}
+        whole = {outcome.manifest.digest: True} if outcome.manifest is not None else {}
         for target, manifest in zip(targets, found, strict=True):
             if manifest is None:
                 continue

@@ -30,9 +30,11 @@ class Outcome:
         self.image: Image | None = None
         self.manifest: Manifest | None = None
 
-    def found(self, image: Image) -> None:
-        """Record the image."""
+    def found(self, image: Image, present: Manifest | None = None) -> None:
+        """Record the image, and its manifest if the registry has all that it names."""
         self.image = image
+        if present is not None:
+            self.remember(present)
 
     def tag(self, target: Reference) -> TagResult:
         """Return the outcome for a tag so far."""

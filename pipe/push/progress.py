@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, Layer
 from pipe.push.result import ARRIVED, LayerStatus
-from pipe.units import format_clock, format_size
+from pipe.units import format_clock, format_duration, format_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,15 @@ class LayerProgress:
         return 0.0 if self.started is None else now - self.started
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The last line of progress: its time, the bytes sent by then, and since when no more were sent."""
+
+    at: float
+    sent: int
+    since: float
+
+
 Snapshot = Mapping[str, LayerProgress]
 """The progress of all layers by their short names, in the order in which they appeared."""
 
@@ -66,7 +75,7 @@ class ProgressTracker:
         self._lock = threading.Lock()
         self._progress: dict[str, LayerProgress] = {}
         self._arrived: float | None = None
-        self._line: tuple[float, int] | None = None
+        self._line: _Line | None = None
         self.changes = 0
 
     def restart(self) -> None:
@@ -117,7 +126,8 @@ class ProgressTracker:
             uploaded = status is LayerStatus.UPLOADED and one.started is not None
             seconds = at - one.started if uploaded and one.started is not None else one.seconds
             total = descriptor.size if uploaded and descriptor is not None else one.total
-            return replace(one, status=status, seconds=seconds, total=total, sent=total, reused=one.reused or reused)
+            kept = status is not LayerStatus.UPLOADED and (one.reused or reused)
+            return replace(one, status=status, seconds=seconds, total=total, sent=total, reused=kept)
 
         self._change(name, change, arrived=at)
 
@@ -150,7 +160,8 @@ class ProgressTracker:
             timeout: Seconds that one upload may take.
 
         Returns:
-            Bytes, rate since the previous line, number of layers done, the slowest layer's clock.
+            Bytes, rate since the previous line or the time without any, number of layers done, the slowest layer's
+            clock.
         """
         layers = self.snapshot()
         to_send = [one for one in layers.values() if one.status not in {LayerStatus.ALREADY_THERE, LayerStatus.MOUNTED}]
@@ -160,14 +171,18 @@ class ProgressTracker:
         if not sent and not under_way:
             return f"{self._idle} ({done} of {every} layers checked)"
         parts = [f"{format_size(sent)} of at most {format_size(total)}"] if total else []
-        if self._line is not None and now > self._line[0]:
-            parts.append(f"{format_size(max(0, sent - self._line[1]) / (now - self._line[0]))}/s")
+        before, since = self._line, now
+        if before is not None and now > before.at and sent == before.sent:
+            since = before.since
+            parts.append(f"{_awaited(under_way)} for {format_duration(now - since)}")
+        elif before is not None and now > before.at:
+            parts.append(f"{format_size(max(0, sent - before.sent) / (now - before.at))}/s")
         parts.append(f"{done} of {every} layers")
         slowest = max(under_way.values(), key=lambda one: one.elapsed(now), default=None)
         clock = ""
         if slowest:
             clock = f"; {slowest.layer.name} at {format_clock(slowest.elapsed(now))} of {format_clock(timeout)}"
-        self._line = now, sent
+        self._line = _Line(now, sent, since)
         return ", ".join(parts) + clock
 
     def _of(self, name: str) -> LayerProgress:
@@ -182,6 +197,12 @@ class ProgressTracker:
             self._progress[name] = changed = change(self._of(name))
             self._arrived = self._arrived if arrived is None else arrived
             return changed
+
+
+def _awaited(under_way: Snapshot) -> str:
+    """Return what uploads that send nothing wait for, as far as it is certain."""
+    all_sent = under_way and all(0 < one.total <= one.sent for one in under_way.values())
+    return "no answer from the registry" if all_sent else "nothing sent"
 
 
 def uploading(layers: Snapshot) -> Snapshot:

@@ -28,7 +28,7 @@ from pipe.push.plan import (
 )
 from pipe.push.progress import ProgressTracker, Snapshot
 from pipe.push.pusher import CannotPushError, Pushed, Pusher
-from pipe.push.reuse import Place, Stored, known_layers
+from pipe.push.reuse import Place, Stored, Wanted, known_layers, reusable
 from pipe.push.takeover import Takeover
 from pipe.source.image_source import ImageSource
 
@@ -77,6 +77,7 @@ class Pushers:
         self._report = context.report
         self._places = places
         self._origins = origins
+        self._shared = context.shared
         self._encoder = encoder
         self._engine = engine
         self._clocks: Clocks | None = None
@@ -162,6 +163,9 @@ class Pushers:
 
     def forecast(self, source: ImageSource) -> str:
         """Return who would push the image, as far as that can be known before."""
+        promotion = self._context.request.promotion
+        if promotion is not None:
+            return f"Layers would be mounted from {promotion.repository}, or copied if the registry refuses that."
         step = self.current(source, reachable=True)
         reason = step.reason
         if step.hands_over:
@@ -232,13 +236,16 @@ class Pushers:
         if self._stored is None:
             wanted = frozenset(layer.diff_id for layer in image.layers if layer.descriptor is None)
             blobs = frozenset(layer.descriptor.digest for layer in image.layers if layer.descriptor is not None)
-            found = self._origins(image)
+            shared = self._shared.find(wanted | blobs)
+            wanted, blobs = wanted - shared.keys(), blobs - shared.keys()
+            found = self._origins(image) if wanted | blobs else ()
             self._related = bool(found)
             places = [*self._places, *found]
             if not wanted:
                 # The repository itself reports whether it has a blob.
                 places = [place for place in places if place.repository.path != self._repository.path]
-            self._stored = known_layers(places, wanted, self._read, self._report.debug, blobs)
+            of_use = Wanted(wanted, blobs, reusable(self._settings.compression))
+            self._stored = shared | known_layers(places, of_use, self._read, self._report.debug)
         return self._stored
 
     def _engine_kind(self) -> EngineKind:

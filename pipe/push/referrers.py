@@ -150,8 +150,8 @@ class Referrers:
     def _list_all(self) -> None:
         """Make sure that clients which look for the artifacts of a manifest find these.
 
-        A registry with a referrers API lists them by itself. Otherwise clients read an index under a tag, which
-        whoever pushes an artifact must maintain. Steps that do so at the same time read the same index and overwrite
+        A registry with a referrers API lists them. Otherwise clients read an index under a tag, which the client that
+        pushes an artifact must maintain. Steps that do so at the same time read the same index and overwrite
         each other's, since no registry offers a lock; so each reads its index again after the others have written.
         """
         subjects = [*dict.fromkeys(referrer.subject for referrer in self._found)]
@@ -201,7 +201,7 @@ class Referrers:
 
 
 def fallback_tag(subject: str) -> str:
-    """Return the tag of the list of a manifest's referrers in a registry without a list of its own."""
+    """Return the tag of the list of a manifest's referrers in a registry that has no such lists."""
     return subject.replace(":", "-", 1)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipe.encoding.codecs import OCI_ZSTD_LAYER
 from pipe.errors import (
     BlobMissingError,
     ContentMismatchError,
@@ -14,7 +13,7 @@ from pipe.errors import (
     UnsupportedError,
 )
 from pipe.oci.image import Image
-from pipe.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, Manifest
+from pipe.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, OCI_ZSTD_LAYER, Manifest
 from pipe.oci.reference import Reference
 from pipe.push.pusher import CannotPushError, Pushed
 from pipe.push.reuse import Candidates, Stored

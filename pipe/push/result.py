@@ -154,7 +154,7 @@ class ReferrerResult:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The outcome of a run.
+    """The outcome of the push of one image.
 
     Attributes:
         image: The image's name, as the user wrote it.
@@ -162,9 +162,9 @@ class Result:
         dry_run: Whether uploading was ruled out.
         tags: In the order of the user.
         layers: From the lowest up.
-        exit_code: The exit code of the process.
+        exit_code: The exit code of the process, if this were its only image.
         uploader: "engine" or "pipe"; None if nothing had to be pushed.
-        seconds: Duration of the run, None if it did not begin.
+        seconds: Duration of the push, None if it did not begin.
         platforms: The image of each platform; one if there is no index.
         referrers: Artifacts that refer to the image, if REFERRERS is true.
     """
@@ -190,8 +190,14 @@ class Result:
         """The digest of the first tag that arrived, None if none did."""
         return next((tag.digest for tag in self.tags if tag.arrived), None)
 
+    @property
+    def reference(self) -> str | None:
+        """`registry/workspace/package@sha256:…` of the first tag that arrived, None if none did."""
+        found = next((tag for tag in self.tags if tag.arrived), None)
+        return str(found.target.with_tag("").with_digest(found.digest or "")) if found else None
+
     def as_json(self) -> dict[str, object]:
-        """Return the object that RESULT_FILE holds."""
+        """Return the object that RESULT_FILE holds if it is the only image."""
         return {
             "image": self.image,
             "image_id": self.image_id,
@@ -221,6 +227,35 @@ class Result:
             ],
             "exit_code": self.exit_code,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseResult:
+    """The outcome of a run.
+
+    Attributes:
+        images: The outcome for each image, at least one, in the order of the user.
+        exit_code: The exit code of the process.
+    """
+
+    images: tuple[Result, ...]
+    exit_code: int
+
+    @property
+    def is_single(self) -> bool:
+        """Whether the run has only one image."""
+        return len(self.images) == 1
+
+    @property
+    def tags(self) -> tuple[TagResult, ...]:
+        """The tags of all images."""
+        return tuple(tag for image in self.images for tag in image.tags)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the object that RESULT_FILE holds: that of the image, or a list of them if there are several."""
+        if self.is_single:
+            return self.images[0].as_json()
+        return {"images": [image.as_json() for image in self.images], "exit_code": self.exit_code}
 
 
 def _layers(layers: Sequence[LayerResult]) -> list[dict[str, object]]:

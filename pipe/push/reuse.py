@@ -16,7 +16,7 @@ from pipe.errors import PipeError
 from pipe.oci.config import CONFIG_SIZE
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image
-from pipe.oci.manifest import DOCKER_LAYER, OCI_LAYER, Manifest
+from pipe.oci.manifest import DOCKER_LAYER, OCI_LAYER, OCI_ZSTD_LAYER, Manifest
 from pipe.oci.reference import Reference, is_digest
 from pipe.registry.repository import Repository
 from pipe.source.trailer import TRAILER
@@ -25,7 +25,7 @@ MANIFESTS = 10
 """Manifests of images that are read at most: each takes two requests."""
 ORIGINS = 4
 """Places that an image's names lead to: each other repository takes a token."""
-_GZIP = frozenset((DOCKER_LAYER, OCI_LAYER))
+GZIP = frozenset((DOCKER_LAYER, OCI_LAYER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,27 @@ class Stored:
     Attributes:
         descriptor: Of the blob.
         repository: The path of the repository that has it.
+        proven: Whether it was made from the layer in this run, so that its end need not be compared.
     """
 
     descriptor: Descriptor
     repository: str
+    proven: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The layers that are of use.
+
+    Attributes:
+        diff_ids: Of layers that the push would compress.
+        blobs: Digests of layers that the push would send as they are.
+        media_types: Of the former, as the registry stores them.
+    """
+
+    diff_ids: frozenset[str]
+    blobs: frozenset[str] = frozenset()
+    media_types: frozenset[str] = GZIP
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +77,7 @@ class Candidate:
 
     Attributes:
         descriptor: Of the blob.
-        trailer: The last bytes of the blob, None if the registry returns no part of one.
+        trailer: The last bytes of the blob, None if they need not or cannot be compared with the layer.
         mounted: Whether it was mounted from another repository.
     """
 
@@ -100,16 +117,19 @@ class Candidates:
                 self._found[diff_id] = self._ask(stored)
             return self._found[diff_id]
 
-    def mounted(self, digest: str) -> bool:
-        """Return whether a stored layer could be mounted from another repository that has it."""
-        source = next((one.repository for one in self._stored.values() if one.descriptor.digest == digest), None)
-        if source is None or source == self._repository.path:
+    def mounted(self, digest: str, source: str = "") -> bool:
+        """Return whether a blob could be mounted from another repository: `source` or one with a stored layer."""
+        named = (one.repository for one in self._stored.values() if one.descriptor.digest == digest)
+        source = source or next(named, "")
+        if not source or source == self._repository.path:
             return False
         return self._repository.mount(digest, source)
 
     def _ask(self, stored: Stored) -> Candidate | None:
         repository, named = self._repository, stored.descriptor
-        if named.size < TRAILER:
+        # The end of a zstd file says nothing about its content.
+        comparable = named.media_type in GZIP and not stored.proven
+        if named.size < TRAILER and comparable:
             return None
         size, mounted = repository.stat(named.digest), False
         if size is None and stored.repository != repository.path:
@@ -118,7 +138,8 @@ class Candidates:
         # A registry that stores its blobs elsewhere does not return their size.
         if size not in {0, named.size}:
             return None
-        return Candidate(named, repository.read_end(named.digest, named.size, TRAILER), mounted)
+        trailer = repository.read_part(named.digest, named.size - TRAILER, TRAILER) if comparable else None
+        return Candidate(named, trailer, mounted)
 
     def clear(self) -> None:
         """Discard all candidates: one of them was wrong."""
@@ -147,29 +168,33 @@ def origins(image: Image, target: Reference, repository: Callable[[str], Reposit
     return list(dict.fromkeys(places))[:ORIGINS]
 
 
+def reusable(compression: str) -> frozenset[str]:
+    """Return the media types of layers that a push can name: Docker's manifest, which is the usual one, has no zstd."""
+    return GZIP | {OCI_ZSTD_LAYER} if compression == "zstd" else GZIP
+
+
 def known_layers(
     places: Iterable[Place],
-    wanted: frozenset[str],
+    wanted: Wanted,
     read: Mapping[Place, Manifest | None],
     log: Callable[[str], None],
-    blobs: frozenset[str] = frozenset(),
 ) -> dict[str, Stored]:
     """Find layers that the registry stores.
 
     Args:
         places: Where to look, the likeliest first.
-        wanted: DiffIDs that are of use; the search ends once all are found.
+        wanted: The search ends once all of these are found.
         read: Manifests that were read already, by place; None for a tag that does not exist.
         log: Receives what could not be read.
-        blobs: Digests of stored layers that are of use.
 
     Returns:
-        The layers that were found: gzipped ones by diffID, those of `blobs` by digest.
+        The layers that were found, by diffID, or by digest if they are wanted by it.
     """
+    diff_ids, blobs = wanted.diff_ids, wanted.blobs
     found: dict[str, Stored] = {}
     queue = list(dict.fromkeys(places))
     seen: set[str] = set()
-    while queue and len(seen) < MANIFESTS and not wanted | blobs <= found.keys():
+    while queue and len(seen) < MANIFESTS and not diff_ids | blobs <= found.keys():
         batch, queue = queue[:MANIFESTS], queue[MANIFESTS:]
         pool = batch[0].repository.pool
         manifests = pool.gather([partial(_manifest, place, read, log) for place in batch])
@@ -182,12 +207,12 @@ def known_layers(
             for layer in manifest.layers:
                 if layer.digest in blobs and not layer.urls:
                     found.setdefault(layer.digest, Stored(layer, place.repository.path))
-            if manifest.config and not wanted <= found.keys():
+            if manifest.config and not diff_ids <= found.keys():
                 images.append((place, manifest))
         configs = pool.gather([partial(_config, place, manifest, log) for place, manifest in images])
         for (place, manifest), config in zip(images, configs, strict=True):
-            for diff_id, layer in pairs(manifest, config):
-                if diff_id in wanted:
+            for diff_id, layer in pairs(manifest, config, wanted.media_types):
+                if diff_id in diff_ids:
                     found.setdefault(diff_id, Stored(layer, place.repository.path))
     return found
 
@@ -210,15 +235,16 @@ def _config(place: Place, manifest: Manifest, log: Callable[[str], None]) -> byt
         return b""
 
 
-def pairs(manifest: Manifest, config: bytes) -> Sequence[tuple[str, Descriptor]]:
+def pairs(manifest: Manifest, config: bytes, media_types: frozenset[str] = GZIP) -> Sequence[tuple[str, Descriptor]]:
     """Pair the diffIDs of a config with the layers of its manifest.
 
     Args:
         manifest: An image's.
         config: The bytes that its config's digest names.
+        media_types: Of the layers that are of use.
 
     Returns:
-        A pair for each layer that is gzipped and in the registry itself; none if the two do not fit together.
+        A pair for each layer of these types that is in the registry itself; none if the two do not fit together.
     """
     try:
         diff_ids = json.loads(config)["rootfs"]["diff_ids"]
@@ -227,7 +253,7 @@ def pairs(manifest: Manifest, config: bytes) -> Sequence[tuple[str, Descriptor]]
     if not isinstance(diff_ids, list) or len(diff_ids) != len(manifest.layers):
         return ()
     return [
-        (diff_id, Descriptor(DOCKER_LAYER, layer.digest, layer.size))
+        (diff_id, Descriptor(DOCKER_LAYER if layer.media_type in GZIP else layer.media_type, layer.digest, layer.size))
         for diff_id, layer in zip(diff_ids, manifest.layers, strict=True)
-        if isinstance(diff_id, str) and is_digest(diff_id) and layer.media_type in _GZIP and not layer.urls
+        if isinstance(diff_id, str) and is_digest(diff_id) and layer.media_type in media_types and not layer.urls
     ]

@@ -1,7 +1,6 @@
 """The use case: check → plan → push → verify, for every tag, with retries."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,16 +21,15 @@ from pipe.push.context import Context
 from pipe.push.existing_tags import ExistingTags
 from pipe.push.outcome import Outcome
 from pipe.push.plan import Kind
+from pipe.push.preparation import Preparation
 from pipe.push.pusher import CannotPushError, Pushed
 from pipe.push.pushers import Pushers
-from pipe.push.questions import answers
 from pipe.push.result import Result, TagResult, TagStatus
 from pipe.push.reuse import Place
 from pipe.push.verify import is_pushed, missing_parts, proven
 from pipe.retry import RetryPolicy
 from pipe.source.image_source import ImageSource
 from pipe.text import listed
-from pipe.units import format_size
 
 if TYPE_CHECKING:
     from pipe.push.referrers import Referrers
@@ -40,7 +38,11 @@ Value = TypeVar("Value")
 
 
 class Push:
-    """Every tag of one image, to one repository."""
+    """Every tag of one image, to one repository.
+
+    Attributes:
+        name: The image's name, as the user wrote it.
+    """
 
     def __init__(
         self,
@@ -49,7 +51,7 @@ class Push:
         pushers: Pushers,
         referrers: "Referrers | None" = None,
     ) -> None:
-        """Nothing happens before `run`.
+        """Nothing happens before `run` or `prepare`.
 
         Args:
             context: Of the push.
@@ -57,34 +59,42 @@ class Push:
             pushers: Plans and makes the pushers.
             referrers: Pushes the artifacts that refer to the image; None if the source has none.
         """
+        self.name = context.request.image
         self._settings = context.settings
         self._request = context.request
         self._repository = context.repository
         self._report = context.report
         self._timing = context.timing
-        self._find = find
         self._pushers = pushers
         self._referrers = referrers
         self._attempts = RetryPolicy(self._settings.max_attempts, self._timing.random)
         self._outcome = Outcome(context)
         self._existing = ExistingTags(context)
         self._began: float | None = None
-        self._staging = ExitStack()
+        self._preparation = Preparation(context, find, pushers)
+        self._allowed: Callable[[], None] = lambda: None
         self._source: ImageSource | None = None
         self._reachable = self._surveyed = False
         self._checked_in: int | None = None
         self._pushed: dict[str, Pushed] = {}
         self._ahead: set[Reference] = set()
 
-    def run(self) -> None:
+    def prepare(self) -> None:
+        """Start to find the image and to ask the registry in another thread, while another image is pushed."""
+        self._preparation.begin()
+
+    def run(self, allowed: Callable[[], None] = lambda: None) -> None:
         """Push every tag; a tag that the registry rejects does not stop the others.
+
+        Args:
+            allowed: Called once the registry has allowed the push.
 
         Raises:
             PipeError: A tag did not arrive; `result` has the outcome for each.
         """
-        self._began = self._timing.clock()
+        self._began, self._allowed = self._timing.clock(), allowed
         rejected: PipeError | None = None
-        with self._staging:
+        with self._preparation.staging:
             source = self._attempted(self._request.targets[0], self._prepared)
             for target in tags.ordered(self._outcome.pending()):
                 self._put_ahead(target)
@@ -151,11 +161,11 @@ class Push:
         """Find the image, check what can be checked, and find out what the registry has under the tags."""
         source = self._source
         if source is None:
-            source = self._source = self._find()
-            self._outcome.found(source.image)
+            source = self._source = self._preparation.source()
+            self._outcome.found(source.image, source.present)
             self._announce(source.image)
             check_sizes(source, self._settings, self._report)
-            self._staging.enter_context(self._pushers.staged(source))
+            self._preparation.stage(source)
         if (not self._reachable and self._checked_in != self._attempts.made) or (
             self._reachable and not self._surveyed
         ):
@@ -164,14 +174,8 @@ class Push:
         return source
 
     def _announce(self, image: Image) -> None:
-        layers = f"{len(image.layers)} layer{'s'[: len(image.layers) != 1]}"
-        kind = "uncompressed" if all(layer.size is not None for layer in image.layers) else "stored"
-        first = self._request.targets[0]
-        built = f", built from revision {image.revision}" if image.revision else ""
-        self._report.info(
-            f"{self._request.image}: {layers}, {format_size(image.size)} {kind}{built} → {first.repository}:"
-            f" {listed(self._request.tags)}"
-        )
+        targets = f"{self._request.targets[0].repository}: {listed(self._request.tags)}"
+        self._report.info(f"{self._request.image}: {image.summary} → {targets}")
 
     def _survey(self, image: Image) -> None:
         """Make sure that a push is allowed, and find out what the registry has under the tags.
@@ -180,8 +184,7 @@ class Push:
         """
         check, names = not self._reachable, self._request.tags
         try:
-            self._repository.connect()
-            found = answers(self._repository, names, self._pushers.likely, check=check)
+            found = self._preparation.answers(check=check)
             if found.refusal is not None:
                 raise found.refusal
         except RegistryUnreachableError as error:
@@ -193,6 +196,7 @@ class Push:
             return
         if check:
             self._reachable = self._attempts.allowed = True
+            self._allowed()
         if found.failure is not None:
             raise found.failure
         self._pushers.surveyed(found.manifests)
@@ -210,7 +214,9 @@ class Push:
         if self._settings.dry_run:
             return TagResult(target, TagStatus.WOULD_PUSH, previous=before.previous)
         try:
-            pushed = self._arrived_before(source, target) or self._retagged(target) or self._uploaded(source, target)
+            pushed = (
+                self._arrived_before(source, target) or self._retagged(source, target) or self._uploaded(source, target)
+            )
         except PipeError as error:
             if not self._reachable or not tags.may_be_protected(error):
                 raise
@@ -241,13 +247,13 @@ class Push:
             return None
         return pushed if not missing_parts(self._repository, manifest) else None
 
-    def _retagged(self, target: Reference) -> Pushed | None:
+    def _retagged(self, source: ImageSource, target: Reference) -> Pushed | None:
         """Put the manifest that is in the registry under a further tag; return None if it must be pushed."""
         manifest = self._outcome.manifest
         if manifest is None or not self._reachable:
             return None
         try:
-            self._repository.put_manifest(target.tag, manifest)
+            tags.put(self._repository, manifest, target, is_present=source.present is not None)
         except UnsupportedError as error:
             if self._outcome.tag(target).previous is not None or not self._pushers.engine_may_push:
                 raise
@@ -262,7 +268,7 @@ class Push:
             step = pushers.current(source, reachable=self._reachable)
             if step.kind is Kind.ENGINE:
                 # The Engine need not stage an image that it pushes.
-                self._staging.close()
+                self._preparation.staging.close()
             try:
                 return pushers.push(source, target, step)
             except CannotPushError as error:

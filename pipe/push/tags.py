@@ -5,10 +5,12 @@ from functools import partial
 from http import HTTPStatus
 
 from pipe.errors import (
+    BlobMissingError,
     ImageRefusedError,
     PackageNotFoundError,
     PipeError,
     PushDeniedError,
+    SourceUnusableError,
     TagExistsError,
     TagRejectedError,
 )
@@ -16,6 +18,7 @@ from pipe.oci.config import Origin
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.push.result import TagResult
+from pipe.registry.errors import recast
 from pipe.registry.repository import Repository
 
 LATEST = "latest"
@@ -88,6 +91,27 @@ def put_all(
         outcomes = repository.pool.gather([partial(done, partial(step, target)) for target in targets])
         targets = [target for target, outcome in zip(targets, outcomes, strict=True) if outcome]
     return list(targets)
+
+
+def put(repository: Repository, manifest: Manifest, target: Reference, *, is_present: bool) -> None:
+    """Put a manifest under a tag.
+
+    Args:
+        repository: It has all parts of the manifest.
+        manifest: The manifest.
+        target: The tag.
+        is_present: Whether the registry had the image before, so that another attempt would not complete it.
+
+    Raises:
+        SourceUnusableError: The registry lacks a part of an image that it had before.
+        PipeError: The registry rejects the manifest, or fails.
+    """
+    try:
+        repository.put_manifest(target.tag, manifest)
+    except BlobMissingError as error:
+        if is_present:
+            raise recast(SourceUnusableError, error) from error
+        raise
 
 
 def may_be_protected(error: PipeError) -> bool:

@@ -213,7 +213,7 @@ class _Workers:
         if blob.descriptor is not None:
             if transfer.trusting and transfer.repository.stat(blob.descriptor.digest) is not None:
                 return self._there(blob, blob.descriptor)
-            if self._candidates.mounted(blob.descriptor.digest):
+            if self._candidates.mounted(blob.descriptor.digest, blob.repository):
                 return self._there(blob, blob.descriptor, LayerStatus.MOUNTED, reused=True)
         else:
             candidate = self._candidates.find(key)

@@ -12,7 +12,7 @@ from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from pipe.config.settings import Credentials
-from pipe.errors import CertificateError, PipeError
+from pipe.errors import CertificateError, CredentialsRefusedError, PipeError
 from pipe.oci.reference import Reference
 from pipe.registry import errors
 from pipe.registry.answer import Answer
@@ -79,16 +79,39 @@ class Authentication:
         self._tokens: dict[Scope, _Token] = {}
         self._refused: dict[Scope, PipeError] = {}
         self._announced: set[str] = set()
+        self._shared: Scope = ()
+        self._alone: set[Scope] = set()
+
+    def share(self, scope: Scope) -> None:
+        """Request one token for all of these scopes; a request for which it does not count gets a separate one."""
+        with self._lock:
+            self._shared = scope
 
     def authorize(self, scope: Scope) -> tuple[Authorization, bool]:
         """Return what a request authenticates with, and whether it was renewed for it."""
         with self._lock:
             if self._basic is not None:
                 return self._basic, False
+            scope = self._granted_with(scope)
             token = self._tokens.get(scope)
             if self._challenge is None or (token is not None and self._clock() < token.expires):
                 return token.authorization if token else Bearer(), False
             return self._log_in(self._challenge, scope), token is not None
+
+    def _granted_with(self, scope: Scope) -> Scope:
+        """Return the scope of the token for a request: the shared one, as long as the registry grants that."""
+        if scope in self._alone or not _covers(self._shared, scope):
+            return scope
+        if self._shared not in self._tokens and self._challenge is not None:
+            try:
+                self._log_in(self._challenge, self._shared)
+            except CredentialsRefusedError as error:
+                if error.status == HTTPStatus.UNAUTHORIZED:
+                    raise
+                # The token server does not grant all of it.
+                self._shared = ()
+                return scope
+        return self._shared
 
     def take(self, challenged: Answer, base: str) -> None:
         """Take the challenge of a first answer, without logging in yet.
@@ -116,7 +139,7 @@ class Authentication:
             PipeError: The registry rejects the credentials, or refers them to an untrusted host.
         """
         with self._lock:
-            token = self._tokens.get(scope)
+            token = self._tokens.get(self._granted_with(scope))
             current = self._basic or (token.authorization if token else sent)
             if current is not sent:
                 return current
@@ -124,6 +147,7 @@ class Authentication:
             if self._basic is not None:
                 return None if sent is self._basic else self._basic
             challenges = parse_challenges(challenged.headers.get("WWW-Authenticate", ""))
+            self._alone.add(scope)
             return self._log_in(challenges["bearer"], scope) if "bearer" in challenges else None
 
     def _take(self, challenged: Answer, base: str) -> None:
@@ -185,6 +209,11 @@ class Authentication:
 def scope_of(path: str, actions: str = "pull,push") -> Scope:
     """Return the scope of requests to a repository."""
     return (f"repository:{path}:{actions}",)
+
+
+def _covers(granted: Scope, wanted: Scope) -> bool:
+    """Return whether a token for some scopes allows what others do; one that allows pushes allows pulls."""
+    return all(each in granted or each.replace(":pull", ":pull,push") in granted for each in wanted)
 
 
 def _token(answer: Answer) -> tuple[str, float]:

@@ -6,8 +6,9 @@ Source: opencontainers/distribution-spec, `spec.md`.
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
@@ -17,7 +18,7 @@ from pipe.errors import PipeError
 from pipe.oci.reference import Reference
 from pipe.registry import errors
 from pipe.registry.answer import Answer
-from pipe.registry.authentication import Authentication, Listener, Scope
+from pipe.registry.authentication import Authentication, Listener, Scope, scope_of
 from pipe.registry.location import Origin, display_host, has_equal_trust, origin, resolve_location, untrusted
 from pipe.registry.repository import Repository
 from pipe.registry.transport import Adapter, Bearer, NoTLSError, Request, Transport
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 6
 """Maximum number of connections: one for each thread that sends blobs (5), and one for questions."""
+SHARED = 20
+"""Maximum number of repositories for which one token is requested: its scopes stand in the URL."""
 QUESTION_TRIES = 3
 """Times that a question is sent before its failure is raised; waits of about 1 and 2 seconds lie between."""
 QUESTION_BUDGET = 30.0
@@ -95,6 +98,11 @@ class Client:
         """Start to connect in another thread; the first request waits for that, and fails if it fails."""
         self._early = self.pool.submit(self._find_base)
 
+    def share_token(self, paths: Iterable[str]) -> None:
+        """Use one token for pushes to several repositories, if the registry grants it."""
+        scopes = dict.fromkeys(scope for path in paths for scope in scope_of(path))
+        self._authentication.share(tuple(scopes)[:SHARED])
+
     def repository(self, path: str) -> Repository:
         """Return the repository with this path, such as `acme/app`; always the same object."""
         with self._lock:
@@ -158,7 +166,7 @@ class Client:
         Raises:
             PipeError: There is no answer.
         """
-        return self.pool.run(lambda: self._send(request, scope))
+        return self.pool.run(partial(self._send, request, scope))
 
     def error(self, answer: Answer, path: str = "") -> PipeError:
         """Return the error that an answer about a repository means."""

@@ -109,13 +109,13 @@ class Repository:
         whole = answer.status == HTTPStatus.OK and answer.complete
         return answer.body if whole and digest_of(answer.body) == digest else None
 
-    def read_end(self, digest: str, size: int, length: int) -> bytes | None:
-        """Read the last bytes of a blob.
+    def read_part(self, digest: str, first: int, length: int) -> bytes | None:
+        """Read some bytes of a blob.
 
         Args:
             digest: Of the blob.
-            size: Bytes of the whole blob.
-            length: Bytes to read, at most `size`.
+            first: Position of the first byte.
+            length: Number of bytes, all of which the blob has.
 
         Returns:
             The bytes; None if the registry does not return a part of the blob.
@@ -123,14 +123,15 @@ class Repository:
         Raises:
             PipeError: The registry does not answer.
         """
-        headers = OCTETS | {"Range": f"bytes={size - length}-{size - 1}"}
+        headers = OCTETS | {"Range": f"bytes={first}-{first + length - 1}"}
         request = Request("GET", self._blob(digest), headers, maximum=length, follow=True)
         try:
             answer = self._client.ask(request, self._scope)
         except UntrustedHostError:
             return None
-        partial_content = answer.status == HTTPStatus.PARTIAL_CONTENT and answer.complete
-        return answer.body if partial_content and len(answer.body) == length else None
+        # A registry that returns no parts returns the whole blob.
+        expected = {HTTPStatus.PARTIAL_CONTENT} | ({HTTPStatus.OK} if first == 0 else set())
+        return answer.body if answer.status in expected and answer.complete and len(answer.body) == length else None
 
     def mount(self, digest: str, source: str) -> bool:
         """Mount a blob of another repository.

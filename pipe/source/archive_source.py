@@ -14,11 +14,13 @@ class ArchiveSource:
     Attributes:
         image: What the archive holds of it; the layers of all its platforms are listed one after the other.
         replayable: Always.
+        present: Never known.
     """
 
     def __init__(self, stored: StoredImage) -> None:
         self.image = _image_of(stored)
         self.replayable = True
+        self.present: Manifest | None = None
         self._stored = stored
 
     def staged(self) -> AbstractContextManager[None]:

@@ -28,6 +28,8 @@ class SourceBlob:
         descriptor: The descriptor of these bytes if they are sent as they are; None if the push compresses them.
         open: Opens the bytes: those of an archive or layout any number of times, in any order, in any thread; those of
             an Engine's stream once, before the next blob is requested.
+        repository: The path of the registry's repository that has the blob, from which it can be mounted; "" if it is
+            not in the registry.
     """
 
     name: str
@@ -35,6 +37,7 @@ class SourceBlob:
     diff_id: str | None
     descriptor: Descriptor | None
     open: Callable[[], Reader]
+    repository: str = ""
 
     @property
     def is_config(self) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipe.errors import EngineSaveError
 from pipe.oci.image import Image
@@ -10,6 +10,9 @@ from pipe.source.blob import Reader
 from pipe.source.daemon import DaemonStream
 from pipe.source.image_source import BlobStream
 from pipe.source.prefixed import PrefixedStream
+
+if TYPE_CHECKING:
+    from pipe.oci.manifest import Manifest
 
 
 class Export(Reader, Protocol):
@@ -44,6 +47,7 @@ class EngineSource:
     Attributes:
         image: What the Engine reports of it.
         replayable: Never: a blob passes once, and must be read before the next one comes.
+        present: Never known.
     """
 
     def __init__(self, image: Image, engine: Exporter, *, containerd: bool = False) -> None:
@@ -56,6 +60,7 @@ class EngineSource:
         """
         self.image = image
         self.replayable = False
+        self.present: Manifest | None = None
         self._engine = engine
         self._containerd = containerd
         self._staged: Export | None = None

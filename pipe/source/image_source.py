@@ -30,10 +30,12 @@ class ImageSource(Protocol):
     Attributes:
         image: What is known of it.
         replayable: Whether blobs can be opened several times, in any order, by several threads.
+        present: The image's manifest if the package to push to has all that it names; None if that is unknown.
     """
 
     image: Image
     replayable: bool
+    present: Manifest | None
 
     def blobs(self) -> AbstractContextManager[BlobStream]:
         """Open the image; nothing happens before the context is entered, and nothing remains after it."""

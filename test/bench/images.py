@@ -52,19 +52,23 @@ def relatives(size: int, layers: int, new: int) -> Iterator[tuple[str, str]]:
 
 
 @contextlib.contextmanager
-def siblings(size: int, count: int) -> Iterator[list[str]]:
-    """Load images that share a first layer, and have a small second one each.
+def siblings(size: int, count: int, own: int = 0) -> Iterator[list[str]]:
+    """Load images that share a first layer, and have a second one each.
 
     Args:
         size: Bytes of files in the first layer, at least, and at most a tenth more.
         count: How many images.
+        own: The same of each second layer; 0 for a thousand bytes of noise.
 
     Yields:
         The images' names.
     """
     [shared] = real_layers(size, 1)
     with contextlib.ExitStack() as images:
-        yield [images.enter_context(loaded(iter([shared, *noise_layers(1000, 1)]))) for _ in range(count)]
+        yield [
+            images.enter_context(loaded(iter([shared, *(real_layers(own, 1) if own else noise_layers(1000, 1))])))
+            for _ in range(count)
+        ]
 
 
 @contextlib.contextmanager

@@ -99,17 +99,17 @@ def pull(bench: Bench) -> Section:
 
 
 @contextlib.contextmanager
-def _workspace() -> Iterator[LocalRegistry]:
-    """Run a registry whose workspace has all `PACKAGES` too."""
+def workspace(names: Sequence[str] = PACKAGES) -> Iterator[LocalRegistry]:
+    """Run a registry whose workspace has these packages too."""
     world = yaml.safe_load(WORLD.read_text(encoding="utf-8"))
     packages = world["workspaces"][WORKSPACE]["packages"]
-    packages += [{**packages[0], "name": name} for name in PACKAGES]
+    packages += [{**packages[0], "name": name} for name in names]
     with local_registry(world=yaml.safe_dump(world)) as found:
         yield found
 
 
 def _to_packages(bench: Bench, push: Push, images: Sequence[str]) -> Run:
-    with _workspace() as target:
+    with workspace() as target:
         places = [Place(bench.engine, target.host, repository=f"{WORKSPACE}/{package}") for package in PACKAGES]
         os.sync()
         each = [push(place, image) for place, image in zip(places, images, strict=True)]
@@ -122,7 +122,7 @@ def _to_packages(bench: Bench, push: Push, images: Sequence[str]) -> Run:
 
 
 def _known_elsewhere(bench: Bench, push: Push, image: str) -> Run:
-    with _workspace() as target:
+    with workspace() as target:
         place = Place(bench.engine, target.host)
         place.docker_push(image, "latest")
         target.clear()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from bench import link_rows, package_rows, sections, uploads
+from bench import link_rows, package_rows, promotion_rows, release_rows, sections, uploads
 from bench.links import LINKS
 from bench.measure import Bench
 from bench.report import Section
@@ -36,7 +36,9 @@ ROWS: Mapping[str, Row] = {
     "known": Row(uploads.mostly_known),
     "one-new": Row(uploads.one_new),
     "packages": Row(package_rows.three_packages),
+    "release": Row(release_rows.release),
     "other-package": Row(package_rows.other_package),
+    "promotion": Row(promotion_rows.promotion, 4),
     "pull": Row(package_rows.pull),
     "processors": Row(uploads.processors),
     "too-slow": Row(uploads.too_slow),

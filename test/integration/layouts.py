@@ -113,20 +113,10 @@ class Layouts:
         Returns:
             The image.
         """
-        layout = Layout()
-        manifest_type = DOCKER_MANIFEST if docker_types else MANIFEST
-        descriptors = {name: _platform(layout, name, sizes, manifest_type) for name, sizes in platforms.items()}
-        attestations = [_attestation(layout, each) for each in descriptors.values()] if attested else []
-        every = [*descriptors.values(), *attestations]
-        layout.manifests = [str(each["digest"]) for each in every]
-        if one:
-            top = every[0]
-        else:
-            index_type = DOCKER_INDEX if docker_types else INDEX
-            top = layout.add(index_type, _json({"schemaVersion": 2, "mediaType": index_type, "manifests": every}))
-        layout.digest = str(top["digest"])
-        for platform in without:
-            layout.drop(str(descriptors[platform]["digest"]))
+        layout, top = made(platforms, attested=attested, docker_types=docker_types, one=one)
+        for platform, manifest in zip(platforms, layout.manifests, strict=False):
+            if platform in without:
+                layout.drop(manifest)
         self._engine.images.load(layout.tar(top))
         self._loaded.append(layout.name)
         return layout
@@ -138,6 +128,24 @@ class Layouts:
                 self._engine.images.remove(name, force=True)
             except ImageNotFound:
                 continue
+
+
+def made(
+    platforms: Mapping[str, Sequence[int]], *, attested: bool = False, docker_types: bool = False, one: bool = False
+) -> tuple[Layout, Descriptor]:
+    """Make an image, and the descriptor of its index or of its only manifest; see `Layouts.load`."""
+    layout = Layout()
+    manifest_type = DOCKER_MANIFEST if docker_types else MANIFEST
+    descriptors = [_platform(layout, name, sizes, manifest_type) for name, sizes in platforms.items()]
+    attestations = [_attestation(layout, each) for each in descriptors] if attested else []
+    every = [*descriptors, *attestations]
+    layout.manifests = [str(each["digest"]) for each in every]
+    top = every[0]
+    if not one:
+        index_type = DOCKER_INDEX if docker_types else INDEX
+        top = layout.add(index_type, _json({"schemaVersion": 2, "mediaType": index_type, "manifests": every}))
+    layout.digest = str(top["digest"])
+    return layout, top
 
 
 def _platform(layout: Layout, platform: str, sizes: Sequence[int], manifest_type: str) -> Descriptor:

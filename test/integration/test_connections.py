@@ -7,11 +7,13 @@ import logging
 import select
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from integration.certificates import make_certificate
@@ -143,6 +145,35 @@ def test_a_connection_is_used_again_after_an_answer_that_was_read_whole(server: 
         registry.stat(f"sha256:{number:064x}")
         registry.read(f"sha256:{number:064x}", 100)
     assert server.connections == 1
+
+
+def test_a_head_of_a_blob_passes_few_frames(server: Server) -> None:
+    """From the question to the socket; frames of libraries do not count."""
+    registry = repository(server.domain)
+    registry.connect()
+    stacks = list[list[str]]()
+
+    def look(frame: FrameType, event: str, called: object) -> None:
+        if event != "c_call" or getattr(called, "__name__", "") != "send":
+            return
+        names, each = list[str](), frame
+        while each.f_back is not None:
+            if "/pipe/" in each.f_code.co_filename:
+                names.append(each.f_code.co_qualname)
+            each = each.f_back
+        stacks.append(names)
+
+    def ask() -> None:
+        sys.setprofile(look)
+        registry.stat(f"sha256:{0:064x}")
+        sys.setprofile(None)
+
+    # As a worker does, which sends by itself; the main thread lets a thread of the pool send.
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert [(names[0], names[-1]) for names in stacks] == [("_Deadline.send", "Repository.stat")]
+    assert len(stacks[0]) <= 8, stacks
 
 
 class ConnectProxy(http.server.BaseHTTPRequestHandler):

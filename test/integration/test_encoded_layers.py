@@ -163,6 +163,31 @@ def test_a_registry_that_rejects_zstd_changes_no_tag(registry: LocalRegistry, ru
     assert unpacked(registry, "no-zstd") == DIFF_IDS[:1]
 
 
+def test_a_zstd_layer_is_not_sent_again(registry: LocalRegistry, run: Run, tmp_path: Path) -> None:
+    """A layer of several chunks, whose digest is unknown before it was compressed."""
+    base = archive_of({"noise": random_bytes(2 * CHUNK, "zstd-base")})
+    first = image_archive(tmp_path / "first.tar", (base,))
+    second = image_archive(tmp_path / "second.tar", (base, LAYERS[0]))
+    pushed(run, registry, first, "zstd-1", COMPRESSION="zstd").expect(0, "✔ Pushed")
+    before = len(registry.requests(method="PATCH"))
+    finished = pushed(run, registry, second, "zstd-2", COMPRESSION="zstd", REUSE_FROM="zstd-1")
+    finished.expect(0, "✔ Pushed")
+    assert reused(finished) == [True, False]
+    assert len(registry.requests(method="PATCH")) == before
+    named = [json.loads(stored_manifest(registry, tag))["layers"][0] for tag in ("zstd-1", "zstd-2")]
+    assert named[0] == named[1]
+    assert named[0]["mediaType"] == ZSTD
+    gzipped = pushed(run, registry, second, "zstd-3", REUSE_FROM="zstd-1")
+    gzipped.expect(0, "✔ Pushed")
+    assert reused(gzipped) == [False, False]
+
+
+def reused(finished: Finished) -> list[bool]:
+    """Return which layers the registry had in another image."""
+    layers: Any = finished.result["layers"]
+    return [layer["reused"] for layer in layers]
+
+
 MOUNTS: dict[str, tuple[dict[str, object] | None, bool]] = {
     "mounted": (None, True),
     "ignored": ({"mount": "ignored"}, False),

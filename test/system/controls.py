@@ -19,7 +19,7 @@ from registry.client import Registry, build_image, local_registry
 WORKSPACE = "demo-workspace"
 LAYER = 100_000
 """Bytes that only a layer has."""
-PACKAGES = ("my-container-app", "bbc-packages-push-container-image")
+PACKAGES = ("my-container-app", "staging", "bbc-packages-push-container-image")
 MEDIA_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.oci.image.manifest.v1+json",

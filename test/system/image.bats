@@ -119,7 +119,7 @@ PYTHON
     run python_in_image <<'PYTHON'
 import importlib, pkgutil, sys
 
-for package in "backports.zstd", "certifi", "colorlog", "deflate", "docker", "idna", "isal", "pipe", "requests", "urllib3":
+for package in "backports.zstd", "certifi", "colorlog", "deflate", "docker", "idna", "isal", "pipe", "requests", "urllib3", "yaml":
     path = importlib.import_module(package).__path__
     for module in pkgutil.walk_packages(path, f"{package}.", onerror=lambda name: None):
         try:

@@ -15,8 +15,7 @@ row() {
 }
 
 row "IMAGE_NAME: upper case" IMAGE_NAME My-App "'My-App'" "lower-case"
-row "IMAGE_NAME: a space" IMAGE_NAME "my app" "'my app'" "is not the name of an image"
-row "IMAGE_NAME: a newline" IMAGE_NAME $'my\napp' "'my\\napp'" "is not the name of an image"
+row "IMAGE_NAME: one of two in upper case" IMAGE_NAME "app My-App" "'My-App'" "is not the name of an image"
 row "IMAGE_NAME: a leading -" IMAGE_NAME -app "'-app'" "is not the name of an image"
 row "IMAGE_NAME: an unknown character" IMAGE_NAME 'my!app' "'my!app'" "is not the name of an image"
 row "IMAGE_NAME: a tag of 129 characters" IMAGE_NAME "app:$(printf '%0129d' 0)" "app:000" "128"

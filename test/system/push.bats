@@ -96,7 +96,7 @@ setup() {
 @test "the step's folder is never imported from" {
     local module
     mkdir pipe
-    for module in pipe/__init__ pipe/__main__ colorlog docker json logging requests sitecustomize usercustomize; do
+    for module in pipe/__init__ pipe/__main__ colorlog docker json logging requests sitecustomize usercustomize yaml; do
         echo "open('/step/imported', 'w'); raise SystemExit(99)" >"$module.py"
     done
     run_pipe 0 --env TAGS=hostile --volume "$PWD:/step" --workdir /step

@@ -11,7 +11,7 @@ from pipe.engine.events import Event, PushDone, StreamEnded
 from pipe.engine.kind import EngineKind
 from pipe.errors import EngineSaveError, EngineUnreachableError, PipeError
 from pipe.oci.image import Image
-from pipe.oci.manifest import DOCKER_LAYER
+from pipe.oci.manifest import DOCKER_LAYER, Manifest
 from pipe.oci.reference import Reference
 from pipe.source.blob import SourceBlob, in_memory
 from pipe.source.image_source import BlobStream
@@ -150,6 +150,7 @@ class OneImage:
     def __init__(self, image: Image, failure: PipeError | None = None) -> None:
         self.image = image
         self.replayable = False
+        self.present: Manifest | None = None
         self.failure: PipeError | None = failure or EngineSaveError("it cannot be exported.")
         self.done: list[str] = []
 

@@ -66,9 +66,10 @@ def json_reply(status: int, content: object, **headers: str) -> Reply:
     return Reply(status, json.dumps(content).encode(), {"Content-Type": "application/json"} | named)
 
 
-def error_reply(status: int, code: str, message: str = "", **headers: str) -> Reply:
+def error_reply(status: int, code: str, message: str = "", delay: float = 0.0, **headers: str) -> Reply:
     """Reply with an error as registries do."""
-    return json_reply(status, {"errors": [{"code": code, "message": message or code.lower()}]}, **headers)
+    content = {"errors": [{"code": code, "message": message or code.lower()}]}
+    return replace(json_reply(status, content, **headers), delay=delay)
 
 
 Outcome = Reply | Exception | int

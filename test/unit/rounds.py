@@ -8,7 +8,7 @@ import requests
 from unit.http import FakeRegistryServer
 
 QUIET = 0.15
-"""Seconds without a further request after which those under way are answered."""
+"""Seconds without a further request after which those under way are answered, if nothing else is given."""
 
 
 class Rounds(FakeRegistryServer):
@@ -18,8 +18,9 @@ class Rounds(FakeRegistryServer):
         rounds: The requests of each round trip, as method and last part of the path.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: float = QUIET) -> None:
         super().__init__()
+        self._quiet = quiet
         self.rounds: list[list[str]] = []
         self._waiting: list[str] = []
         self._answered = threading.Condition()
@@ -33,7 +34,7 @@ class Rounds(FakeRegistryServer):
             self._answered.notify_all()
             while len(self.rounds) == number:
                 before = len(self._waiting)
-                self._answered.wait(QUIET)
+                self._answered.wait(self._quiet)
                 if len(self.rounds) == number and len(self._waiting) == before:
                     self.rounds.append(self._waiting)
                     self._waiting = []

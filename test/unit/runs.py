@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from unit.fakes import REQUEST, SETTINGS, Clock, FakeEngine, Line, Messages
-from unit.http import FakeRegistryServer, sha256
+from unit.http import FakeHTTP, FakeRegistryServer, sha256
 
 from pipe.encoding.blob import EncodedBlob
 from pipe.encoding.codecs import COMPRESSIONS
@@ -105,7 +105,7 @@ def store(server: FakeRegistryServer, manifest: Manifest, *tags: str) -> None:
             server.blobs.setdefault(blob.digest, CONFIG if blob.size == len(CONFIG) else b"x" * blob.size)
 
 
-def connected(clock: Clock, told: Messages, server: FakeRegistryServer) -> Client:
+def connected(clock: Clock, told: Messages, server: FakeHTTP) -> Client:
     """Connect to the registry; waits between requests pass on the clock."""
     return Client(
         SETTINGS.registry,

@@ -58,14 +58,18 @@ CREDENTIALS_BELONG_HERE = "# credentials"
 
 QUESTIONS = [
     pytest.param("We protect tags", ("IF_TAG_EXISTS", "`skip`", "latest"), id="immutable-tags"),
-    pytest.param("api, worker and web", ("<<: *push", "IMAGE_NAME: 'worker'"), id="several-images"),
+    pytest.param("api, worker and web", ("IMAGE_NAME: ['api', 'worker']", "uploaded once"), id="several-images"),
     pytest.param("Git tag `v1.4.2`", ("`{version}`", "`v1.4.2` becomes `1.4.2`", "feature-login"), id="tags-from-git"),
-    pytest.param("promote `:rc-17`", ("crane tag", "rc-17"), id="promotion"),
-    pytest.param("arm64 from an ARM step", ("arch: arm", "crane index append"), id="platforms-of-two-steps"),
+    pytest.param("promote `:rc-17`", ("PROMOTE: 'rc-17'", "FROM_PACKAGE", "signatures"), id="promotion"),
+    pytest.param(
+        "arm64 from an ARM step",
+        ("arch: arm", "PLATFORM_TAGS: ['1.4.2-amd64', '1.4.2-arm64']"),
+        id="platforms-of-two-steps",
+    ),
     pytest.param("My `image.tar` has 2.3 GB", ("1 GB of artifacts", "in the step that writes it"), id="artifacts"),
     pytest.param("14 GB over 30 MB/s", ("| 30 MB/s (240 Mbit/s) | 12.6 GB |", "34 MB/s"), id="time-limit"),
     pytest.param("sign the image with cosign", ("cosign sign", ".tags[0].reference"), id="cosign"),
-    pytest.param("docker compose build", ("--project-name", "once for each service"), id="compose"),
+    pytest.param("docker compose build", ("COMPOSE_FILE: 'compose.yaml'", "`<project>-<service>`"), id="compose"),
     pytest.param("which commit", ("org.opencontainers.image.revision", "docker inspect"), id="revision"),
     pytest.param("the `image:` of a later step", ("username:", "read:package:bitbucket"), id="build-environment"),
     pytest.param("two parallel steps", ("The last push wins", "exit code 6"), id="one-tag-at-once"),
@@ -382,6 +386,7 @@ def definitions() -> set[str]:
         pytest.param("A push by Docker Engine", 25, id="engine"),
         pytest.param("A push by the pipe", 25, id="pipe"),
         pytest.param("A push of an archive", 8, id="archive"),
+        pytest.param("A promotion", 8, id="promotion"),
     ],
 )
 def test_the_way_of_an_image_has_the_names_of_the_code(way: str, least: int) -> None:

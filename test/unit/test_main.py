@@ -17,7 +17,7 @@ from pipe.errors import ConfigurationError, PipeError, RegistryFailedError
 from pipe.main import main
 from pipe.oci.reference import Reference
 from pipe.output.log import Output
-from pipe.push.result import Result, TagResult, TagStatus
+from pipe.push.result import ReleaseResult, Result, TagResult, TagStatus
 
 pytestmark = pytest.mark.usefixtures("process", "_connects_to_nothing")
 
@@ -201,7 +201,7 @@ class Broken:
         if self._error:
             raise self._error
 
-    def result(self, _: int) -> Result:
+    def result(self, _: int) -> ReleaseResult:
         raise LookupError("s3cr3t-t0ken")
 
 
@@ -228,6 +228,20 @@ def test_the_first_failure_is_reported_even_if_the_result_cannot_be_compiled(
     assert "s3cr3t" not in err
 
 
+class Pushed:
+    """A push that has succeeded."""
+
+    def run(self) -> None:
+        """Do nothing."""
+
+    def result(self, exit_code: int) -> ReleaseResult:
+        """Return the result."""
+        target = Reference("crg.apkg.io", "acme/my-container-app", "latest")
+        tag = TagResult(target, TagStatus.PUSHED, "sha256:" + "d" * 64, verified=True)
+        image = Result("app", None, dry_run=False, tags=(tag,), layers=(), exit_code=exit_code)
+        return ReleaseResult((image,), exit_code)
+
+
 @pytest.mark.parametrize(
     ("environment", "out"),
     [
@@ -238,18 +252,18 @@ def test_the_first_failure_is_reported_even_if_the_result_cannot_be_compiled(
 def test_references_go_to_standard_output_outside_a_step(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], out: str
 ) -> None:
-    class Pushed:
-        def run(self) -> None:
-            """Do nothing."""
-
-        def result(self, exit_code: int) -> Result:
-            target = Reference("crg.apkg.io", "acme/my-container-app", "latest")
-            tag = TagResult(target, TagStatus.PUSHED, "sha256:" + "d" * 64, verified=True)
-            return Result("app", None, dry_run=False, tags=(tag,), layers=(), exit_code=exit_code)
-
     monkeypatch.setattr("pipe.wiring.wired", lambda *_: Pushed())
     assert main([], STEP | environment) == 0
     assert capsys.readouterr().out == out
+
+
+def test_a_token_that_is_also_a_name_does_not_garble_the_reference(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipe.wiring.wired", lambda *_: Pushed())
+    assert main([], STEP | {"BITBUCKET_PACKAGES_TOKEN": "my-container-app"}) == 0
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"✔ Pushed latest: crg.apkg.io/acme/my-container-app@sha256:{'d' * 64}"
 
 
 WIRED = (
@@ -265,8 +279,13 @@ ENCODING = {"pipe.encoding", "pipe.push.transfer", "deflate", "isal"}
     [
         pytest.param(
             "from pipe.main import main; main(['--version'], {})",
-            {"docker", "requests", "urllib3"} | ENCODING,
+            {"docker", "requests", "urllib3", "yaml"} | ENCODING,
             id="version",
+        ),
+        pytest.param(
+            f"from datetime import date; from pipe.config.reader import read_settings; read_settings({STEP}, date.min)",
+            {"docker", "requests", "yaml"},
+            id="settings",
         ),
         pytest.param(WIRED.format(archive="None"), {"pipe.source.archive"} | ENCODING, id="engine"),
         pytest.param(WIRED.format(archive="Path('image.tar')"), {"docker"}, id="archive"),

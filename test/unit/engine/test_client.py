@@ -141,6 +141,43 @@ def test_null_is_no_crash() -> None:
         engine.image("app")
 
 
+class OtherImages(NullsOfNoImage):
+    """An Engine that has other images only."""
+
+    def __init__(self, *tags: str) -> None:
+        super().__init__("", None)
+        self.tags = tags
+
+    def images(self) -> list[dict[str, object]]:  # type: ignore[override]
+        """List the images."""
+        tags: list[object] = [[tag] for tag in (*self.tags, "<none>:<none>")]
+        return [{"RepoTags": each} for each in (*tags, None)]
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "words"),
+    [
+        pytest.param("my-contaner", ["my-container:latest", "redis:latest"], ": my-container:latest.", id="a-typo"),
+        pytest.param(
+            "app", ["redis:latest", "node:22", "base/y:latest"], "It has no image", id="only-the-tag-is-equal"
+        ),
+        pytest.param("app:2", ["redis:2", "app:1", "app:latest"], ": app:1, app:latest.", id="another-tag"),
+        pytest.param("app:2", ["crg.apkg.io/acme/app:1"], ": crg.apkg.io/acme/app:1.", id="without-its-registry"),
+        pytest.param("h:5000/acme/app", ["app:1"], ": app:1.", id="with-another-registry"),
+        pytest.param("api", ["app:1", "api:1"], ": api:1, app:1.", id="the-closest-first"),
+        pytest.param("app", [f"app:{n}" for n in range(9)], ": app:0, app:1, app:2, app:3, app:4.", id="many"),
+        pytest.param("sha256:" + "0" * 64, ["app:1"], "It has no image with a similar name.", id="an-id"),
+        pytest.param("app", [], "It has no images.", id="none"),
+    ],
+)
+def test_an_image_that_is_not_there_gets_the_closest_names(name: str, there: list[str], words: str) -> None:
+    engine = Engine({})
+    vars(engine)["_api"] = OtherImages(*there)
+    with pytest.raises(ImageNotFoundError) as raised:
+        engine.image(name)
+    assert words in raised.value.cause
+
+
 class Siblings(Api):
     """An Engine that has other images, of which some share a layer."""
 

@@ -162,6 +162,17 @@ def test_a_run_leaves_the_markers_of_live_runs_alone() -> None:
     assert engine.tags == found
 
 
+def test_a_tag_of_a_killed_run_that_a_live_one_uses_stays() -> None:
+    alive = f"{REPOSITORY}:{Marker(key_of('2'), USERS, '4e5f6a7b', NOW)}"
+    found = {"app:1": OURS, "users:1": USERS, f"{REPOSITORY}:2": THEIRS, alive: THEIRS}
+    engine = Tags(found | {marker(USERS, NOW - DEAD_AFTER - 1, tag="2"): THEIRS})
+    warnings: list[str] = []
+    with tagged(engine, warnings):
+        pass
+    assert engine.tags == found
+    assert warnings == []
+
+
 @pytest.mark.parametrize("last", [True, False], ids=["last-to-leave", "first-to-leave"])
 @pytest.mark.parametrize("image", [pytest.param(OURS, id="same-image"), pytest.param(THEIRS, id="another-image")])
 def test_the_last_of_two_runs_puts_the_users_tag_back(image: str, last: bool) -> None:

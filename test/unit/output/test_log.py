@@ -6,6 +6,7 @@ import logging
 import signal
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Layer
 from pipe.oci.reference import Reference
 from pipe.output.log import Destinations, Output
-from pipe.push.result import LayerResult, LayerStatus, Result, TagResult, TagStatus
+from pipe.push.result import LayerResult, LayerStatus, ReleaseResult, Result, TagResult, TagStatus
 
 pytestmark = pytest.mark.usefixtures("process")
 
@@ -29,9 +30,9 @@ LAYER = LayerResult(
 BLUE, GREEN, YELLOW, RED, RESET = ("\x1b[34m", "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m")
 
 
-def result(*tags: TagResult, layers: tuple[LayerResult, ...] = (), exit_code: int = 0) -> Result:
-    """Make a result."""
-    return Result("app", "sha256:" + "c" * 64, False, tags, layers, exit_code)
+def result(*tags: TagResult, layers: tuple[LayerResult, ...] = (), exit_code: int = 0) -> ReleaseResult:
+    """Make the result of a run with one image."""
+    return ReleaseResult((Result("app", "sha256:" + "c" * 64, False, tags, layers, exit_code),), exit_code)
 
 
 def shown(write: Callable[[Output], None], *, debug: bool = False, colour: bool = False) -> tuple[list[str], list[str]]:
@@ -276,6 +277,15 @@ def test_a_secret_does_not_garble_references_and_digests(tmp_path: Path) -> None
     assert written["layers"][0]["status"] == "uploaded"
 
 
+def test_references_for_programs_are_never_redacted(tmp_path: Path) -> None:
+    """Not even by a secret that is no coincidence: a wrong digest is worse than one that everyone can read."""
+    out = io.StringIO()
+    output = Output([DIGEST[:40]], log=io.StringIO(), out=out)
+    output.finish(result(PUSHED), Destinations(tmp_path / "result"))
+    assert out.getvalue() == f"crg.apkg.io/acme/app:1.0@{DIGEST}\n"
+    assert json.loads((tmp_path / "result").read_text("utf-8"))["digest"] == DIGEST
+
+
 def test_a_signal_while_a_line_is_written_is_not_swallowed() -> None:
     class Interrupted(io.StringIO):
         def write(self, _: str, /) -> int:
@@ -341,3 +351,102 @@ def test_no_variables_for_what_did_not_arrive(tmp_path: Path, tag: TagResult) ->
 def test_variables_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     log, _ = shown(lambda output: output.finish(result(PUSHED), Destinations(variables_file=tmp_path)))
     assert log[0] == f"WARNING: The step variables in {tmp_path} could not be written: Is a directory."
+
+
+def release(*images: tuple[str, TagStatus, int]) -> ReleaseResult:
+    """Make the result of a run with several images, each with its name, the status of its tag and its exit code."""
+    results = []
+    for name, status, code in images:
+        there = status in {TagStatus.PUSHED, TagStatus.ALREADY_THERE}
+        target = Reference("crg.apkg.io", f"acme/{name}", "1.0")
+        tag = TagResult(target, status, DIGEST if there else None, verified=there, error="x" if code else None)
+        seconds = None if status is TagStatus.NOT_TRIED else 1.0
+        results.append(Result(name, None, False, (tag,), (), code, seconds=seconds))
+    return ReleaseResult(tuple(results), next((code for *_, code in images if code), 0))
+
+
+SEVERAL = release(("api", TagStatus.FAILED, 4), ("web", TagStatus.PUSHED, 0), ("worker", TagStatus.ALREADY_THERE, 0))
+"""A run with several images, the first of which failed."""
+
+
+def test_one_image_of_several_is_logged_as_a_single_one() -> None:
+    result = replace(SEVERAL.images[1], layers=(LAYER,))
+    log, out = shown(lambda output: output.image(result, None))
+    assert [line.split(" ")[0] for line in log] == ["INFO:", "INFO:", "INFO:", "✔"]
+    assert log[-1] == f"✔ Pushed 1.0: crg.apkg.io/acme/web@{DIGEST}"
+    log, _ = shown(lambda output: output.image(SEVERAL.images[0], PushDeniedError("why.", fix="Do this.")))
+    assert log == ["✖ Permission denied: cannot push to this package: why.", "Do this."]
+    assert out == []
+
+
+def test_several_images_end_with_a_line_for_each_outcome_and_a_reference_for_each_tag() -> None:
+    log, out = shown(lambda output: output.finish(SEVERAL, Destinations(), PushDeniedError("why.")))
+    assert log == ["✔ Pushed: web", "✔ Up to date: worker", "✖ Failed: api"]
+    assert out == [f"crg.apkg.io/acme/{name}:1.0@{DIGEST}" for name in ("web", "worker")]
+
+
+def test_what_ended_a_run_with_several_images_precedes_the_last_lines() -> None:
+    stopped = release(
+        ("api", TagStatus.PUSHED, 0), ("web", TagStatus.FAILED, 143), ("worker", TagStatus.NOT_TRIED, 143)
+    )
+    log, _ = shown(lambda output: output.finish(stopped, Destinations(), StoppedError(signal.SIGTERM)))
+    assert log == [
+        "✖ The push was stopped by signal SIGTERM.",
+        "✔ Pushed: api",
+        "✖ Not tried: worker",
+        "✖ Failed: web",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [
+        pytest.param(TagStatus.SKIPPED, "INFO: Left alone: api, web", id="skipped"),
+        pytest.param(TagStatus.WOULD_PUSH, "✔ Would be pushed: api, web", id="dry-run"),
+    ],
+)
+def test_other_outcomes_of_several_images(status: TagStatus, line: str) -> None:
+    log, out = shown(lambda output: output.finish(release(("api", status, 0), ("web", status, 0)), Destinations()))
+    assert (log, out) == ([line], [])
+
+
+def test_the_result_of_several_images_is_a_list(tmp_path: Path) -> None:
+    shown(lambda output: output.finish(SEVERAL, Destinations(tmp_path / "result"), PushDeniedError("why.")))
+    assert json.loads((tmp_path / "result").read_text("utf-8")) == {
+        "images": [image.as_json() for image in SEVERAL.images],
+        "exit_code": 4,
+    }
+
+
+def test_texts_of_several_images_are_redacted(tmp_path: Path) -> None:
+    failed = replace(SEVERAL.images[0].tags[0], error=SECRET)
+    result = ReleaseResult((replace(SEVERAL.images[0], tags=(failed,)), SEVERAL.images[1]), 4)
+    shown(lambda output: output.finish(result, Destinations(tmp_path / "result")))
+    assert json.loads((tmp_path / "result").read_text("utf-8"))["images"][0]["tags"][0]["error"] == "***"
+
+
+ALL = (("api", TagStatus.PUSHED, 0), ("web", TagStatus.ALREADY_THERE, 0))
+FIRST = [f"IMAGE_REFERENCE=crg.apkg.io/acme/api@{DIGEST}", f"IMAGE_DIGEST={DIGEST}"]
+
+
+@pytest.mark.parametrize(
+    ("result", "lines"),
+    [
+        pytest.param(
+            release(*ALL),
+            [*FIRST, f"IMAGE_REFERENCES=crg.apkg.io/acme/api@{DIGEST} crg.apkg.io/acme/web@{DIGEST}"],
+            id="all",
+        ),
+        pytest.param(
+            SEVERAL,
+            [f"IMAGE_REFERENCES=crg.apkg.io/acme/web@{DIGEST} crg.apkg.io/acme/worker@{DIGEST}"],
+            id="first-failed",
+        ),
+        pytest.param(release(("api", TagStatus.FAILED, 4), ("web", TagStatus.FAILED, 4)), [], id="none"),
+    ],
+)
+def test_the_steps_variables_of_several_images(tmp_path: Path, result: ReleaseResult, lines: list[str]) -> None:
+    path = tmp_path / "variables"
+    path.touch()
+    shown(lambda output: output.finish(result, Destinations(variables_file=path)))
+    assert path.read_text().splitlines() == lines

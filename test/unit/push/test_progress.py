@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -251,7 +252,25 @@ def test_the_rate_is_that_since_the_line_before() -> None:
     progress.line(0.0)
     progress.apply(pushing(600), 5.0)
     assert ", 50 B/s," in progress.line(10.0)
-    assert ", 0 B/s," in progress.line(20.0)
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        pytest.param(600, "nothing sent", id="some-bytes-are-left"),
+        pytest.param(1000, "no answer from the registry", id="all-bytes-are-sent"),
+    ],
+)
+def test_a_line_without_progress_says_how_long_nothing_was_sent(sent: int, words: str) -> None:
+    progress = after((0.0, pushing(100)))
+    progress.line(0.0)
+    progress.apply(pushing(sent), 5.0)
+    assert "B/s, 0 of 2 layers" in progress.line(10.0)
+    assert f", {words} for 10.0 s, 0 of 2 layers; layer 1 at 0:20" in progress.line(20.0)
+    assert f", {words} for 20.0 s, 0 of 2 layers; layer 1 at 0:30" in progress.line(30.0)
+    progress.apply(events.Uploaded(BASE), 31.0)
+    progress.apply(pushing(50, TOP, 100), 35.0)
+    assert "B/s, 1 of 2 layers" in progress.line(40.0)
 
 
 def test_an_upload_that_begins_again_has_no_negative_rate() -> None:
@@ -327,6 +346,37 @@ def test_many_threads_may_write_and_read_at_once() -> None:
     layers = tracker.snapshot()
     assert len(layers) == 2000
     assert {(one.status, one.sent, one.seconds) for one in layers.values()} == {(LayerStatus.UPLOADED, 10, 2.0)}
+
+
+def test_a_change_waits_for_the_one_that_another_thread_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = ProgressTracker(IMAGE)
+    other = threading.Thread(target=tracker.retry, args=(BASE,), kwargs={"again": True})
+
+    def slow(one: LayerProgress, **changes: object) -> LayerProgress:
+        monkeypatch.undo()
+        other.start()
+        other.join(0.05)
+        return replace(one, **changes)  # type: ignore[arg-type] # any of its fields
+
+    monkeypatch.setattr("pipe.push.progress.replace", slow)
+    tracker.retry(BASE, again=True)
+    other.join(60)
+    assert (tracker.of(BASE).retries, tracker.changes) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("later", "reused"),
+    [
+        pytest.param(LayerStatus.ALREADY_THERE, True, id="the-engine-finds-it-too"),
+        pytest.param(LayerStatus.UPLOADED, False, id="sent-since-the-registry-lost-it"),
+    ],
+)
+def test_a_layer_stays_reused_unless_it_is_sent_after_all(later: LayerStatus, reused: bool) -> None:
+    tracker = ProgressTracker(IMAGE)
+    tracker.finish(BASE, LayerStatus.ALREADY_THERE, 1.0, reused=True)
+    tracker.restart()
+    tracker.finish(BASE, later, 2.0)
+    assert (tracker.of(BASE).status, tracker.of(BASE).reused) == (later, reused)
 
 
 def test_a_snapshot_never_changes() -> None:

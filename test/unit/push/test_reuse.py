@@ -14,7 +14,7 @@ from unit.runs import connected
 
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image
-from pipe.oci.manifest import DOCKER_LAYER, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Manifest
+from pipe.oci.manifest import DOCKER_LAYER, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, OCI_ZSTD_LAYER, Manifest
 from pipe.oci.reference import Reference
 from pipe.push.reuse import (
     MANIFESTS,
@@ -23,9 +23,11 @@ from pipe.push.reuse import (
     Candidates,
     Place,
     Stored,
+    Wanted,
     known_layers,
     origins,
     pairs,
+    reusable,
 )
 from pipe.source.blob import SourceBlob, in_memory
 from pipe.source.trailer import is_made_from, may_be
@@ -47,7 +49,7 @@ FOUND = {
     digest(1): Descriptor(DOCKER_LAYER, digest(11), 5),
     digest(2): Descriptor(DOCKER_LAYER, digest(12), 6),
 }
-WANTED = frozenset(DIFF_IDS)
+WANTED = Wanted(frozenset(DIFF_IDS))
 
 
 def config(diff_ids: object = DIFF_IDS) -> bytes:
@@ -122,6 +124,29 @@ class Searched:
 )
 def test_pairs(layers: object, content: bytes, found: dict[str, Descriptor]) -> None:
     assert dict(pairs(image(FakeRegistryServer(), content, layers), content)) == found
+
+
+@pytest.mark.parametrize(
+    ("compression", "found"),
+    [
+        pytest.param("auto", DIFF_IDS[1:], id="a-docker-manifest-cannot-name-it"),
+        pytest.param("zstd", DIFF_IDS, id="an-oci-manifest-can"),
+    ],
+)
+def test_zstd_layers_are_reused_if_the_manifest_can_name_them(compression: str, found: list[str]) -> None:
+    layers = [LAYERS[0] | {"mediaType": OCI_ZSTD_LAYER}, LAYERS[1]]
+    known = dict(pairs(image(FakeRegistryServer(), config(), layers), config(), reusable(compression)))
+    assert list(known) == found
+    assert {each.media_type for each in known.values()} <= {OCI_ZSTD_LAYER, DOCKER_LAYER}
+
+
+def test_the_end_of_a_zstd_layer_is_not_compared() -> None:
+    server = FakeRegistryServer()
+    named = Descriptor(OCI_ZSTD_LAYER, server.keep(PLAIN), len(PLAIN))
+    repository = connected(Clock(), Messages(), server).repository(REPOSITORY)
+    found = Candidates(repository, {digest(1): Stored(named, REPOSITORY)}).find(digest(1))
+    assert found == Candidate(named, None)
+    assert not server.matching("GET", "*/blobs/*")
 
 
 def test_the_layers_of_a_tag_are_found() -> None:
@@ -360,7 +385,7 @@ def test_stored_layers_are_found_by_digest(wanted: tuple[int, ...], blobs: tuple
     searched.keep(image(searched.server, config()), "1")
     places = [Place(searched.client.repository(REPOSITORY), "1")]
     layers, stored = (frozenset(map(digest, each)) for each in (wanted, blobs))
-    assert known_layers(places, layers, {}, searched.told.debug, stored).keys() == found
+    assert known_layers(places, Wanted(layers, stored), {}, searched.told.debug).keys() == found
     configs = searched.server.matching("GET", "*/blobs/*")
     assert len(configs) == bool(wanted), "the config says nothing about stored layers"
 

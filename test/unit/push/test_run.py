@@ -4,11 +4,12 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import requests
 from unit.fakes import Line
-from unit.http import Outcome, Reply, cut, error_reply
+from unit.http import Outcome, Reply, Sent, cut, error_reply
 from unit.recordings import recording
 from unit.runs import (
     BASE,
@@ -24,6 +25,7 @@ from unit.runs import (
     pushes,
     statuses,
 )
+from unit.source.archives import docker_archive, opened, tar
 
 from pipe.engine import events
 from pipe.errors import (
@@ -48,6 +50,7 @@ from pipe.push.context import Timing
 from pipe.push.pushers import Pushers
 from pipe.push.result import LayerStatus, TagStatus
 from pipe.push.run import Push
+from pipe.source.archive_source import ArchiveSource
 
 DRY = {"dry_run": True}
 LEVELS = ("WARNING", "DEBUG")
@@ -104,6 +107,10 @@ def test_an_image_that_is_there_is_not_pushed(image_id: str) -> None:
     assert result.tags[0].verified
     assert [layer.status for layer in result.layers] == [LayerStatus.ALREADY_THERE] * 2
     assert pushes(b.engine) == []
+    log = [line for level in ("INFO", "WARNING") for line in b.told.of(level)]
+    assert log == ["app: 2 layers, 1.1 KB uncompressed → crg.apkg.io/acme/app: 1.0"], (
+        "with the version and the end: three"
+    )
 
 
 LOST: list[Line] = [(0.0, events.Failed("unknown: its words"))]
@@ -317,6 +324,8 @@ def test_a_registry_out_of_reach_of_both_is_retried() -> None:
     assert statuses(result) == ["failed"]
     continued = {level: sum("Continuing with Docker Engine" in line for line in b.told.of(level)) for level in LEVELS}
     assert continued == {"WARNING": 1, "DEBUG": 2}, "it is checked once in each attempt, and logged once for people"
+    assert len(b.told.of("WARNING")) == 3, "and each attempt that failed"
+    assert not any("Errno" in line for line in b.told.lines)
 
 
 @pytest.mark.parametrize(
@@ -396,6 +405,15 @@ def test_a_dry_run_tells_what_is_there() -> None:
     b = bench(settings=DRY)
     b.store(MANIFEST, "1.0")
     assert statuses(b.run()) == ["already there"]
+
+
+def test_a_dry_run_knows_the_layers_that_latest_has() -> None:
+    b = bench(settings=DRY)
+    base = IMAGE.layers[0].diff_id
+    config = b.server.keep(json.dumps({"rootfs": {"diff_ids": [base]}}).encode())
+    b.store(image_manifest(config, len(b.server.blobs[config]), [(BLOBS[0], 500)]), "latest")
+    result = b.run()
+    assert [layer.status for layer in result.layers] == [LayerStatus.ALREADY_THERE, LayerStatus.WOULD_UPLOAD]
 
 
 @pytest.mark.parametrize(
@@ -651,6 +669,23 @@ def test_a_registry_that_stores_nothing_is_no_success() -> None:
     raised, result = b.fail()
     assert isinstance(raised, BlobMissingError)
     assert (raised.exit_code, statuses(result), len(pushes(b.engine))) == (6, ["failed"], 3)
+
+
+def test_a_blob_that_the_registry_lost_after_the_pipe_sent_it_is_sent_again(tmp_path: Path) -> None:
+    b = bench(settings={"uploader": "auto", "max_attempts": 2})
+    source = ArchiveSource(opened(tmp_path, tar(docker_archive())))
+    lost: list[str] = []
+
+    def lose(sent: Sent) -> None:
+        lost.append(json.loads(sent.body)["layers"][0]["digest"])
+        del b.server.blobs[lost[0]]
+
+    b.server.on("PUT", "*/manifests/*", lose, times=1)
+    push = Push(b.context, lambda: source, Pushers(b.context, [], encoder, None))
+    push.run()
+    assert statuses(push.result(0)) == ["pushed"]
+    assert f"does not have {lost[0]}" in b.told.of("WARNING")[0]
+    assert lost[0] in b.server.blobs
 
 
 def test_a_further_tag_is_read_and_not_only_asked_for() -> None:

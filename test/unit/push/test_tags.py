@@ -20,7 +20,6 @@ from unit.runs import (
     store,
 )
 
-from pipe.encoding.codecs import OCI_ZSTD_LAYER
 from pipe.engine import events
 from pipe.errors import (
     BlobMissingError,
@@ -31,7 +30,7 @@ from pipe.errors import (
     TagRejectedError,
 )
 from pipe.oci.config import Origin
-from pipe.oci.manifest import OCI_LAYER, Manifest
+from pipe.oci.manifest import OCI_LAYER, OCI_ZSTD_LAYER, Manifest
 from pipe.oci.reference import Reference
 from pipe.push.result import TagResult
 from pipe.push.tags import may_be_protected, ordered, rejected

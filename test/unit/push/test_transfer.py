@@ -4,13 +4,13 @@ import gzip
 import hashlib
 import inspect
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 from unit.fakes import REQUEST, SETTINGS, Clock, Messages
-from unit.http import FakeRegistryServer, Reply, Sent, cut, error_reply
+from unit.http import FakeRegistryServer, Outcome, Reply, Sent, cut, error_reply
 from unit.runs import connected, encoder
 
 from pipe.encoding.blob import EncodedBlob
@@ -31,7 +31,7 @@ from pipe.push.context import Context, Timing
 from pipe.push.progress import ProgressTracker
 from pipe.push.result import LayerStatus
 from pipe.push.reuse import Candidates, Stored
-from pipe.push.transfer import WORKERS, Transfer
+from pipe.push.transfer import BEGINNINGS, WORKERS, Transfer
 from pipe.registry.upload import CHUNK
 from pipe.source.blob import SourceBlob, in_memory
 
@@ -233,7 +233,18 @@ def ended() -> Iterator[None]:
 
 def lose_uploads(t: Transferring, times: int) -> None:
     """Let the registry lose uploads after their first chunk."""
-    t.server.on("PATCH", "*", error_reply(404, "BLOB_UPLOAD_UNKNOWN"), times=times, skip=2)
+    t.server.on("PATCH", "*", later_chunk(*[error_reply(404, "BLOB_UPLOAD_UNKNOWN")] * times))
+
+
+def later_chunk(*outcomes: Outcome) -> Callable[[Sent], Outcome | None]:
+    """Reply so to chunks that are not the first of their upload, one after the other."""
+    left = list(outcomes)
+
+    def reply(sent: Sent) -> Outcome | None:
+        is_later = len(sent.body) > 1 and not sent.headers["Content-Range"].startswith("0-")
+        return left.pop(0) if is_later and left else None
+
+    return reply
 
 
 def test_an_upload_that_was_lost_starts_again_and_leaves_no_threads_behind() -> None:
@@ -241,6 +252,7 @@ def test_an_upload_that_was_lost_starts_again_and_leaves_no_threads_behind() -> 
     lose_uploads(t, 2)
     with ended():
         assert t.run()
+    assert len(t.server.matching("POST")) == 1 + BEGINNINGS, "the probe, and each beginning"
     assert digest(LARGE) in t.server.blobs
     assert t.transfer.known.keys() == {digest(LARGE)}
 
@@ -293,6 +305,33 @@ def test_one_clock_for_all_beginnings_of_an_upload() -> None:
         t.run()
     assert raised.value.exit_code in {5, 6}
     assert t.clock.now - began <= 61 + 10, "the registry's time, once"
+
+
+def test_an_upload_that_starts_again_keeps_its_clock() -> None:
+    t = Transferring([stored(LARGE)], timeout=60.0)
+    t.server.on("PATCH", "*", later_chunk(*[error_reply(404, "BLOB_UPLOAD_UNKNOWN", delay=25.0)] * BEGINNINGS))
+    began = t.clock.now
+    with pytest.raises(UploadTooSlowError):
+        t.run()
+    assert t.clock.now - began <= 60.0
+
+
+@pytest.mark.parametrize(
+    ("minimum", "lost", "kind"),
+    [
+        pytest.param(
+            0, error_reply(404, "BLOB_UPLOAD_UNKNOWN", delay=59.5), UploadLostError, id="the-registry-says-so"
+        ),
+        pytest.param(10**9, Reply(delay=float("inf")), UploadTooSlowError, id="no-answer-to-a-stream"),
+    ],
+)
+def test_an_upload_without_time_does_not_start_again(minimum: int, lost: Reply, kind: type[PipeError]) -> None:
+    t = Transferring([stored(LARGE)], timeout=60.0)
+    t.server.minimum = minimum
+    t.server.on("PATCH", "*", lost if minimum else later_chunk(lost))
+    with pytest.raises(kind):
+        t.run()
+    assert len(t.server.matching("PATCH")) == (1 if minimum else 4)
 
 
 def test_a_wait_that_does_not_fit_is_not_begun() -> None:
@@ -362,6 +401,20 @@ def test_the_line_of_progress_counts_layers_that_wait_for_their_turn() -> None:
     t.run(replayable=False)
     assert all(" of 2 layers" in line for line in lines)
     assert "of at most 1.3 MB" in lines[0]
+
+
+def test_the_line_of_progress_counts_the_bytes_that_a_small_layer_is_stored_as() -> None:
+    """A layer's size is that of its files: twelve bytes, say, which a tar archive makes much larger."""
+    layer = plain(NOISE[:150])
+    t = Transferring([layer])
+    image = replace(t.image, layers=(replace(t.image.layers[0], size=12),))
+    t.tracker = t.transfer.clocks.tracker = ProgressTracker(image)
+    lines = []
+    t.server.on("PUT", "*/blobs/uploads/*", lambda _: lines.append(t.tracker.line(0, 60)))
+    t.server.on("POST", "*", lambda _: None)
+    t.run()
+    [stored_as] = map(len, t.server.blobs.values())
+    assert lines[0].startswith(f"{stored_as} B of at most {stored_as} B, ")
 
 
 def test_a_config_is_no_layer_in_the_line_of_progress() -> None:

@@ -288,11 +288,20 @@ def test_a_wait_that_does_not_fit_is_not_begun_and_its_cause_is_raised(
     assert not any("retrying" in line for line in registry.messages.lines)
 
 
-def test_a_wait_that_fits_is_logged(registry: Registry) -> None:
-    registry.server.on("PUT", UPLOAD, error_reply(429, "TOOMANYREQUESTS", "slower", Retry_After="30"), times=1)
-    put(registry, *SMALL)
-    assert registry.watch.waits == [30]
-    assert registry.messages.of("INFO") == ["crg.apkg.io: HTTP 429: slower; retrying in 30.0 s."]
+@pytest.mark.parametrize(
+    ("method", "seconds"),
+    [
+        pytest.param("POST", 30, id="opening"),
+        pytest.param("PATCH", 20, id="probe"),
+        pytest.param("PUT", 30, id="whole-blob"),
+    ],
+)
+def test_a_wait_that_fits_is_logged(registry: Registry, method: str, seconds: int) -> None:
+    busy = error_reply(429, "TOOMANYREQUESTS", "slower", Retry_After=str(seconds))
+    registry.server.on(method, UPLOAD, busy, times=1)
+    put(registry, *(SMALL if seconds == 30 else LARGE))
+    assert registry.watch.waits == [seconds]
+    assert registry.messages.of("INFO") == [f"crg.apkg.io: HTTP 429: slower; retrying in {seconds}.0 s."]
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT"])

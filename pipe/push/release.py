@@ -1,0 +1,118 @@
+"""Several pushes in one run: each image after the other, whatever happens to the others."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from pipe.errors import (
+    CertificateError,
+    CredentialsRefusedError,
+    EngineUnreachableError,
+    PipeError,
+    RegistryUnreachableError,
+    UntrustedHostError,
+)
+from pipe.push.context import Report
+from pipe.push.result import ReleaseResult, Result
+from pipe.push.shared_layers import SharedLayers
+
+_CONCERN_ALL = (CertificateError, EngineUnreachableError, RegistryUnreachableError, UntrustedHostError)
+"""Failures with which the push of any other image would end, too."""
+
+
+class ReleaseLog(Report, Protocol):
+    """The log of a run with several images."""
+
+    def image(self, result: Result, error: PipeError | None) -> None:
+        """Log the outcome for one image."""
+
+
+class Part(Protocol):
+    """One push of a release.
+
+    Attributes:
+        name: What is pushed, for the log.
+    """
+
+    name: str
+
+    def prepare(self) -> None:
+        """Start to prepare the push in another thread."""
+
+    def run(self, allowed: Callable[[], None]) -> None:
+        """Push, and call `allowed` once the registry has allowed it.
+
+        Raises:
+            PipeError: The push failed.
+        """
+
+    def result(self, exit_code: int) -> Result:
+        """Return the outcome, at any time."""
+
+
+class Release:
+    """The pushes of one run, at least one, in the order of the user."""
+
+    def __init__(self, parts: Sequence[Part], shared: SharedLayers, log: ReleaseLog) -> None:
+        """Nothing happens before `run`.
+
+        Args:
+            parts: The pushes.
+            shared: Receives the layers of each image, for those that follow.
+            log: Receives the outcome for each image if there are several.
+        """
+        self._parts = parts
+        self._shared = shared
+        self._log = log
+        self._results: list[Result] = []
+        self._allowed = False
+
+    def run(self) -> None:
+        """Push every image; one that fails does not stop the others unless they would fail for the same reason.
+
+        Raises:
+            PipeError: The first failure; `result` has the outcome for each image.
+        """
+        if len(self._parts) == 1:
+            self._parts[0].run(lambda: None)
+            return
+        failure: PipeError | None = None
+        for index, part in enumerate(self._parts):
+            self._log.info(f"Image {index + 1} of {len(self._parts)}: {part.name}")
+            error = self._run(part, self._parts[index + 1 : index + 2])
+            result = part.result(error.exit_code if error else 0)
+            self._results.append(result)
+            self._shared.add(result)
+            self._log.image(result, error)
+            failure = failure or error
+            if error is not None and self._concerns_all(error) and part is not self._parts[-1]:
+                self._log.info("The other images would fail for the same reason.")
+                break
+        if failure is not None:
+            raise failure
+
+    def result(self, exit_code: int) -> ReleaseResult:
+        """Return the outcome for every image, at any time; `exit_code` is that of the process."""
+        others = [part.result(exit_code) for part in self._parts[len(self._results) :]]
+        return ReleaseResult((*self._results, *others), exit_code)
+
+    def _run(self, part: Part, following: Sequence[Part]) -> PipeError | None:
+        """Push one image while the following one is prepared; return why that failed."""
+
+        def allowed() -> None:
+            self._allowed = True
+            for each in following:
+                each.prepare()
+
+        try:
+            part.run(allowed)
+        except PipeError as error:
+            return error
+        return None
+
+    def _concerns_all(self, error: PipeError) -> bool:
+        """Return whether the push of any other image would fail for the same reason.
+
+        Credentials that were never accepted are not sent again: too many failures can lock an account.
+        """
+        refused = isinstance(error, CredentialsRefusedError) and not self._allowed
+        return refused or isinstance(error, _CONCERN_ALL)

@@ -1,0 +1,37 @@
+"""Layers that several images of one run have in common: the first image brings them, the others find or mount them."""
+
+from collections.abc import Iterable
+
+from pipe.push.result import ARRIVED, LayerStatus, Result
+from pipe.push.reuse import GZIP, Stored
+
+
+class SharedLayers:
+    """The layers that the images of a run have brought to the registry so far."""
+
+    def __init__(self) -> None:
+        self._stored: dict[str, Stored] = {}
+
+    def add(self, result: Result) -> None:
+        """Add the layers of an image that arrived, also if its push failed after that.
+
+        Args:
+            result: Of the push of the image.
+        """
+        repository = result.tags[0].target.path
+        for layer in result.shown_layers:
+            blob = layer.descriptor
+            if blob is None or layer.status not in ARRIVED or blob.urls:
+                continue
+            stored = Stored(blob, repository, proven=layer.status is LayerStatus.UPLOADED)
+            self._stored.setdefault(blob.digest, stored)
+            if stored.proven or blob.media_type in GZIP:
+                self._stored.setdefault(layer.layer.diff_id, stored)
+
+    def find(self, keys: Iterable[str]) -> dict[str, Stored]:
+        """Return those of some layers that are known.
+
+        Args:
+            keys: DiffIDs, or digests of layers that are sent as they are.
+        """
+        return {key: self._stored[key] for key in keys if key in self._stored}

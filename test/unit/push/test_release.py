@@ -1,0 +1,364 @@
+"""Several images in one run: which are pushed although others fail, what is prepared ahead, what they share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+from unit.fakes import REQUEST, SETTINGS, Clock, FakeEngine, Messages, OneImage
+from unit.http import HUNG, FakeRegistryServer
+from unit.runs import IMAGE, MANIFEST, OTHER, connected, encoder, store
+
+from pipe.errors import (
+    CertificateError,
+    CredentialsRefusedError,
+    EngineUnreachableError,
+    ImageNotFoundError,
+    PackageNotFoundError,
+    PipeError,
+    RegistryFailedError,
+    RegistryUnreachableError,
+    StoppedError,
+    UntrustedHostError,
+)
+from pipe.oci.descriptor import Descriptor
+from pipe.oci.image import Image, Layer
+from pipe.oci.manifest import DOCKER_LAYER, OCI_ZSTD_LAYER
+from pipe.push.context import Context, Timing
+from pipe.push.preparation import FRESH, Preparation
+from pipe.push.pushers import Pushers
+from pipe.push.release import Release
+from pipe.push.result import LayerResult, LayerStatus, Result, TagResult, TagStatus
+from pipe.push.reuse import Candidates, Place, Stored
+from pipe.push.run import Push
+from pipe.push.shared_layers import SharedLayers
+
+DIGEST = "sha256:" + "d" * 64
+
+
+@dataclass
+class Log(Messages):
+    """The log of a run with several images."""
+
+    images: list[tuple[str, str]] = field(default_factory=list)
+
+    def image(self, result: Result, error: PipeError | None) -> None:
+        """Remember the outcome for an image."""
+        self.images.append((result.image, type(error).__name__ if error else ""))
+
+
+class Part:
+    """A push that only has an outcome; `late` if it comes after the registry has allowed it."""
+
+    def __init__(self, name: str, outcome: BaseException | None = None, *, late: bool = True) -> None:
+        self.name = name
+        self.done: list[str] = []
+        self._outcome = outcome
+        self._late = late
+
+    def prepare(self) -> None:
+        self.done.append("prepare")
+
+    def run(self, allowed: Callable[[], None]) -> None:
+        self.done.append("run")
+        if self._late:
+            allowed()
+        if self._outcome is not None:
+            raise self._outcome
+
+    def result(self, exit_code: int) -> Result:
+        status = TagStatus.PUSHED if not exit_code else TagStatus.FAILED if self.done else TagStatus.NOT_TRIED
+        tag = TagResult(REQUEST.targets[0], status, DIGEST if status is TagStatus.PUSHED else None)
+        return Result(self.name, None, False, (tag,), (), exit_code)
+
+
+def run(*parts: Part) -> tuple[BaseException | None, list[int], Log]:
+    """Run a release; return the error, the exit code of each image, and the log."""
+    log = Log()
+    release = Release(parts, SharedLayers(), log)
+    try:
+        release.run()
+    except (PipeError, StoppedError, LookupError) as error:
+        code = error.exit_code if isinstance(error, PipeError | StoppedError) else 1
+        return error, [each.exit_code for each in release.result(code).images], log
+    return None, [each.exit_code for each in release.result(0).images], log
+
+
+@pytest.mark.parametrize(
+    ("error", "late", "codes"),
+    [
+        pytest.param(PackageNotFoundError(), False, [4, 0, 0], id="package"),
+        pytest.param(ImageNotFoundError(), False, [3, 0, 0], id="image"),
+        pytest.param(RegistryFailedError(), True, [6, 0, 0], id="registry-failed"),
+        pytest.param(CredentialsRefusedError(), True, [4, 0, 0], id="credentials-accepted-before"),
+        pytest.param(CredentialsRefusedError(), False, [4, 4, 4], id="credentials"),
+        pytest.param(RegistryUnreachableError(), False, [6, 6, 6], id="registry-unreachable"),
+        pytest.param(CertificateError(), False, [6, 6, 6], id="certificate"),
+        pytest.param(UntrustedHostError(), True, [4, 4, 4], id="untrusted-host"),
+        pytest.param(EngineUnreachableError(), False, [3, 3, 3], id="engine"),
+    ],
+)
+def test_a_failure_stops_the_others_only_if_they_would_fail_too(error: PipeError, late: bool, codes: list[int]) -> None:
+    parts = Part("a", error, late=late), Part("b"), Part("c")
+    raised, found, log = run(*parts)
+    assert raised is error
+    assert found == codes
+    assert [("run" in part.done) for part in parts] == [True, not codes[1], not codes[1]]
+    same = "The other images would fail for the same reason."
+    assert log.of("INFO") == (
+        ["Image 1 of 3: a", same]
+        if codes[1]
+        else [f"Image {number} of 3: {name}" for number, name in enumerate("abc", 1)]
+    )
+    assert log.images[0] == ("a", type(error).__name__)
+
+
+def test_credentials_that_an_earlier_image_was_pushed_with_stop_only_one() -> None:
+    error = CredentialsRefusedError()
+    raised, codes, _ = run(Part("a"), Part("b", error, late=False), Part("c"))
+    assert (raised, codes) == (error, [0, 4, 0])
+
+
+def test_the_first_failure_decides() -> None:
+    first, second = ImageNotFoundError(), PackageNotFoundError()
+    raised, codes, log = run(Part("a"), Part("b", first), Part("c", second))
+    assert (raised, codes) == (first, [0, 3, 4])
+    assert log.images == [("a", ""), ("b", "ImageNotFoundError"), ("c", "PackageNotFoundError")]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [pytest.param(StoppedError(15), 143, id="signal"), pytest.param(LookupError(), 1, id="unexpected")],
+)
+def test_what_is_no_failure_of_an_image_ends_the_run(error: BaseException, code: int) -> None:
+    parts = Part("a"), Part("b", error), Part("c")
+    raised, codes, log = run(*parts)
+    assert raised is error
+    assert codes == [0, code, code]
+    assert "run" not in parts[2].done
+    assert log.images == [("a", "")]
+
+
+def test_the_last_image_has_no_others_that_would_fail() -> None:
+    _, codes, log = run(Part("a"), Part("b", EngineUnreachableError()))
+    assert codes == [0, 3]
+    assert log.of("INFO") == ["Image 1 of 2: a", "Image 2 of 2: b"]
+
+
+def test_one_image_is_pushed_as_ever() -> None:
+    part = Part("a")
+    assert run(part) == (None, [0], Log())
+    assert part.done == ["run"]
+
+
+def test_the_next_image_is_prepared_once_the_registry_has_allowed_a_push() -> None:
+    parts = Part("a"), Part("b", PackageNotFoundError(), late=False), Part("c")
+    run(*parts)
+    assert [part.done for part in parts] == [["run"], ["prepare", "run"], ["run"]]
+
+
+class Surroundings:
+    """Pushes of several images through one client."""
+
+    def __init__(self) -> None:
+        self.clock, self.log, self.server = Clock(), Log(), FakeRegistryServer()
+        self.client = connected(self.clock, self.log, self.server)
+        self.shared = SharedLayers()
+        self.settings = replace(SETTINGS, uploader="auto", max_attempts=1)
+
+    def context(self, repository: str) -> Context:
+        """Return the context of a push."""
+        timing = Timing(self.clock, self.clock.sleep, lambda: 0.0, self.clock.wait)
+        request = replace(REQUEST, image=repository, repository=repository)
+        return Context(self.settings, request, self.client.repository(repository), self.log, timing, self.shared)
+
+    def push(self, repository: str, engine: FakeEngine) -> Push:
+        """Prepare a push."""
+        context = self.context(repository)
+        return Push(context, engine.find, Pushers(context, [Place(context.repository, "1.0")], encoder, engine))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_images_that_are_there_are_found_and_asked_for_ahead(times: int) -> None:
+    around = Surroundings()
+    store(around.server, MANIFEST, "1.0")
+    engine = FakeEngine(around.clock, IMAGE)
+    Release([around.push(f"acme/{n}", engine) for n in range(times)], around.shared, around.log).run()
+    assert engine.done == ["find app"] * times
+    assert [sent.path for sent in around.server.matching("GET", "*/manifests/1.0")] == [
+        f"/v2/acme/{n}/manifests/1.0" for n in range(times)
+    ]
+
+
+class Found:
+    """Finds an image, and counts how often."""
+
+    def __init__(self, image: Image | PipeError) -> None:
+        self.image = image
+        self.times = 0
+        self.source = OneImage(IMAGE)
+
+    def __call__(self) -> OneImage:
+        self.times += 1
+        if isinstance(self.image, PipeError):
+            raise self.image
+        return self.source
+
+
+def prepared(around: Surroundings, find: Found) -> Preparation:
+    """Prepare a push ahead, and wait for that."""
+    context = around.context("acme/app")
+    engine = FakeEngine(around.clock, IMAGE)
+    preparation = Preparation(context, find, Pushers(context, [], encoder, engine))
+    preparation.begin()
+    return preparation
+
+
+LARGE = replace(IMAGE, size=10**7, layers=tuple(replace(layer, size=5 * 10**6) for layer in IMAGE.layers))
+"""An image that is worth staging."""
+
+
+@pytest.mark.parametrize(
+    ("tag", "staged"),
+    [
+        pytest.param(None, True, id="new"),
+        pytest.param(OTHER, True, id="other-image"),
+        pytest.param(MANIFEST, False, id="up-to-date"),
+    ],
+)
+def test_an_image_is_staged_ahead_unless_it_is_there(tag: object, staged: bool) -> None:
+    around, find = Surroundings(), Found(LARGE)
+    find.source = OneImage(LARGE)
+    if tag is not None:
+        store(around.server, MANIFEST if tag is MANIFEST else OTHER, "1.0")
+    preparation = prepared(around, find)
+    source = preparation.source()
+    assert find.source.done == (["stage"] if staged else [])
+    preparation.stage(source)
+    assert find.source.done == ["stage"]
+    preparation.staging.close()
+    assert find.source.done == ["stage", "end of staging"]
+
+
+def test_nothing_is_staged_for_a_push_that_is_not_allowed() -> None:
+    around, find = Surroundings(), Found(LARGE)
+    find.source = OneImage(LARGE)
+    around.server.on("POST", "*", 403)
+    preparation = prepared(around, find)
+    assert preparation.answers(check=True).refusal is not None
+    assert find.source.done == []
+
+
+def test_what_fails_ahead_is_done_again_in_its_turn() -> None:
+    around, find = Surroundings(), Found(ImageNotFoundError("none"))
+    preparation = prepared(around, find)
+    with pytest.raises(ImageNotFoundError):
+        preparation.source()
+    assert find.times == 2
+    assert around.log.lines == []
+    assert around.server.matching("POST") == []
+
+
+def test_a_registry_that_fails_ahead_is_asked_again() -> None:
+    around, find = Surroundings(), Found(IMAGE)
+    around.server.on("GET", "/v2/", HUNG, times=1)
+    preparation = prepared(around, find)
+    assert preparation.source() is find.source
+    assert find.times == 1
+    assert preparation.answers(check=True).refusal is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "asked"),
+    [pytest.param(FRESH, 1, id="fresh"), pytest.param(FRESH + 1, 2, id="old")],
+)
+def test_answers_that_are_old_are_asked_for_again(seconds: float, asked: int) -> None:
+    around, find = Surroundings(), Found(IMAGE)
+    preparation = prepared(around, find)
+    preparation.source()
+    around.clock.now += seconds
+    preparation.answers(check=True)
+    assert len(around.server.matching("GET", "*/manifests/1.0")) == asked
+    preparation.answers(check=True)
+    assert len(around.server.matching("GET", "*/manifests/1.0")) == asked + 1
+
+
+DIFF_ID = "sha256:" + "a" * 64
+BLOB = Descriptor(DOCKER_LAYER, "sha256:" + "1" * 64, 500)
+
+
+def arrived(
+    status: LayerStatus, blob: Descriptor | None = BLOB, repository: str = "acme/one", diff_id: str = DIFF_ID
+) -> Result:
+    """Return the result of a push of one layer."""
+    tag = TagResult(replace(REQUEST, repository=repository).targets[0])
+    return Result("app", None, False, (tag,), (LayerResult(Layer(1, diff_id, 1000), status, blob),), 0)
+
+
+@pytest.mark.parametrize(
+    ("result", "found"),
+    [
+        pytest.param(arrived(LayerStatus.UPLOADED), Stored(BLOB, "acme/one", proven=True), id="uploaded"),
+        pytest.param(arrived(LayerStatus.MOUNTED), Stored(BLOB, "acme/one"), id="mounted"),
+        pytest.param(arrived(LayerStatus.ALREADY_THERE), Stored(BLOB, "acme/one"), id="already-there"),
+        pytest.param(arrived(LayerStatus.WAITING), None, id="waiting"),
+        pytest.param(arrived(LayerStatus.WOULD_UPLOAD), None, id="dry-run"),
+        pytest.param(arrived(LayerStatus.UPLOADED, None), None, id="unknown-blob"),
+        pytest.param(
+            arrived(LayerStatus.UPLOADED, replace(BLOB, media_type=OCI_ZSTD_LAYER)),
+            Stored(replace(BLOB, media_type=OCI_ZSTD_LAYER), "acme/one", proven=True),
+            id="uploaded-with-zstd",
+        ),
+        pytest.param(
+            arrived(LayerStatus.ALREADY_THERE, replace(BLOB, media_type=OCI_ZSTD_LAYER)),
+            None,
+            id="zstd-that-cannot-be-compared",
+        ),
+    ],
+)
+def test_layers_that_arrived_are_shared(result: Result, found: Stored | None) -> None:
+    shared = SharedLayers()
+    shared.add(result)
+    assert shared.find([DIFF_ID, "sha256:other"]) == ({DIFF_ID: found} if found else {})
+
+
+def test_the_first_image_that_brought_a_layer_counts() -> None:
+    shared = SharedLayers()
+    shared.add(arrived(LayerStatus.UPLOADED))
+    shared.add(arrived(LayerStatus.MOUNTED, repository="acme/two"))
+    assert shared.find([DIFF_ID])[DIFF_ID].repository == "acme/one"
+    assert shared.find([BLOB.digest])[BLOB.digest].repository == "acme/one"
+
+
+@pytest.mark.parametrize(
+    ("there", "mounted"), [pytest.param(True, False, id="one-repository"), pytest.param(False, True, id="another-one")]
+)
+def test_a_layer_of_this_run_is_neither_sent_nor_compared(there: bool, mounted: bool) -> None:
+    around = Surroundings()
+    blob = Descriptor(DOCKER_LAYER, around.server.keep(b"x"), 1)
+    if not there:
+        around.server.mountable["acme/one", blob.digest] = around.server.blobs.pop(blob.digest)
+    repository = around.client.repository("acme/two")
+    candidate = Candidates(repository, {DIFF_ID: Stored(blob, "acme/one", proven=True)}).find(DIFF_ID)
+    assert candidate is not None
+    assert (candidate.trailer, candidate.mounted) == (None, mounted)
+    assert [sent.method for sent in around.server.matching("*", "*/blobs/*")] == (
+        ["HEAD", "POST"] if mounted else ["HEAD"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("layers", "searches"),
+    [pytest.param(IMAGE.layers, 0, id="all-layers"), pytest.param(IMAGE.layers[:1], 1, id="some-layers")],
+)
+def test_other_tags_are_read_only_for_layers_that_no_earlier_image_has(
+    layers: tuple[Layer, ...], searches: int
+) -> None:
+    around = Surroundings()
+    for layer in layers:
+        blob = Descriptor(DOCKER_LAYER, around.server.keep(layer.diff_id.encode()), 500)
+        around.shared.add(arrived(LayerStatus.UPLOADED, blob, diff_id=layer.diff_id))
+    context = around.context("acme/two")
+    engine = FakeEngine(around.clock, IMAGE)
+    pushers = Pushers(context, [Place(context.repository, "latest")], encoder, engine)
+    assert pushers.present(IMAGE) == {layer.diff_id for layer in layers}
+    assert len(around.server.matching("GET", "*/manifests/latest")) == searches

@@ -22,8 +22,8 @@ INDEX = "index.json"
 _FULL_NAME, _NAME = "io.containerd.image.name", "org.opencontainers.image.ref.name"
 """Annotations that name an image: containerd and BuildKit write the full name, many others only the tag."""
 _KIND, _COSIGN = "kind", "dev.cosignproject.cosign/"
-"""The annotation by which `cosign save` distinguishes images (`image`, `imageIndex`) from their signatures; source: cosign,
-`pkg/oci/layout`."""
+"""The annotation by which `cosign save` distinguishes images (`image`, `imageIndex`) from their signatures.
+Source: cosign, `pkg/oci/layout`."""
 _IMAGE_CONFIGS = ("image.v1+json", "image.config.v1+json")
 
 

@@ -1,5 +1,6 @@
 """An OCI layout, in a directory or an archive: pushed byte for byte. Source: image-spec, `image-layout.md`."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,6 +25,9 @@ _FULL_NAME, _NAME = "io.containerd.image.name", "org.opencontainers.image.ref.na
 _KIND, _COSIGN = "kind", "dev.cosignproject.cosign/"
 """The annotation by which `cosign save` distinguishes images (`image`, `imageIndex`) from their signatures.
 Source: cosign, `pkg/oci/layout`."""
+_OF_ANOTHER = re.compile(r"sha256-[0-9a-f]{64}(?:\.\w+)?")
+"""The tag of signatures of a manifest, or of the list of its referrers; source: distribution-spec, "Referrers Tag
+Schema", and cosign."""
 _IMAGE_CONFIGS = ("image.v1+json", "image.config.v1+json")
 
 
@@ -121,8 +125,8 @@ def _candidate(root: Descriptor) -> ImageEntry:
 
 
 def _dependents(documents: Documents, roots: Sequence[Descriptor]) -> frozenset[str]:
-    """Return the digests of children of indexes, of artifacts with a subject, and of signatures."""
-    found = {root.digest for root in roots if _is_cosigned(root)}
+    """Return the digests of children of indexes, artifacts with a subject, signatures, and lists of referrers."""
+    found = {root.digest for root in roots if _is_cosigned(root) or _OF_ANOTHER.fullmatch(_candidate(root).tag)}
     for root in roots[:MANIFESTS]:
         body = _body(documents, root)
         found |= {child.digest for child in Manifest.parse("", body).manifests}

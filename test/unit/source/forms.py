@@ -208,6 +208,17 @@ def cosigned() -> tuple[Files, str]:
     return blobs.layout(image | kinds["image"], signature | kinds["sigs"]), text(image["digest"])
 
 
+def with_list_of_referrers(suffix: str = "") -> tuple[Files, str]:
+    """Regclient lists artifacts under a tag of the layout, as in a registry; `.sig` is where cosign has signatures."""
+    blobs = Blobs()
+    image, empty = blobs.image("amd64"), blobs.put(b"{}", EMPTY)
+    artifact = blobs.put(as_json({"config": empty, "layers": [empty], "subject": image}), OCI_MANIFEST)
+    signature = blobs.put(as_json({"config": empty, "layers": [empty]}), OCI_MANIFEST)
+    other = signature if suffix else blobs.index(artifact)
+    tag = f"sha256-{str(image['digest'])[7:]}{suffix}"
+    return blobs.layout(named(other, tag), named(image, "v1")), text(image["digest"])
+
+
 def policy() -> tuple[Files, str]:
     """`oras push --config config.json:application/vnd.oci.image.config.v1+json`, as Open Policy Agent documents it."""
     blobs = Blobs()
@@ -277,6 +288,8 @@ def forms() -> dict[str, Callable[[], Form]]:
         "children-beside-their-index": lambda: of(with_child_and_index()),
         "a-referrer-beside-its-image": lambda: of(with_referrer()),
         "cosign-save": lambda: Form(cosigned()[0], cosigned()[1], logged=("`cosign save` wrote, which stay behind",)),
+        "a-list-of-referrers": lambda: of(with_list_of_referrers()),
+        "signatures-under-a-tag": lambda: of(with_list_of_referrers(".sig")),
         "a-policy": lambda: of(policy()),
         "an-artifact-alone": lambda: of(artifact()),
         "skopeo-dir": lambda: of(transport(), archived=False),

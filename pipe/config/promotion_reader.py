@@ -34,8 +34,8 @@ class PromotionReader:
         self._tags = tags
         self._registry = registry
         self._workspace = workspace
-        self.variable = next((name for name in ("PROMOTE", "PLATFORM_TAGS") if self._is_given(name)), "")
-        if not self.variable and self._is_given("FROM_PACKAGE"):
+        self.variable = next((name for name in ("PROMOTE", "PLATFORM_TAGS") if values.given(name)), "")
+        if not self.variable and values.given("FROM_PACKAGE"):
             values.problems.append("FROM_PACKAGE needs PROMOTE or PLATFORM_TAGS, which name an image of that package.")
 
     def requests(self) -> tuple[Request, ...]:
@@ -54,10 +54,10 @@ class PromotionReader:
 
     def _reject_combinations(self) -> None:
         problems, values = self._values.problems, self._values.values
-        if self.variable == "PROMOTE" and self._is_given("PLATFORM_TAGS"):
+        if self.variable == "PROMOTE" and self._values.given("PLATFORM_TAGS"):
             problems.append("PROMOTE cannot be combined with PLATFORM_TAGS: use the pipe once for each.")
         usual = {name for name in _CHOICES if values.get(name, "").strip().lower() == default(name)}
-        given = [name for name in _SENSELESS if self._is_given(name) and name not in usual]
+        given = [name for name in _SENSELESS if self._values.given(name) and name not in usual]
         if given:
             problems.append(
                 f"{self.variable} cannot be combined with {listed(given)}: the image is in the registry already."
@@ -81,20 +81,20 @@ class PromotionReader:
 
     def _image(self) -> Reference | None:
         """Return IMAGE_NAME, which may name the package."""
-        name = self._values.values.get("IMAGE_NAME")
-        if name is None or is_digest(name):
+        names = self._values.names("IMAGE_NAME")
+        self._check_number(names)
+        if not names or is_digest(names[0]):
             return None
         try:
-            return Reference.parse(name)
+            return Reference.parse(names[0])
         except ValueError as error:
-            if not self._values.fail_if_unexpanded("IMAGE_NAME", name):
-                self._values.problems.append(f"IMAGE_NAME: {shown(name)} is not the name of an image: {error}.")
+            if not self._values.fail_if_unexpanded("IMAGE_NAME", names[0]):
+                self._values.problems.append(f"IMAGE_NAME: {shown(names[0])} is not the name of an image: {error}.")
             return Reference("", "")
 
     def _package(self, image: Reference | None) -> str:
-        names = self._values.items("PACKAGE_NAME") or ()
-        if len(names) > 1 or "IMAGE_NAME_COUNT" in self._values.values:
-            self._values.problems.append(f"{self.variable} is about one package: use the pipe once for each.")
+        names = self._values.names("PACKAGE_NAME")
+        self._check_number(names)
         if names:
             return self._values.check("PACKAGE_NAME", names[0], is_path, f"a package's name ({COMPONENT_RULE})")
         if image is None:
@@ -105,12 +105,15 @@ class PromotionReader:
             return image.path.removeprefix(prefix)
         return image.path.rpartition("/")[2]
 
+    def _check_number(self, names: tuple[str, ...]) -> None:
+        if len(names) > 1:
+            self._values.problems.append(
+                f"{self.variable} is about one package, not {listed(names)}: use the pipe once for each."
+            )
+
     def _targets(self, image: Reference | None) -> tuple[str, ...]:
         usual = image.tag if image is not None else ""
-        if not usual and not self._is_given("TAGS") and "TAGS" not in self._values.environment:
+        if not usual and not self._values.given("TAGS"):
             self._values.problems.append(f"TAGS is missing: {self.variable} needs the tags to push.")
             return ()
         return self._tags.read(usual) or ((usual,) if usual else ())
-
-    def _is_given(self, name: str) -> bool:
-        return name in self._values.values or f"{name}_COUNT" in self._values.values

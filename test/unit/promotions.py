@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from unit.fakes import REQUEST, SETTINGS, Clock, Messages
@@ -22,13 +23,11 @@ from pipe.oci.manifest import (
     OCI_MANIFEST,
     Manifest,
 )
-from pipe.oci.reference import Reference
 from pipe.push.context import Context, Timing
-from pipe.push.promotion import joined, promoted
+from pipe.push.promotion import find
 from pipe.push.pushers import Pushers
 from pipe.push.result import Result
 from pipe.push.run import Push
-from pipe.source.registry_source import RegistrySource
 
 APP, OTHER = "acme/app", "acme/staging"
 BASE = b"base layer " * 1000
@@ -128,16 +127,10 @@ class World:
         promotion = Promotion(source, names, is_joined=not isinstance(name, str))
         request = replace(REQUEST, tags=tuple(tags) or ("1.4.2",), promotion=promotion)
         client = connected(self.clock, self.told, self.server)
-        repository, target = client.repository(source), client.repository(request.repository)
+        target = client.repository(request.repository)
         timing = Timing(self.clock, self.clock.sleep, lambda: 0.0, self.clock.wait)
         context = Context(chosen, request, target, self.told, timing)
-
-        def find() -> RegistrySource:
-            if isinstance(name, str):
-                return promoted(repository, target, named(source, name))
-            return joined(repository, target, [named(source, each) for each in name])
-
-        return Push(context, find, Pushers(context, (), encoder, None))
+        return Push(context, partial(find, context, client.repository), Pushers(context, (), encoder, None))
 
     def run(self, name: str | Sequence[str] = "rc-17", *tags: str, source: str = APP, **settings: object) -> Result:
         """Promote an image or join several, and return the result."""
@@ -163,9 +156,3 @@ class World:
 def entry(manifest: Manifest) -> dict[str, object]:
     """Return the descriptor of a manifest."""
     return {"mediaType": manifest.media_type, "digest": manifest.digest, "size": len(manifest.body)}
-
-
-def named(repository: str, name: str) -> Reference:
-    """Return a reference with a tag or a digest."""
-    reference = Reference(SETTINGS.registry, repository)
-    return reference.with_digest(name) if name.startswith("sha256:") else reference.with_tag(name)

@@ -267,10 +267,12 @@ def test_a_token_that_is_also_a_name_does_not_garble_the_reference(
 
 
 WIRED = (
-    "from pathlib import Path; from unit.fakes import SETTINGS, Messages; from dataclasses import replace;"
-    "from pipe.registry.client import Client; from pipe.wiring import wired;"
-    "wired(replace(SETTINGS, image_archive={archive}), Client('h:1', SETTINGS.credentials, 'test/1', Messages()), None)"
+    "from pathlib import Path; from unit.fakes import REQUEST, SETTINGS, Messages; from dataclasses import replace;"
+    "from pipe.config.settings import Promotion; from pipe.registry.client import Client;"
+    "from pipe.wiring import wired;"
+    "wired(replace(SETTINGS, {settings}), Client('h:1', SETTINGS.credentials, 'test/1', Messages()), None)"
 )
+PROMOTION = "Promotion('acme/app', ('rc',), is_joined=False)"
 ENCODING = {"pipe.encoding", "pipe.push.transfer", "deflate", "isal"}
 
 
@@ -287,8 +289,13 @@ ENCODING = {"pipe.encoding", "pipe.push.transfer", "deflate", "isal"}
             {"docker", "requests", "yaml"},
             id="settings",
         ),
-        pytest.param(WIRED.format(archive="None"), {"pipe.source.archive"} | ENCODING, id="engine"),
-        pytest.param(WIRED.format(archive="Path('image.tar')"), {"docker"}, id="archive"),
+        pytest.param(WIRED.format(settings="image_archive=None"), {"pipe.source.archive"} | ENCODING, id="engine"),
+        pytest.param(WIRED.format(settings="image_archive=Path('image.tar')"), {"docker"}, id="archive"),
+        pytest.param(
+            WIRED.format(settings=f"requests=(replace(REQUEST, promotion={PROMOTION}),)"),
+            {"docker", "pipe.engine.client", "pipe.source.archive", "yaml"} | ENCODING,
+            id="promotion",
+        ),
     ],
 )
 def test_only_what_is_needed_is_loaded(code: str, unwanted: set[str]) -> None:

@@ -88,6 +88,7 @@ def test_what_is_promoted(variables: dict[str, str], promotion: Promotion, shown
     [
         pytest.param({"PACKAGE_NAME": "app", "IMAGE_NAME": "acme/other"}, "acme/app", ("1",), id="package-name-first"),
         pytest.param({"IMAGE_NAME": "build/my-app"}, "acme/my-app", ("1",), id="last-component"),
+        pytest.param({"IMAGE_NAME_COUNT": "1", "IMAGE_NAME_0": "api"}, "acme/api", ("1",), id="array-of-one-image"),
         pytest.param({"IMAGE_NAME": "crg.apkg.io/acme/my-app"}, "acme/my-app", ("1",), id="whole-name"),
         pytest.param({"IMAGE_NAME": "my-app:2.0", "TAGS": ""}, "acme/my-app", ("2.0",), id="tag-of-the-image-name"),
         pytest.param({"IMAGE_NAME": "my-app:2.0"}, "acme/my-app", ("1",), id="tags-first"),
@@ -199,8 +200,18 @@ def test_where_it_goes(variables: dict[str, str], repository: str, tags: tuple[s
         ),
         pytest.param(
             PROMOTE | {"PACKAGE_NAME": "app worker"},
-            ["PROMOTE is about one package: use the pipe once for each."],
+            ["PROMOTE is about one package, not app, worker: use the pipe once for each."],
             id="two-packages",
+        ),
+        pytest.param(
+            {"PROMOTE": "rc-17", "TAGS": "1", "IMAGE_NAME_COUNT": "2", "IMAGE_NAME_0": "api", "IMAGE_NAME_1": "web"},
+            ["PROMOTE is about one package, not api, web: use the pipe once for each."],
+            id="two-images",
+        ),
+        pytest.param(
+            PROMOTE | {"COMPOSE_FILE": "compose.yaml"},
+            ["PROMOTE cannot be combined with COMPOSE_FILE: the image is in the registry already."],
+            id="compose-file",
         ),
         pytest.param(
             {"PROMOTE": "rc-17", "IMAGE_NAME": "App", "TAGS": "1"},

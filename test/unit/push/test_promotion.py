@@ -211,6 +211,7 @@ def test_nothing_is_tagged_if_a_layer_is_gone(source: str, kind: str) -> None:
     assert isinstance(error, SourceUnusableError)
     assert error.exit_code == 4
     assert "1.4.2" not in world.server[APP].tags
+    assert not world.server.matching("PUT", "*/manifests/*")
 
 
 def test_nothing_is_tagged_if_the_registry_finds_that_a_layer_is_gone() -> None:

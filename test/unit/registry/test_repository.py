@@ -100,6 +100,7 @@ def test_a_small_blob(registry: Registry, outcome: Outcome | None, maximum: int,
     [
         pytest.param(None, b"789", id="part"),
         pytest.param(Reply(200, DATA), None, id="whole-blob-instead"),
+        pytest.param(Reply(200, b"123"), None, id="whole-blob-of-that-length"),
         pytest.param(Reply(206, b"89"), None, id="too-short"),
         pytest.param(Reply(206, b"6789"), None, id="too-long"),
         # As CNCF Distribution 2.8 answers if the blob is shorter: without the body that it announces.
@@ -115,6 +116,11 @@ def test_a_part_of_a_blob(registry: Registry, outcome: Outcome | None, found: by
     assert {each.headers["Range"] for each in registry.server.matching("GET", "*x*") if "v2" not in each.path} <= {
         "bytes=7-9"
     }
+
+
+def test_the_whole_blob_is_a_part(registry: Registry) -> None:
+    registry.server.on("GET", BLOB, Reply(200, DATA))
+    assert registry.repository.read_part(DIGEST, 0, len(DATA)) == DATA
 
 
 @pytest.mark.parametrize(

@@ -264,6 +264,13 @@ class DigestMismatchError(PipeError):
     exit_code = 6
 
 
+class ReferrersError(PipeError):
+    """Clients that look for the artifacts of the image would not find them."""
+
+    title = "The artifacts of the image are not listed"
+    exit_code = 6
+
+
 class StoppedError(BaseException):
     """A signal requested the process to end. Not an `Exception`, so that no handler of failures catches it."""
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from pipe.encoding.blob import EncodedBlob
     from pipe.engine.client import Engine
+    from pipe.push.referrers import Referrers
     from pipe.push.transfer import Encode
     from pipe.source.blob import SourceBlob
     from pipe.source.documents import Documents
@@ -50,7 +51,8 @@ def wired(settings: Settings, client: Client, output: Output) -> Release:
     for request in requests:
         context = Context(settings, request, client.repository(request.repository), output, timing, shared)
         pushers = Pushers(context, _places(context, client), encoder, source.engine, source.origins(request.targets[0]))
-        parts.append(Push(context, source.finder(context), pushers))
+        referrers = _referrers(context, encoder)
+        parts.append(Push(context, source.finder(context, referrers), pushers, referrers))
     return Release(parts, shared, output)
 
 
@@ -59,6 +61,15 @@ def _source(settings: Settings, client: Client, output: Output) -> "_Archive | _
     if settings.requests[0].promotion is not None:
         return _Registry(client)
     return _Archive(settings, client, output) if settings.image_archive is not None else _Docker(settings, client)
+
+
+def _referrers(context: Context, encoder: "Callable[[], Encode]") -> "Referrers | None":
+    """Return what pushes the artifacts that refer to an image, which only archives have."""
+    if context.request.promotion is not None or context.settings.image_archive is None:
+        return None
+    from pipe.push.referrers import Referrers  # noqa: PLC0415
+
+    return Referrers(context, encoder)
 
 
 def _places(context: Context, client: Client) -> tuple[Place, ...]:
@@ -89,8 +100,8 @@ class _Archive:
 
         return opened(self._settings.image_archive or Path(), self._output)
 
-    def finder(self, context: Context) -> Callable[[], ImageSource]:
-        """Return what finds the image of a request."""
+    def finder(self, context: Context, referrers: "Referrers | None") -> Callable[[], ImageSource]:
+        """Return what finds the image of a request, and its artifacts."""
         from pipe.source.archive import image_in  # noqa: PLC0415
         from pipe.source.archive_source import ArchiveSource  # noqa: PLC0415
         from pipe.source.compressible import compressible  # noqa: PLC0415
@@ -100,7 +111,10 @@ class _Archive:
 
         def find() -> ImageSource:
             stored = image_in(self._opened(), context.request.name, output, strict=several)
-            return ArchiveSource(compressible(stored, output) if settings.compress_plain else stored)
+            stored = compressible(stored, output) if settings.compress_plain else stored
+            if referrers is not None:
+                referrers.found(stored.referrers)
+            return ArchiveSource(stored)
 
         return find
 
@@ -117,7 +131,7 @@ class _Registry:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def finder(self, context: Context) -> Callable[[], ImageSource]:
+    def finder(self, context: Context, _referrers: "Referrers | None") -> Callable[[], ImageSource]:
         """Return what finds the image of a request, or joins its images."""
         from pipe.push.promotion import find  # noqa: PLC0415
 
@@ -137,7 +151,7 @@ class _Docker:
         self.engine = Engine(settings.docker)
         self._client = client
 
-    def finder(self, context: Context) -> Callable[[], ImageSource]:
+    def finder(self, context: Context, _referrers: "Referrers | None") -> Callable[[], ImageSource]:
         """Return what finds the image of a request."""
         engine = self.engine
 

@@ -62,8 +62,13 @@ class _Reader(Values):
             if_tag_exists=self.parse("IF_TAG_EXISTS", parse_choice(*IF_TAG_EXISTS)),
             compression=self.parse("COMPRESSION", parse_choice(*COMPRESSIONS)),
             compress_plain="COMPRESSION" in self.values,
+            referrers=self.parse("REFERRERS", parse_boolean),
             dropped_tags=self._tags.dropped,
         )
+        if settings.image_archive is None and settings.referrers:
+            self.problems.append(
+                "REFERRERS requires IMAGE_ARCHIVE, an OCI layout: Docker Engine does not keep what refers to an image."
+            )
         if settings.image_archive is not None:
             self._check_archive(settings)
         if not self.problems:

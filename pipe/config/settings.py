@@ -97,6 +97,7 @@ class Settings:
         if_tag_exists: What to do if a tag points to another image: "overwrite", "skip" or "fail".
         compression: How the pipe compresses layers: "auto", "fast", "small" or "zstd".
         compress_plain: Whether to compress plain layers of an OCI image too, since COMPRESSION is set.
+        referrers: Whether to push artifacts that refer to the image.
         dropped_tags: Sentences about the tags in TAGS whose placeholders have no value in this run, with the reason.
     """
 
@@ -117,4 +118,5 @@ class Settings:
     if_tag_exists: str = IF_TAG_EXISTS[0]
     compression: str = COMPRESSIONS[0]
     compress_plain: bool = False
+    referrers: bool = False
     dropped_tags: tuple[str, ...] = ()

@@ -126,6 +126,32 @@ class PlatformResult:
     layers: tuple[LayerResult, ...]
 
 
+class ReferrerStatus(StrEnum):
+    """The outcome for one artifact."""
+
+    PUSHED = "pushed"
+    ALREADY_THERE = "already there"
+    NOT_TRIED = "not tried"
+    WOULD_PUSH = "would push"
+
+
+@dataclass(frozen=True, slots=True)
+class ReferrerResult:
+    """The outcome for one artifact that refers to the image.
+
+    Attributes:
+        digest: The digest of its manifest.
+        kind: Its artifact type.
+        subject: The digest of the manifest that it refers to.
+        status: The outcome.
+    """
+
+    digest: str
+    kind: str
+    subject: str
+    status: ReferrerStatus = ReferrerStatus.NOT_TRIED
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """The outcome of the push of one image.
@@ -140,6 +166,7 @@ class Result:
         uploader: "engine" or "pipe"; None if nothing had to be pushed.
         seconds: Duration of the push, None if it did not begin.
         platforms: The image of each platform; one if there is no index.
+        referrers: Artifacts that refer to the image, if REFERRERS is true.
     """
 
     image: str
@@ -151,6 +178,7 @@ class Result:
     uploader: str | None = None
     seconds: float | None = None
     platforms: tuple[PlatformResult, ...] = ()
+    referrers: tuple[ReferrerResult, ...] = ()
 
     @property
     def shown_layers(self) -> tuple[LayerResult, ...]:
@@ -192,6 +220,10 @@ class Result:
             "platforms": [
                 {"platform": each.platform, "digest": each.digest, "layers": _layers(each.layers)}
                 for each in self.platforms
+            ],
+            "referrers": [
+                {"digest": each.digest, "artifact_type": each.kind, "subject": each.subject, "status": each.status}
+                for each in self.referrers
             ],
             "exit_code": self.exit_code,
         }

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pipe.errors import (
     BlobMissingError,
@@ -31,6 +31,9 @@ from pipe.retry import RetryPolicy
 from pipe.source.image_source import ImageSource
 from pipe.text import listed
 
+if TYPE_CHECKING:
+    from pipe.push.referrers import Referrers
+
 Value = TypeVar("Value")
 
 
@@ -46,6 +49,7 @@ class Push:
         context: Context,
         find: Callable[[], ImageSource],
         pushers: Pushers,
+        referrers: "Referrers | None" = None,
     ) -> None:
         """Nothing happens before `run` or `prepare`.
 
@@ -53,6 +57,7 @@ class Push:
             context: Of the push.
             find: Finds the image.
             pushers: Plans and makes the pushers.
+            referrers: Pushes the artifacts that refer to the image; None if the source has none.
         """
         self.name = context.request.image
         self._settings = context.settings
@@ -61,6 +66,7 @@ class Push:
         self._report = context.report
         self._timing = context.timing
         self._pushers = pushers
+        self._referrers = referrers
         self._attempts = RetryPolicy(self._settings.max_attempts, self._timing.random)
         self._outcome = Outcome(context)
         self._existing = ExistingTags(context)
@@ -101,6 +107,8 @@ class Push:
                         # The first is raised at the end.
                         self._report.warning(error.summary)
                     rejected = rejected or error
+            if self._referrers is not None:
+                self._referrers.push(self._outcome.tags())
             if rejected is not None:
                 raise rejected
             if self._settings.dry_run:
@@ -129,6 +137,7 @@ class Push:
             uploader=self._pushers.used,
             seconds=None if self._began is None else self._timing.clock() - self._began,
             platforms=outcome.platforms(progress),
+            referrers=self._referrers.results() if self._referrers else (),
         )
 
     def _attempted(self, target: Reference, call: Callable[[], Value]) -> Value:

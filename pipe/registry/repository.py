@@ -9,7 +9,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from pipe.errors import BlobMissingError, PipeError, RegistryFailedError, UnsupportedError, UntrustedHostError
-from pipe.oci.manifest import MEDIA_TYPES, Manifest
+from pipe.oci.fields import members, read_json
+from pipe.oci.manifest import MEDIA_TYPES, OCI_INDEX, Manifest
 from pipe.oci.reference import is_digest
 from pipe.registry import errors
 from pipe.registry.authentication import scope_of
@@ -25,6 +26,8 @@ MANIFEST_MAXIMUM = 4 * 1024 * 1024
 """Bytes of the largest manifest that is read; source: distribution-spec, a registry accepts at least 4 MiB."""
 _ACCEPT = {"Accept": ", ".join(MEDIA_TYPES)}
 _PROTOCOL = frozenset((400, 404, 405, 415))
+_NO_LISTS = frozenset((400, 404, 405, 406, 501))
+"""Statuses of a registry without the referrers API; source: distribution-spec, "Listing Referrers", names 404."""
 _HARMLESS = frozenset(("UNSUPPORTED", "MANIFEST_INVALID", "MANIFEST_UNVERIFIED"))
 _BLOB_MISSING = frozenset(("BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"))
 _NUMBER = len(str(2**63))
@@ -208,6 +211,34 @@ class Repository:
             )
             raise errors.answered(error, answer)
         return Manifest.parse(answer.headers.get("Content-Type", ""), answer.body)
+
+    def lists_referrers(self, subject: str, digests: Iterable[str]) -> bool | None:
+        """Return whether the registry lists artifacts that refer to a manifest.
+
+        Args:
+            subject: The digest of the manifest.
+            digests: Of the artifacts.
+
+        Returns:
+            Whether all are listed, as far as the first page of the list shows; None if the registry has no such lists.
+
+        Raises:
+            PipeError: The registry does not answer.
+        """
+        request = Request("GET", f"/v2/{self.path}/referrers/{subject}", _ACCEPT, maximum=MANIFEST_MAXIMUM)
+        answer = self._client.ask(request, self._scope)
+        if answer.status in _NO_LISTS:
+            return None
+        if answer.status != HTTPStatus.OK:
+            raise self._client.error(answer, self.path)
+        try:
+            if "manifests" not in members(read_json(answer.body)):
+                return None
+        except ValueError:
+            # Such as a page for people.
+            return None
+        found = {each.digest for each in Manifest.parse(OCI_INDEX, answer.body).manifests}
+        return found.issuperset(digests) or "Link" in answer.headers
 
     def put_manifest(self, reference: str, manifest: Manifest) -> None:
         """Store a manifest under a tag or its digest.

@@ -12,8 +12,11 @@ from pipe.source.documents import DirectoryTransport, Documents
 from pipe.source.layout import INDEX, read_directory_transport, read_layout
 from pipe.source.opening import open_files
 
-_FILE_SYSTEM = (".dockerenv", "etc/hostname", "etc/hosts", "etc/passwd", "etc/os-release", "usr/lib/os-release")
-"""Files of a container; `docker export` writes the first three for every one."""
+_FILE_SYSTEM = (
+    *(".dockerenv", "etc/hostname", "etc/hosts", "etc/passwd", "etc/os-release", "usr/lib/os-release"),
+    *("bin/sh", "usr/bin/sh"),
+)
+"""Files of a container; `docker export` writes the first three for every one, other programs none of them."""
 
 
 class ArchiveLog(Protocol):

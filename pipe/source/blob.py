@@ -1,7 +1,7 @@
 """The contents of a source: blobs that can be opened, and the image that they make up."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,12 +56,38 @@ class StoredImage:
         blobs: The layers of a docker archive, from the lowest up; otherwise every config and layer of every platform,
             each once.
         images: One for each platform.
+        referrers: Artifacts of a layout that refer to one of the manifests, or to another of these artifacts.
     """
 
     manifests: tuple[Manifest, ...]
     config: bytes
     blobs: tuple[SourceBlob, ...]
     images: tuple[Image, ...]
+    referrers: tuple["Referrer", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """An artifact that refers to a manifest, which does not refer to it: a signature, a software bill, a statement.
+
+    Attributes:
+        descriptor: Of its manifest.
+        subject: The digest of the manifest that it refers to.
+        kind: Its artifact type.
+        annotations: Of its manifest.
+        read: Reads its manifests and blobs.
+    """
+
+    descriptor: Descriptor
+    subject: str
+    kind: str
+    annotations: Mapping[str, str]
+    read: Callable[[], StoredImage]
+
+    @property
+    def digest(self) -> str:
+        """The digest of its manifest."""
+        return self.descriptor.digest
 
 
 def in_memory(name: str, media_type: str, data: bytes) -> SourceBlob:

@@ -45,9 +45,12 @@ def compressible(stored: StoredImage, report: ArchiveLog) -> StoredImage:
         f"Compressing {len(diff_ids)} uncompressed layer{'s'[: len(diff_ids) != 1]}, as COMPRESSION demands: the"
         " image's digest will differ from that in the archive."
     )
+    if stored.referrers:
+        report.warning("The artifacts that refer to the image in the archive stay behind: they name its digest there.")
     blobs = tuple(_to_compress(blob, diff_ids) for blob in stored.blobs)
     # The manifest that the tag will refer to is not known yet, so the config identifies the image.
-    return replace(stored, blobs=blobs, images=(replace(image, id=manifest.config, layers=layers),))
+    identified = replace(image, id=manifest.config, layers=layers)
+    return replace(stored, blobs=blobs, images=(identified,), referrers=())
 
 
 def compressed(manifest: Manifest, known: Mapping[str, Descriptor]) -> Manifest:

@@ -1,6 +1,9 @@
 """An OCI layout, in a directory or an archive: pushed byte for byte. Source: image-spec, `image-layout.md`."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 
 from pipe.errors import ArchiveError
 from pipe.oci.config import CONFIG_SIZE, image_of
@@ -12,12 +15,19 @@ from pipe.oci.reference import Reference
 from pipe.source.blob import SourceBlob, StoredImage
 from pipe.source.choice import IMAGES, ImageEntry, ambiguous, chosen, is_named
 from pipe.source.documents import DirectoryTransport, Documents, digest_of
+from pipe.source.referrers import find_referrers
 from pipe.source.tree import MANIFESTS, Absent, Tree, of_platform
 from pipe.text import listed
 
 INDEX = "index.json"
 _FULL_NAME, _NAME = "io.containerd.image.name", "org.opencontainers.image.ref.name"
 """Annotations that name an image: containerd and BuildKit write the full name, many others only the tag."""
+_KIND, _COSIGN = "kind", "dev.cosignproject.cosign/"
+"""The annotation by which `cosign save` distinguishes images (`image`, `imageIndex`) from their signatures.
+Source: cosign, `pkg/oci/layout`."""
+_OF_ANOTHER = re.compile(r"sha256-[0-9a-f]{64}(?:\.\w+)?")
+"""The tag of signatures of a manifest, or of the list of its referrers; source: distribution-spec, "Referrers Tag
+Schema", and cosign."""
 _IMAGE_CONFIGS = ("image.v1+json", "image.config.v1+json")
 
 
@@ -29,7 +39,15 @@ def read_layout(
     Raises:
         ArchiveError: There is none, or IMAGE_NAME refers to none of several, or it is damaged.
     """
-    return _stored(documents, _root(documents, name, strict=strict), warn)
+    roots, root = _root(documents, name, strict=strict)
+    stored = _stored(documents, root, warn)
+    if any(_is_cosigned(each) for each in roots if each != root):
+        warn(
+            f"{documents.path} also contains signatures or attestations that `cosign save` wrote, which stay behind:"
+            " `cosign load` pushes them."
+        )
+    subjects = [manifest.digest for manifest in stored.manifests]
+    return replace(stored, referrers=find_referrers(documents, roots, subjects, partial(_stored, documents)))
 
 
 def read_directory_transport(documents: DirectoryTransport, manifest: str, warn: Callable[[str], None]) -> StoredImage:
@@ -42,8 +60,11 @@ def read_directory_transport(documents: DirectoryTransport, manifest: str, warn:
     return _stored(documents, Descriptor("", digest_of(body), len(body)), warn)
 
 
-def _stored(documents: Documents, root: Descriptor, warn: Callable[[str], None]) -> StoredImage:
+def _stored(documents: Documents, root: Descriptor, warn: Callable[[str], None] | None = None) -> StoredImage:
+    """Read everything below one descriptor; without `warn`, nothing may be missing."""
     tree = Tree(documents, root)
+    if tree.absent and warn is None:
+        raise tree.absent[0].error
     platforms = {child.digest: child.platform for manifest in tree.manifests for child in manifest.manifests}
     blobs: dict[str, SourceBlob] = {}
     images = []
@@ -54,7 +75,7 @@ def _stored(documents: Documents, root: Descriptor, warn: Callable[[str], None])
         image = _image(documents, manifest)
         if image is not None:
             images.append(image)
-    if not tree.complete:
+    if not tree.complete and warn is not None:
         warn(_incomplete(documents, tree.absent, images))
     return StoredImage(tree.manifests, b"", tuple(blobs.values()), tuple(images))
 
@@ -64,14 +85,18 @@ def _incomplete(documents: Documents, absent: Sequence[Absent], images: Sequence
     lacking = [str(each.platform or "") or each.digest for each in descriptors if not each.is_attestation]
     present = listed(list(dict.fromkeys(str(image.platform) for image in images if image.platform))) if images else ""
     what = listed(list(dict.fromkeys(lacking))) if lacking else "an attestation"
+    advice = (
+        " `docker save --platform` saves one platform of an image; to push them all, save the image after pulling or"
+        " building every platform."
+    )
     return (
         f"{documents.path} does not contain {what}, which its index lists: pushing only {present or 'the rest'}."
-        " `docker save --platform` saves one platform of an image; to push them all, save the image"
-        " after pulling or building every platform."
+        f"{advice if lacking else ''}"
     )
 
 
-def _root(documents: Documents, name: Reference, *, strict: bool) -> Descriptor:
+def _root(documents: Documents, name: Reference, *, strict: bool) -> tuple[list[Descriptor], Descriptor]:
+    """Return everything that the index lists, and the image among it."""
     entries = documents.object(INDEX).get("manifests")
     if isinstance(entries, list) and len(entries) > IMAGES:
         raise documents.error(f"{INDEX} lists more than {IMAGES} images")
@@ -92,7 +117,7 @@ def _root(documents: Documents, name: Reference, *, strict: bool) -> Descriptor:
         dependents = _dependents(documents, [by_digest[key] for key in found])
         found = {key: each for key, each in found.items() if key not in dependents} or found
     if len(found) == 1:
-        return by_digest[next(iter(found))]
+        return roots, by_digest[next(iter(found))]
     raise ambiguous(documents, name, candidates, lambda each: _platform(documents, by_digest[each.key]))
 
 
@@ -102,14 +127,19 @@ def _candidate(root: Descriptor) -> ImageEntry:
 
 
 def _dependents(documents: Documents, roots: Sequence[Descriptor]) -> frozenset[str]:
-    """Return the digests of children of indexes, and of artifacts with a subject."""
-    found: set[str] = set()
+    """Return the digests of children of indexes, artifacts with a subject, signatures, and lists of referrers."""
+    found = {root.digest for root in roots if _is_cosigned(root) or _OF_ANOTHER.fullmatch(_candidate(root).tag)}
     for root in roots[:MANIFESTS]:
         body = _body(documents, root)
         found |= {child.digest for child in Manifest.parse("", body).manifests}
         if "subject" in _members(body):
             found.add(root.digest)
     return frozenset(found)
+
+
+def _is_cosigned(root: Descriptor) -> bool:
+    kind = root.annotations.get(_KIND, "")
+    return kind.startswith(_COSIGN) and not kind.startswith(f"{_COSIGN}image")
 
 
 def _body(documents: Documents, descriptor: Descriptor, maximum: int = CONFIG_SIZE) -> bytes:
@@ -164,7 +194,11 @@ def _image(documents: Documents, manifest: Manifest) -> Image | None:
         return None
     if any("in-toto" in layer.media_type for layer in manifest.layers):
         return None
+    body = documents.named(config, CONFIG_SIZE)
+    if manifest.layers and "rootfs" not in _members(body):
+        # Of policies, for example, which are pushed with an image's media types.
+        return None
     try:
-        return image_of(manifest.digest, documents.named(config, CONFIG_SIZE), manifest.layers)
+        return image_of(manifest.digest, body, manifest.layers)
     except ValueError as error:
         raise documents.error(f"the configuration {config.digest} {error}") from None

@@ -12,7 +12,16 @@ from pipe.source.files import Archive, Files, Folder, OpenFile, Part, archive_er
 
 MAGIC_SIZE = 6
 """Bytes that identify a compression."""
+BEGINNING = 64
+"""Bytes that identify any file."""
 _PROGRAMS = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2", b"\x04\x22\x4d\x18": "lz4"}
+_OTHERS = {
+    (32, b"SIF_MAGIC"): "a Singularity image (SIF)",
+    (0, b"hsqs"): "a squashfs file system",
+    (0, b"QFI\xfb"): "a disk image (qcow2)",
+    (0, b"PK\x03\x04"): "a zip archive",
+}
+"""What people take for an archive of an image, by bytes at an offset."""
 _ZEROS = memoryview(bytes(gunzip.OUTPUT))
 _SKIPPABLE = b"\x2a\x4d\x18"
 """What follows 0x50 to 0x5f in a skippable frame, with which pzstd starts; source: RFC 8878, section 3.1.2."""
@@ -40,7 +49,7 @@ def open_files(path: Path, log: Callable[[str], None]) -> Files:
         if not stat.S_ISREG(mode):
             raise _unseekable(path, "is a named pipe" if stat.S_ISFIFO(mode) else "is a device or a socket")
         file = OpenFile(os.open(path, os.O_RDONLY))
-        beginning = os.pread(file.number, MAGIC_SIZE, 0)
+        beginning = os.pread(file.number, BEGINNING, 0)
     except FileNotFoundError as error:
         raise _missing(path) from error
     except OSError as error:
@@ -52,6 +61,12 @@ def open_files(path: Path, log: Callable[[str], None]) -> Files:
         raise ArchiveError(
             f"{path}: {program} compression is not supported for a whole archive (expected none or gzip).",
             fix=f"Decompress it in the step, before the pipe: {program} -d {path.name}",
+        )
+    other = next((what for (at, magic), what in _OTHERS.items() if beginning.startswith(magic, at)), "")
+    if other:
+        raise ArchiveError(
+            f"{path} is {other}, which a container registry does not accept as an image.",
+            fix="Write the image as an OCI or docker archive, and set IMAGE_ARCHIVE to that file.",
         )
     if not beginning.startswith(gunzip.MAGIC):
         return Archive(path, file)

@@ -39,10 +39,12 @@ def read(blob: SourceBlob) -> None:
 
 
 def from_archive(data: bytes, path: Path) -> None:
-    """Open an archive, and read its blobs."""
+    """Open an archive, and read its blobs and those of its artifacts."""
     path.write_bytes(data)
-    for blob in open_image(path, NAME, Log()).blobs:
-        read(blob)
+    stored = open_image(path, NAME, Log())
+    for content in (stored, *(referrer.read() for referrer in stored.referrers)):
+        for blob in content.blobs:
+            read(blob)
 
 
 def from_engine(data: bytes, image: str, containerd: bool) -> None:

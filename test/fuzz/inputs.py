@@ -12,8 +12,10 @@ from unit.source.archives import Files, digest, docker_archive, layout
 from unit.source.forms import (
     apko,
     artifact,
+    cosigned,
     docker_25,
     partial,
+    policy,
     transport,
     with_child_and_index,
     with_referrer,
@@ -31,12 +33,26 @@ _SEEDS: list[Callable[[], Files]] = [
     lambda: with_child_and_index()[0],
     lambda: with_referrer()[0],
     lambda: artifact()[0],
+    lambda: cosigned()[0],
+    lambda: policy()[0],
     lambda: transport(("amd64", "arm64"))[0],
     lambda: without_layers(None)[0],
     lambda: docker_25(nothing=False),
     apko,
 ]
-_KEYS = ("mediaType", "config", "layers", "manifests", "digest", "size", "os", "rootfs", "diff_ids", "Layers")
+_KEYS = (
+    "mediaType",
+    "config",
+    "layers",
+    "manifests",
+    "digest",
+    "size",
+    "os",
+    "rootfs",
+    "diff_ids",
+    "Layers",
+    "subject",
+)
 _NAMES = ("../x", "/etc/passwd", ".", "", "a" * 300, "é", "\udcff", "blobs/sha256", "index.json", "manifest.json")
 
 

@@ -1,6 +1,7 @@
 """Images in archives and layouts, made by the programs that people make them with, or as those are documented to."""
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import io
@@ -15,8 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import docker
 import oras.client
 import oras.layout.layout
+from docker.errors import ImageNotFound
 from integration import second_engine
 from integration.images import archive_of
 from integration.registries import REPOSITORY
@@ -345,11 +348,30 @@ def by_oras(shop: Workshop, registry: LocalRegistry, tag: str) -> Path:
     return path
 
 
+def printed(engine: docker.DockerClient, reference: str, *command: str) -> str:
+    """Pull an image with an Engine, run it, and return what it prints."""
+    auth = {"username": "reader", "password": "reader-token"}
+    engine.api.pull(reference, auth_config=auth)
+    try:
+        ran = engine.containers.run(reference, list(command) or None, network_mode="none", remove=True)
+        return bytes(ran).decode()
+    finally:
+        with contextlib.suppress(ImageNotFound):
+            engine.images.remove(reference, force=True)
+
+
 def raw(shop: Workshop, registry: LocalRegistry, reference: str) -> bytes:
     """Read what a tag or digest names with skopeo."""
     access = ("--tls-verify=false", "--creds=reader:reader-token")
     separator = "@" if ":" in reference else ":"
     return shop.skopeo("inspect", "--raw", *access, f"docker://{registry.host}/{REPOSITORY}{separator}{reference}")
+
+
+def documented_outcomes() -> dict[str, str]:
+    """Return what docs/archives.md says that the pipe does, by the name of the test."""
+    page = (Path(__file__).parents[2] / "docs/archives.md").read_text("utf-8")
+    rows = [line.split("|") for line in page.splitlines() if "|" in line]
+    return {cells[-2].strip(): cells[-3].strip() for cells in rows}
 
 
 def config_of(path: Path) -> bytes:

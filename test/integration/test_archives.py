@@ -1,6 +1,5 @@
 """Images that no Engine holds: what programs write, pushed without an Engine, read back, and run by one."""
 
-import contextlib
 import hashlib
 import json
 import os
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import docker
 import pytest
-from docker.errors import ImageNotFound
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from integration import archives
@@ -32,7 +30,9 @@ from integration.archives import (
     by_umoci,
     config_of,
     digest_of,
+    documented_outcomes,
     gzipped,
+    printed,
     raw,
     unpacked,
 )
@@ -61,17 +61,6 @@ def push(run: Run, registry: LocalRegistry, shop: Workshop) -> Callable[..., Fin
         return finished
 
     return push
-
-
-def printed(engine: docker.DockerClient, reference: str) -> str:
-    """Pull an image with an Engine, run it, and return what it prints."""
-    auth = {"username": "reader", "password": "reader-token"}
-    engine.api.pull(reference, auth_config=auth)
-    try:
-        return bytes(engine.containers.run(reference, network_mode="none", remove=True)).decode()
-    finally:
-        with contextlib.suppress(ImageNotFound):
-            engine.images.remove(reference, force=True)
 
 
 def pulled(engine: docker.DockerClient, reference: str) -> list[str]:
@@ -161,10 +150,7 @@ def test_a_layout_arrives_byte_for_byte(
 
 
 def test_every_tool_has_a_row_in_the_documentation() -> None:
-    page = (Path(__file__).parents[2] / "docs/archives.md").read_text("utf-8")
-    rows = {
-        cells[-2].strip(): cells[-3].strip() for cells in (line.split("|") for line in page.splitlines() if "|" in line)
-    }
+    rows = documented_outcomes()
     assert {name: rows[name] for name in DOCKER_ARCHIVES} == dict.fromkeys(DOCKER_ARCHIVES, "makes the manifest")
     assert {name: rows[name] for name in LAYOUTS} == dict.fromkeys(LAYOUTS, "byte for byte")
 

@@ -185,6 +185,8 @@ def test_variables_that_arrive_empty_are_absent() -> None:
         pytest.param({"UPLOADER": "engine"}, {"uploader": "engine"}, id="uploader"),
         pytest.param({"UPLOADER": " Pipe\n"}, {"uploader": "pipe"}, id="uploader-in-capitals"),
         pytest.param({"UPLOADER": "auto", "IMAGE_ARCHIVE": "a"}, {"image_archive": Path("a")}, id="archive"),
+        pytest.param({"REFERRERS": "TRUE", "IMAGE_ARCHIVE": "a"}, {"referrers": True}, id="referrers"),
+        pytest.param({"IMAGE_ARCHIVE": "a"}, {"referrers": False}, id="no-referrers"),
         pytest.param({"REUSE_FROM": "a, b"}, {"reuse_from": reuse("a", "b")}, id="reuse"),
         pytest.param({"REUSE_FROM": " "}, {"reuse_from": ()}, id="reuse-empty"),
         pytest.param({"REUSE_FROM_COUNT": "0"}, {"reuse_from": ()}, id="reuse-of-an-empty-array"),
@@ -409,6 +411,7 @@ UNSET = "was not expanded: the variable is unset, or the value is in single quot
             ["UPLOADER=engine cannot be combined with IMAGE_ARCHIVE: leave UPLOADER out."],
             id="archive-by-the-engine",
         ),
+        pytest.param({"REFERRERS": "true"}, ["REFERRERS requires IMAGE_ARCHIVE, an OCI layout"], id="referrers"),
         pytest.param({"REUSE_FROM": "a/b"}, ["REUSE_FROM: 'a/b' is not a valid tag: '/' is not allowed"], id="reuse"),
         pytest.param({"TAG": "1.0"}, ["TAG is not a variable of this pipe. Did you mean TAGS?"], id="near-miss"),
         pytest.param(

@@ -24,6 +24,7 @@ def test_the_list_is_the_promised_one() -> None:
         ("COMPRESSION", False, False),
         ("REUSE_FROM", False, False),
         ("IMAGE_ARCHIVE", False, False),
+        ("REFERRERS", False, False),
         ("COMPOSE_FILE", False, False),
         ("PROMOTE", False, False),
         ("PLATFORM_TAGS", False, False),

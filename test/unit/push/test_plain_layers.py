@@ -12,7 +12,7 @@ from unit.http import FakeRegistryServer
 from unit.runs import connected, encoder, statuses
 from unit.source.archives import CONFIG, DIFF_IDS, LAYERS, Files, Log, as_json, digest, layout, opened
 
-from pipe.oci.manifest import OCI_LAYER
+from pipe.oci.manifest import OCI_LAYER, OCI_MANIFEST
 from pipe.push.context import Context, Timing
 from pipe.push.pushers import Pushers
 from pipe.push.result import LayerStatus, Result
@@ -84,6 +84,18 @@ def test_plain_layers_are_compressed_if_the_user_wants_that(archive: Archive) ->
     assert result.tags[0].verified
     assert result.tags[0].digest == archive.server.tags["1.0"]
     assert DIFF_IDS[0] not in archive.server.blobs
+
+
+def test_what_refers_to_the_digest_in_the_archive_stays_behind(tmp_path: Path) -> None:
+    files = dict(PLAIN)
+    [image] = json.loads(files["index.json"])["manifests"]
+    body = as_json({"mediaType": OCI_MANIFEST, "config": image, "layers": [], "subject": image})
+    listed = [image, {"mediaType": OCI_MANIFEST, "digest": digest(body), "size": len(body)}]
+    files |= {f"blobs/sha256/{digest(body)[7:]}": body, "index.json": as_json({"manifests": listed})}
+    log, stored = Log(), opened(tmp_path, files)
+    assert len(stored.referrers) == 1
+    assert compressible(stored, log).referrers == ()
+    assert [line for line in log.lines if line.startswith("WARNING: The artifacts that refer to the image")]
 
 
 def test_what_was_compressed_is_found_again(archive: Archive) -> None:

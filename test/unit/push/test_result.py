@@ -76,6 +76,7 @@ def test_the_object_has_the_promised_shape() -> None:
         "uploader": "engine",
         "layers": [layer],
         "platforms": [{"platform": "linux/arm64", "digest": DIGEST, "layers": [layer]}],
+        "referrers": [],
         "exit_code": 4,
     }
 

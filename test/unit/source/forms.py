@@ -197,6 +197,37 @@ def with_referrer() -> tuple[Files, str]:
     return blobs.layout(named(image, "v1"), artifact), text(image["digest"])
 
 
+def cosigned() -> tuple[Files, str]:
+    """`cosign save` of a signed image: index.json tells the image from its signature by an annotation."""
+    blobs = Blobs()
+    kinds = {kind: {"annotations": {"kind": f"dev.cosignproject.cosign/{kind}"}} for kind in ("image", "sigs")}
+    image = blobs.image("amd64")
+    layer = blobs.put(b"{}", "application/vnd.dev.cosign.simplesigning.v1+json")
+    config = blobs.put(as_json({"rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}}), OCI_CONFIG)
+    signature = blobs.put(as_json({"schemaVersion": 2, "config": config, "layers": [layer]}), OCI_MANIFEST)
+    return blobs.layout(image | kinds["image"], signature | kinds["sigs"]), text(image["digest"])
+
+
+def with_list_of_referrers(suffix: str = "") -> tuple[Files, str]:
+    """Regclient lists artifacts under a tag of the layout, as in a registry; `.sig` is where cosign has signatures."""
+    blobs = Blobs()
+    image, empty = blobs.image("amd64"), blobs.put(b"{}", EMPTY)
+    artifact = blobs.put(as_json({"config": empty, "layers": [empty], "subject": image}), OCI_MANIFEST)
+    signature = blobs.put(as_json({"config": empty, "layers": [empty]}), OCI_MANIFEST)
+    other = signature if suffix else blobs.index(artifact)
+    tag = f"sha256-{str(image['digest'])[7:]}{suffix}"
+    return blobs.layout(named(other, tag), named(image, "v1")), text(image["digest"])
+
+
+def policy() -> tuple[Files, str]:
+    """`oras push --config config.json:application/vnd.oci.image.config.v1+json`, as Open Policy Agent documents it."""
+    blobs = Blobs()
+    layer = blobs.put(gzip.compress(b"x", mtime=0), OCI_LAYER)
+    config = blobs.put(b"{}", OCI_CONFIG)
+    root = blobs.put(as_json({"schemaVersion": 2, "config": config, "layers": [layer]}), OCI_MANIFEST)
+    return blobs.layout(root), text(root["digest"])
+
+
 def artifact() -> tuple[Files, str]:
     """An OCI artifact alone, as oras writes it."""
     blobs = Blobs()
@@ -256,6 +287,10 @@ def forms() -> dict[str, Callable[[], Form]]:
         "one-platform-of-three": lambda: lacking(two, ("arm64", "s390x"), 0),
         "children-beside-their-index": lambda: of(with_child_and_index()),
         "a-referrer-beside-its-image": lambda: of(with_referrer()),
+        "cosign-save": lambda: Form(cosigned()[0], cosigned()[1], logged=("`cosign save` wrote, which stay behind",)),
+        "a-list-of-referrers": lambda: of(with_list_of_referrers()),
+        "signatures-under-a-tag": lambda: of(with_list_of_referrers(".sig")),
+        "a-policy": lambda: of(policy()),
         "an-artifact-alone": lambda: of(artifact()),
         "skopeo-dir": lambda: of(transport(), archived=False),
         "skopeo-dir-of-all-platforms": lambda: of(transport(one), archived=False),

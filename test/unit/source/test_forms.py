@@ -91,6 +91,20 @@ def test_a_platform_without_all_of_its_blobs_is_left_out(tmp_path: Path, blob: s
     assert "does not contain linux/arm64" in log.lines[-1]
 
 
+def test_an_attestation_that_is_not_there_is_not_missed(tmp_path: Path) -> None:
+    """`ctr images export --platform` leaves it out."""
+    blobs = Blobs()
+    image = blobs.image("amd64")
+    attestation = blobs.image("unknown") | {"platform": {"os": "unknown", "architecture": "unknown"}}
+    files = blobs.layout(named(blobs.index(image, attestation), "1.0"))
+    del files[f"blobs/sha256/{str(attestation['digest'])[7:]}"]
+    log = Log()
+    held = opened(tmp_path, files, log=log)
+    assert [manifest.digest for manifest in held.manifests] == [image["digest"]]
+    [line] = log.lines
+    assert line.endswith("does not contain an attestation, which its index lists: pushing only linux/amd64.")
+
+
 def test_an_index_in_an_index_is_reduced_too(tmp_path: Path) -> None:
     blobs = Blobs()
     images = [blobs.image(each) for each in ("amd64", "arm64", "s390x")]
@@ -138,6 +152,14 @@ REFUSED: dict[str, tuple[bytes | Files, str, str]] = {
         "zstd compression is not supported for a whole archive (expected none or gzip)",
         "zstd -d image",
     ),
+    "sif": (
+        b"#!/usr/bin/env run-singularity\n\0SIF_MAGIC\0" + bytes(600),
+        "image is a Singularity image (SIF), which",
+        "OCI or docker archive",
+    ),
+    "squashfs": (b"hsqs" + bytes(600), "image is a squashfs file system, which", "OCI or docker archive"),
+    "qcow2": (b"QFI\xfb" + bytes(600), "image is a disk image (qcow2), which", "OCI or docker archive"),
+    "zip": (b"PK\x03\x04" + bytes(600), "image is a zip archive, which", "OCI or docker archive"),
     "lz4": (b"\x04\x22\x4d\x18" + bytes(100), "lz4 compression is not supported for a whole archive", "lz4 -d image"),
     "config-over-the-limit": (
         docker_archive(config={"x": "x" * (8 << 20)}),

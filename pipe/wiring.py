@@ -15,7 +15,6 @@ from pipe.oci.image import Image
 from pipe.oci.reference import Reference
 from pipe.output.log import Output
 from pipe.push.context import Context, Timing
-from pipe.push.engine_pusher import await_engine
 from pipe.push.pushers import Pushers
 from pipe.push.release import Release
 from pipe.push.reuse import Place, origins
@@ -186,6 +185,8 @@ class _Exporter:
         return self._engine.prefixes(image, self._context.report.warning)
 
     def check(self, error: EngineSaveError) -> None:
+        from pipe.push.engine_pusher import await_engine  # noqa: PLC0415
+
         await_engine(self._engine, error, self._context.timing)
 
     def sweep(self) -> None:

@@ -3,13 +3,14 @@
 Such a variable would be ignored, and the push would silently do something other than the user wants.
 """
 
-import difflib
+from collections import Counter
 from collections.abc import Iterable
 
 from pipe.config.variables import VARIABLES, base_name
 
-_NAMES = tuple(variable.name for variable in VARIABLES)
-_KNOWN = frozenset((*_NAMES, *(f"{variable.name}[]" for variable in VARIABLES if variable.array)))
+_KNOWN = frozenset(
+    (*(variable.name for variable in VARIABLES), *(f"{variable.name}[]" for variable in VARIABLES if variable.array))
+)
 _SYNONYMS = {
     "ATLASSIANEMAIL": "ATLASSIAN_ACCOUNT_EMAIL",
     "ATLASSIANTOKEN": "ATLASSIAN_API_TOKEN",
@@ -39,6 +40,13 @@ _SYNONYMS = {
     "UPLOADTIME": "UPLOAD_TIMEOUT",
 }
 """Names that other pipes and tools use, in the form of `_normalized`."""
+
+
+def _normalized(name: str) -> str:
+    return name.upper().replace("_", "").replace("-", "")
+
+
+_NORMALIZED = tuple((variable.name, _normalized(variable.name)) for variable in VARIABLES)
 _SIMILAR = 0.885
 """Similarity from which a name is a typo; that of `npm_package_name`, which npm sets, is lower."""
 
@@ -64,16 +72,16 @@ def _meant(name: str) -> str | None:
     text = _normalized(base)
     if text in _SYNONYMS:
         return _SYNONYMS[text]
-    return next((right for right in _NAMES if _is_typo(text, _normalized(right))), None)
-
-
-def _normalized(name: str) -> str:
-    return name.upper().replace("_", "").replace("-", "")
+    return next((right for right, wanted in _NORMALIZED if _is_typo(text, wanted)), None)
 
 
 def _is_typo(text: str, right: str) -> bool:
     if text[:1] == right[:1] and sorted(text) == sorted(right):
         return True
-    matcher = difflib.SequenceMatcher(None, text, right, autojunk=False)
     # The cheap upper bounds first: a step's environment has a hundred names.
-    return all(share() >= _SIMILAR for share in (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio))
+    half = _SIMILAR * (len(text) + len(right)) / 2
+    if min(len(text), len(right)) < half or (Counter(text) & Counter(right)).total() < half:
+        return False
+    from difflib import SequenceMatcher  # noqa: PLC0415
+
+    return SequenceMatcher(None, text, right, autojunk=False).ratio() >= _SIMILAR

@@ -7,6 +7,7 @@ from typing import Protocol
 from pipe.config.settings import Credentials
 from pipe.engine import events
 from pipe.engine.diagnosis import from_engine
+from pipe.engine.kind import EngineKind
 from pipe.errors import (
     EngineGaveUpError,
     LayerTooLargeError,
@@ -62,6 +63,13 @@ class PushingEngine(Protocol):
 
     def gone(self, cause: str) -> PipeError:
         """Return the error for an Engine that does not."""
+
+
+class PlannedEngine(PushingEngine, Protocol):
+    """An Engine, as far as plans need it."""
+
+    def kind(self) -> EngineKind:
+        """Return what determines how fast it pushes."""
 
 
 class EnginePusher:

@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pipe.engine.kind import GO_GZIP, EngineKind
 from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
-from pipe.push import engine_pusher
 from pipe.push.checks import check_unpacked
 from pipe.push.clocks import Clocks
 from pipe.push.context import Context
-from pipe.push.engine_pusher import EnginePusher
 from pipe.push.plan import (
     WORTH_SECONDS,
     Facts,
@@ -29,22 +27,15 @@ from pipe.push.plan import (
 from pipe.push.progress import ProgressTracker, Snapshot
 from pipe.push.pusher import CannotPushError, Pushed, Pusher
 from pipe.push.reuse import Place, Stored, Wanted, known_layers, reusable
-from pipe.push.takeover import Takeover
 from pipe.source.image_source import ImageSource
 
 if TYPE_CHECKING:
+    from pipe.push.engine_pusher import HandOver, PlannedEngine
     from pipe.push.registry_pusher import RegistryPusher
     from pipe.push.transfer import Encode
 
 LIKELY = 12
 """Places that are read before it is known whether they are needed, beside the tags of the push: usually one."""
-
-
-class PlannedEngine(engine_pusher.PushingEngine, Protocol):
-    """An Engine, as far as plans need it."""
-
-    def kind(self) -> EngineKind:
-        """Return what determines how fast it pushes."""
 
 
 class Pushers:
@@ -59,7 +50,7 @@ class Pushers:
         context: Context,
         places: Sequence[Place],
         encoder: Callable[[], "Encode"],
-        engine: PlannedEngine | None,
+        engine: "PlannedEngine | None",
         origins: Callable[[Image], Sequence[Place]] = lambda _: (),
     ) -> None:
         """Nothing happens before the first plan.
@@ -202,12 +193,14 @@ class Pushers:
 
     def _pusher(self, image: Image, step: Step) -> Pusher:
         clocks = self._clocks = self._clocks or self._new_clocks(image)
+        # Many runs push nothing, and each pusher is loaded when it is needed.
         if step.kind is Kind.ENGINE and self._engine is not None:
+            from pipe.push.engine_pusher import EnginePusher  # noqa: PLC0415
+
             check_unpacked(image, self._settings.max_layer_size)
             hand_over = self._hand_over(image, clocks) if step.hands_over else None
             return EnginePusher(self._context, self._engine, clocks, hand_over)
         if self._registry_pusher is None:
-            # Many runs upload no layer: the tag exists, or Docker Engine pushes.
             from pipe.push.registry_pusher import RegistryPusher  # noqa: PLC0415
             from pipe.push.transfer import Transfer  # noqa: PLC0415
 
@@ -221,8 +214,10 @@ class Pushers:
             ProgressTracker(image, idle), self._settings.upload_timeout, self._context.timing.clock, self._report
         )
 
-    def _hand_over(self, image: Image, clocks: Clocks) -> engine_pusher.HandOver:
+    def _hand_over(self, image: Image, clocks: Clocks) -> "HandOver":
         """Return the decision whether the Engine's push is worth ending; none for an image that is soon pushed."""
+        from pipe.push.takeover import Takeover  # noqa: PLC0415
+
         timeout = self._settings.upload_timeout
         if image.size / GO_GZIP < min(WORTH_SECONDS, timeout) or any(layer.size is None for layer in image.layers):
             return lambda _layers, _now: None

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import io
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import SSLError
+from urllib3.util.ssl_ import create_urllib3_context
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -143,6 +146,32 @@ class _Deadline(HTTPConnection):
 
 class _SecureDeadline(_Deadline, HTTPSConnection):
     """The same over TLS."""
+
+    def connect(self) -> None:
+        """Connect; all connections share the authorities, which urllib3 would read from their file for each."""
+        if self.ssl_context is None and (self.proxy is None or self.proxy.scheme == "http"):
+            with _reading:
+                self.ssl_context = _trusting(self.ca_certs, self.ca_cert_dir)
+            self.ca_certs = self.ca_cert_dir = None
+        super().connect()
+
+
+_reading = threading.Lock()
+
+
+@functools.cache
+def _trusting(file: str | None, directory: str | None) -> ssl.SSLContext:
+    """Return a context that trusts authorities.
+
+    Raises:
+        SSLError: They cannot be read.
+    """
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    try:
+        context.load_verify_locations(file, directory)
+    except OSError as error:
+        raise SSLError(error) from error
+    return context
 
 
 class _Pool(HTTPConnectionPool):

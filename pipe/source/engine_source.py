@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 from pipe.errors import EngineSaveError
 from pipe.oci.image import Image
 from pipe.source.blob import Reader
-from pipe.source.daemon import DaemonStream
 from pipe.source.image_source import BlobStream
-from pipe.source.prefixed import PrefixedStream
+
+if TYPE_CHECKING:
+    from pipe.source.daemon import DaemonStream
 
 if TYPE_CHECKING:
     from pipe.oci.manifest import Manifest
@@ -85,6 +86,8 @@ class EngineSource:
             EngineSaveError: The Engine cannot export the image.
             EngineUnreachableError: The Engine is gone.
         """
+        from pipe.source.prefixed import PrefixedStream  # noqa: PLC0415
+
         export, self._staged = self._staged, None
         try:
             with ExitStack() as stack:
@@ -104,9 +107,11 @@ class EngineSource:
             raise
         self._engine.sweep()
 
-    def _again(self, stack: ExitStack) -> DaemonStream:
+    def _again(self, stack: ExitStack) -> "DaemonStream":
         return self._stream(stack, self._engine.saved(self.image), self.image)
 
-    def _stream(self, stack: ExitStack, export: Export, image: Image) -> DaemonStream:
+    def _stream(self, stack: ExitStack, export: Export, image: Image) -> "DaemonStream":
+        from pipe.source.daemon import DaemonStream  # noqa: PLC0415
+
         stack.enter_context(closing(export))
         return DaemonStream(export, image.id, [layer.diff_id for layer in image.layers], containerd=self._containerd)

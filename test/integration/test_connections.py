@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import http.server
 import logging
+import os
 import select
 import socket
 import ssl
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -38,6 +40,8 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.connections = 0
         self.bodies: list[bytes] = []
+        self.heads = threading.Barrier(1)
+        """Is waited for before a HEAD is answered."""
 
     @property
     def domain(self) -> str:
@@ -61,6 +65,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        if self.command == "HEAD":
+            self.server.heads.wait(PATIENCE)
         status = {"POST": 202, "PATCH": 202, "PUT": 201}.get(self.command, 200)
         if self.command == "PUT":
             self.server.bodies.append(body)
@@ -233,6 +239,26 @@ def test_connections_over_tls_are_used_again(
         registry.put_blob(Blob(data), Watch())
     assert secure.bodies == blobs
     assert secure.connections == 1
+
+
+@pytest.mark.parametrize("through", ["direct", "proxy"])
+def test_connections_over_tls_share_the_authorities(
+    secure: Server, proxy: str, monkeypatch: pytest.MonkeyPatch, through: str
+) -> None:
+    """Those of the image are 150 kB, which each connection would read and parse."""
+    read, original = [], ssl.SSLContext.load_verify_locations
+
+    def load(context: ssl.SSLContext, *files: str | None) -> None:
+        read.append(files[0])
+        original(context, *files)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", load)
+    monkeypatch.setenv("HTTPS_PROXY", proxy if through == "proxy" else "http://127.0.0.1:1")
+    registry = repository(f"{'127.0.0.1' if through == 'direct' else 'registry.test'}:{secure.server_address[1]}")
+    secure.heads = threading.Barrier(3)
+    registry.pool.gather([partial(registry.stat, f"sha256:{number:064x}") for number in range(3)])
+    assert secure.connections == 3
+    assert read == [os.environ["REQUESTS_CA_BUNDLE"]]
 
 
 HEAD = b"HTTP/1.1 200 OK\r\n"

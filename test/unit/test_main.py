@@ -274,6 +274,7 @@ WIRED = (
 )
 PROMOTION = "Promotion('acme/app', ('rc',), is_joined=False)"
 ENCODING = {"pipe.encoding", "pipe.push.transfer", "deflate", "isal"}
+PUSHING = {"pipe.push.engine_pusher", "pipe.push.takeover"}
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,11 @@ ENCODING = {"pipe.encoding", "pipe.push.transfer", "deflate", "isal"}
             {"docker", "requests", "yaml"},
             id="settings",
         ),
-        pytest.param(WIRED.format(settings="image_archive=None"), {"pipe.source.archive"} | ENCODING, id="engine"),
+        pytest.param(
+            WIRED.format(settings="image_archive=None"),
+            {"pipe.source.archive"} | ENCODING | PUSHING,
+            id="engine",
+        ),
         pytest.param(WIRED.format(settings="image_archive=Path('image.tar')"), {"docker"}, id="archive"),
         pytest.param(
             WIRED.format(settings=f"requests=(replace(REQUEST, promotion={PROMOTION}),)"),

@@ -314,10 +314,13 @@ def send(url: str, body: "bytes | Pieces" = b"", limit: float = TIMEOUT) -> Base
     return failures[0] if failures else None
 
 
+@pytest.mark.parametrize(
+    "limit", [pytest.param(TIMEOUT, id="request"), pytest.param(10 * PATIENCE, id="answer-to-a-long-request")]
+)
 @pytest.mark.parametrize("dribble", DRIBBLES.values(), ids=DRIBBLES.keys())
-def test_an_answer_that_dribbles_ends_at_the_deadline(dribble: Dribble) -> None:
+def test_an_answer_that_dribbles_ends_at_the_deadline(dribble: Dribble, limit: float) -> None:
     with listening(dribble) as url:
-        failure = send(url)
+        failure = send(url, limit=limit)
     assert isinstance(failure, RegistryFailedError)
     assert "in time" in str(failure)
 

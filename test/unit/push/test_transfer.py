@@ -141,25 +141,29 @@ def test_how_chunks_are_accepted_is_asked_for_the_first_blob_that_has_two() -> N
     assert sum(len(sent.body) == 1 for sent in t.server.matching("PATCH")) == 2, "the probe, once"
 
 
-def test_at_most_so_many_blobs_are_uploaded_at_once() -> None:
-    t = Transferring([plain(NOISE[: 1000 * n]) for n in range(1, 21)])
-    lock, busy, most = threading.Lock(), 0, 0
-    full = threading.Event()
+@pytest.mark.parametrize(
+    ("layers", "method", "expected"),
+    [
+        pytest.param([plain(NOISE[: 1000 * n]) for n in range(1, 21)], "PUT", WORKERS, id="of-one-chunk"),
+        pytest.param([stored(LARGE[:-n]) for n in range(1, 5)], "PATCH", WORKERS // 2, id="larger"),
+    ],
+)
+def test_at_most_so_many_blobs_are_uploaded_at_once(layers: list[SourceBlob], method: str, expected: int) -> None:
+    t = Transferring(layers)
+    full, end = threading.Barrier(expected), threading.Event()
+    held = threading.Semaphore(expected)
 
-    def count(sent: Sent) -> None:
-        nonlocal busy, most
-        with lock:
-            busy += 1
-            most = max(most, busy)
-            if busy == WORKERS:
-                full.set()
-        full.wait(60)
-        with lock:
-            busy -= 1
+    def hold(sent: Sent) -> None:
+        if len(sent.body) > 1 and held.acquire(blocking=False):
+            full.wait(60)
+            assert not end.wait(0.1), "every blob was taken while others were on their way"
 
-    t.server.on("PUT", "*/blobs/uploads/*", count)
-    assert t.run()
-    assert most == WORKERS
+    def blobs() -> Iterator[SourceBlob]:
+        yield from layers
+        end.set()
+
+    t.server.on(method, "*/blobs/uploads/*", hold)
+    assert t.transfer.run(blobs, Candidates(t.repository, {}), replayable=True)
 
 
 @pytest.mark.parametrize("replayable", [True, False], ids=["replayable", "once"])

@@ -278,7 +278,7 @@ def listening(serve: Callable[[socket.socket, threading.Event], None]) -> Iterat
                 with connection:
                     serve(connection, end)
 
-        thread = threading.Thread(target=accept)
+        thread = threading.Thread(target=accept, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/v2/"
         end.set()

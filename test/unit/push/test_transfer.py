@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import inspect
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -32,6 +32,7 @@ from pipe.push.progress import ProgressTracker
 from pipe.push.result import LayerStatus
 from pipe.push.reuse import Candidates, Stored
 from pipe.push.transfer import BEGINNINGS, WORKERS, Transfer
+from pipe.registry.body import UploadWatch
 from pipe.registry.upload import CHUNK
 from pipe.source.blob import SourceBlob, in_memory
 
@@ -407,18 +408,21 @@ def test_the_line_of_progress_counts_layers_that_wait_for_their_turn() -> None:
     assert "of at most 1.3 MB" in lines[0]
 
 
-def test_the_line_of_progress_counts_the_bytes_that_a_small_layer_is_stored_as() -> None:
-    """A layer's size is that of its files: twelve bytes, say, which a tar archive makes much larger."""
-    layer = plain(NOISE[:150])
-    t = Transferring([layer])
+def test_the_line_of_progress_counts_the_bytes_that_a_small_layer_is_stored_as(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer's size is that of its files, twelve bytes, say; stored as a compressed archive it is larger."""
+    t = Transferring([plain(NOISE[:150])])
     image = replace(t.image, layers=(replace(t.image.layers[0], size=12),))
     t.tracker = t.transfer.clocks.tracker = ProgressTracker(image)
-    lines = []
-    t.server.on("PUT", "*/blobs/uploads/*", lambda _: lines.append(t.tracker.line(0, 60)))
-    t.server.on("POST", "*", lambda _: None)
+    lines = list[str]()
+
+    def put(chunks: Iterable[memoryview], watch: UploadWatch) -> None:
+        watch.began(t.clock.now)
+        lines.append(t.tracker.line(t.clock.now, 60))
+        lines.append(str(sum(map(len, chunks))))
+
+    monkeypatch.setattr(t.repository, "put_blob", put)
     t.run()
-    [stored_as] = map(len, t.server.blobs.values())
-    assert lines[0].startswith(f"{stored_as} B of at most {stored_as} B, ")
+    assert lines[0].startswith(f"0 B of at most {lines[1]} B, ")
 
 
 def test_a_config_is_no_layer_in_the_line_of_progress() -> None:

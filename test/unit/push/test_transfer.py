@@ -349,11 +349,26 @@ def test_a_wait_that_does_not_fit_is_not_begun() -> None:
     assert t.clock.now - began < 20
 
 
-def test_a_silent_registry_uses_up_the_clock() -> None:
-    t = Transferring([stored(b"x" * 1000)], timeout=20.0)
+@pytest.mark.parametrize(
+    ("blob", "kind", "words"),
+    [
+        pytest.param(stored(b"x" * 1000), UploadTooSlowError, r"1\.0 KB of 1\.0 KB sent", id="layer"),
+        pytest.param(
+            in_memory("config", DOCKER_CONFIG, b"{}"),
+            RegistryFailedError,
+            r"the image's config, 2 B, was not stored within 20\.0 s",
+            id="config",
+        ),
+    ],
+)
+def test_a_silent_registry_uses_up_the_clock(blob: SourceBlob, kind: type[PipeError], words: str) -> None:
+    t = Transferring([blob], timeout=20.0)
+    began = t.clock.now
     t.server.on("PUT", "*/blobs/uploads/*", Reply(delay=float("inf")))
-    with pytest.raises(UploadTooSlowError, match=r"1\.0 KB of 1\.0 KB sent"):
+    with pytest.raises(kind, match=words) as raised:
         t.run()
+    assert not raised.value.temporary
+    assert t.clock.now - began <= 20
 
 
 def test_a_layer_that_grows_over_the_limit_is_stopped() -> None:

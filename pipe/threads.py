@@ -32,11 +32,6 @@ class Cancel:
         """Ask every thread to stop."""
         self._event.set()
 
-    @property
-    def cancelled(self) -> bool:
-        """Whether the work was cancelled."""
-        return self._event.is_set()
-
     def check(self) -> None:
         """Raise `CancelledError` if the work was cancelled."""
         if self._event.is_set():

@@ -1,6 +1,6 @@
 """What a run promotes or joins: images that are in the registry already."""
 
-from pipe.config.settings import Promotion, Request
+from pipe.config.settings import Promotion, PushRequest
 from pipe.config.tag_reader import TagReader
 from pipe.config.values import Values, shown
 from pipe.config.variables import default
@@ -38,7 +38,7 @@ class PromotionReader:
         if not self.variable and values.given("FROM_PACKAGE"):
             values.problems.append("FROM_PACKAGE needs PROMOTE or PLATFORM_TAGS, which name an image of that package.")
 
-    def requests(self) -> tuple[Request, ...]:
+    def requests(self) -> tuple[PushRequest, ...]:
         """Return the request, and record every problem."""
         self._reject_combinations()
         names = self._names()
@@ -50,7 +50,9 @@ class PromotionReader:
         promotion = Promotion(f"{self._workspace}/{source}", names, is_joined=self.variable == "PLATFORM_TAGS")
         shown_name = listed([f"{source}{'@' if is_digest(name) else ':'}{name}" for name in names])
         repository = f"{self._workspace}/{package}"
-        return (Request(shown_name, Reference("", ""), self._registry, repository, self._targets(image), promotion),)
+        return (
+            PushRequest(shown_name, Reference("", ""), self._registry, repository, self._targets(image), promotion),
+        )
 
     def _reject_combinations(self) -> None:
         problems, values = self._values.problems, self._values.values

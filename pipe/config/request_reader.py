@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipe.config.settings import Request
+from pipe.config.settings import PushRequest
 from pipe.config.tag_reader import TagReader
 from pipe.config.values import Values, shown
 from pipe.config.variables import DEFAULT_TAG
@@ -28,7 +28,7 @@ class RequestReader:
         self._workspace = workspace
         self._source = "COMPOSE_FILE" if "COMPOSE_FILE" in values.values else "IMAGE_NAME"
 
-    def requests(self) -> tuple[Request, ...]:
+    def requests(self) -> tuple[PushRequest, ...]:
         """Return the requests, without duplicates and at least one, or record every problem."""
         names, before = self._names(), len(self._values.problems)
         packages = self._values.names("PACKAGE_NAME")
@@ -51,7 +51,9 @@ class RequestReader:
         usual = {(image.tag if image else "") or DEFAULT_TAG for image in images} or {DEFAULT_TAG}
         tags = self._tags.read(usual.pop() if len(usual) == 1 else "")
         requests = tuple(
-            Request(name, image, self._registry, f"{self._workspace}/{package}", tags or (image.tag or DEFAULT_TAG,))
+            PushRequest(
+                name, image, self._registry, f"{self._workspace}/{package}", tags or (image.tag or DEFAULT_TAG,)
+            )
             for name, image, package in pairs
         )
         if is_matched:
@@ -113,7 +115,7 @@ class RequestReader:
             self._values.problems.append("PACKAGE_NAME is missing: it is required if IMAGE_NAME is an ID.")
         return image.path.rpartition("/")[2] if image is not None else ""
 
-    def _check_targets(self, requests: tuple[Request, ...]) -> None:
+    def _check_targets(self, requests: tuple[PushRequest, ...]) -> None:
         """Record different images under one tag of one package."""
         images: dict[tuple[str, str], str] = {}
         for request in requests:

@@ -50,7 +50,7 @@ class Promotion:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PushRequest:
     """One image, and where to push it.
 
     Attributes:
@@ -101,7 +101,7 @@ class Settings:
         dropped_tags: Sentences about the tags in TAGS whose placeholders have no value in this run, with the reason.
     """
 
-    requests: tuple[Request, ...]
+    requests: tuple[PushRequest, ...]
     registry: str
     credentials: Credentials
     max_layer_size: int

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Generator, Iterator
 from typing import Protocol
 
-from pipe.errors import ContentMismatchError, PipeError
+from pipe.errors import ContentMismatchError, PipeError, RegistryFailedError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import shorten
 from pipe.push import limits
 from pipe.push.clocks import Clocks
 from pipe.source.blob import SourceBlob
 from pipe.threads import Cancel
+from pipe.units import format_duration, format_size
 
 _LEFT = 0.5
 """Seconds on a blob's clock in which no request can be sent."""
@@ -121,6 +122,13 @@ class BlobUpload:
             _check_digest(self.blob, encoded)
 
     def _too_slow(self) -> PipeError:
+        if self.blob.is_config:
+            return RegistryFailedError(
+                f"the image's config, {format_size(self.blob.size)}, was not stored within"
+                f" {format_duration(self._clocks.timeout)}.",
+                fix="Run the step again later. If it fails again, check Bitbucket's status page.",
+                temporary=False,
+            )
         return self._clocks.too_slow(self._clocks.tracker.of(self.name), self._clocks.now())
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pipe.config.settings import Request, Settings
+from pipe.config.settings import PushRequest, Settings
 from pipe.push.shared_layers import SharedLayers
 from pipe.registry.repository import Repository
 from pipe.threads import Cancel
@@ -54,7 +54,7 @@ class Context:
     """
 
     settings: Settings
-    request: Request
+    request: PushRequest
     repository: Repository
     report: Report
     timing: Timing

@@ -30,7 +30,7 @@ class ReleaseLog(Report, Protocol):
         """Log the outcome for one image."""
 
 
-class Part(Protocol):
+class ReleasePart(Protocol):
     """One push of a release.
 
     Attributes:
@@ -56,7 +56,7 @@ class Part(Protocol):
 class Release:
     """The pushes of one run, at least one, in the order of the user."""
 
-    def __init__(self, parts: Sequence[Part], shared: SharedLayers, log: ReleaseLog) -> None:
+    def __init__(self, parts: Sequence[ReleasePart], shared: SharedLayers, log: ReleaseLog) -> None:
         """Nothing happens before `run`.
 
         Args:
@@ -101,7 +101,7 @@ class Release:
         others = [part.result(exit_code) for part in self._parts[len(self._results) :]]
         return ReleaseResult((*self._results, *others), exit_code)
 
-    def _run(self, part: Part, following: Sequence[Part]) -> PipeError | None:
+    def _run(self, part: ReleasePart, following: Sequence[ReleasePart]) -> PipeError | None:
         """Push one image while the following one is prepared; return why that failed."""
         prepared, self._prepared = self._prepared, None
         if prepared is not None:

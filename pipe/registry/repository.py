@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from pipe.errors import BlobMissingError, PipeError, RegistryFailedError, UnsupportedError, UntrustedHostError
 from pipe.oci.fields import members, read_json
 from pipe.oci.manifest import MEDIA_TYPES, OCI_INDEX, Manifest
-from pipe.oci.reference import is_digest
 from pipe.registry import errors
 from pipe.registry.authentication import scope_of
 from pipe.registry.blob_writer import BlobWriter
@@ -172,23 +171,6 @@ class Repository:
             PipeError: The registry rejects the blob, or keeps failing; whatever `watch` raises.
         """
         self._writer.put(chunks, watch)
-
-    def digest(self, reference: str) -> str | None:
-        """Return the digest of a tag's manifest as the registry reports it, None if there is none.
-
-        Raises:
-            PipeError: The registry does not answer.
-        """
-        answer = self._client.ask(Request("HEAD", self._manifest(reference), _ACCEPT), self._scope)
-        if answer.status == HTTPStatus.NOT_FOUND:
-            return None
-        if answer.status != HTTPStatus.OK:
-            raise self._client.error(answer, self.path)
-        digest = answer.headers.get("Docker-Content-Digest", "")
-        if is_digest(digest):
-            return digest
-        manifest = self.manifest(reference)
-        return manifest.digest if manifest else None
 
     def manifest(self, reference: str) -> Manifest | None:
         """Return the manifest of a tag or digest, None if there is none.

@@ -304,7 +304,7 @@ def listening(serve: Callable[[socket.socket, threading.Event], None]) -> Iterat
                 with connection:
                     serve(connection, end)
 
-        thread = threading.Thread(target=accept)
+        thread = threading.Thread(target=accept, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/v2/"
         end.set()
@@ -340,10 +340,13 @@ def send(url: str, body: "bytes | Pieces" = b"", limit: float = TIMEOUT) -> Base
     return failures[0] if failures else None
 
 
+@pytest.mark.parametrize(
+    "limit", [pytest.param(TIMEOUT, id="request"), pytest.param(10 * PATIENCE, id="answer-to-a-long-request")]
+)
 @pytest.mark.parametrize("dribble", DRIBBLES.values(), ids=DRIBBLES.keys())
-def test_an_answer_that_dribbles_ends_at_the_deadline(dribble: Dribble) -> None:
+def test_an_answer_that_dribbles_ends_at_the_deadline(dribble: Dribble, limit: float) -> None:
     with listening(dribble) as url:
-        failure = send(url)
+        failure = send(url, limit=limit)
     assert isinstance(failure, RegistryFailedError)
     assert "in time" in str(failure)
 

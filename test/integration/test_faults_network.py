@@ -31,6 +31,8 @@ def test_closed_port_is_tried_again_and_by_the_engine(images: Images, run: Run, 
         "Check REGISTRY",
         within=20,
     )
+    assert finished.log.count("WARNING: ") == 2, "on the Engine, and on the attempt"
+    finished.expect_not("Errno")
     assert finished.references == []
     tags = finished.result["tags"]
     assert isinstance(tags, list)

@@ -91,6 +91,7 @@ def test_second_push_is_known_to_be_there_without_the_engine(registry: LocalRegi
     registry.clear()
     again = run(registry, IMAGE_NAME=image.name, TAGS="twice")
     again.expect(0, "✔ Up to date: twice (", within=5)
+    assert len(again.log.splitlines()) == 3, again.log
     assert registry.requests(user_agent=BY_ENGINE) == []
     assert again.references == [f"{registry.host}/{REPOSITORY}:twice@{digest_in(registry, 'twice')}"]
 
@@ -240,14 +241,21 @@ def test_output_that_nobody_takes_is_no_failure_of_the_push(
     assert json.loads(result.read_text("utf-8"))["digest"] == digest_in(registry, "no-output")
 
 
+@pytest.mark.parametrize(
+    ("known", "variables"),
+    [
+        pytest.param("known", {"REUSE_FROM": "known"}, id="that-the-user-names"),
+        pytest.param("latest", {}, id="latest"),
+    ],
+)
 def test_dry_run_knows_layers_that_the_registry_has_under_another_tag(
-    registry: LocalRegistry, images: Images, run: Run
+    registry: LocalRegistry, images: Images, run: Run, known: str, variables: dict[str, str]
 ) -> None:
     base = images.build(MB)
-    run(registry, IMAGE_NAME=base.name, TAGS="known").expect(0)
+    run(registry, IMAGE_NAME=base.name, TAGS=known).expect(0)
     changed = images.build(2 * MB, base=base.name)
     registry.clear()
-    finished = run(registry, IMAGE_NAME=changed.name, TAGS="unknown", REUSE_FROM="known", DRY_RUN="true")
+    finished = run(registry, IMAGE_NAME=changed.name, TAGS="unknown", DRY_RUN="true", **variables)
     finished.expect(0, "already there", "would upload", " unpacked", "✔ Dry run: unknown would be pushed.")
     assert registry.requests(method="HEAD", path="*/blobs/*") != []
     assert registry.requests(method="P[AU]T*") == []

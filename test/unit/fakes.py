@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pipe.config.settings import Credentials, Request, Settings
+from pipe.config.settings import Credentials, PushRequest, Settings
 from pipe.engine.events import Event, PushDone, StreamEnded
 from pipe.engine.kind import EngineKind
 from pipe.errors import EngineSaveError, EngineUnreachableError, PipeError
@@ -121,7 +121,7 @@ class Messages:
         return [line.removeprefix(f"{level} ") for line in self.lines if line.startswith(f"{level} ")]
 
 
-REQUEST = Request("app", Reference("", "app"), "crg.apkg.io", "acme/app", ("1.0",))
+REQUEST = PushRequest("app", Reference("", "app"), "crg.apkg.io", "acme/app", ("1.0",))
 """The push of `app` to `crg.apkg.io/acme/app:1.0`."""
 SETTINGS = Settings(
     requests=(REQUEST,),

@@ -105,9 +105,7 @@ def test_cancelling_ends_waits_and_checks() -> None:
     cancel = Cancel()
     cancel.check()
     cancel.wait(0)
-    assert not cancel.cancelled
     cancel.cancel()
-    assert cancel.cancelled
     with pytest.raises(CancelledError):
         cancel.check()
     with pytest.raises(CancelledError):

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from pipe.config.reader import read_settings
-from pipe.config.settings import Promotion, Request
+from pipe.config.settings import Promotion, PushRequest
 from pipe.errors import ConfigurationError
 
 STEP = {
@@ -19,7 +19,7 @@ NOT_A_NAME = "PROMOTE must be a tag or a digest, without the package's name (FRO
 DIGEST = "sha256:" + "a" * 64
 
 
-def read(variables: dict[str, str]) -> Request:
+def read(variables: dict[str, str]) -> PushRequest:
     """Read the request of a run."""
     [request] = read_settings(STEP | variables, date(2026, 3, 1)).requests
     return request

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipe.config.reader import read_settings
-from pipe.config.settings import Credentials, Request, ReuseFrom, Settings
+from pipe.config.settings import Credentials, PushRequest, ReuseFrom, Settings
 from pipe.config.variables import VARIABLES
 from pipe.errors import ConfigurationError
 from pipe.oci.reference import Reference
@@ -48,7 +48,7 @@ def problems(**variables: str) -> list[str]:
 def test_the_snippet_with_nothing_but_the_image() -> None:
     assert read() == Settings(
         requests=(
-            Request(
+            PushRequest(
                 "my-container-app",
                 Reference("", "my-container-app"),
                 "crg.apkg.io",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipe.config.reader import read_settings
-from pipe.config.settings import Request
+from pipe.config.settings import PushRequest
 from pipe.errors import ConfigurationError
 
 STEP = {
@@ -252,5 +252,7 @@ def test_the_mistakes_of_a_compose_file_are_reported_with_all_others(compose: di
 
 
 def test_requests_know_where_to_push() -> None:
-    request = Request("api", read_settings(STEP | {"IMAGE_NAME": "api"}, TODAY).requests[0].name, "h:1", "a/b", ("1",))
+    request = PushRequest(
+        "api", read_settings(STEP | {"IMAGE_NAME": "api"}, TODAY).requests[0].name, "h:1", "a/b", ("1",)
+    )
     assert [str(target) for target in request.targets] == ["h:1/a/b:1"]

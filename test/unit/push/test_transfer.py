@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import inspect
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -32,6 +32,7 @@ from pipe.push.progress import ProgressTracker
 from pipe.push.result import LayerStatus
 from pipe.push.reuse import Candidates, Stored
 from pipe.push.transfer import BEGINNINGS, WORKERS, Transfer
+from pipe.registry.body import UploadWatch
 from pipe.registry.upload import CHUNK
 from pipe.source.blob import SourceBlob, in_memory
 
@@ -141,25 +142,29 @@ def test_how_chunks_are_accepted_is_asked_for_the_first_blob_that_has_two() -> N
     assert sum(len(sent.body) == 1 for sent in t.server.matching("PATCH")) == 2, "the probe, once"
 
 
-def test_at_most_so_many_blobs_are_uploaded_at_once() -> None:
-    t = Transferring([plain(NOISE[: 1000 * n]) for n in range(1, 21)])
-    lock, busy, most = threading.Lock(), 0, 0
-    full = threading.Event()
+@pytest.mark.parametrize(
+    ("layers", "method", "expected"),
+    [
+        pytest.param([plain(NOISE[: 1000 * n]) for n in range(1, 21)], "PUT", WORKERS, id="of-one-chunk"),
+        pytest.param([stored(LARGE[:-n]) for n in range(1, 5)], "PATCH", WORKERS // 2, id="larger"),
+    ],
+)
+def test_at_most_so_many_blobs_are_uploaded_at_once(layers: list[SourceBlob], method: str, expected: int) -> None:
+    t = Transferring(layers)
+    full, end = threading.Barrier(expected), threading.Event()
+    held = threading.Semaphore(expected)
 
-    def count(sent: Sent) -> None:
-        nonlocal busy, most
-        with lock:
-            busy += 1
-            most = max(most, busy)
-            if busy == WORKERS:
-                full.set()
-        full.wait(60)
-        with lock:
-            busy -= 1
+    def hold(sent: Sent) -> None:
+        if len(sent.body) > 1 and held.acquire(blocking=False):
+            full.wait(60)
+            assert not end.wait(0.1), "every blob was taken while others were on their way"
 
-    t.server.on("PUT", "*/blobs/uploads/*", count)
-    assert t.run()
-    assert most == WORKERS
+    def blobs() -> Iterator[SourceBlob]:
+        yield from layers
+        end.set()
+
+    t.server.on(method, "*/blobs/uploads/*", hold)
+    assert t.transfer.run(blobs, Candidates(t.repository, {}), replayable=True)
 
 
 @pytest.mark.parametrize("replayable", [True, False], ids=["replayable", "once"])
@@ -344,11 +349,26 @@ def test_a_wait_that_does_not_fit_is_not_begun() -> None:
     assert t.clock.now - began < 20
 
 
-def test_a_silent_registry_uses_up_the_clock() -> None:
-    t = Transferring([stored(b"x" * 1000)], timeout=20.0)
+@pytest.mark.parametrize(
+    ("blob", "kind", "words"),
+    [
+        pytest.param(stored(b"x" * 1000), UploadTooSlowError, r"1\.0 KB of 1\.0 KB sent", id="layer"),
+        pytest.param(
+            in_memory("config", DOCKER_CONFIG, b"{}"),
+            RegistryFailedError,
+            r"the image's config, 2 B, was not stored within 20\.0 s",
+            id="config",
+        ),
+    ],
+)
+def test_a_silent_registry_uses_up_the_clock(blob: SourceBlob, kind: type[PipeError], words: str) -> None:
+    t = Transferring([blob], timeout=20.0)
+    began = t.clock.now
     t.server.on("PUT", "*/blobs/uploads/*", Reply(delay=float("inf")))
-    with pytest.raises(UploadTooSlowError, match=r"1\.0 KB of 1\.0 KB sent"):
+    with pytest.raises(kind, match=words) as raised:
         t.run()
+    assert not raised.value.temporary
+    assert t.clock.now - began <= 20
 
 
 def test_a_layer_that_grows_over_the_limit_is_stopped() -> None:
@@ -403,18 +423,21 @@ def test_the_line_of_progress_counts_layers_that_wait_for_their_turn() -> None:
     assert "of at most 1.3 MB" in lines[0]
 
 
-def test_the_line_of_progress_counts_the_bytes_that_a_small_layer_is_stored_as() -> None:
-    """A layer's size is that of its files: twelve bytes, say, which a tar archive makes much larger."""
-    layer = plain(NOISE[:150])
-    t = Transferring([layer])
+def test_the_line_of_progress_counts_the_bytes_that_a_small_layer_is_stored_as(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer's size is that of its files, twelve bytes, say; stored as a compressed archive it is larger."""
+    t = Transferring([plain(NOISE[:150])])
     image = replace(t.image, layers=(replace(t.image.layers[0], size=12),))
     t.tracker = t.transfer.clocks.tracker = ProgressTracker(image)
-    lines = []
-    t.server.on("PUT", "*/blobs/uploads/*", lambda _: lines.append(t.tracker.line(0, 60)))
-    t.server.on("POST", "*", lambda _: None)
+    lines = list[str]()
+
+    def put(chunks: Iterable[memoryview], watch: UploadWatch) -> None:
+        watch.began(t.clock.now)
+        lines.append(t.tracker.line(t.clock.now, 60))
+        lines.append(str(sum(map(len, chunks))))
+
+    monkeypatch.setattr(t.repository, "put_blob", put)
     t.run()
-    [stored_as] = map(len, t.server.blobs.values())
-    assert lines[0].startswith(f"{stored_as} B of at most {stored_as} B, ")
+    assert lines[0].startswith(f"0 B of at most {lines[1]} B, ")
 
 
 def test_a_config_is_no_layer_in_the_line_of_progress() -> None:

@@ -67,9 +67,9 @@ def scripted(answers: Answers, domain: str = DOMAIN) -> tuple[Setup, Script]:
 
 
 V2, POST = f"GET {BASE}/v2/", f"POST {BASE}{UPLOADS}"
-HEAD, GET = (f"{method} {BASE}/v2/{PATH}/manifests/1" for method in ("HEAD", "GET"))
+HEAD, GET = f"HEAD {BASE}/v2/{PATH}/blobs/{DIGEST}", f"GET {BASE}/v2/{PATH}/manifests/1"
 ACCEPTED = reply(202, Location=f"{UPLOADS}x?_state=y")
-FOUND = reply(200, Docker_Content_Digest=DIGEST)
+FOUND = reply(200)
 
 
 def test_basic_credentials_are_sent_after_a_challenge_only() -> None:
@@ -116,7 +116,7 @@ def test_an_early_failure_is_that_of_the_first_request_only() -> None:
 def test_requests_of_all_threads_wait_for_the_early_connection() -> None:
     setup, script = scripted({V2: reply(200), HEAD: FOUND})
     setup.client.connect_early()
-    setup.client.pool.gather([lambda: setup.repository.digest("1")] * 10)
+    setup.client.pool.gather([lambda: setup.repository.stat(DIGEST)] * 10)
     assert script.shown == [(V2, ""), *[(HEAD, "")] * 10]
 
 
@@ -331,7 +331,7 @@ def test_a_token_is_renewed_before_it_expires(lifetime: dict[str, object], secon
     setup, script = scripted({V2: challenge(realm), f"GET {realm}": tokens, POST: ACCEPTED, HEAD: FOUND})
     setup.repository.check_push()
     setup.clock.now += seconds
-    assert setup.repository.digest("1") == DIGEST
+    assert setup.repository.stat(DIGEST) == 0
     assert script.shown[-1] == (HEAD, "Bearer t2" if renewed else "Bearer t1")
     assert setup.messages.hidden == (["t1", "t2"] if renewed else ["t1"]), "no output may show a token"
 
@@ -344,11 +344,11 @@ def test_a_token_that_expired_early_is_renewed_once() -> None:
         HEAD: [challenge(realm), FOUND],
     }
     setup, script = scripted(answers)
-    assert setup.repository.digest("1") == DIGEST
+    assert setup.repository.stat(DIGEST) == 0
     assert [shown for address, shown in script.shown if address == HEAD] == ["Bearer t1", "Bearer t2"]
     setup, script = scripted(answers | {HEAD: challenge(realm), f"GET {realm}": reply(200, {"token": "t"})})
     with pytest.raises(CredentialsRefusedError):
-        setup.repository.digest("1")
+        setup.repository.stat(DIGEST)
     assert sum(address == HEAD for address, _ in script.shown) == 2
 
 
@@ -359,7 +359,7 @@ def test_a_new_token_that_is_rejected_is_not_renewed_again() -> None:
     setup.repository.check_push()
     setup.clock.now += 100
     with pytest.raises(CredentialsRefusedError):
-        setup.repository.digest("1")
+        setup.repository.stat(DIGEST)
     assert [address for address, _ in script.shown] == [V2, f"GET {realm}", POST, f"GET {realm}", HEAD]
 
 

@@ -159,26 +159,6 @@ def test_the_upload_that_a_mount_opens_instead_is_used(registry: Registry) -> No
     assert sha256(b"layer") in registry.server.blobs
 
 
-@pytest.mark.parametrize(
-    ("outcome", "digest"),
-    [
-        pytest.param(None, MANIFEST.digest, id="header"),
-        pytest.param(404, None, id="none"),
-        pytest.param(200, MANIFEST.digest, id="no-header"),
-        pytest.param(Reply(200, headers={"Docker-Content-Digest": "md5:x"}), MANIFEST.digest, id="no-digest"),
-    ],
-)
-def test_digests(registry: Registry, outcome: Outcome | None, digest: str | None) -> None:
-    registry.server.on("HEAD", TAG, lambda _: outcome)
-    assert registry.repository.digest("1") == digest
-
-
-def test_a_tag_that_is_gone_between_two_requests_has_no_digest(registry: Registry) -> None:
-    registry.server.on("HEAD", TAG, 200)
-    registry.server.tags.clear()
-    assert registry.repository.digest("1") is None
-
-
 def test_manifests(registry: Registry) -> None:
     assert registry.repository.manifest("1") == MANIFEST
     assert registry.repository.manifest(MANIFEST.digest) == MANIFEST

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pipe.errors import (
     BlobMissingError,
-    ImageRefusedError,
     PipeError,
     RegistryUnreachableError,
     StatusLostError,
-    TagRejectedError,
     UnsupportedError,
 )
 from pipe.oci.image import Image
@@ -101,7 +99,8 @@ class Push:
                 try:
                     self._outcome.set(self._attempted(target, partial(self._push, source, target)))
                 except PipeError as error:
-                    if not self._concerns_only_a_tag(error):
+                    is_stored = self._reachable and self._outcome.manifest is not None
+                    if not tags.concerns_only_a_tag(error, is_stored=is_stored):
                         raise
                     if rejected is not None:
                         # The first is raised at the end.
@@ -113,16 +112,6 @@ class Push:
                 raise rejected
             if self._settings.dry_run:
                 self._foresee(source)
-
-    def _concerns_only_a_tag(self, error: PipeError) -> bool:
-        """Return whether other tags may succeed: this one exists, or the registry has the image under another.
-
-        A denial of access concerns every tag.
-        """
-        if isinstance(error, TagRejectedError):
-            return True
-        is_retagged = self._reachable and self._outcome.manifest is not None
-        return is_retagged and isinstance(error, ImageRefusedError) and tags.may_be_protected(error)
 
     def result(self, exit_code: int) -> Result:
         """Return the outcome of the run, at any time."""

@@ -114,6 +114,16 @@ def put(repository: Repository, manifest: Manifest, target: Reference, *, is_pre
         raise
 
 
+def concerns_only_a_tag(error: PipeError, *, is_stored: bool) -> bool:
+    """Return whether other tags may succeed: this one exists, or the registry stores the image under another.
+
+    A denial of access concerns every tag.
+    """
+    if isinstance(error, TagRejectedError):
+        return True
+    return is_stored and isinstance(error, ImageRefusedError) and may_be_protected(error)
+
+
 def may_be_protected(error: PipeError) -> bool:
     """Return whether a failed push of a tag that exists may mean that the registry protects the tag.
 

@@ -24,7 +24,7 @@ REMOTE_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 IMAGE = "my-container-app:with-model"
 LAYER = 400_000_000
 """Bytes of the large layer: 16 s of an Engine's time, a few of the pipe's."""
-TAKEN_OVER = " directly: Docker Engine would take "
+TAKEN_OVER = " directly: Docker Engine would "
 """The line of the log that a user of a large layer sees."""
 SHOWN = "crg.apkg.io/my-workspace/"
 """Takes the place of the local registry's address and workspace: it is what users see."""

@@ -20,7 +20,7 @@ SIZE = 1024 * 1024
 KEYS = 10_000
 """Keys of one mapping, those of merged ones included."""
 MERGED = 100
-"""Mappings or keys that are merged into another at once."""
+"""Mappings that are merged into another at once."""
 _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 _INSTEAD = "name the images in IMAGE_NAME instead"
 _UNRESOLVED = ("extends", "profiles")
@@ -137,7 +137,7 @@ class _Loader(yaml.SafeLoader):
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Merge mappings (`<<`), but not so many that a small file fills the memory."""
         for key, value in node.value:
-            if key.tag == _MERGE and len(value.value) > MERGED:
+            if key.tag == _MERGE and isinstance(value, yaml.SequenceNode) and len(value.value) > MERGED:
                 raise _rejected(f"more than {MERGED} mappings are merged", node)
         super().flatten_mapping(node)
         if len(node.value) > KEYS:

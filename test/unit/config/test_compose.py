@@ -43,6 +43,11 @@ def project(tmp_path: Path) -> Path:
         pytest.param(
             "services: {a: {build: .}, db: {image: postgres}, none: {build: null}}", ("myshop_1-a",), id="only-built"
         ),
+        pytest.param(
+            f"x: &x {{{', '.join(f'k{n}: 1' for n in range(200))}}}\nservices: {{a: {{build: {{<<: *x}}}}}}",
+            ("myshop_1-a",),
+            id="many-merged-keys",
+        ),
         pytest.param("services: {a: {build: ., profiles: []}}", ("myshop_1-a",), id="empty-profiles"),
         pytest.param(
             "services: {db: {image: postgres, profiles: [dev]}, a: {build: .}}",

@@ -55,7 +55,7 @@ class Pool:
         """
         self._size = size
         self._name = name
-        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
         self._unfinished = 0
@@ -100,9 +100,15 @@ class Pool:
                 future.cancel()
         return [future.result() for future in submitted]
 
+    def close(self) -> None:
+        """End the threads once they have made the calls submitted so far; no further call is made."""
+        with self._lock:
+            for _ in self._threads:
+                self._calls.put(None)
+
     def _work(self) -> None:
-        while True:
-            self._calls.get()()
+        while (call := self._calls.get()) is not None:
+            call()
 
     def _settle(self, future: Future[Value], call: Callable[[], Value]) -> None:
         settle: Callable[[], object] = future.done

@@ -5,7 +5,6 @@ Source: compose-spec, "Interpolation" and "Version and name"; compose-go, `loade
 
 import os
 import re
-from collections import Counter
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,11 @@ from pipe.text import clean, listed
 
 SIZE = 1024 * 1024
 """Bytes of the largest compose file that is read."""
+KEYS = 10_000
+"""Keys of one mapping, those of merged ones included."""
+MERGED = 100
+"""Mappings that are merged into another at once."""
+_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 _INSTEAD = "name the images in IMAGE_NAME instead"
 _UNRESOLVED = ("extends", "profiles")
 """Keys of a service that decide, together with other files and options, what is built."""
@@ -74,13 +78,13 @@ class ComposeFile:
             )
             return ""
         image = service.get("image")
-        if image is None:
-            project = self._project(content)
-            return f"{project}-{name}" if project else ""
-        if not isinstance(image, str) or not image:
+        if image is not None and (not isinstance(image, str) or not image):
             self.problems.append(f"the image of service {shown(name)} is not a name")
             return ""
-        return self._filled(image, f"the image of service {shown(name)}")
+        filled = self._filled(image or "", f"the image of service {shown(name)}")
+        # Compose takes a name that is empty, as of `${NAME-}`, for none.
+        project = self._project(content) if filled == "" else ""
+        return f"{project}-{name}" if project else filled or ""
 
     def _project(self, content: Mapping[str, Any]) -> str:
         """Return the name of the project, by the precedence of Compose; "" if it is invalid, which is recorded."""
@@ -89,7 +93,7 @@ class ComposeFile:
         given = self._interpolation.values.get("COMPOSE_PROJECT_NAME")
         if not given and content.get("name") is not None:
             given = self._filled(str(content["name"]), "its `name`")
-            if not given:
+            if given is None:
                 return ""
         project = given or usual
         if _PROJECT.fullmatch(project):
@@ -99,30 +103,49 @@ class ComposeFile:
             self.problems.append(problem)
         return ""
 
-    def _filled(self, text: str, what: str) -> str:
+    def _filled(self, text: str, what: str) -> str | None:
+        """Return a text with its variables filled; None if that is impossible, which is recorded."""
         try:
             return self._interpolation.fill(text)
         except ValueError as error:
             problem = f"{what}: {error}"
             if problem not in self.problems:
                 self.problems.append(problem)
-            return ""
+            return None
 
 
 def _may_be_built(service: object) -> bool:
-    return isinstance(service, dict) and bool(service.get("build") or service.get("extends"))
+    return isinstance(service, dict) and (service.get("build") is not None or bool(service.get("extends")))
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads tags such as `!reset` as plain values."""
+    """Reads tags such as `!reset` as plain values, and keys as texts: `on` is a name, not `true`."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 # as in the base class
         """Reject keys that occur twice, as Compose does."""
-        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<")
-        for key, times in keys.most_common(1):
-            if times > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{shown(key)} occurs twice", node.start_mark)
+        keys: set[str] = set()
+        for key in (key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"):
+            if key in keys:
+                raise _rejected(f"{shown(key)} occurs twice", node)
+            keys.add(key)
+        self.flatten_mapping(node)
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                key.tag = _TEXT
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge mappings (`<<`), but not so many that a small file fills the memory."""
+        for key, value in node.value:
+            if key.tag == _MERGE and isinstance(value, yaml.SequenceNode) and len(value.value) > MERGED:
+                raise _rejected(f"more than {MERGED} mappings are merged", node)
+        super().flatten_mapping(node)
+        if len(node.value) > KEYS:
+            raise _rejected(f"a mapping has more than {KEYS} keys", node)
+
+
+def _rejected(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 def _untagged(loader: _Loader, _suffix: str, node: yaml.Node) -> object:
@@ -132,6 +155,9 @@ def _untagged(loader: _Loader, _suffix: str, node: yaml.Node) -> object:
 
 
 yaml.add_multi_constructor("!", _untagged, _Loader)
+for _tag in ("binary", "timestamp"):
+    # Compose reads a date as a text, also an impossible one.
+    yaml.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.construct_yaml_str, _Loader)
 
 
 def _parsed(path: Path) -> object:
@@ -151,5 +177,6 @@ def _parsed(path: Path) -> object:
         mark = error.problem_mark
         place = f"line {mark.line + 1}: " if mark else ""
         raise ValueError(f"it is not valid YAML: {place}{clean(error.problem or 'unreadable', lines=1)}") from error
-    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError, LookupError) as error:
+        # LookupError: PyYAML on `!!int ""`.
         raise ValueError("it is not valid YAML") from error

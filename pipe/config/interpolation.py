@@ -5,15 +5,18 @@ Source: compose-spec, "Interpolation"; Docker, "Syntax for environment files in 
 
 import contextlib
 import re
+from collections import ChainMap
 from collections.abc import Mapping
 from pathlib import Path
 
 from pipe.config.values import no_value, shown
 
 _SIZE = 1024 * 1024
+LENGTH = 64 * 1024
+"""Characters of a text with its variables filled; more are a mistake, or malice."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BRACED = re.compile(rf"({_NAME.pattern})(?:(:?[-?+])(.*))?", re.DOTALL)
-_LINE = re.compile(rf"\s*(?:export\s+)?({_NAME.pattern})\s*[=:]\s*(.*?)\s*")
+_LINE = re.compile(rf"(?:export\s+)?({_NAME.pattern})\s*[=:](.*)")
 _QUOTED = re.compile(r"""(['"])(.*?)\1\s*(?:#.*)?""")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _DEPTH = 20
@@ -37,8 +40,8 @@ class Interpolation:
         """
         if depth > _DEPTH:
             raise ValueError(f"{shown(text)} is nested too deeply")
-        filled, position = [], 0
-        while (at := text.find("$", position)) >= 0:
+        filled, position, size = [], 0, len(text)
+        while size <= LENGTH and (at := text.find("$", position)) >= 0:
             filled.append(text[position:at])
             rest = text[at + 1 :]
             if rest.startswith("$"):
@@ -51,7 +54,10 @@ class Interpolation:
             else:
                 value, length = "$", 0
             filled.append(value)
+            size += len(value)
             position = at + 1 + length
+        if size > LENGTH:
+            raise ValueError(f"{shown(text)} is too long")
         return "".join(filled) + text[position:]
 
     def _braced(self, expression: str, depth: int) -> str:
@@ -88,21 +94,22 @@ def read_env_file(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
         environment: Variables that take precedence in values that refer to them.
     """
     values: dict[str, str] = {}
+    known = Interpolation(ChainMap(dict(environment), values))
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             lines = file.read(_SIZE).splitlines()
     except (OSError, ValueError):
         return values
     for line in lines:
-        match = _LINE.fullmatch(line)
+        match = _LINE.fullmatch(line.strip())
         if match is None:
             continue
-        name, text = match[1], match[2]
+        name, text = match[1], match[2].strip()
         quoted, literal = _QUOTED.fullmatch(text), text.startswith("'")
         value = quoted[2] if quoted else _COMMENT.sub("", text)
         # A value that is used for no name may refer to anything.
         with contextlib.suppress(ValueError):
-            values[name] = value if literal else Interpolation(values | dict(environment)).fill(value)
+            values[name] = value if literal else known.fill(value)
     return values
 
 

@@ -7,6 +7,7 @@ from pipe.oci.fields import members, read_json, text, texts
 from pipe.oci.manifest import Manifest
 
 _UNKNOWN = "unknown"
+_TEXTS = ("architecture", "os", "os.version", "variant")
 _USUAL = {"arm": "v7"}
 """The variant of an architecture that names none; source: containerd, `platforms/database.go`."""
 _SUPERFLUOUS = frozenset((("arm64", "v8"), ("arm64", "8"), ("amd64", "v1")))
@@ -43,6 +44,14 @@ def name_of(platform: object) -> str:
         variant = ""
     version = text(found.get("os.version"))
     return f"{Platform(parsed.os, parsed.architecture, variant)}{f' {version}' if version else ''}"
+
+
+def is_platform(value: object) -> bool:
+    """Return whether an entry's `platform` is complete and valid; if it is not, clients reject the whole index."""
+    found = members(value)
+    features = found.get("os.features", [])
+    are_texts = all(isinstance(found.get(key, ""), str) for key in _TEXTS) and texts(features) == features
+    return are_texts and bool(name_of(found))
 
 
 def entry_of(manifest: Manifest, platform: Mapping[str, object]) -> dict[str, object]:

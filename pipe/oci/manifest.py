@@ -131,6 +131,30 @@ def media_type_of(content: dict[str, object], default: str = "") -> str:
     return text(named) or default or (OCI_INDEX if "manifests" in content else OCI_MANIFEST)
 
 
+def flaw_of(manifest: Manifest) -> str:
+    """Return why a manifest is not as a registry must store it; "" if it is.
+
+    `Manifest.parse` leaves out what is not valid, and a manifest that can be understood in two ways (CVE-2021-41190)
+    may name more than was checked.
+    """
+    if manifest.media_type not in MEDIA_TYPES:
+        return f"is {manifest.media_type or 'of no type'}, which is not an image"
+    try:
+        content = members(read_json(manifest.body))
+    except ValueError as error:
+        return str(error)
+    is_index = manifest.media_type in INDEXES
+    if content.keys() & ({"config", "layers"} if is_index else {"manifests"}):
+        return "is ambiguous (manifest or index)"
+    listed = content.get("manifests" if is_index else "layers", None if is_index else [])
+    for each in [*(listed if isinstance(listed, list) else [listed]), *([] if is_index else [content.get("config")])]:
+        try:
+            Descriptor.parse(each)
+        except ValueError as error:
+            return f"is not valid: {error}"
+    return ""
+
+
 def _descriptors(content: dict[str, object], key: str) -> tuple[Descriptor, ...]:
     value = content.get(key)
     found = map(_descriptor, value if isinstance(value, list) else ())

@@ -104,6 +104,7 @@ class Output:
         self._redaction = Redaction(secrets)
         # None if the process was started without one.
         self._out: TextIO | None = out or sys.stdout
+        self._ended: BaseException | None = None
         for level, name in ((_SUCCESS, "SUCCESS"), (_FAILURE, "FAILURE")):
             logging.addLevelName(level, name)
         self._log = logging.getLogger(_LOGGER)
@@ -169,7 +170,8 @@ class Output:
         self._out = None
 
     def image(self, result: Result, error: BaseException | None) -> None:
-        """Log the outcome for one image, and why its push failed, if it did."""
+        """Log the outcome for one image, and why its push failed or the run ended, if it did."""
+        self._ended = error
         self._table(result)
         self._outcome(result, error)
 
@@ -193,7 +195,7 @@ class Output:
         if result.is_single:
             self._outcome(result.images[0], error)
         else:
-            if error is not None and not isinstance(error, PipeError):
+            if error is not None and not isinstance(error, PipeError) and error is not self._ended:
                 self.failure(error)
             self._attempt("The summary", lambda: self._lines(closing(result)))
         if destinations.references:

@@ -21,7 +21,7 @@ def platform_images(repository: Repository, index: Manifest, log: Callable[[str]
         The images, their layers with their platform's name; none if one of them cannot be read, which is logged.
     """
     try:
-        return tuple(_images(repository, index.images[:PLATFORMS]))
+        return tuple(_images(repository, list(dict.fromkeys(index.images))[:PLATFORMS]))
     except (PipeError, ValueError) as error:
         log(f"The platforms of {index.digest} could not be read: {error}")
         return ()

@@ -9,7 +9,7 @@ from pipe.oci.config import CONFIG_SIZE, image_of
 from pipe.oci.descriptor import Platform
 from pipe.oci.fields import members
 from pipe.oci.image import Image, Layer
-from pipe.oci.index import entries_of, entry_of, name_of, platform_of
+from pipe.oci.index import entries_of, entry_of, is_platform, name_of, platform_of
 from pipe.oci.manifest import DOCKER_CONFIG, INDEXES, OCI_CONFIG, Manifest
 from pipe.oci.reference import Reference, is_digest
 from pipe.push.context import Context
@@ -87,9 +87,11 @@ def joined(source: Repository, target: Repository, names: Sequence[Reference]) -
     below = found.below(*found.roots)
     configs = _all_configs(source, found, [each for each in below if _is_image(each)])
     entries = [
-        entry for name, root in zip(names, found.roots, strict=True) for entry in _entries(found, configs, name, root)
+        entry
+        for name, root in zip(names, found.roots, strict=True)
+        for entry in _entries(found, configs, name, root, set())
     ]
-    problems = list(_problems(names, entries))
+    problems = list(dict.fromkeys(_problems(names, entries)))
     if problems:
         raise ConfigurationError(problems)
     index = Manifest.of_index([entry.content for entry in entries])
@@ -118,8 +120,9 @@ class _Entry:
 
 
 def _entries(
-    found: RegistryManifests, configs: Mapping[str, bytes], name: Reference, root: Manifest
+    found: RegistryManifests, configs: Mapping[str, bytes], name: Reference, root: Manifest, seen: set[str]
 ) -> Iterator[_Entry]:
+    """Yield the entries for one name; those of an index in it once, however often it is listed."""
     tag = name.digest or name.tag
     if root.media_type not in INDEXES:
         platform = platform_of(configs.get(root.digest, b""))
@@ -128,11 +131,15 @@ def _entries(
     for content, child in entries_of(root):
         manifest = found[child.digest]
         if manifest.media_type in INDEXES:
-            yield from _entries(found, configs, name, manifest)
+            if manifest.digest not in seen:
+                seen.add(manifest.digest)
+                yield from _entries(found, configs, name, manifest, seen)
             continue
-        given = members(content).get("platform")
-        platform = given if isinstance(given, dict) else platform_of(configs.get(child.digest, b""))
-        whole = content | ({"platform": platform} if platform and given is None else {})
+        whole, platform = content, members(members(content).get("platform"))
+        if not child.is_attestation and not is_platform(platform):
+            platform = platform_of(configs.get(child.digest, b""))
+            whole = {key: value for key, value in content.items() if key.casefold() != "platform"}
+            whole |= {"platform": platform} if platform else {}
         yield _Entry(tag, whole, child.digest, name_of(platform), child.is_attestation, _is_image(manifest))
 
 

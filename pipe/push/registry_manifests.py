@@ -1,10 +1,13 @@
 """The manifests that tags or digests of the registry lead to, down to those of the images."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 from pipe.errors import SourceNotFoundError, SourceUnusableError
-from pipe.oci.manifest import Manifest
+from pipe.oci.fields import members, read_json, text
+from pipe.oci.manifest import MEDIA_TYPES, Manifest, flaw_of
 from pipe.oci.reference import Reference
 from pipe.registry.repository import Repository
 from pipe.source.tree import DEPTH, MANIFESTS, MANIFESTS_SIZE
@@ -28,7 +31,7 @@ class RegistryManifests:
 
         Raises:
             SourceNotFoundError: The registry does not have some of the names.
-            SourceUnusableError: An index is not complete, or there is too much.
+            SourceUnusableError: An index is not complete, a manifest is not valid, or there is too much.
             PipeError: The registry does not answer.
         """
         self._repository = repository
@@ -76,7 +79,8 @@ class RegistryManifests:
                 yield manifest
 
     def _read(self, references: Sequence[str]) -> list[Manifest | None]:
-        return self._repository.pool.gather([partial(self._repository.manifest, each) for each in references])
+        found = self._repository.pool.gather([partial(self._repository.manifest, each) for each in references])
+        return [each and _typed(each) for each in found]
 
     def _children(self, manifests: Iterator[Manifest] | Sequence[Manifest]) -> list[str]:
         children = (child for manifest in manifests for child in manifest.manifests)
@@ -94,9 +98,22 @@ class RegistryManifests:
         return manifest
 
     def _add(self, manifests: Sequence[Manifest]) -> None:
+        for manifest in manifests:
+            if flaw := flaw_of(manifest):
+                raise self.unusable(f"the manifest {manifest.digest} {flaw}")
         self._found |= {manifest.digest: manifest for manifest in manifests}
         if sum(len(manifest.body) for manifest in self._found.values()) > MANIFESTS_SIZE:
             raise self.unusable(f"manifests of more than {MANIFESTS_SIZE} bytes in total")
+
+
+def _typed(manifest: Manifest) -> Manifest:
+    """Return a manifest with its own media type if the registry does not return one of a manifest."""
+    given = manifest.media_type.partition(";")[0].strip()
+    if given not in MEDIA_TYPES:
+        with suppress(ValueError):
+            named = text(members(read_json(manifest.body)).get("mediatype"))
+            given = named if named in MEDIA_TYPES else given
+    return replace(manifest, media_type=given)
 
 
 def _not_found(names: Sequence[Reference]) -> SourceNotFoundError:

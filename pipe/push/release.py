@@ -1,6 +1,8 @@
 """Several pushes in one run: each image after the other, whatever happens to the others."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from pipe.errors import (
@@ -26,7 +28,7 @@ _CONCERN_ALL = (CertificateError, EngineUnreachableError, RegistryUnreachableErr
 class ReleaseLog(Report, Protocol):
     """The log of a run with several images."""
 
-    def image(self, result: Result, error: PipeError | None) -> None:
+    def image(self, result: Result, error: BaseException | None) -> None:
         """Log the outcome for one image."""
 
 
@@ -84,7 +86,12 @@ class Release:
         failure: PipeError | None = None
         for index, part in enumerate(self._parts):
             self._log.info(f"Image {index + 1} of {len(self._parts)}: {part.name}")
-            error = self._run(part, self._parts[index + 1 : index + 2])
+            try:
+                error = self._run(part, self._parts[index + 1 : index + 2])
+            except BaseException as ended:
+                with suppress(Exception):
+                    self._log.image(part.result(1), ended)
+                raise
             result = part.result(error.exit_code if error else 0)
             self._results.append(result)
             self._shared.add(result)
@@ -123,5 +130,8 @@ class Release:
 
         Credentials that were never accepted are not sent again: too many failures can lock an account.
         """
-        refused = isinstance(error, CredentialsRefusedError) and not self._allowed
+        # A token server that knows the credentials returns 403 for a package.
+        refused = (
+            isinstance(error, CredentialsRefusedError) and not self._allowed and error.status != HTTPStatus.FORBIDDEN
+        )
         return refused or isinstance(error, _CONCERN_ALL)

@@ -203,7 +203,8 @@ def known_layers(
             if manifest is None or manifest.digest in seen or len(seen) >= MANIFESTS:
                 continue
             seen.add(manifest.digest)
-            queue[:0] = [Place(place.repository, digest) for digest in manifest.images if digest not in seen]
+            images_of = [digest for digest in dict.fromkeys(manifest.images) if digest not in seen]
+            queue[:0] = [Place(place.repository, digest) for digest in images_of[:MANIFESTS]]
             for layer in manifest.layers:
                 if layer.digest in blobs and not layer.urls:
                     found.setdefault(layer.digest, Stored(layer, place.repository.path))

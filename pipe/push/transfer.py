@@ -109,12 +109,10 @@ class Transfer:
         try:
             workers.start(blobs)
             while (delivery := workers.next()) is not None:
-                if delivery.descriptor is None:
-                    complete = False
-                else:
-                    self.known[delivery.key] = delivery.descriptor
+                complete = complete and delivery.descriptor is not None
+                self.known |= {delivery.key: delivery.descriptor} if delivery.descriptor is not None else {}
         finally:
-            workers.cancel.cancel()
+            workers.end()
         return complete
 
 
@@ -135,6 +133,11 @@ class _Workers:
     def start(self, blobs: Callable[[], Iterable[SourceBlob]]) -> None:
         """Start to read the source."""
         threading.Thread(target=self._guarded, args=(partial(self._feed, blobs),), name="source", daemon=True).start()
+
+    def end(self) -> None:
+        """End every thread, since a run may have many transfers."""
+        self.cancel.cancel()
+        self._threads.close()
 
     def next(self) -> Delivery | None:
         """Wait for the next delivery, None after the last one; raise what went wrong."""

@@ -93,7 +93,7 @@ def missing_parts(repository: Repository, manifest: Manifest) -> list[str]:
     """
     children, missing = [manifest], []
     for _ in range(_DEPTH):
-        digests = [child.digest for parent in children for child in parent.manifests]
+        digests = list(dict.fromkeys(child.digest for parent in children for child in parent.manifests))
         if not digests:
             break
         found = repository.pool.gather([partial(repository.manifest, digest) for digest in digests])

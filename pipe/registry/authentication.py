@@ -12,7 +12,7 @@ from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from pipe.config.settings import Credentials
-from pipe.errors import CertificateError, CredentialsRefusedError, PipeError
+from pipe.errors import CertificateError, PipeError
 from pipe.oci.reference import Reference
 from pipe.registry import errors
 from pipe.registry.answer import Answer
@@ -28,6 +28,9 @@ TOKEN_MARGIN = 0.9
 """Share of its lifetime during which a token is used."""
 TOKEN_SIZE = 64 * 1024
 """Maximum characters of a token: servers accept no longer header."""
+_REJECTED = frozenset((HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED))
+_NOT_GRANTED = _REJECTED | {HTTPStatus.NOT_FOUND}
+"""Statuses of a token server that may be about one of several scopes, such as that of a package that does not exist."""
 Authorization = Basic | Bearer
 Scope = tuple[str, ...]
 """What a token must allow, such as `repository:acme/app:pull,push`."""
@@ -105,7 +108,9 @@ class Authentication:
         if self._shared not in self._tokens and self._challenge is not None:
             try:
                 self._log_in(self._challenge, self._shared)
-            except CredentialsRefusedError:
+            except PipeError as error:
+                if error.status not in _NOT_GRANTED:
+                    raise
                 # Perhaps the token server only rejects one of the scopes, or several at once.
                 self._shared = ()
                 return scope
@@ -174,7 +179,7 @@ class Authentication:
             if foreign:
                 raise untrusted(self._target, realm, "for a token, but its certificate is not trusted") from error
             raise
-        if answer.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED}:
+        if answer.status in _REJECTED:
             refused = errors.credentials_refused(self._target, answer.message, self._credentials.token)
             self._refused[scope] = errors.answered(refused, answer)
             raise self._refused[scope]

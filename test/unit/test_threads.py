@@ -110,3 +110,15 @@ def test_cancelling_ends_waits_and_checks() -> None:
         cancel.check()
     with pytest.raises(CancelledError):
         cancel.wait(3600)
+
+
+def test_a_pool_that_is_closed_makes_the_calls_before_and_ends_its_threads() -> None:
+    pool, go = Pool(2, "closing"), threading.Event()
+    futures = [pool.submit(lambda: go.wait(10)) for _ in range(3)]
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("closing-")]
+    pool.close()
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert (len(threads), [thread.is_alive() for thread in threads]) == (2, [False, False])
+    assert [future.result(0) for future in futures] == [True] * 3

@@ -43,6 +43,11 @@ def project(tmp_path: Path) -> Path:
         pytest.param(
             "services: {a: {build: .}, db: {image: postgres}, none: {build: null}}", ("myshop_1-a",), id="only-built"
         ),
+        pytest.param(
+            f"x: &x {{{', '.join(f'k{n}: 1' for n in range(200))}}}\nservices: {{a: {{build: {{<<: *x}}}}}}",
+            ("myshop_1-a",),
+            id="many-merged-keys",
+        ),
         pytest.param("services: {a: {build: ., profiles: []}}", ("myshop_1-a",), id="empty-profiles"),
         pytest.param(
             "services: {db: {image: postgres, profiles: [dev]}, a: {build: .}}",
@@ -57,6 +62,28 @@ def project(tmp_path: Path) -> Path:
         ),
         pytest.param("services: {1: {build: .}}", ("myshop_1-1",), id="service-named-by-a-number"),
         pytest.param("name: 1\nservices: {a: {build: .}}", ("1-a",), id="project-named-by-a-number"),
+        pytest.param(
+            "services: {on: {build: .}, 012: {build: .}, 2024-01-01: {build: .}}",
+            ("myshop_1-on", "myshop_1-012", "myshop_1-2024-01-01"),
+            id="services-named-by-words-of-yaml",
+        ),
+        pytest.param(
+            "services: {a: {build: ., image: '${V-}'}, b: {build: ., image: x}}",
+            ("myshop_1-a", "x"),
+            id="image-without-a-name",
+        ),
+        pytest.param("name: ${V-}\nservices: {a: {build: .}}", ("myshop_1-a",), id="project-without-a-name"),
+        pytest.param(
+            "services: {a: {build: {}}, b: {build: ''}}", ("myshop_1-a", "myshop_1-b"), id="built-with-defaults"
+        ),
+        pytest.param("x: 2001-99-99\nservices: {a: {build: .}}", ("myshop_1-a",), id="impossible-date"),
+        pytest.param(
+            "a: &a [x]\n"
+            + "".join(f"{n}: &b{n} [{f'*b{n - 1}, ' * 9}*a]\n" for n in range(1, 9)).replace("*b0", "*a")
+            + "services: {a: {build: .}}",
+            ("myshop_1-a",),
+            id="aliases-of-aliases",
+        ),
     ],
 )
 def test_images_have_the_names_that_compose_gives_them(project: Path, text: str, expected: tuple[str, ...]) -> None:
@@ -90,6 +117,18 @@ INSTEAD = "name the images in IMAGE_NAME instead"
         pytest.param("a: [1", ["it is not valid YAML: line 1: expected ',' or ']', but got '<stream end>'"], id="cut"),
         pytest.param("a: \x00", ["it is not valid YAML"], id="control-characters"),
         pytest.param("[" * 3000, ["it is not valid YAML"], id="deeply-nested"),
+        pytest.param("a: !!int ''", ["it is not valid YAML"], id="number-without-digits"),
+        pytest.param("a: !!bool x", ["it is not valid YAML"], id="neither-true-nor-false"),
+        pytest.param(
+            "a0: &a0 {k: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [{f'*a{n - 1}, ' * 9}]}}\n" for n in range(1, 9)),
+            ["it is not valid YAML: line 6: a mapping has more than 10000 keys"],
+            id="merged-mappings-of-merged-mappings",
+        ),
+        pytest.param(
+            f"a: &a {{k: 1}}\nb: {{<<: [{'*a, ' * 101}]}}",
+            ["it is not valid YAML: line 2: more than 100 mappings are merged"],
+            id="many-merged-mappings",
+        ),
         pytest.param("? {a: 1}\n: 2", ["it is not valid YAML: line 1: found unhashable key"], id="unhashable-key"),
         pytest.param(
             "services: {a: {build: .}, a: {build: .}}",
@@ -203,6 +242,7 @@ def test_variables_are_filled_as_compose_does(text: str, expected: str) -> None:
         pytest.param("${A:-${B}", "has no closing brace", id="nested-open"),
         pytest.param("${}", "is not a variable", id="nothing"),
         pytest.param("${A/x/y}", "is not a variable", id="substitution-of-the-shell"),
+        pytest.param("$A" * 40_000, "is too long", id="too-long"),
         pytest.param("${X:-" * 30 + "}" * 30, "is nested too deeply", id="nested-too-deeply"),
     ],
 )
@@ -241,3 +281,19 @@ def test_the_file_env_adds_variables(tmp_path: Path, name: str, expected: str) -
     (tmp_path / ".env").write_text(ENV + "SET=other\n")
     text = f"services: {{a: {{build: ., image: '${{{name}:-default}}'}}}}"
     assert images(tmp_path, text, SET="set") == (expected,)
+
+
+def test_variables_that_multiply_in_the_file_env_fill_no_memory(tmp_path: Path) -> None:
+    lines = [f"V{number}={f'$V{number - 1}' * 10}" for number in range(1, 20)]
+    (tmp_path / ".env").write_text("\n".join(["V0=0123456789", *lines, "LAST=ok"]))
+    text = "services: {a: {build: ., image: '${LAST}${V3:+3}${V19:+19}'}}"
+    assert images(tmp_path, text) == ("ok3",)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [pytest.param(f"A=x{' ' * 200_000}y", id="spaces"), pytest.param("A=" + "$" * 500_000, id="dollars")],
+)
+def test_a_long_line_of_the_file_env_takes_no_time(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(f"{line}\nB=ok\n")
+    assert images(tmp_path, "services: {a: {build: ., image: '$B'}}") == ("ok",)

@@ -398,6 +398,25 @@ def test_what_ended_a_run_with_several_images_precedes_the_last_lines() -> None:
     ]
 
 
+def test_a_signal_is_logged_once_with_the_outcome_for_the_image_that_it_stopped() -> None:
+    error = StoppedError(signal.SIGTERM)
+    failed = TagResult(TARGET.with_tag("2.0"), TagStatus.FAILED, error="The push was stopped.")
+    stopped = replace(release(("api", TagStatus.PUSHED, 143)).images[0], exit_code=143)
+    stopped = replace(stopped, tags=(*stopped.tags, failed))
+
+    def end(output: Output) -> None:
+        output.image(stopped, error)
+        output.finish(ReleaseResult((stopped, stopped), 143), Destinations(), error)
+
+    log, _ = shown(end)
+    assert [line for line in log if line.startswith(("✔", "✖"))] == [
+        f"✔ Pushed {stopped.tags[0].target.tag}: {stopped.reference}",
+        "✖ The push was stopped by signal SIGTERM.",
+        "✖ Not pushed: 2.0",
+        "✖ Failed: api, api",
+    ]
+
+
 @pytest.mark.parametrize(
     ("status", "line"),
     [

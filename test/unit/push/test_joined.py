@@ -201,3 +201,35 @@ def test_nothing_is_tagged_if_a_blob_is_gone(what: str) -> None:
     assert isinstance(error, SourceUnusableError)
     assert str(lost) in error.summary
     assert world.server.written() == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param("linux/amd64", id="string"),
+        pytest.param([], id="list"),
+        pytest.param({"os": "linux"}, id="incomplete"),
+        pytest.param({"os": 5, "architecture": "amd64"}, id="system-of-another-type"),
+        pytest.param({"os": "linux", "architecture": "amd64", "variant": 7}, id="variant-of-another-type"),
+        pytest.param({"os": "linux", "architecture": "amd64", "os.version": []}, id="version-of-another-type"),
+        pytest.param({"os": "linux", "architecture": "amd64", "os.features": [1]}, id="features-of-another-type"),
+    ],
+)
+@pytest.mark.parametrize("key", ["platform", "Platform"])
+def test_a_platform_that_no_client_reads_is_replaced_by_that_of_the_config(key: str, given: object) -> None:
+    world = World()
+    image = world.image(APP, "amd64")
+    world.keep(APP, OCI_INDEX, {"schemaVersion": 2, "manifests": [entry(image) | {key: given}]}, "rc-17")
+    world.run(["rc-17"])
+    assert index_of(world) == [entry(image) | platform("amd64")]
+
+
+def test_indexes_that_multiply_are_read_once() -> None:
+    world = World()
+    listed = entry(world.image(APP, "amd64")) | platform("amd64")
+    for number in range(4):
+        content = {"schemaVersion": 2, "number": number, "manifests": [listed] * 200}
+        listed = entry(world.keep(APP, OCI_INDEX, content, "rc-17"))
+    error, _ = world.fail(["rc-17"])
+    assert isinstance(error, ConfigurationError)
+    assert error.problems == ["PLATFORM_TAGS: rc-17 has two images for linux/amd64."]

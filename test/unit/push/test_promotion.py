@@ -1,5 +1,7 @@
 """Images that are in the registry already: promoted byte for byte, from another package too."""
 
+import json
+
 import pytest
 from unit.http import Reply, cut, error_reply, sha256
 from unit.promotions import APP, BASE, OTHER, World, entry
@@ -331,3 +333,69 @@ def test_a_registry_that_ignores_ranges_copies_blobs_of_one_piece() -> None:
     blobs = world.server[OTHER].blobs
     world.server.on("GET", f"/v2/{OTHER}/blobs/*", lambda sent: Reply(200, blobs[sent.path.rpartition("/")[2]]))
     assert world.run(source=OTHER).digest == manifest.digest
+
+
+def spoiled(world: World, how: str, package: str) -> str:
+    """Store what is no valid image under `rc-17`, and return what is wrong with it."""
+    image = world.image(package, "amd64")
+    content = json.loads(image.body)
+    old = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+    entries = [entry(image), entry(image) | {"size": "7"}]
+    sha512 = content["layers"][0] | {"digest": "sha512:" + "a" * 128}
+    media_type, made, words = {
+        "no-config": (OCI_MANIFEST, {"layers": []}, "a descriptor must be an object"),
+        "schema-1": (old, {"fsLayers": []}, f"is {old}, which is not an image"),
+        "sha512": (OCI_MANIFEST, content | {"layers": [sha512]}, "SHA-512 digests are not supported"),
+        "ambiguous": (OCI_MANIFEST, content | {"manifests": []}, "is ambiguous (manifest or index)"),
+        "no-children": (OCI_INDEX, {"schemaVersion": 2}, "a descriptor must be an object"),
+        "child-that-is-none": (OCI_INDEX, {"manifests": entries}, "size must be a number"),
+        "no-json": (OCI_MANIFEST, {}, "is not a JSON object"),
+    }[how]
+    if how == "no-json":
+        world.server[package].keep_manifest(b"<html>", media_type, "rc-17")
+    else:
+        world.keep(package, media_type, made, "rc-17")
+    return words
+
+
+@pytest.mark.parametrize("name", ["rc-17", ["rc-17"]], ids=["promoted", "joined"])
+@both_packages
+@pytest.mark.parametrize(
+    "how", ["no-json", "no-config", "schema-1", "sha512", "ambiguous", "no-children", "child-that-is-none"]
+)
+def test_what_is_not_valid_is_neither_promoted_nor_joined(how: str, source: str, name: str | list[str]) -> None:
+    world = World()
+    words = spoiled(world, how, source)
+    error, _ = world.fail(name, source=source)
+    assert isinstance(error, SourceUnusableError)
+    assert words in error.summary
+    assert world.server.written() == []
+
+
+@pytest.mark.parametrize("given", ["", "application/json", f"{OCI_INDEX}; charset=utf-8"])
+def test_a_media_type_that_the_registry_does_not_return_is_that_in_the_manifest(given: str) -> None:
+    world = World()
+    content = json.loads(world.four(APP).body) | {"mediaType": OCI_INDEX}
+    index = world.keep(APP, OCI_INDEX, content, "rc-17")
+    world.server[APP].manifests[index.digest] = (given, index.body)
+    world.run("rc-17", "1.4.2", "1.4")
+    [first, second] = world.server.matching("PUT")
+    assert first.headers["Content-Type"] == second.headers["Content-Type"] == OCI_INDEX
+    assert world.run(["rc-17"], "2.0").digest
+
+
+def test_an_image_that_an_index_lists_many_times_is_checked_once() -> None:
+    world = World()
+    image = world.image(OTHER, "amd64")
+    world.keep(OTHER, OCI_INDEX, {"schemaVersion": 2, "manifests": [entry(image)] * 1000}, "rc-17")
+    world.run(source=OTHER)
+    assert len(world.server.sent) < 50
+
+
+def test_an_index_of_too_many_images() -> None:
+    world = World()
+    entries = [{"mediaType": OCI_MANIFEST, "digest": f"sha256:{number:064x}", "size": 5} for number in range(10_000)]
+    world.keep(APP, OCI_INDEX, {"schemaVersion": 2, "manifests": entries}, "rc-17")
+    error, _ = world.fail()
+    assert "more than 200 manifests" in error.summary
+    assert len(world.server.sent) < 5

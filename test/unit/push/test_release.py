@@ -1,5 +1,6 @@
 """Several images in one run: which are pushed although others fail, what is prepared ahead, what they share."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -41,7 +42,7 @@ class Log(Messages):
 
     images: list[tuple[str, str]] = field(default_factory=list)
 
-    def image(self, result: Result, error: PipeError | None) -> None:
+    def image(self, result: Result, error: BaseException | None) -> None:
         """Remember the outcome for an image."""
         self.images.append((result.image, type(error).__name__ if error else ""))
 
@@ -83,6 +84,12 @@ def run(*parts: Part) -> tuple[BaseException | None, list[int], Log]:
     return None, [each.exit_code for each in release.result(0).images], log
 
 
+def answered(error: PipeError, status: int) -> PipeError:
+    """Return an error that an answer of the registry means."""
+    error.status = status
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "late", "codes"),
     [
@@ -91,6 +98,8 @@ def run(*parts: Part) -> tuple[BaseException | None, list[int], Log]:
         pytest.param(RegistryFailedError(), True, [6, 0, 0], id="registry-failed"),
         pytest.param(CredentialsRefusedError(), True, [4, 0, 0], id="credentials-accepted-before"),
         pytest.param(CredentialsRefusedError(), False, [4, 4, 4], id="credentials"),
+        pytest.param(answered(CredentialsRefusedError(), 401), False, [4, 4, 4], id="credentials-401"),
+        pytest.param(answered(CredentialsRefusedError(), 403), False, [4, 0, 0], id="no-token-for-the-package"),
         pytest.param(RegistryUnreachableError(), False, [6, 6, 6], id="registry-unreachable"),
         pytest.param(CertificateError(), False, [6, 6, 6], id="certificate"),
         pytest.param(UntrustedHostError(), True, [4, 4, 4], id="untrusted-host"),
@@ -135,7 +144,7 @@ def test_what_is_no_failure_of_an_image_ends_the_run(error: BaseException, code:
     assert raised is error
     assert codes == [0, code, code]
     assert "run" not in parts[2].done
-    assert log.images == [("a", "")]
+    assert log.images == [("a", ""), ("b", type(error).__name__)]
 
 
 def test_the_last_image_has_no_others_that_would_fail() -> None:
@@ -187,6 +196,21 @@ def test_images_that_are_there_are_found_and_asked_for_ahead(times: int) -> None
     assert [sent.path for sent in around.server.matching("GET", "*/manifests/1.0")] == [
         f"/v2/acme/{n}/manifests/1.0" for n in range(times)
     ]
+
+
+def test_no_thread_outlives_the_push_of_its_image() -> None:
+    around = Surroundings()
+    around.settings = replace(around.settings, uploader="pipe")
+    engine = FakeEngine(around.clock, IMAGE)
+    engine.unable = None
+    release = Release([around.push(f"acme/{n}", engine) for n in range(5)], around.shared, around.log)
+    with pytest.raises(PipeError):
+        release.run()
+    assert around.server.matching("PUT", "*/blobs/uploads/*")
+    for thread in threading.enumerate():
+        if thread.name.startswith(("blob-", "preparation-")):
+            thread.join(10)
+            assert not thread.is_alive(), thread.name
 
 
 class Found:

@@ -198,6 +198,16 @@ def test_at_most_ten_manifests_are_read() -> None:
     assert len(searched.read) == MANIFESTS == 10
 
 
+@pytest.mark.parametrize("times", [1, 1000], ids=["different", "equal"])
+def test_an_index_of_many_images_that_are_gone_takes_few_requests(times: int) -> None:
+    searched = Searched()
+    gone = [image(searched.server, b"{}", note=str(number)) for number in range(1000 // times)] * times
+    searched.keep(index(*gone), "1")
+    searched.keep(image(searched.server, config()), "2")
+    assert searched.known("1", "2") == FOUND
+    assert len(searched.read) <= 2 + MANIFESTS
+
+
 def test_what_cannot_be_read_is_logged_and_left_out() -> None:
     searched = Searched()
     searched.keep(image(searched.server, config()), "2")

@@ -81,7 +81,7 @@ def test_a_repository_that_the_token_does_not_allow_gets_its_own() -> None:
     assert setup.tokens(PATHS[1]) == ["Bearer token-1", "Bearer token-2", "Bearer token-2"]
 
 
-@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_a_token_server_that_grants_no_common_token_is_asked_for_single_ones(status: int) -> None:
     setup = Shared()
     setup.server.on("GET", "/token", lambda sent: status if len(scopes(sent)) > 1 else None)

@@ -199,7 +199,7 @@ def test_images_that_are_there_are_found_and_asked_for_ahead(times: int) -> None
 
 
 def test_no_thread_outlives_the_push_of_its_image() -> None:
-    around = Surroundings()
+    around, before = Surroundings(), threading.enumerate()
     around.settings = replace(around.settings, uploader="pipe")
     engine = FakeEngine(around.clock, IMAGE)
     engine.unable = None
@@ -208,7 +208,7 @@ def test_no_thread_outlives_the_push_of_its_image() -> None:
         release.run()
     assert around.server.matching("PUT", "*/blobs/uploads/*")
     for thread in threading.enumerate():
-        if thread.name.startswith(("blob-", "preparation-")):
+        if thread not in before and thread.name.startswith(("blob-", "preparation-")):
             thread.join(10)
             assert not thread.is_alive(), thread.name
 

@@ -102,13 +102,13 @@ class Pool:
 
     def close(self) -> None:
         """End the threads once they have made the calls submitted so far; no further call is made."""
-        with self._lock:
-            for _ in self._threads:
-                self._calls.put(None)
+        self._calls.put(None)
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
             call()
+        # The other threads end, too, also one that is started only now.
+        self._calls.put(None)
 
     def _settle(self, future: Future[Value], call: Callable[[], Value]) -> None:
         settle: Callable[[], object] = future.done

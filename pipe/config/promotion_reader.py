@@ -1,5 +1,6 @@
 """What a run promotes or joins: images that are in the registry already."""
 
+from pipe.config.request_reader import named_package
 from pipe.config.settings import Promotion, PushRequest
 from pipe.config.tag_reader import TagReader
 from pipe.config.values import Values, shown
@@ -68,7 +69,10 @@ class PromotionReader:
     def _names(self) -> tuple[str, ...]:
         """Return the tags and digests of the images."""
         if self.variable == "PROMOTE":
-            items = [self._values.values["PROMOTE"].strip()]
+            # An array is rejected with all variables that cannot be one.
+            items = [self._values.values["PROMOTE"].strip()] if "PROMOTE" in self._values.values else []
+            if items == [""]:
+                self._values.problems.append("PROMOTE is empty: leave it out to push an image.")
         else:
             items = list(self._values.items("PLATFORM_TAGS", "push an image") or ())
         return tuple(name for item in items for name in self._name(item))
@@ -102,9 +106,8 @@ class PromotionReader:
         if image is None:
             self._values.problems.append(f"PACKAGE_NAME is missing: {self.variable} needs the package for the tags.")
             return ""
-        prefix = f"{self._workspace}/"
-        if image.domain == self._registry and image.path.startswith(prefix):
-            return image.path.removeprefix(prefix)
+        if image.domain == self._registry and self._workspace:
+            return named_package(self._values, "IMAGE_NAME", image, self._workspace)
         return image.path.rpartition("/")[2]
 
     def _check_number(self, names: tuple[str, ...]) -> None:

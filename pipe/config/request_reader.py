@@ -99,16 +99,8 @@ class RequestReader:
     def _package(self, image: Reference | None, given: str | None) -> str:
         """Return the package of an image; "" if there is none, which is recorded."""
         if image is not None and image.domain == self._registry and self._workspace:
-            owner, _, package = image.path.partition("/")
-            if owner != self._workspace:
-                self._values.problems.append(
-                    f"{self._source}'s workspace '{owner}' does not match WORKSPACE '{self._workspace}'"
-                    f" ({self._source} is '{image}', which names the registry)."
-                )
-            elif not package:
-                self._values.problems.append(f"{self._source} must name a package after the workspace, got '{image}'.")
-            else:
-                given = given or package
+            package = named_package(self._values, self._source, image, self._workspace)
+            given = given or package or None
         if given is not None:
             return self._values.check("PACKAGE_NAME", given, is_path, f"a package's name ({COMPONENT_RULE})")
         if image is not None and not image.path:
@@ -126,6 +118,20 @@ class RequestReader:
                     f"{self._source}: {shown(images[taken])} and {shown(request.image)} would both be pushed to"
                     f" {':'.join(taken)}. Give each its own package."
                 )
+
+
+def named_package(values: Values, variable: str, image: Reference, workspace: str) -> str:
+    """Return the package in a name that begins with the registry; "" if there is none, which is recorded."""
+    owner, _, package = image.path.partition("/")
+    if owner != workspace:
+        values.problems.append(
+            f"{variable}'s workspace '{owner}' does not match WORKSPACE '{workspace}'"
+            f" ({variable} is '{image}', which names the registry)."
+        )
+        return ""
+    if not package:
+        values.problems.append(f"{variable} must name a package after the workspace, got '{image}'.")
+    return package
 
 
 def _count(number: int, what: str) -> str:

@@ -122,3 +122,9 @@ def test_a_pool_that_is_closed_makes_the_calls_before_and_ends_its_threads() -> 
         thread.join(10)
     assert (len(threads), [thread.is_alive() for thread in threads]) == (2, [False, False])
     assert [future.result(0) for future in futures] == [True] * 3
+    late = pool.submit(lambda: True)
+    for thread in threading.enumerate():
+        if thread.name.startswith("closing-"):
+            thread.join(10)
+            assert not thread.is_alive()
+    assert not late.done()

@@ -121,6 +121,24 @@ def test_where_it_goes(variables: dict[str, str], repository: str, tags: tuple[s
             id="upload-variables",
         ),
         pytest.param(
+            {"PROMOTE_COUNT": "2", "PROMOTE_0": "a", "PROMOTE_1": "b", "PACKAGE_NAME": "app", "TAGS": "1"},
+            ["PROMOTE must be a string, not an array."],
+            id="array",
+        ),
+        pytest.param(
+            PROMOTE | {"PROMOTE": "  "}, ["PROMOTE is empty: leave it out to push an image."], id="white-space"
+        ),
+        pytest.param(
+            {"PROMOTE": "rc", "IMAGE_NAME": "crg.apkg.io/other/app", "TAGS": "1"},
+            [
+                (
+                    "IMAGE_NAME's workspace 'other' does not match WORKSPACE 'acme' (IMAGE_NAME is"
+                    " 'crg.apkg.io/other/app', which names the registry)."
+                )
+            ],
+            id="another-workspace",
+        ),
+        pytest.param(
             PROMOTE | {"PLATFORM_TAGS": "a b"},
             ["PROMOTE cannot be combined with PLATFORM_TAGS: use the pipe once for each."],
             id="both",

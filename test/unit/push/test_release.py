@@ -199,7 +199,7 @@ def test_images_that_are_there_are_found_and_asked_for_ahead(times: int) -> None
 
 
 def test_no_thread_outlives_the_push_of_its_image() -> None:
-    around, before = Surroundings(), threading.enumerate()
+    around, others = Surroundings(), set(threading.enumerate())
     around.settings = replace(around.settings, uploader="pipe")
     engine = FakeEngine(around.clock, IMAGE)
     engine.unable = None
@@ -207,8 +207,8 @@ def test_no_thread_outlives_the_push_of_its_image() -> None:
     with pytest.raises(PipeError):
         release.run()
     assert around.server.matching("PUT", "*/blobs/uploads/*")
-    for thread in threading.enumerate():
-        if thread not in before and thread.name.startswith(("blob-", "preparation-")):
+    for thread in set(threading.enumerate()) - others:
+        if thread.name.startswith("blob-"):
             thread.join(10)
             assert not thread.is_alive(), thread.name
 

@@ -83,6 +83,17 @@ class Release:
         if len(self._parts) == 1:
             self._parts[0].run(lambda: None)
             return
+        try:
+            self._run_all()
+        finally:
+            self._thread.close()
+
+    def result(self, exit_code: int) -> ReleaseResult:
+        """Return the outcome for every image, at any time; `exit_code` is that of the process."""
+        others = [part.result(exit_code) for part in self._parts[len(self._results) :]]
+        return ReleaseResult((*self._results, *others), exit_code)
+
+    def _run_all(self) -> None:
         failure: PipeError | None = None
         for index, part in enumerate(self._parts):
             self._log.info(f"Image {index + 1} of {len(self._parts)}: {part.name}")
@@ -102,11 +113,6 @@ class Release:
                 break
         if failure is not None:
             raise failure
-
-    def result(self, exit_code: int) -> ReleaseResult:
-        """Return the outcome for every image, at any time; `exit_code` is that of the process."""
-        others = [part.result(exit_code) for part in self._parts[len(self._results) :]]
-        return ReleaseResult((*self._results, *others), exit_code)
 
     def _run(self, part: ReleasePart, following: Sequence[ReleasePart]) -> PipeError | None:
         """Push one image while the following one is prepared; return why that failed."""

@@ -79,7 +79,9 @@ class Preparation:
             PipeError: It cannot be reached.
         """
         found, self._answers = self._answers, None
-        if found is not None and self._context.timing.clock() - self._asked_at <= FRESH:
+        # A tag that must not move may have been created since.
+        may_move = self._context.settings.if_tag_exists == "overwrite"
+        if found is not None and may_move and self._context.timing.clock() - self._asked_at <= FRESH:
             return found
         return self._ask(check=check)
 

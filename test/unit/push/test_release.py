@@ -306,6 +306,18 @@ def test_answers_that_are_old_are_asked_for_again(seconds: float, asked: int) ->
     assert len(around.server.matching("GET", "*/manifests/1.0")) == asked + 1
 
 
+@pytest.mark.parametrize("policy", ["skip", "fail"])
+def test_a_tag_that_must_not_move_is_asked_for_again(policy: str) -> None:
+    around = Surroundings()
+    around.settings = replace(around.settings, if_tag_exists=policy)
+    preparation = prepared(around, Found(IMAGE))
+    preparation.source()
+    store(around.server, OTHER, "1.0")
+    [manifest] = preparation.answers(check=True).manifests.values()
+    assert manifest is not None
+    assert manifest.digest == OTHER.digest
+
+
 DIFF_ID = "sha256:" + "a" * 64
 BLOB = Descriptor(DOCKER_LAYER, "sha256:" + "1" * 64, 500)
 

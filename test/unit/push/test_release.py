@@ -23,7 +23,7 @@ from pipe.errors import (
 )
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, Layer
-from pipe.oci.manifest import DOCKER_LAYER, OCI_ZSTD_LAYER
+from pipe.oci.manifest import DOCKER_LAYER, OCI_LAYER, OCI_ZSTD_LAYER
 from pipe.push.context import Context, Timing
 from pipe.push.preparation import FRESH, Preparation
 from pipe.push.pushers import Pushers
@@ -336,6 +336,11 @@ def arrived(
         pytest.param(arrived(LayerStatus.UPLOADED), Stored(BLOB, "acme/one", proven=True), id="uploaded"),
         pytest.param(arrived(LayerStatus.MOUNTED), Stored(BLOB, "acme/one"), id="mounted"),
         pytest.param(arrived(LayerStatus.ALREADY_THERE), Stored(BLOB, "acme/one"), id="already-there"),
+        pytest.param(
+            arrived(LayerStatus.ALREADY_THERE, replace(BLOB, media_type=OCI_LAYER)),
+            Stored(BLOB, "acme/one"),
+            id="already-there-in-an-oci-manifest",
+        ),
         pytest.param(arrived(LayerStatus.WAITING), None, id="waiting"),
         pytest.param(arrived(LayerStatus.WOULD_UPLOAD), None, id="dry-run"),
         pytest.param(arrived(LayerStatus.UPLOADED, None), None, id="unknown-blob"),

@@ -4,8 +4,6 @@ import requests
 from docker import APIClient
 from docker.errors import APIError
 
-from pipe.engine import events
-
 
 class NoMessageError(APIError):
     """An error answer that does not say what failed."""
@@ -19,6 +17,8 @@ class Api(APIClient):
         try:
             super()._raise_for_status(response)  # type: ignore[misc]
         except (LookupError, TypeError, AttributeError) as error:
+            from pipe.engine import events  # noqa: PLC0415
+
             event = events.parse(response.content)
             if isinstance(event, events.Failed):
                 raise APIError(str(error), response, event.message) from error

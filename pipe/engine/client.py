@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import requests
@@ -19,16 +19,15 @@ from pipe.engine.api import Api
 from pipe.engine.clock import EngineClock
 from pipe.engine.history import image_from
 from pipe.engine.kind import EngineKind
-from pipe.engine.prefixes import Prefixes, remove_stale
 from pipe.engine.save import SaveStream
-from pipe.engine.stream import PushStream
-from pipe.engine.tagging import Tag
-from pipe.engine.tags import Tags
 from pipe.errors import EngineError, EngineUnreachableError, ImageNotFoundError
 from pipe.oci.image import Image
 from pipe.oci.manifest import DOCKER_LIST, OCI_INDEX
 from pipe.oci.reference import Reference
 from pipe.text import causes, clean, root_cause
+
+if TYPE_CHECKING:
+    from pipe.engine.stream import PushStream
 
 TIMEOUT = 30
 """Seconds for the answer to a small request. A push has no such limit: the commit of a large layer is silent."""
@@ -46,7 +45,7 @@ SHOWN = 5
 
 
 class Engine:
-    """A connection to the Docker Engine."""
+    """A connection to the Docker Engine; what only a push needs is loaded then."""
 
     def __init__(self, environment: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
         """Store the address; the first request connects.
@@ -170,6 +169,8 @@ class Engine:
             EngineError: The Engine cannot set the tag.
             EngineUnreachableError: The Engine does not answer.
         """
+        from pipe.engine.tagging import Tag  # noqa: PLC0415
+
         with self._translated():
             return Tag(self._client, image, target, warn, self._engine_clock).applied(self._translated)
 
@@ -178,6 +179,9 @@ class Engine:
 
         `tagged` and `prefixes` do so as well; this is for a run that needs neither. A failure is ignored.
         """
+        from pipe.engine.prefixes import remove_stale  # noqa: PLC0415
+        from pipe.engine.tags import Tags  # noqa: PLC0415
+
         with suppress(EngineError, EngineUnreachableError), self._translated():
             Tags(self._api, target.repository).sweep(self._engine_clock(), warn)
             remove_stale(self._api, self._engine_clock())
@@ -217,11 +221,15 @@ class Engine:
 
         They are removed when the context ends; `warn` logs one that could not be removed.
         """
+        from pipe.engine.prefixes import Prefixes  # noqa: PLC0415
+
         with self._translated():
             return Prefixes(self._client(), image, self._engine_clock, warn).loaded()
 
-    def push(self, target: Reference, credentials: Credentials) -> PushStream:
+    def push(self, target: Reference, credentials: Credentials) -> "PushStream":
         """Start to push a tag that exists in the Engine; the credentials are not written to disk."""
+        from pipe.engine.stream import PushStream  # noqa: PLC0415
+
         api = self._connect(self._api.api_version, None)
         return PushStream(api, target, credentials, self._clock)
 

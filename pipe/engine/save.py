@@ -13,8 +13,6 @@ from docker import APIClient
 from docker.errors import DockerException
 from urllib3.exceptions import HTTPError
 
-from pipe.engine.diagnosis import MISSING_CONTENT, image_incomplete
-from pipe.engine.stream import end
 from pipe.errors import EngineSaveError, PipeError
 from pipe.text import clean, root_cause
 
@@ -109,7 +107,17 @@ class SaveStream:
         self._api.close()
 
 
+def end(response: requests.Response) -> None:
+    """Shut down a response that another thread may be reading; `close()` would wait for that thread."""
+    try:
+        response.raw.shutdown()
+    except (OSError, ValueError, RuntimeError):
+        response.close()
+
+
 def _refused(message: str) -> PipeError:
+    from pipe.engine.diagnosis import MISSING_CONTENT, image_incomplete  # noqa: PLC0415
+
     if any(re.search(pattern, message) for pattern in MISSING_CONTENT):
         return image_incomplete(message)
     disk_full = any(words in message for words in _DISK_FULL)

@@ -12,6 +12,7 @@ from pipe.config.settings import Credentials
 from pipe.engine import events
 from pipe.engine.api import NoMessageError
 from pipe.engine.diagnosis import engine_error
+from pipe.engine.save import end
 from pipe.oci.reference import Reference
 from pipe.text import root_cause
 
@@ -82,11 +83,3 @@ class PushStream:
         self._closed = True
         if self._response is not None:
             end(self._response)
-
-
-def end(response: requests.Response) -> None:
-    """Shut down a response that another thread may be reading; `close()` would wait for that thread."""
-    try:
-        response.raw.shutdown()
-    except (OSError, ValueError, RuntimeError):
-        response.close()

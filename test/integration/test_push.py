@@ -96,6 +96,20 @@ def test_second_push_is_known_to_be_there_without_the_engine(registry: LocalRegi
     assert again.references == [f"{registry.host}/{REPOSITORY}:twice@{digest_in(registry, 'twice')}"]
 
 
+def test_an_image_that_is_there_loads_nothing_that_pushes(registry: LocalRegistry, images: Images, run: Run) -> None:
+    """Imports take most of such a run; the image is of a size that the Engine stages meanwhile."""
+    image = images.build(8 * MB)
+    run(registry, IMAGE_NAME=image.name, TAGS="there").expect(0)
+    again = run(registry, IMAGE_NAME=image.name, TAGS="there", PYTHONPROFILEIMPORTTIME="1")
+    again.expect(0, "✔ Up to date: there (")
+    loaded = set(re.findall(r"\| +([\w.]+)$", again.log, re.MULTILINE))
+    assert {"pipe.main", "pipe.engine.client", "pipe.push.run"} <= loaded
+    assert {name.partition(".")[0] for name in loaded} & {"deflate", "isal", "yaml"} == set()
+    pushing = {"encoding", "engine.events", "engine.prefixes", "engine.stream", "push.engine_pusher", "push.promotion"}
+    pushing |= {"push.takeover", "push.transfer", "source.daemon", "source.tar"}
+    assert loaded & {f"pipe.{name}" for name in pushing} == set()
+
+
 def test_changed_image_sends_only_what_is_new(registry: LocalRegistry, images: Images, run: Run) -> None:
     first = images.build(MB)
     run(registry, IMAGE_NAME=first.name, TAGS="changing").expect(0)

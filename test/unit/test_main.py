@@ -274,7 +274,7 @@ WIRED = (
 )
 PROMOTION = "Promotion('acme/app', ('rc',), is_joined=False)"
 ENCODING = {"pipe.encoding", "pipe.push.transfer", "deflate", "isal"}
-PUSHING = {"pipe.push.engine_pusher", "pipe.push.takeover"}
+PUSHING = {"pipe.engine.prefixes", "pipe.engine.stream", "pipe.push.engine_pusher", "pipe.push.takeover"}
 
 
 @pytest.mark.parametrize(

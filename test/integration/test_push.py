@@ -60,6 +60,7 @@ def test_result_file_says_all_there_is_to_know(registry: LocalRegistry, images: 
                 "error": None,
             }
         ],
+        "referrers": [],
         "exit_code": 0,
         "uploader": "engine",
     }

@@ -1,0 +1,219 @@
+"""Where a layer is cut: the same layer and size always give the same parts."""
+
+import heapq
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pipe.errors import CannotSplitError
+from pipe.splitting.entries import EntryKind, Scan
+from pipe.splitting.groups import Groups, shown
+from pipe.splitting.header import UnclearError
+from pipe.splitting.parts import END, KEPT_MAXIMUM, LayerPart, repeated
+from pipe.splitting.trees import NONE
+from pipe.units import format_size
+
+_RESERVE = 100
+"""One hundredth of a part is reserved: what cannot be compressed grows by less than that."""
+_SLACK = (256, 32)
+"""Fractions by which equal shares are exceeded, for repeated directories and groups that do not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The parts of a layer.
+
+    Attributes:
+        parts: In the order in which they are applied; one if the layer fits in a part.
+        sequential: Whether a `Splitter` can produce them from bytes that come only once.
+    """
+
+    parts: tuple[LayerPart, ...]
+    sequential: bool
+
+
+def cut(scan: Scan, part_size: int) -> Cut:
+    """Cut a layer into as few parts as possible, of similar sizes.
+
+    Args:
+        scan: The layer's entries.
+        part_size: Bytes of the largest part, as the registry counts them, compressed or not.
+
+    Raises:
+        CannotSplitError: A file or a group that must stay together is larger than a part, or engines differ in what
+            the layer means.
+    """
+    limit = part_size - -(-part_size // _RESERVE)
+    if scan.size + END <= limit:
+        parts = [LayerPart(1, 1, array("Q", [0, scan.size]))]
+    else:
+        try:
+            groups = Groups(scan)
+        except UnclearError as error:
+            raise CannotSplitError(str(error)) from None
+        if not groups.items:
+            raise CannotSplitError("it has no files")
+        parts = _Cutter(scan, groups, limit).parts()
+    return Cut(tuple(parts), sum(end - begin for begin, end in repeated(parts)) <= KEPT_MAXIMUM)
+
+
+class _Cutter:
+    """Places groups in parts."""
+
+    def __init__(self, scan: Scan, groups: Groups, limit: int) -> None:
+        self._scan = scan
+        self._groups = groups
+        self._limit = limit
+        self._globals = [entry for entry, kind in enumerate(scan.kinds) if kind == EntryKind.GLOBAL]
+        self._stamps = array("I", [0]) * len(scan.names)
+        self._stamp = 0
+        # Global headers are in each part that has entries after them.
+        self._fixed = END + sum(map(scan.length, self._globals))
+
+    def parts(self) -> list[LayerPart]:
+        """Return the parts."""
+        starts = self._balanced()
+        numbers = array("I", [NONE]) * len(self._scan.names)
+        ends = [*starts[1:], len(self._groups.items)]
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            for item in self._groups.items[start:end]:
+                numbers[item] = number
+        own = [array("I") for _ in starts]
+        for entry, (kind, node) in enumerate(zip(self._scan.kinds, self._scan.nodes, strict=True)):
+            if kind not in {EntryKind.DIRECTORY, EntryKind.GLOBAL}:
+                own[numbers[self._groups.root(node)]].append(entry)
+        return [
+            self._part(number, len(starts), entries, self._groups.items[start:end])
+            for number, (entries, start, end) in enumerate(zip(own, starts, ends, strict=True), start=1)
+        ]
+
+    def _part(self, number: int, count: int, entries: array[int], items: array[int]) -> LayerPart:
+        touched: list[int] = []
+        self._begin(touched)
+        for item in items:
+            self._touch(item, touched)
+        directories = sorted(entry for node in touched for entry in self._entries_of(node))
+        last = max([*directories[-1:], *entries[-1:]])
+        before = [entry for entry in self._globals if entry < last]
+        return LayerPart(number, count, self._bounds(heapq.merge(before, directories, entries)))
+
+    def _bounds(self, entries: Iterable[int]) -> array[int]:
+        """Return the bounds of the records of ascending entries."""
+        offsets, bounds = self._scan.offsets, array("Q")
+        for entry in entries:
+            if bounds and bounds[-1] == offsets[entry]:
+                bounds[-1] = offsets[entry + 1]
+            else:
+                bounds.extend(offsets[entry : entry + 2])
+        return bounds
+
+    def _balanced(self) -> list[int]:
+        """Return the first item of each part."""
+        fewest = self._filled(self._limit)
+        share = self._share(len(fewest))
+        for slack in _SLACK:
+            size = share + share // slack
+            if size < self._limit:
+                starts = self._filled(size, fewest=len(fewest))
+                if starts:
+                    return starts
+        return fewest
+
+    def _share(self, count: int) -> int:
+        """Return the smallest size with which items fill that many parts, without repeated directories."""
+        sums = array("Q", [0])
+        for item in self._groups.items:
+            sums.append(sums[-1] + self._groups.sizes[item])
+
+        def needed(size: int) -> int:
+            parts = start = 0
+            while start < len(sums) - 1 and parts <= count:
+                end = bisect_right(sums, sums[start] + size - self._fixed) - 1
+                if end <= start:
+                    return count + 1
+                parts, start = parts + 1, end
+            return parts
+
+        low, high = sums[-1] // count, self._limit
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if needed(middle) <= count else (middle + 1, high)
+        return low
+
+    def _filled(self, size: int, *, fewest: int = 0) -> list[int]:
+        """Fill parts of a size one after the other; return the first item of each.
+
+        Args:
+            size: Bytes of the largest part.
+            fewest: If it is given, return nothing if more parts are needed, or an item does not fit.
+        """
+        starts: list[int] = []
+        filled = size + 1
+        for number, item in enumerate(self._groups.items):
+            own = self._groups.sizes[item]
+            filled += own + self._touch(item)
+            if filled > size:
+                filled = self._begin() + own
+                filled += self._touch(item)
+                starts.append(number)
+                if fewest and (filled > size or len(starts) > fewest):
+                    return []
+                if filled > size:
+                    raise self._too_large(item, filled)
+        return starts
+
+    def _begin(self, touched: list[int] | None = None) -> int:
+        """Begin a part; return the bytes of what is in every part."""
+        self._stamp += 1
+        return self._fixed + sum(self._climb(self._scan.nodes[entry], touched) for entry in self._globals)
+
+    def _touch(self, item: int, touched: list[int] | None = None) -> int:
+        """Mark the directories that a group needs in the part; return the bytes of those that are new there."""
+        ring, node = self._groups.ring, item
+        size = self._climb(node, touched)
+        while (node := ring[node]) != item:
+            size += self._climb(node, touched)
+        return size
+
+    def _climb(self, node: int, touched: list[int] | None) -> int:
+        parents, stamps, size = self._scan.names.parents, self._stamps, 0
+        if self._groups.directories[node] == NONE:
+            node = parents[node]
+        while stamps[node] != self._stamp:
+            stamps[node] = self._stamp
+            if self._groups.directories[node] != NONE:
+                size += sum(map(self._scan.length, self._entries_of(node)))
+                if touched is not None:
+                    touched.append(node)
+            node = parents[node]
+        return size
+
+    def _entries_of(self, node: int) -> Iterator[int]:
+        """Yield a node's directory entries, the last one first."""
+        entry = self._groups.directories[node]
+        while entry != NONE:
+            yield entry
+            entry = self._groups.earlier[entry] if self._groups.earlier else NONE
+
+    def _too_large(self, item: int, size: int) -> CannotSplitError:
+        nodes = {item}
+        node = self._groups.ring[item]
+        while node != item:
+            nodes.add(node)
+            node = self._groups.ring[node]
+        entries = [
+            entry
+            for entry, node in enumerate(self._scan.nodes)
+            if node in nodes and self._scan.kinds[entry] != EntryKind.GLOBAL
+        ]
+        largest = max(entries, key=self._scan.length)
+        path, most = shown(self._scan.path(largest)), format_size(self._limit)
+        if len(entries) == 1:
+            cause = f"the file {path} takes {format_size(size)}, and a part holds at most {most} of uncompressed bytes"
+            return CannotSplitError(cause, fix="Only the file itself can be made smaller; or allow larger parts.")
+        cause = (
+            f"{path} and {len(entries) - 1:,} other entries must stay together, since they are hard links or replace "
+            f"each other, and take {format_size(size)}; a part holds at most {most} of uncompressed bytes"
+        )
+        return CannotSplitError(cause, fix="Allow larger parts, or split the instruction that makes this layer.")

@@ -4,7 +4,8 @@ import heapq
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 
 from pipe.errors import CannotSplitError
 from pipe.splitting.entries import EntryKind, Scan
@@ -58,6 +59,22 @@ def cut(scan: Scan, part_size: int) -> Cut:
     return Cut(tuple(parts), sum(end - begin for begin, end in repeated(parts)) <= KEPT_MAXIMUM)
 
 
+@dataclass(slots=True)
+class _Needed:
+    """The directories that a part needs.
+
+    Attributes:
+        early: Those whose entries stay in their order.
+        late: Those whose entries come at the end of the part, because in the layer they come after entries below the
+            directory: containerd has then created it already, with the extended attributes that it has in lower layers.
+        first: The first entry of the group at hand; NONE if it has several paths.
+    """
+
+    early: list[int] = field(default_factory=list)
+    late: list[int] = field(default_factory=list)
+    first: int = NONE
+
+
 class _Cutter:
     """Places groups in parts."""
 
@@ -84,22 +101,28 @@ class _Cutter:
             if kind not in {EntryKind.DIRECTORY, EntryKind.GLOBAL}:
                 own[numbers[self._groups.root(node)]].append(entry)
         return [
-            self._part(number, len(starts), entries, self._groups.items[start:end])
+            self._part(number, len(starts), entries, range(start, end))
             for number, (entries, start, end) in enumerate(zip(own, starts, ends, strict=True), start=1)
         ]
 
-    def _part(self, number: int, count: int, entries: array[int], items: array[int]) -> LayerPart:
-        touched: list[int] = []
-        self._begin(touched)
-        for item in items:
-            self._touch(item, touched)
-        directories = sorted(entry for node in touched for entry in self._entries_of(node))
-        last = max([*directories[-1:], *entries[-1:]])
+    def _part(self, number: int, count: int, entries: "array[int]", places: range) -> LayerPart:
+        needed = _Needed()
+        self._stamp += 1
+        for place in places:
+            item = self._groups.items[place]
+            alone = self._groups.ring[item] == item
+            needed.first = self._groups.firsts[place] if alone else NONE
+            self._touch(item, needed)
+        directories = sorted(entry for node in needed.early for entry in self._entries_of(node))
+        late = sorted(entry for node in needed.late for entry in self._entries_of(node))
+        last = max([*directories[-1:], *late[-1:], *entries[-1:]])
         before = [entry for entry in self._globals if entry < last]
-        return LayerPart(number, count, self._bounds(heapq.merge(before, directories, entries)))
+        if late and before and before[-1] > late[0]:
+            raise CannotSplitError("a global extended header comes after directories whose files come first")
+        return LayerPart(number, count, self._bounds(chain(heapq.merge(before, directories, entries), late)))
 
-    def _bounds(self, entries: Iterable[int]) -> array[int]:
-        """Return the bounds of the records of ascending entries."""
+    def _bounds(self, entries: Iterable[int]) -> "array[int]":
+        """Return the bounds of the records of entries."""
         offsets, bounds = self._scan.offsets, array("Q")
         for entry in entries:
             if bounds and bounds[-1] == offsets[entry]:
@@ -154,7 +177,8 @@ class _Cutter:
             own = self._groups.sizes[item]
             filled += own + self._touch(item)
             if filled > size:
-                filled = self._begin() + own
+                self._stamp += 1
+                filled = self._fixed + own
                 filled += self._touch(item)
                 starts.append(number)
                 if fewest and (filled > size or len(starts) > fewest):
@@ -163,29 +187,26 @@ class _Cutter:
                     raise self._too_large(item, filled)
         return starts
 
-    def _begin(self, touched: list[int] | None = None) -> int:
-        """Begin a part; return the bytes of what is in every part."""
-        self._stamp += 1
-        return self._fixed + sum(self._climb(self._scan.nodes[entry], touched) for entry in self._globals)
-
-    def _touch(self, item: int, touched: list[int] | None = None) -> int:
+    def _touch(self, item: int, needed: _Needed | None = None) -> int:
         """Mark the directories that a group needs in the part; return the bytes of those that are new there."""
         ring, node = self._groups.ring, item
-        size = self._climb(node, touched)
+        size = self._climb(node, needed)
         while (node := ring[node]) != item:
-            size += self._climb(node, touched)
+            size += self._climb(node, needed)
         return size
 
-    def _climb(self, node: int, touched: list[int] | None) -> int:
+    def _climb(self, node: int, needed: _Needed | None) -> int:
         parents, stamps, size = self._scan.names.parents, self._stamps, 0
         if self._groups.directories[node] == NONE:
             node = parents[node]
         while stamps[node] != self._stamp:
             stamps[node] = self._stamp
             if self._groups.directories[node] != NONE:
-                size += sum(map(self._scan.length, self._entries_of(node)))
-                if touched is not None:
-                    touched.append(node)
+                entries = list(self._entries_of(node))
+                size += sum(map(self._scan.length, entries))
+                if needed is not None:
+                    in_place = needed.first < entries[-1] or not self._groups.is_late(node)
+                    (needed.early if in_place else needed.late).append(node)
             node = parents[node]
         return size
 

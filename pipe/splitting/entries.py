@@ -9,7 +9,7 @@ from typing import Protocol
 from pipe.errors import CannotSplitError
 from pipe.splitting import header as tar
 from pipe.splitting.header import BLOCK, Extensions, Header, UnclearError
-from pipe.splitting.names import Names
+from pipe.splitting.names import ROOT, Names
 
 ENTRIES_MAXIMUM = 1_000_000
 """Entries of the largest layer that is split; the limit bounds the memory."""
@@ -47,7 +47,7 @@ class ScannedEntry:
 
     Attributes:
         path: Normalized. Of a whiteout, the path that it hides; of an opaque whiteout, its directory; of a global
-            header, the directory that its name is in.
+            header, the root.
         target: Of a hard link, the normalized path of its target, else b"".
         offset: Where its record begins: the extended headers of this entry only.
         length: Bytes of the record: extended headers, header, content, padding.
@@ -235,8 +235,9 @@ class _Scanner:
         self._globals += self._blocks.position - self._found.size
         if self._globals > GLOBAL_MAXIMUM:
             raise UnclearError("its global extended headers are too large")
-        # Some engines create the directory that its name is in.
-        self._append(EntryKind.GLOBAL, self._found.names.node(header.name.rpartition(b"/")[0]))
+        if self._found.names.node(header.name.rpartition(b"/")[0]) != ROOT:
+            raise UnclearError("a global extended header has a path, whose directory some engines create")
+        self._append(EntryKind.GLOBAL, ROOT)
 
     def _add(self, header: Header, extensions: Extensions) -> None:
         more = header.more

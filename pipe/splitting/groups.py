@@ -13,6 +13,8 @@ from pipe.splitting.trees import (
     DIRECTORY,
     FLAGS,
     HIDDEN,
+    IMPLIED,
+    LATE,
     LINK,
     NONE,
     OPAQUE,
@@ -31,6 +33,7 @@ class Groups:
 
     Attributes:
         items: One node of each group, in the order in which the groups are placed in parts.
+        firsts: The first entry of each of `items`.
         ring: The next node of the same group; the last one leads to the first.
         sizes: By node in `items`, bytes of the group's records, without those of directories.
         directories: The last directory entry of a node, NONE if it has none.
@@ -55,6 +58,7 @@ class Groups:
         self._join_links()
         places = self._places(self._join_trees())
         self.items = array("I")
+        self.firsts = array("I")
         self.sizes = array("Q", [0]) * nodes
         for entry, (kind, node) in enumerate(zip(scan.kinds, scan.nodes, strict=True)):
             root = self.root(node)
@@ -62,6 +66,7 @@ class Groups:
                 self.sizes[root] += scan.length(entry)
             if places[root] == entry:
                 self.items.append(root)
+                self.firsts.append(entry)
 
     def root(self, node: int) -> int:
         """Return the node that stands for the group of a node."""
@@ -70,6 +75,10 @@ class Groups:
             roots[node] = roots[roots[node]]
             node = roots[node]
         return node
+
+    def is_late(self, node: int) -> bool:
+        """Return whether a directory's first entry comes after entries below it."""
+        return self._flags[node] & LATE == LATE
 
     def _join(self, one: int, other: int) -> None:
         one, other = sorted((self.root(one), self.root(other)))
@@ -81,6 +90,10 @@ class Groups:
         flags, directories, parents = self._flags, self.directories, self._scan.names.parents
         for entry, (kind, node) in enumerate(zip(self._scan.kinds, self._scan.nodes, strict=True)):
             flags[node] |= FLAGS[kind]
+            above = node if kind == EntryKind.OPAQUE else parents[node]
+            while not flags[above] & LATE and above != ROOT:
+                flags[above] |= IMPLIED
+                above = parents[above]
             if kind == EntryKind.DIRECTORY:
                 if directories[node] != NONE:
                     self.earlier = self.earlier or array("I", [NONE]) * len(self._scan)
@@ -116,10 +129,12 @@ class Groups:
                 above[node] = node if node in whole and above[parent] == NONE else above[parent]
                 if above[node] != NONE:
                     self._join(node, above[node])
+                    # All of the tree is in one part, in its order.
+                    self._flags[node] &= ~IMPLIED
                     leading.discard(node)
         return leading
 
-    def _places(self, leading: set[int]) -> array[int]:
+    def _places(self, leading: set[int]) -> "array[int]":
         """Return the entry in whose place each group is put, by root; join leading whiteouts with what they lead."""
         scan, parents = self._scan, self._scan.names.parents
         places = array("I", [NONE]) * len(parents)
@@ -150,7 +165,7 @@ class Groups:
             touched[node] = 1
             node = self._scan.names.parents[node]
 
-    def _lead(self, places: array[int], own: dict[int, int]) -> None:
+    def _lead(self, places: "array[int]", own: dict[int, int]) -> None:
         """Join each leading whiteout with the first group in its tree."""
         parents = self._scan.names.parents
         nearest = array("I", [NONE]) * len(parents)

@@ -1,6 +1,5 @@
 """The bytes of a layer's parts, copied from the original."""
 
-from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
@@ -17,7 +16,7 @@ _SCRATCH = 256 * 1024
 
 
 class LayerPart:
-    """One part of a layer: records of the original in their order, and the end of an archive.
+    """One part of a layer: records of the original, and the end of an archive.
 
     Attributes:
         number: 1 for the first part, which is applied first.
@@ -25,8 +24,8 @@ class LayerPart:
         size: Bytes, the end included.
     """
 
-    def __init__(self, number: int, count: int, bounds: array[int]) -> None:
-        """Initialize the part; `bounds` has the begin and the end of each range, in ascending order."""
+    def __init__(self, number: int, count: int, bounds: Sequence[int]) -> None:
+        """Initialize the part; `bounds` has the begin and the end of each range."""
         self.number = number
         self.count = count
         self._bounds = bounds
@@ -76,15 +75,13 @@ class Splitter:
 
 
 def repeated(parts: Sequence[LayerPart]) -> Iterator[tuple[int, int]]:
-    """Yield the ranges of parts that a single pass has passed by when it comes to the part."""
+    """Yield the ranges that a single pass has passed by when their turn comes."""
     reached = 0
     for part in parts:
-        end = reached
         for begin, stop in part.ranges():
             if begin < reached:
                 yield begin, min(stop, reached)
-            end = max(end, stop)
-        reached = end
+            reached = max(reached, stop)
 
 
 def _merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

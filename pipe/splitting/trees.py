@@ -7,9 +7,10 @@ from pipe.splitting.names import ROOT
 
 NONE = 2**32 - 1
 """No entry, no node."""
-DIRECTORY, OTHER, LINK, HIDDEN, OPAQUE, TARGET, PARENT = 1, 2, 4, 8, 16, 32, 64
+DIRECTORY, OTHER, LINK, HIDDEN, OPAQUE, TARGET, PARENT, IMPLIED = 1, 2, 4, 8, 16, 32, 64, 128
 """What a path is in a layer: a directory; something else; a link; hidden by a whiteout; opaque; the target of a hard
-link; the parent of another path."""
+link; the parent of another path; the parent of an entry before its own entry."""
+LATE = DIRECTORY | IMPLIED
 FLAGS: dict[int, int] = {
     EntryKind.FILE: OTHER,
     EntryKind.HARD_LINK: OTHER | LINK,
@@ -50,7 +51,7 @@ class Trees:
                 self._first[node] = min(self._first[node], entry)
         self._sum_up(scan.names.parents)
 
-    def _sum_up(self, parents: array[int]) -> None:
+    def _sum_up(self, parents: "array[int]") -> None:
         for node in range(len(parents) - 1, ROOT, -1):
             parent, flags = parents[node], self._flags[node]
             whiteout = self._whiteouts[node]

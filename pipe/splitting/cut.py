@@ -10,7 +10,7 @@ from itertools import chain
 from pipe.errors import CannotSplitError
 from pipe.splitting.entries import EntryKind, Scan
 from pipe.splitting.groups import Groups, shown
-from pipe.splitting.header import UnclearError
+from pipe.splitting.header import BLOCK, UnclearError
 from pipe.splitting.parts import END, KEPT_MAXIMUM, LayerPart, repeated
 from pipe.splitting.trees import NONE
 from pipe.units import format_size
@@ -123,67 +123,77 @@ class _Cutter:
 
     def _bounds(self, entries: Iterable[int]) -> "array[int]":
         """Return the bounds of the records of entries."""
-        offsets, bounds = self._scan.offsets, array("Q")
+        blocks, bounds = self._scan.blocks, array("Q")
         for entry in entries:
-            if bounds and bounds[-1] == offsets[entry]:
-                bounds[-1] = offsets[entry + 1]
+            begin, end = blocks[entry] * BLOCK, blocks[entry + 1] * BLOCK
+            if bounds and bounds[-1] == begin:
+                bounds[-1] = end
             else:
-                bounds.extend(offsets[entry : entry + 2])
+                bounds.extend((begin, end))
         return bounds
 
     def _balanced(self) -> list[int]:
-        """Return the first item of each part."""
-        fewest = self._filled(self._limit)
-        share = self._share(len(fewest))
+        """Return the place of the first item of each part."""
+        sums = array("I", [0])
+        fewest = self._filled(self._limit, sums)
+        share = self._share(sums, len(fewest))
         for slack in _SLACK:
             size = share + share // slack
             if size < self._limit:
-                starts = self._filled(size, fewest=len(fewest))
-                if starts:
+                starts = self._filled(size)
+                if 0 < len(starts) <= len(fewest):
                     return starts
         return fewest
 
-    def _share(self, count: int) -> int:
-        """Return the smallest size with which items fill that many parts, without repeated directories."""
-        sums = array("Q", [0])
-        for item in self._groups.items:
-            sums.append(sums[-1] + self._groups.sizes[item])
+    def _share(self, sums: "array[int]", count: int) -> int:
+        """Return the smallest size with which items fill that many parts, if little is repeated.
+
+        Args:
+            sums: The blocks of the first 0, 1, 2, … items.
+            count: The number of parts.
+        """
 
         def needed(size: int) -> int:
             parts = start = 0
             while start < len(sums) - 1 and parts <= count:
-                end = bisect_right(sums, sums[start] + size - self._fixed) - 1
+                end = bisect_right(sums, sums[start] + (size - self._fixed) // BLOCK) - 1
                 if end <= start:
                     return count + 1
                 parts, start = parts + 1, end
             return parts
 
-        low, high = sums[-1] // count, self._limit
+        low, high = sums[-1] * BLOCK // count, self._limit
         while low < high:
             middle = (low + high) // 2
             low, high = (low, middle) if needed(middle) <= count else (middle + 1, high)
         return low
 
-    def _filled(self, size: int, *, fewest: int = 0) -> list[int]:
-        """Fill parts of a size one after the other; return the first item of each.
+    def _filled(self, size: int, sums: "array[int] | None" = None) -> list[int]:
+        """Fill parts one after the other; return the place of the first item of each.
 
         Args:
             size: Bytes of the largest part.
-            fewest: If it is given, return nothing if more parts are needed, or an item does not fit.
+            sums: Receives sums of the items' blocks. If they are not requested, nothing is returned if an item does not
+                fit.
+
+        Raises:
+            CannotSplitError: An item does not fit.
         """
         starts: list[int] = []
         filled = size + 1
-        for number, item in enumerate(self._groups.items):
-            own = self._groups.sizes[item]
-            filled += own + self._touch(item)
+        for place, item in enumerate(self._groups.items):
+            own = self._groups.sizes[item] * BLOCK
+            added = own + self._touch(item)
+            if sums is not None:
+                sums.append(sums[-1] + added // BLOCK)
+            filled += added
             if filled > size:
                 self._stamp += 1
-                filled = self._fixed + own
-                filled += self._touch(item)
-                starts.append(number)
-                if fewest and (filled > size or len(starts) > fewest):
-                    return []
+                filled = self._fixed + own + self._touch(item)
+                starts.append(place)
                 if filled > size:
+                    if sums is None:
+                        return []
                     raise self._too_large(item, filled)
         return starts
 

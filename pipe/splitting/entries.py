@@ -13,6 +13,8 @@ from pipe.splitting.names import ROOT, Names
 
 ENTRIES_MAXIMUM = 1_000_000
 """Entries of the largest layer that is split; the limit bounds the memory."""
+SIZE_MAXIMUM = (2**32 - 1) * BLOCK
+"""Bytes of the largest layer that is split, so that 32 bits count its blocks."""
 GLOBAL_MAXIMUM = 1024 * 1024
 """Bytes of all global headers, which are repeated in every part."""
 _BUFFER = 256 * 1024
@@ -67,7 +69,7 @@ class Scan:
         names: The paths.
         kinds: The `EntryKind` of each entry.
         nodes: The node of its path, as in `ScannedEntry.path`.
-        offsets: Where its record begins; the last item is where the last record ends.
+        blocks: The block with which its record begins; the last item is where the last record ends.
         links: The entries that are hard links, in order.
         link_nodes: The nodes of their targets.
         total: Bytes of the whole stream.
@@ -78,7 +80,7 @@ class Scan:
         self.names = Names()
         self.kinds = bytearray()
         self.nodes = array("I")
-        self.offsets = array("Q", [0])
+        self.blocks = array("I", [0])
         self.links = array("I")
         self.link_nodes = array("I")
         self.total = 0
@@ -90,11 +92,11 @@ class Scan:
     @property
     def size(self) -> int:
         """Bytes up to the end of the last record."""
-        return self.offsets[-1]
+        return self.blocks[-1] * BLOCK
 
     def length(self, entry: int) -> int:
         """Return the bytes of an entry's record."""
-        return self.offsets[entry + 1] - self.offsets[entry]
+        return (self.blocks[entry + 1] - self.blocks[entry]) * BLOCK
 
     def path(self, entry: int) -> bytes:
         """Return the path of an entry."""
@@ -105,7 +107,7 @@ class Scan:
         kind, target = EntryKind(self.kinds[number]), b""
         if kind == EntryKind.HARD_LINK:
             target = self.names.path(self.link_nodes[self.links.index(number)])
-        return ScannedEntry(kind, self.path(number), target, self.offsets[number], self.length(number))
+        return ScannedEntry(kind, self.path(number), target, self.blocks[number] * BLOCK, self.length(number))
 
 
 def scan(stream: TarStream, *, reopen: Callable[[int], TarStream] | None = None, size: int | None = None) -> Scan:
@@ -129,6 +131,7 @@ def scan(stream: TarStream, *, reopen: Callable[[int], TarStream] | None = None,
             pass
     except UnclearError as error:
         raise CannotSplitError(f"{error}, at byte {found.size} of the layer") from None
+    found.names.close()
     found.total = blocks.drain()
     return found
 
@@ -274,9 +277,11 @@ class _Scanner:
         found = self._found
         if len(found) == ENTRIES_MAXIMUM:
             raise UnclearError(f"it has more than {ENTRIES_MAXIMUM:,} entries")
+        if self._blocks.position > SIZE_MAXIMUM:
+            raise UnclearError("it is larger than two terabytes")
         found.kinds.append(kind)
         found.nodes.append(node)
-        found.offsets.append(self._blocks.position)
+        found.blocks.append(self._blocks.position // BLOCK)
 
 
 _KINDS = {

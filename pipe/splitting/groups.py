@@ -35,7 +35,7 @@ class Groups:
         items: One node of each group, in the order in which the groups are placed in parts.
         firsts: The first entry of each of `items`.
         ring: The next node of the same group; the last one leads to the first.
-        sizes: By node in `items`, bytes of the group's records, without those of directories.
+        sizes: By node in `items`, blocks of the group's records, without those of directories.
         directories: The last directory entry of a node, NONE if it has none.
         earlier: By directory entry, the entry of the same path before it, NONE if there is none; empty if no path has
             two.
@@ -59,11 +59,11 @@ class Groups:
         places = self._places(self._join_trees())
         self.items = array("I")
         self.firsts = array("I")
-        self.sizes = array("Q", [0]) * nodes
+        self.sizes = array("I", [0]) * nodes
         for entry, (kind, node) in enumerate(zip(scan.kinds, scan.nodes, strict=True)):
             root = self.root(node)
             if kind not in _UNJOINED:
-                self.sizes[root] += scan.length(entry)
+                self.sizes[root] += scan.blocks[entry + 1] - scan.blocks[entry]
             if places[root] == entry:
                 self.items.append(root)
                 self.firsts.append(entry)

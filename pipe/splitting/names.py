@@ -71,9 +71,13 @@ class Names:
         self._bytes += name
         starts.append(len(self._bytes))
         slots[slot] = node
-        if 2 * node > len(slots):
+        if 3 * node > 2 * len(slots):
             self._grow()
         return node
+
+    def close(self) -> None:
+        """Free the memory that only new paths need."""
+        self._slots = array("I")
 
     def _walk(self, path: bytes) -> int:
         names: list[bytes] = []

@@ -189,7 +189,7 @@ class _Writer:
         """Choose a path; a free one does not exist and does not lie below something that is no directory."""
         for _ in range(50):
             path = "/".join(self._rng.choice(NAMES) for _ in range(self._rng.choice((1, 1, 2, 2, 3))))
-            if not (free or self._accepted or _chance(self._rng, 90)) or self._fits(path, free=free):
+            if not (free or self._accepted or _chance(self._rng, 98)) or self._fits(path, free=free):
                 return path
         return f"free-{len(self._records)}"
 
@@ -230,7 +230,11 @@ class _Writer:
 
     def content(self) -> bytes:
         """Return the content of a file."""
-        return self._rng.randbytes(self._rng.choice((0, 1, 511, 512, 513, 2000, 9000)))
+        return self._bytes(self._rng.choice((0, 1, 511, 512, 513, 2000, 9000)))
+
+    def _bytes(self, size: int) -> bytes:
+        """Return bytes that no other content has."""
+        return (b"%d," % len(self.notes) * size)[:size]
 
     def file(self) -> None:
         """Add a file."""
@@ -315,7 +319,7 @@ class _Writer:
             self.add(path, tarfile.DIRTYPE)
             self.add(f"{path}/a", tarfile.REGTYPE, self.content())
             return
-        if not self._accepted:
+        if not self._accepted and _chance(self._rng, 20):
             # Docker and podman then set the time of the directory, which is gone or another file.
             self.add(path, tarfile.DIRTYPE)
             self.add(f"{path}/a", tarfile.REGTYPE, self.content())
@@ -333,7 +337,7 @@ class _Writer:
         """Add a sparse file in one of four formats."""
         path = self.path(free=True)
         count = self._rng.choice((1, 4, 5, 30))
-        pieces = [(4096 * number, self._rng.randbytes(self._rng.choice((1, 512)))) for number in range(1, count + 1)]
+        pieces = [(4096 * number, self._bytes(self._rng.choice((1, 512)))) for number in range(1, count + 1)]
         size = 4096 * (count + 2)
         version = self._rng.choice(("old", "0.0", "0.1", "1.0"))
         if len(path) > _SHORT:

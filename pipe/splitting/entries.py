@@ -222,10 +222,11 @@ class _Scanner:
 
     def _check_end(self, block: bytes, extensions: Extensions | None) -> None:
         """Check the end of the archive; like Go, accept none, and one block of zeros at the very end."""
+        if extensions:
+            raise UnclearError("it is truncated")
         following = self._blocks.read(BLOCK) if block else b""
-        if extensions or (following and not tar.is_end(following)):
-            problem = "entries follow the end of the archive" if following else "it is truncated"
-            raise UnclearError(problem)
+        if following and not tar.is_end(following):
+            raise UnclearError("entries follow the end of the archive")
 
     def _extension(self, header: Header) -> bytes:
         if header.size > tar.EXTENSION_MAXIMUM:

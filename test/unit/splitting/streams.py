@@ -11,10 +11,12 @@ class Pieces:
     def __init__(self, data: bytes, offset: int = 0, most: int = 7001) -> None:
         self._rest = memoryview(data)[offset:]
         self._most = most
+        self.count = 0
 
     def readinto(self, buffer: memoryview, /) -> int:
         length = min(len(buffer), len(self._rest), self._most)
         buffer[:length], self._rest = self._rest[:length], self._rest[length:]
+        self.count += length
         return length
 
 

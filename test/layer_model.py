@@ -201,7 +201,7 @@ class _Unpacking:
             walked = f"{walked}/{name}".strip("/")
             child = node.children.get(name)
             if child is None:
-                child = node.children[name] = self._implied(walked)
+                child = node.children[name] = self._implied(node, walked)
                 node.time = None
             if child.kind == tarfile.SYMTYPE:
                 found = self._find(walked)
@@ -213,8 +213,9 @@ class _Unpacking:
             node = child
         return node
 
-    def _implied(self, path: str) -> Node:
-        made = Node(tarfile.DIRTYPE)
+    def _implied(self, parent: Node, path: str) -> Node:
+        """Make a directory, which Linux gives the setgid bit of its parent."""
+        made = Node(tarfile.DIRTYPE, 0o755 | parent.mode & 0o2000)
         if self._engine == "containerd":
             for lower in self._lower:
                 found = _lookup(lower, path, _LINKS)

@@ -47,7 +47,7 @@ def make(rng: random.Random, *, accepted: bool = False, entries: int = 25, tiny:
     for _ in range(rng.randrange(entries)):
         rng.choice((below.file, below.file, below.directory, below.symlink, below.device, below.link))()
     above = _Writer(rng, accepted=accepted)
-    above.known = set(below.kinds)
+    above.known = dict(below.kinds)
     moves = [
         *(above.file, above.file, above.file, above.directory, above.directory, above.link, above.link),
         *(above.symlink, above.device, above.whiteout, above.opaque, above.recreation, above.type_change),
@@ -172,7 +172,7 @@ class _Writer:
         self._accepted = accepted
         self._records: list[bytes] = []
         self.kinds: dict[str, bytes] = {}
-        self.known: set[str] = set()
+        self.known: dict[str, bytes] = {}
         self.notes: list[str] = []
         self._hidden: set[str] = set()
 
@@ -196,6 +196,11 @@ class _Writer:
     def _fits(self, path: str, *, free: bool) -> bool:
         folders = [path.rsplit("/", count)[0] for count in range(1, path.count("/") + 1)]
         if any(self.kinds.get(folder, tarfile.DIRTYPE) != tarfile.DIRTYPE for folder in folders):
+            return False
+        below = [folder for folder in folders if folder not in self.kinds]
+        if any(
+            folder in self._hidden or self.known.get(folder, tarfile.DIRTYPE) != tarfile.DIRTYPE for folder in below
+        ):
             return False
         if any(each.startswith(path + "/") for each in self.kinds) and self.kinds.get(path) != tarfile.DIRTYPE:
             return False
@@ -337,7 +342,8 @@ class _Writer:
         """Add a sparse file in one of four formats."""
         path = self.path(free=True)
         count = self._rng.choice((1, 4, 5, 30))
-        pieces = [(4096 * number, self._bytes(self._rng.choice((1, 512)))) for number in range(1, count + 1)]
+        pieces = [(4096 * number, self._bytes(512)) for number in range(1, count)]
+        pieces.append((4096 * count, self._bytes(self._rng.choice((1, 512)))))
         size = 4096 * (count + 2)
         version = self._rng.choice(("old", "0.0", "0.1", "1.0"))
         if len(path) > _SHORT:

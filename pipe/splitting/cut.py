@@ -244,7 +244,7 @@ class _Cutter:
             cause = f"the file {path} takes {format_size(size)}, and a part holds at most {most} of uncompressed bytes"
             return CannotSplitError(cause, fix="Only the file itself can be made smaller; or allow larger parts.")
         cause = (
-            f"{path} and {len(entries) - 1:,} other entries must stay together, since they are hard links or replace "
-            f"each other, and take {format_size(size)}; a part holds at most {most} of uncompressed bytes"
+            f"{path} and {len(entries) - 1:,} other entries must stay together, since they are hard links, replace "
+            f"each other, or depend on their order, and take {format_size(size)}; a part holds at most {most} of uncompressed bytes"
         )
         return CannotSplitError(cause, fix="Allow larger parts, or split the instruction that makes this layer.")

@@ -72,6 +72,7 @@ class Scan:
         blocks: The block with which its record begins; the last item is where the last record ends.
         links: The entries that are hard links, in order.
         link_nodes: The nodes of their targets.
+        inherited: The directory entries with a setgid bit or a default access control list, which Linux passes on.
         total: Bytes of the whole stream.
     """
 
@@ -83,6 +84,7 @@ class Scan:
         self.blocks = array("I", [0])
         self.links = array("I")
         self.link_nodes = array("I")
+        self.inherited = array("I")
         self.total = 0
 
     def __len__(self) -> int:
@@ -257,6 +259,8 @@ class _Scanner:
         if size and kind not in {EntryKind.FILE, EntryKind.HARD_LINK}:
             raise UnclearError("an entry that is not a file has content")
         self._blocks.skip(size + -size % BLOCK)
+        if kind == EntryKind.DIRECTORY and (header.inherited or extensions.inherited):
+            self._found.inherited.append(len(self._found))
         self._append_named(kind, name, _first(extensions.long_link, extensions.link, header.link))
 
     def _append_named(self, kind: EntryKind, path: bytes, target: bytes) -> None:

@@ -112,7 +112,8 @@ class Groups:
 
     def _join_trees(self) -> set[int]:
         """Join trees whose order matters; return the nodes whose whiteouts need only come first in their trees."""
-        whole: set[int] = set()
+        inherited = {self._scan.nodes[entry] for entry in self._scan.inherited}
+        whole = {node for node in inherited if self.is_late(node)}
         leading: set[int] = set()
         trees: Trees | None = None
         for node, flags in enumerate(self._flags):

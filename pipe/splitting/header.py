@@ -4,6 +4,7 @@ Sources: POSIX.1, `pax`; GNU tar's manual, "Tar Internals"; golang/go, `archive/
 of the common readers understand a header differently, it is rejected: the layer then stays whole.
 """
 
+import stat
 from dataclasses import dataclass
 
 BLOCK = 512
@@ -22,6 +23,8 @@ _SPARSE_FLAG, _MORE_FLAG = 482, 504
 _SPARSE_KEYS = b"GNU.sparse."
 _SPARSE_VERSIONS = {(b"0", b"0"), (b"0", b"1"), (b"1", b"0")}
 _OVERLAY = (b"SCHILY.xattr.trusted.overlay.", b"SCHILY.xattr.user.overlay.")
+_DEFAULT_LISTS = b"posix_acl_default", b"acl.default"
+_DIRECTORIES = DIRECTORY, OLD_FILE
 _RENAMING = {b"path", b"linkpath", b"size", b"hdrcharset"}
 _LENGTH_DIGITS = 7
 _SIZE_DIGITS = 19
@@ -40,6 +43,7 @@ class Header:
         name: The name, with the prefix.
         link: The target of a link.
         size: Bytes that follow, without padding; Go ignores the field of a hard link.
+        inherited: Whether what is created in this directory gets its group.
         more: Whether another block of an old GNU sparse header follows.
     """
 
@@ -47,12 +51,17 @@ class Header:
     name: bytes
     link: bytes
     size: int
+    inherited: bool
     more: bool
 
 
 @dataclass(slots=True)
 class Extensions:
-    """What extended headers say about the next entry; None if they do not."""
+    """What extended headers say about the next entry; None if they do not.
+
+    Attributes:
+        inherited: Whether what is created in this directory gets an access control list.
+    """
 
     name: bytes | None = None
     link: bytes | None = None
@@ -60,6 +69,7 @@ class Extensions:
     long_name: bytes | None = None
     long_link: bytes | None = None
     sparse: bool = False
+    inherited: bool = False
     extended: bool = False
 
 
@@ -89,7 +99,9 @@ def parse(block: bytes) -> Header:
         raise UnclearError(f"an entry has a size of {size} bytes")
     if kind == SPARSE and magic != _GNU:
         raise UnclearError("a sparse file has a header that is not GNU tar's")
-    return Header(kind, name, link, 0 if kind == HARD_LINK else size, kind == SPARSE and block[_SPARSE_FLAG] != 0)
+    inherited = kind in _DIRECTORIES and _number(block[100:108], "mode") & stat.S_ISGID != 0
+    more = kind == SPARSE and block[_SPARSE_FLAG] != 0
+    return Header(kind, name, link, 0 if kind == HARD_LINK else size, inherited, more)
 
 
 def has_more(block: bytes) -> bool:
@@ -151,6 +163,7 @@ def records(data: bytes) -> dict[bytes, bytes]:
 def _add_records(extensions: Extensions, found: dict[bytes, bytes]) -> None:
     if any(key.startswith(_OVERLAY) for key in found):
         raise UnclearError("an entry has extended attributes that belong to overlayfs")
+    extensions.inherited = any(key.endswith(_DEFAULT_LISTS) for key in found)
     # Go ignores an empty value.
     extensions.name = found.get(b"path") or None
     extensions.link = found.get(b"linkpath") or None

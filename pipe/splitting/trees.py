@@ -60,14 +60,14 @@ class Trees:
             if flags & TARGET and not flags & OTHER:
                 self._targets[node] = 1
             self._targets[parent] |= self._targets[node]
-            self._implied[parent] |= self._implied[node] or (flags & PARENT and not flags & DIRECTORY) != 0
+            self._implied[parent] |= self._implied[node] or flags & IMPLIED != 0
 
     def can_lead(self, node: int) -> bool:
         """Return whether a node's whiteouts have the same effect if the part with the first entry of its tree has them.
 
         Not if an entry before a whiteout is of the tree that it removes; not if a hard link leads into that tree of
-        lower layers. An opaque whiteout removes nothing of its own layer, unless the layer lacks the entry of a
-        directory: Docker's vfs driver then removes what is in there.
+        lower layers. An opaque whiteout removes nothing of its own layer, unless the entry of a directory is
+        missing or comes later: Docker's vfs driver then removes what is in there.
         """
         flags = self._flags[node]
         if self._targets[node]:

@@ -62,6 +62,9 @@ def names(part: bytes) -> list[str]:
             [folder("d"), big("a"), folder("d"), big("d/b")], [["a"], ["d", "d", "d/b"]], id="directory-given-twice"
         ),
         pytest.param([big("d/a"), big("d/b")], [["d/a"], ["d/b"]], id="implied-directory"),
+        pytest.param(
+            [folder("d", 0o2755), big("d/a"), big("d/b")], [["d", "d/a"], ["d", "d/b"]], id="setgid-directory"
+        ),
         pytest.param([big("a"), folder("empty"), big("b")], [["a", "empty"], ["b"]], id="empty-directory"),
         pytest.param(
             [folder("d"), folder("d/e"), big("a"), big("b")],
@@ -172,6 +175,21 @@ def test_parts(records: list[bytes], parts: list[list[str]]) -> None:
             [big("d/a"), folder("d"), big("d/e/b"), record("d/.wh..wh..opq")],
             "d/a and 3 other entries",
             id="opaque-after-a-file-in-an-implied-directory",
+        ),
+        pytest.param(
+            [folder("d"), big("d/a"), big("d/e/b"), record("d/.wh..wh..opq"), folder("d/e")],
+            "d/a and 4 other entries",
+            id="opaque-before-the-entry-of-a-directory-with-files",
+        ),
+        pytest.param(
+            [big("d/a"), big("d/e/b"), folder("d", 0o2755)],
+            "d/a and 2 other entries",
+            id="setgid-directory-after-its-files",
+        ),
+        pytest.param(
+            [big("d/a"), big("d/e/b"), folder("d", **{"SCHILY.xattr.system.posix_acl_default": "x"})],
+            "d/a and 2 other entries",
+            id="default-acl-after-the-files",
         ),
         pytest.param(
             [big("d/e/b"), record("d/.wh..wh..opq"), big("d/a")],

@@ -43,7 +43,7 @@ def make(rng: random.Random, *, accepted: bool = False, entries: int = 25, tiny:
         entries: The most entries besides tiny files.
         tiny: Tiny files in addition.
     """
-    below = _Writer(rng, accepted=True)
+    below = _Writer(rng, accepted=True, suffix=".link")
     for _ in range(rng.randrange(entries)):
         rng.choice((below.file, below.file, below.directory, below.symlink, below.device, below.link))()
     above = _Writer(rng, accepted=accepted)
@@ -167,9 +167,10 @@ def _chance(rng: random.Random, percent: int) -> bool:
 class _Writer:
     """Writes records, and remembers what the layer has."""
 
-    def __init__(self, rng: random.Random, *, accepted: bool) -> None:
+    def __init__(self, rng: random.Random, *, accepted: bool, suffix: str = "") -> None:
         self._rng = rng
         self._accepted = accepted
+        self._suffix = suffix
         self._records: list[bytes] = []
         self.kinds: dict[str, bytes] = {}
         self.known: dict[str, bytes] = {}
@@ -262,7 +263,9 @@ class _Writer:
 
     def symlink(self) -> None:
         """Add a symbolic link; nothing lies below it, or engines would disagree."""
-        self._put(self.path(free=True), tarfile.SYMTYPE, link=self._rng.choice(("a", "../x", "/z/a", "nowhere")))
+        # Below those of a lower layer, engines would put files into different directories.
+        path = self.path(free=True) + self._suffix
+        self._put(path, tarfile.SYMTYPE, link=self._rng.choice(("a", "../x", "/z/a", "nowhere")))
 
     def device(self) -> None:
         """Add a device node or a named pipe."""
@@ -306,7 +309,7 @@ class _Writer:
 
     def recreation(self) -> None:
         """Hide a directory, and create it again, with files."""
-        path = self._rng.choice(sorted(self.known) or ["a"])
+        path = self._rng.choice(sorted(each for each in self.known if not each.endswith(".link")) or ["a"])
         if self._accepted and (path in self._hidden or not self._fits(path, free=True) or path in self.kinds):
             return
         self._whiteout(path)

@@ -239,12 +239,12 @@ class _Cutter:
             if node in nodes and self._scan.kinds[entry] != EntryKind.GLOBAL
         ]
         largest = max(entries, key=self._scan.length)
-        path, most = shown(self._scan.path(largest)), format_size(self._limit)
+        path, most = shown(self._scan.path(largest)), f"{format_size(self._limit)} of uncompressed bytes"
         if len(entries) == 1:
-            cause = f"the file {path} takes {format_size(size)}, and a part holds at most {most} of uncompressed bytes"
+            cause = f"the file {path} takes {format_size(size)}, and a part holds at most {most}"
             return CannotSplitError(cause, fix="Only the file itself can be made smaller; or allow larger parts.")
         cause = (
             f"{path} and {len(entries) - 1:,} other entries must stay together, since they are hard links, replace "
-            f"each other, or depend on their order, and take {format_size(size)}; a part holds at most {most} of uncompressed bytes"
+            f"each other, or depend on their order, and take {format_size(size)}; a part holds at most {most}"
         )
         return CannotSplitError(cause, fix="Allow larger parts, or split the instruction that makes this layer.")

@@ -1,4 +1,4 @@
-"""Where a layer is cut: the same layer and size always give the same parts."""
+"""The cut of a layer: the same layer and size always give the same parts."""
 
 import heapq
 from array import array

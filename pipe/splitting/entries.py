@@ -4,10 +4,10 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
 
 from pipe.errors import CannotSplitError
 from pipe.splitting import header as tar
+from pipe.splitting.blocks import Blocks, TarStream
 from pipe.splitting.header import BLOCK, Extensions, Header, UnclearError
 from pipe.splitting.names import ROOT, Names
 
@@ -17,17 +17,7 @@ SIZE_MAXIMUM = (2**32 - 1) * BLOCK
 """Bytes of the largest layer that is split, so that 32 bits count its blocks."""
 GLOBAL_MAXIMUM = 1024 * 1024
 """Bytes of all global headers, which are repeated in every part."""
-_BUFFER = 256 * 1024
-_SKIP = 1024 * 1024
-"""Bytes of the smallest content that is skipped instead of read."""
 _OPAQUE, _WHITEOUT, _AUFS = b".wh..wh..opq", b".wh.", b".wh..wh."
-
-
-class TarStream(Protocol):
-    """A stream of a layer's uncompressed bytes."""
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Read bytes into the buffer, and return their number; 0 only at the end."""
 
 
 class EntryKind(IntEnum):
@@ -51,7 +41,7 @@ class ScannedEntry:
         path: Normalized. Of a whiteout, the path that it hides; of an opaque whiteout, its directory; of a global
             header, the root.
         target: Of a hard link, the normalized path of its target, else b"".
-        offset: Where its record begins: the extended headers of this entry only.
+        offset: Begin of its record, which includes the extended headers of this entry.
         length: Bytes of the record: extended headers, header, content, padding.
     """
 
@@ -69,7 +59,7 @@ class Scan:
         names: The paths.
         kinds: The `EntryKind` of each entry.
         nodes: The node of its path, as in `ScannedEntry.path`.
-        blocks: The block with which its record begins; the last item is where the last record ends.
+        blocks: The block with which its record begins; one item more, for the end of the last record.
         links: The entries that are hard links, in order.
         link_nodes: The nodes of their targets.
         inherited: The directory entries with a setgid bit or a default access control list, which Linux passes on.
@@ -125,7 +115,7 @@ def scan(stream: TarStream, *, reopen: Callable[[int], TarStream] | None = None,
     Raises:
         CannotSplitError: It is not a tar archive, it is truncated, or its meaning is not clear.
     """
-    blocks = _Blocks(stream, reopen if size is not None else None, size or 0)
+    blocks = Blocks(stream, reopen if size is not None else None, size or 0)
     found = Scan()
     scanner = _Scanner(blocks, found)
     try:
@@ -138,66 +128,10 @@ def scan(stream: TarStream, *, reopen: Callable[[int], TarStream] | None = None,
     return found
 
 
-class _Blocks:
-    """The bytes of a stream in pieces of any size."""
-
-    def __init__(self, stream: TarStream, reopen: Callable[[int], TarStream] | None, size: int) -> None:
-        self.position = 0
-        self._stream = stream
-        self._reopen = reopen
-        self._size = size
-        self._buffer = memoryview(bytearray(_BUFFER))
-        self._start = self._end = 0
-
-    def read(self, count: int) -> bytes:
-        """Return bytes, fewer than requested only at the end."""
-        found = bytes(self._buffer[self._start : min(self._end, self._start + count)])
-        self._start += len(found)
-        while len(found) < count and self._fill():
-            piece = self._buffer[: min(self._end, count - len(found))]
-            self._start = len(piece)
-            found += piece
-        self.position += len(found)
-        return found
-
-    def skip(self, count: int) -> None:
-        """Pass over bytes.
-
-        Raises:
-            UnclearError: The stream ends before.
-        """
-        target = self.position + count
-        if self._reopen and count - (self._end - self._start) >= _SKIP:
-            if target > self._size:
-                raise UnclearError("it is truncated")
-            self._stream, self._start, self._end = self._reopen(target), 0, 0
-            self.position = target
-            return
-        while self.position < target:
-            if self._start == self._end and not self._fill():
-                raise UnclearError("it is truncated")
-            step = min(self._end - self._start, target - self.position)
-            self._start += step
-            self.position += step
-
-    def drain(self) -> int:
-        """Read the rest; return the bytes of the whole stream."""
-        if self._reopen:
-            return self._size
-        self.position += self._end - self._start
-        while self._fill():
-            self.position += self._end
-        return self.position
-
-    def _fill(self) -> int:
-        self._start, self._end = 0, self._stream.readinto(self._buffer)
-        return self._end
-
-
 class _Scanner:
     """Reads one entry after the other."""
 
-    def __init__(self, blocks: _Blocks, found: Scan) -> None:
+    def __init__(self, blocks: Blocks, found: Scan) -> None:
         self._blocks = blocks
         self._found = found
         self._globals = 0

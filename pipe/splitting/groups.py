@@ -186,7 +186,7 @@ class Groups:
         for node in sorted(own, reverse=True):
             place = best[node]
             if place == NONE:
-                # The tree is empty, so this is a group of its own, and may be the first of an outer tree.
+                # The tree is empty, so its whiteouts are a separate group, which may be the first of an outer tree.
                 place = own[node]
                 found(node, place)
             else:

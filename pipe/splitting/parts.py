@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from pipe.errors import CannotSplitError
-from pipe.splitting.entries import TarStream
+from pipe.splitting.blocks import TarStream
 from pipe.splitting.header import BLOCK
 
 END = 2 * BLOCK

@@ -66,7 +66,7 @@ class Trees:
         """Return whether a node's whiteouts have the same effect if the part with the first entry of its tree has them.
 
         Not if an entry before a whiteout is of the tree that it removes; not if a hard link leads into that tree of
-        lower layers. An opaque whiteout removes nothing of its own layer, unless the entry of a directory is
+        lower layers. An opaque whiteout removes nothing of the same layer, unless the entry of a directory is
         missing or comes later: Docker's vfs driver then removes what is in there.
         """
         flags = self._flags[node]

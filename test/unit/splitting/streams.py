@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pipe.splitting.entries import TarStream
+from pipe.splitting.blocks import TarStream
 
 
 class Pieces:

@@ -187,7 +187,7 @@ def test_parts(records: list[bytes], parts: list[list[str]]) -> None:
             id="setgid-directory-after-its-files",
         ),
         pytest.param(
-            [big("d/a"), big("d/e/b"), folder("d", **{"SCHILY.xattr.system.posix_acl_default": "x"})],
+            [big("d/a"), big("d/e/b"), folder("d", 0o755, **{"SCHILY.xattr.system.posix_acl_default": "x"})],
             "d/a and 2 other entries",
             id="default-acl-after-the-files",
         ),

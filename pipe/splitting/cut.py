@@ -11,7 +11,7 @@ from pipe.errors import CannotSplitError
 from pipe.splitting.entries import EntryKind, Scan
 from pipe.splitting.groups import Groups, shown
 from pipe.splitting.header import BLOCK, UnclearError
-from pipe.splitting.parts import END, KEPT_MAXIMUM, LayerPart, repeated
+from pipe.splitting.parts import END, LayerPart
 from pipe.splitting.trees import NONE
 from pipe.units import format_size
 
@@ -27,11 +27,9 @@ class Cut:
 
     Attributes:
         parts: In the order in which they are applied; one if the layer fits in a part.
-        sequential: Whether a `Splitter` can produce them from bytes that come only once.
     """
 
     parts: tuple[LayerPart, ...]
-    sequential: bool
 
 
 def cut(scan: Scan, part_size: int) -> Cut:
@@ -56,7 +54,7 @@ def cut(scan: Scan, part_size: int) -> Cut:
         if not groups.items:
             raise CannotSplitError("it has no files")
         parts = _Cutter(scan, groups, limit).parts()
-    return Cut(tuple(parts), sum(end - begin for begin, end in repeated(parts)) <= KEPT_MAXIMUM)
+    return Cut(tuple(parts))
 
 
 @dataclass(slots=True)

@@ -276,13 +276,6 @@ def test_the_cut_depends_on_nothing_else() -> None:
     assert [list(part.ranges()) for part in one.parts] == [list(part.ranges()) for part in other.parts]
 
 
-def test_a_far_hard_link_makes_one_pass_impossible(monkeypatch: pytest.MonkeyPatch) -> None:
-    records = [big("a"), big("b"), big("c"), record("d", LINK, link="a")]
-    assert made(*records)[0].sequential
-    monkeypatch.setattr("pipe.splitting.cut.KEPT_MAXIMUM", 20_000)
-    assert not made(*records)[0].sequential
-
-
 def test_a_first_opaque_whiteout_hides_nothing_of_its_layer() -> None:
     below = archive(folder("d"), record("d/old"))
     records = [folder("d"), big("d/a"), big("d/b"), record("d/.wh..wh..opq")]

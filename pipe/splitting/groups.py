@@ -112,8 +112,7 @@ class Groups:
 
     def _join_trees(self) -> set[int]:
         """Join trees whose order matters; return the nodes whose whiteouts need only come first in their trees."""
-        inherited = {self._scan.nodes[entry] for entry in self._scan.inherited}
-        whole = {node for node in inherited if self.is_late(node)}
+        whole = self._inherited()
         leading: set[int] = set()
         trees: Trees | None = None
         for node, flags in enumerate(self._flags):
@@ -134,6 +133,13 @@ class Groups:
                     self._flags[node] &= ~IMPLIED
                     leading.discard(node)
         return leading
+
+    def _inherited(self) -> set[int]:
+        """Return late directories that pass something on, or lower layers' of that path may, to one without an entry."""
+        parents = self._scan.names.parents
+        found = {self._scan.nodes[entry] for entry in self._scan.inherited}
+        found |= {parents[node] for node, flags in enumerate(self._flags) if flags & LATE == IMPLIED}
+        return {node for node in found if self.is_late(node)}
 
     def _places(self, leading: set[int]) -> "array[int]":
         """Return the entry in whose place each group is put, by root; join leading whiteouts with what they lead."""
@@ -169,29 +175,18 @@ class Groups:
     def _lead(self, places: "array[int]", own: dict[int, int]) -> None:
         """Join each leading whiteout with the first group in its tree."""
         parents = self._scan.names.parents
-        nearest = array("I", [NONE]) * len(parents)
-        best = dict.fromkeys(own, NONE)
-
-        def found(node: int, place: int) -> None:
-            above = nearest[node]
-            while above != NONE:
-                best[above] = min(best[above], place)
-                above = nearest[parents[above]] if above != ROOT else NONE
-
-        for node, parent in enumerate(parents):
-            nearest[node] = node if node in own else nearest[parent]
-            place = places[self.root(node)]
-            if nearest[node] != NONE and place != NONE:
-                found(node, place)
-        for node in sorted(own, reverse=True):
-            place = best[node]
-            if place == NONE:
-                # The tree is empty, so its whiteouts are a separate group, which may be the first of an outer tree.
-                place = own[node]
-                found(node, place)
-            else:
-                self._join(node, self._scan.nodes[place])
-            places[self.root(node)] = place
+        lowest = array("I", [NONE]) * len(parents)
+        for node in reversed(range(len(parents))):
+            if node in own:
+                place = lowest[node]
+                if place == NONE:
+                    # The tree is empty, so its whiteouts are a separate group, which may be the first of an outer tree.
+                    place = own[node]
+                else:
+                    self._join(node, self._scan.nodes[place])
+                places[self.root(node)] = place
+            lowest[node] = min(lowest[node], places[self.root(node)])
+            lowest[parents[node]] = min(lowest[parents[node]], lowest[node])
 
     def _shown(self, node: int) -> str:
         return shown(self._scan.names.path(node))

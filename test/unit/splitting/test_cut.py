@@ -182,12 +182,17 @@ def test_parts(records: list[bytes], parts: list[list[str]]) -> None:
             id="opaque-before-the-entry-of-a-directory-with-files",
         ),
         pytest.param(
-            [big("d/a"), big("d/e/b"), folder("d", 0o2755)],
+            [big("d/a"), big("d/e/b"), folder("d")],
+            "d/a and 2 other entries",
+            id="directory-after-a-directory-without-an-entry",
+        ),
+        pytest.param(
+            [big("d/a"), big("d/b"), folder("d", 0o2755)],
             "d/a and 2 other entries",
             id="setgid-directory-after-its-files",
         ),
         pytest.param(
-            [big("d/a"), big("d/e/b"), folder("d", 0o755, **{"SCHILY.xattr.system.posix_acl_default": "x"})],
+            [big("d/a"), big("d/b"), folder("d", 0o755, **{"SCHILY.xattr.system.posix_acl_default": "x"})],
             "d/a and 2 other entries",
             id="default-acl-after-the-files",
         ),

@@ -135,7 +135,10 @@ class Groups:
         return leading
 
     def _inherited(self) -> set[int]:
-        """Return late directories that pass something on, or lower layers' of that path may, to one without an entry."""
+        """Return the late directories that pass something on to what is created in them.
+
+        What a lower layer's directory of the same path may pass on matters to directories without an entry.
+        """
         parents = self._scan.names.parents
         found = {self._scan.nodes[entry] for entry in self._scan.inherited}
         found |= {parents[node] for node, flags in enumerate(self._flags) if flags & LATE == IMPLIED}

@@ -141,6 +141,11 @@ def names(part: bytes) -> list[str]:
             id="directory-becomes-a-file",
         ),
         pytest.param(
+            [record("d/a"), record(".wh.d"), folder("d"), record("d/c"), big("b"), big("e")],
+            [["d/a", ".wh.d", "d", "d/c", "b"], ["e"]],
+            id="whiteout-between-a-file-and-its-directory",
+        ),
+        pytest.param(
             [record("x//y"), big("b"), big("c"), record("/x/./y"), record("z/../x/y")],
             [["x//y", "b", "/x/./y", "z/../x/y"], ["c"]],
             id="spelled-differently",
@@ -197,8 +202,8 @@ def test_parts(records: list[bytes], parts: list[list[str]]) -> None:
             id="default-acl-after-the-files",
         ),
         pytest.param(
-            [big("d/e/b"), record("d/.wh..wh..opq"), big("d/a")],
-            "d/e/b and 2 other entries",
+            [record("d/.wh..wh..opq"), big("d/a"), big("d/b")],
+            "d/a and 2 other entries",
             id="opaque-directory-without-an-entry",
         ),
         pytest.param(
@@ -244,6 +249,12 @@ def test_a_repeated_directory_keeps_its_headers() -> None:
     _, (first, second) = made(directory, big("d/a"), big("d/b"))
     assert first == archive(directory, big("d/a"))
     assert second == archive(directory, big("d/b"))
+
+
+def test_late_entries_of_a_directory_keep_their_order() -> None:
+    first, second = folder("d", 0o700), folder("d", 0o755, **{"SCHILY.xattr.user.a": "b"})
+    _, parts = made(big("d/a"), first, second, big("d/b"))
+    assert parts == [archive(big("d/a"), first, second), archive(big("d/b"), first, second)]
 
 
 def test_records_are_copied() -> None:

@@ -1,27 +1,33 @@
-"""What engines make of images: each unpacks them in its own way, and the files are read where it put them."""
+"""What six engines unpack from an image, read where each of them puts it."""
 
 import contextlib
-import hashlib
-import io
 import json
-import subprocess
-import tarfile
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import get_args
 
 import docker
 from docker.errors import DockerException
-from integration.archives import run
+from integration.archives import digest_of, run
+from integration.images import archive_of
 from integration.layouts import MANIFEST, OCI
-from integration.private_engine import PrivateEngine
-from integration.trees import Place, Tree, read_trees
+from integration.private_engine import PrivateEngine, private_engine
+from integration.second_engine import Kind, second_engine
+from integration.trees import Place, Tree, differences, read_trees
 
-Layers = Sequence[bytes]
-"""An image: its layers as plain tar archives, from the base up."""
-REPOSITORY = "proof"
+Image = Sequence[bytes]
+"""The layers, each a tar, from the base up."""
+REPOSITORY = "localhost/compared"
+OVERLAY = ("docker", "second-graphdriver", "podman-overlay")
+"""Engines that unpack each layer into a folder of its own, without a look at the ones below."""
+ENGINES = (*OVERLAY, "second-containerd", "podman-vfs", "umoci")
+_SLACK = 10**9
+"""Nanoseconds: the kernel gives files times that are a little older than the clock's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,256 +35,267 @@ class Refused:
     """An image that an engine does not unpack.
 
     Attributes:
-        reason: The end of its message.
+        reason: The engine's message.
     """
 
     reason: str
 
 
-class Unpacker(Protocol):
-    """An engine."""
+Unpacked = Tree | Refused
 
-    name: str
 
-    def unpack(self, images: Mapping[str, Layers]) -> Mapping[str, Tree | Refused]:
+class RefusedError(Exception):
+    """An engine does not unpack an image."""
+
+
+def compared(before: Unpacked, after: Unpacked) -> list[str]:
+    """Describe how an image differs from another one that the same engine has unpacked."""
+    if isinstance(before, Refused) or isinstance(after, Refused):
+        refused = [each.reason for each in (before, after) if isinstance(each, Refused)]
+        return [] if isinstance(before, Refused) else [f"refused: {refused[-1]}"]
+    return differences(before, after)
+
+
+class Unpacker(ABC):
+    """An engine with a store that belongs to one test."""
+
+    inside: Sequence[str] = ()
+    """What begins a command that sees the store."""
+
+    def __init__(self) -> None:
+        self._began = time.time_ns() - _SLACK
+
+    def unpack(self, images: Mapping[str, Image]) -> dict[str, Unpacked]:
         """Unpack images, and read their files.
 
         Args:
             images: By tag.
 
         Returns:
-            The files of each image.
+            The files of each, or why the engine refuses it.
+        """
+        refused = self._load_all(images)
+        places: dict[str, Place] = {}
+        for tag in images.keys() - refused.keys():
+            try:
+                places[tag] = self.place(tag, images[tag])
+            except RefusedError as error:
+                refused[tag] = Refused(str(error))
+        created = range(self._began, time.time_ns() + _SLACK)
+        return refused | dict(zip(places, read_trees(list(places.values()), created, self.inside), strict=True))
+
+    def _load_all(self, images: Mapping[str, Image]) -> dict[str, Unpacked]:
+        """Load images at once; halve them until those that are refused are found."""
+        try:
+            self.load(images)
+        except RefusedError as error:
+            if len(images) == 1:
+                return dict.fromkeys(images, Refused(str(error)))
+            tags = list(images)
+            halves = tags[: len(tags) // 2], tags[len(tags) // 2 :]
+            first, second = (self._load_all({tag: images[tag] for tag in half}) for half in halves)
+            return first | second
+        return {}
+
+    @abstractmethod
+    def load(self, images: Mapping[str, Image]) -> None:
+        """Load images, all or none.
+
+        Raises:
+            RefusedError: One of them is refused.
+        """
+
+    @abstractmethod
+    def place(self, tag: str, image: Image) -> Place:
+        """Return where a loaded image's files are.
+
+        Raises:
+            RefusedError: It is refused only now.
         """
 
 
-def _refusals(load: Callable[[Mapping[str, Layers]], None], images: Mapping[str, Layers]) -> dict[str, Refused]:
-    """Load all images at once, or one by one where that fails."""
-    try:
-        load(images)
-    except _RefusedError as refusal:
-        if len(images) == 1:
-            return dict.fromkeys(images, Refused(str(refusal)))
-        return {tag: why for tag in images for why in _refusals(load, {tag: images[tag]}).values()}
-    return {}
+class DockerEngine(Unpacker):
+    """Docker Engine with an overlay2 graphdriver."""
 
-
-class _RefusedError(Exception):
-    """An engine does not take an image."""
-
-
-class DockerEngine:
-    """Docker Engine with an overlay2 graphdriver or the containerd image store."""
-
-    def __init__(self, name: str, engine: PrivateEngine, folder: Path, inside: Path) -> None:
-        """Use an Engine that runs.
+    def __init__(self, engine: PrivateEngine, folder: Path, known: Path) -> None:
+        """Use an Engine.
 
         Args:
-            name: For people.
-            engine: The Engine.
-            folder: Holds all its files.
-            inside: What the Engine itself calls that folder.
+            engine: It runs.
+            folder: Has its store.
+            known: The Engine's own name for that folder.
         """
-        self.name = name
-        self._folder, self._inside = folder, inside
-        self._engine = engine
-        self._client = docker.DockerClient(engine.docker_host)
-        self._containerd = self._client.info()["Driver"] == "overlayfs"
+        super().__init__()
+        self.inside = engine.inside
+        self._folder, self._known = folder, known
+        self.client = docker.DockerClient(engine.docker_host)
 
-    def unpack(self, images: Mapping[str, Layers]) -> Mapping[str, Tree | Refused]:
-        """Load images, and read the folders of their layers as a container's mount puts them together."""
-        since = time.time_ns()
-        found: dict[str, Refused | Place] = {**_refusals(self._load, images)}
-        for tag in images:
-            if tag not in found:
-                try:
-                    found[tag] = self._place(f"{REPOSITORY}:{tag}")
-                except _RefusedError as refusal:
-                    found[tag] = Refused(str(refusal))
-        return _read(found, images, since)
+    def load(self, images: Mapping[str, Image]) -> None:
+        with _refusals():
+            self.client.images.load(_archive(images))
 
-    def _load(self, images: Mapping[str, Layers]) -> None:
-        with _docker_errors():
-            self._client.images.load(docker_archive(images))
+    def place(self, tag: str, image: Image) -> Place:
+        data = self.client.api.inspect_image(f"{REPOSITORY}:{tag}")["GraphDriver"]["Data"]
+        return self.outside(":".join(filter(None, [data["UpperDir"], data.get("LowerDir")])))
 
-    def _place(self, image: str) -> Place:
-        with _docker_errors():
-            return self._snapshot(image) if self._containerd else self._graph(image)
+    def outside(self, folders: str) -> Place:
+        """Return the paths, as this machine knows them, of folders with colons between them."""
+        return [self._folder / Path(folder).relative_to(self._known) for folder in folders.split(":")]
 
-    def _graph(self, image: str) -> Place:
-        data = self._client.api.inspect_image(image)["GraphDriver"]["Data"]
-        folders = [data["UpperDir"], *filter(None, data.get("LowerDir", "").split(":"))]
-        return [self._outside(folder) for folder in folders]
 
-    def _snapshot(self, image: str) -> Place:
-        container = self._client.api.create_container(image, command=["/"])["Id"]
-        try:
-            diff_ids = self._client.api.inspect_image(image)["RootFS"]["Layers"]
-            chain = diff_ids[0]
-            for diff_id in diff_ids[1:]:
-                chain = f"sha256:{hashlib.sha256(f'{chain} {diff_id}'.encode()).hexdigest()}"
-            # The view is garbage to containerd at once; the folders stay as long as the image.
-            key = f"view-{time.monotonic_ns()}"
-            [mount] = json.loads(self._ctr("snapshots", "view", "--mounts", key, chain))
-        finally:
-            self._client.api.remove_container(container)
+class ContainerdEngine(DockerEngine):
+    """Docker Engine with the containerd image store."""
+
+    def place(self, tag: str, image: Image) -> Place:
+        with _refusals():
+            container = self.client.api.create_container(f"{REPOSITORY}:{tag}", ["/"])["Id"]
+        chain = digest_of(image[0])
+        for layer in image[1:]:
+            chain = digest_of(f"{chain} {digest_of(layer)}".encode())
+        inside = [*self.inside[:2], "--mount", "--root", "--wd=/", "--"]
+        ctr = ["ctr", "--address=/run/engine/containerd/containerd.sock", "--namespace=moby", "snapshots"]
+        # containerd may collect the view at once; the folders stay as long as the container.
+        [mount] = json.loads(run(*inside, *ctr, "view", "--mounts", f"view-{container}", chain))
         if mount["Type"] == "bind":
-            return [self._outside(mount["Source"])]
-        [folders] = [option[9:] for option in mount["Options"] if option.startswith("lowerdir=")]
-        return [self._outside(folder) for folder in folders.split(":")]
-
-    def _ctr(self, *command: str) -> bytes:
-        inside = [*self._engine.inside[:2], "--mount", "--root", "--wd=/", "--"]
-        ctr = ["ctr", "--address=/run/engine/containerd/containerd.sock", "--namespace=moby"]
-        return run(*inside, *ctr, *command)
-
-    def _outside(self, path: str) -> Path:
-        return self._folder / Path(path).relative_to(self._inside)
+            return self.outside(mount["Source"])
+        options = dict(option.partition("=")[::2] for option in mount["Options"])
+        return self.outside(options["lowerdir"])
 
 
 @contextlib.contextmanager
-def _docker_errors() -> Iterator[None]:
+def _refusals() -> Iterator[None]:
     try:
         yield
     except DockerException as error:
-        raise _RefusedError(str(error)) from error
+        raise RefusedError(str(error)) from error
 
 
-def _read(found: Mapping[str, Refused | Place], order: Mapping[str, object], since: int) -> dict[str, Tree | Refused]:
-    places = {tag: place for tag, place in found.items() if not isinstance(place, Refused)}
-    trees = dict(zip(places, read_trees(list(places.values()), since), strict=True))
-    return {tag: trees[tag] if tag in trees else found[tag] for tag in order}  # type: ignore[misc]
+class Podman(Unpacker):
+    """podman with one of its storage drivers."""
 
+    def __init__(self, engine: PrivateEngine, driver: str) -> None:
+        """Use podman where its service runs."""
+        super().__init__()
+        self.inside = engine.inside
+        self._folder = engine.log.parent
+        folders = (f"--root=/engine/data/{driver}", f"--runroot=/run/{driver}", f"--storage-driver={driver}")
+        inside = (*engine.inside[:2], "--mount", "--root", "--wd=/", "--")
+        self._podman = (*inside, "env", "PODMAN_IGNORE_CGROUPSV1_WARNING=1", "podman", *folders)
+        self._archive = f"{driver}.tar"
 
-class Podman:
-    """Podman of Debian trixie with one of its storage drivers."""
-
-    def __init__(self, engine: PrivateEngine, folder: Path, driver: str) -> None:
-        """Use podman where its service runs.
-
-        Args:
-            engine: The service, whose programs and namespaces are used.
-            folder: Known as `/engine` inside.
-            driver: `overlay` or `vfs`.
-        """
-        self.name = f"podman {driver}"
-        self._process = engine.inside[1].removeprefix("--target=")
-        self._inside = [*engine.inside[:2], "--mount", "--root", "--wd=/", "--"]
-        self._folder = folder
-        self._driver = driver
-
-    def unpack(self, images: Mapping[str, Layers]) -> Mapping[str, Tree | Refused]:
-        """Load images, and let podman mount them."""
-        since = time.time_ns()
-        found: dict[str, Refused | Place] = {**_refusals(self._load, images)}
-        for tag in images:
-            if tag not in found:
-                place = self._podman("image", "mount", f"localhost/{REPOSITORY}:{tag}").decode().strip()
-                found[tag] = Path(f"/proc/{self._process}/root{place}")
-        return _read(found, images, since)
-
-    def _load(self, images: Mapping[str, Layers]) -> None:
-        archive = self._folder / "images.tar"
-        archive.write_bytes(docker_archive(images))
+    def load(self, images: Mapping[str, Image]) -> None:
+        (self._folder / self._archive).write_bytes(_archive(images))
         try:
-            self._podman("load", "--quiet", "--input=/engine/images.tar")
+            run(*self._podman, "load", "--quiet", f"--input=/engine/{self._archive}")
         except AssertionError as error:
-            raise _RefusedError(str(error)) from error
+            raise RefusedError(str(error)) from error
 
-    def _podman(self, *command: str) -> bytes:
-        folders = (f"--root=/engine/{self._driver}", f"--runroot=/run/{self._driver}", f"--storage-driver={self._driver}")
-        return run(*self._inside, "podman", *folders, *command)
+    def place(self, tag: str, image: Image) -> Place:
+        folder = run(*self._podman, "image", "mount", f"{REPOSITORY}:{tag}").decode().strip()
+        return Path(f"{self._folder}/root{folder}")
 
 
-class Umoci:
-    """umoci, which unpacks layers into a folder."""
-
-    name = "umoci"
+class Umoci(Unpacker):
+    """umoci, which unpacks all layers into one folder."""
 
     def __init__(self, folder: Path) -> None:
         """Use an empty folder."""
+        super().__init__()
         self._folder = folder
+        self._layout = folder / "layout"
+        run("umoci", "init", "--layout", self._layout)
 
-    def unpack(self, images: Mapping[str, Layers]) -> Mapping[str, Tree | Refused]:
-        """Unpack each image into a folder of its own."""
-        since = time.time_ns()
-        layout = self._folder / "layout"
-        write_layout(layout, images)
-        found: dict[str, Refused | Place] = {}
-        for tag in images:
-            place = self._folder / f"unpacked-{tag}-{since}"
-            try:
-                run("umoci", "raw", "unpack", f"--image={layout}:{tag}", place)
-            except AssertionError as error:
-                found[tag] = Refused(str(error))
-            else:
-                found[tag] = place
-        return _read(found, images, since)
+    def load(self, images: Mapping[str, Image]) -> None:
+        _write_layout(self._layout, images)
+
+    def place(self, tag: str, image: Image) -> Place:
+        folder = self._folder / tag
+        try:
+            run("umoci", "raw", "unpack", f"--image={self._layout}:{tag}", folder)
+        except AssertionError as error:
+            raise RefusedError(str(error)) from error
+        return folder
 
 
-def docker_archive(images: Mapping[str, Layers]) -> bytes:
-    """Write a docker archive of images, each layer once."""
-    output = io.BytesIO()
+@contextlib.contextmanager
+def unpackers() -> Iterator[dict[str, Unpacker]]:
+    """Run all engines, with empty stores that are gone afterwards.
+
+    Yields:
+        Each of `ENGINES` by its name.
+    """
+    with contextlib.ExitStack() as stack:
+        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="unpack-"))) for _ in range(2)]
+        first = stack.enter_context(private_engine(folders[0], in_memory=True))
+        containerd, graph, podman = (
+            stack.enter_context(second_engine(kind, in_memory=True)) for kind in get_args(Kind)
+        )
+        inside = Path("/engine")
+        engines = {
+            "docker": DockerEngine(first, folders[0], folders[0]),
+            "second-graphdriver": DockerEngine(graph, graph.log.parent / "root/engine", inside),
+            "second-containerd": ContainerdEngine(containerd, containerd.log.parent / "root/engine", inside),
+            "podman-overlay": Podman(podman, "overlay"),
+            "podman-vfs": Podman(podman, "vfs"),
+            "umoci": Umoci(folders[1]),
+        }
+        for engine in engines.values():
+            if isinstance(engine, DockerEngine):
+                stack.callback(engine.client.close)
+        yield engines
+
+
+def unpack_all(images: Mapping[str, Image]) -> dict[str, dict[str, Unpacked]]:
+    """Unpack images with all engines, at the same time.
+
+    Args:
+        images: By tag.
+
+    Returns:
+        What each engine unpacked of each image.
+    """
+    with unpackers() as engines, ThreadPoolExecutor(len(engines)) as pool:
+        done = [(name, pool.submit(engine.unpack, images)) for name, engine in engines.items()]
+        return {name: future.result() for name, future in done}
+
+
+def _archive(images: Mapping[str, Image]) -> bytes:
+    """Write a docker archive of images, with each layer once."""
+    files: dict[str, bytes] = {}
     manifest = []
-    with tarfile.open(fileobj=output, mode="w") as archive:
-        present: set[str] = set()
-        for tag, layers in images.items():
-            config = _config(layers)
-            files = {f"{_digest(layer)}.tar": layer for layer in layers}
-            files[f"{_digest(config)}.json"] = config
-            for name, content in files.items():
-                if name not in present:
-                    _add(archive, name, content)
-                    present.add(name)
-            manifest.append(
-                {
-                    "Config": f"{_digest(config)}.json",
-                    "RepoTags": [f"{REPOSITORY}:{tag}"],
-                    "Layers": [f"{_digest(layer)}.tar" for layer in layers],
-                }
-            )
-        _add(archive, "manifest.json", json.dumps(manifest).encode())
-    return output.getvalue()
+    for tag, layers in images.items():
+        config = _config(layers)
+        names = [f"{digest_of(layer)[7:]}.tar" for layer in layers]
+        files |= dict(zip(names, layers, strict=True)) | {f"{digest_of(config)[7:]}.json": config}
+        tags = [f"{REPOSITORY}:{tag}"]
+        manifest.append({"Config": f"{digest_of(config)[7:]}.json", "RepoTags": tags, "Layers": names})
+    return archive_of(files | {"manifest.json": json.dumps(manifest).encode()})
 
 
-def write_layout(folder: Path, images: Mapping[str, Layers]) -> None:
-    """Write an OCI layout of images."""
-    blobs = folder / "blobs/sha256"
-    blobs.mkdir(parents=True, exist_ok=True)
+def _write_layout(folder: Path, images: Mapping[str, Image]) -> None:
+    """Write images into an OCI layout."""
 
     def add(media_type: str, content: bytes, **more: object) -> dict[str, object]:
-        (blobs / _digest(content)).write_bytes(content)
-        return {"mediaType": media_type, "digest": f"sha256:{_digest(content)}", "size": len(content), **more}
+        digest = digest_of(content)
+        (folder / "blobs" / digest.replace(":", "/")).write_bytes(content)
+        return {"mediaType": media_type, "digest": digest, "size": len(content), **more}
 
     manifests = []
     for tag, layers in images.items():
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST,
-            "config": add(f"{OCI}config.v1+json", _config(layers)),
-            "layers": [add(f"{OCI}layer.v1.tar", layer) for layer in layers],
-        }
-        annotations = {"org.opencontainers.image.ref.name": tag}
-        manifests.append(add(MANIFEST, json.dumps(manifest).encode(), annotations=annotations))
-    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}', "ascii")
+        config = add(f"{OCI}config.v1+json", _config(layers))
+        added = [add(f"{OCI}layer.v1.tar", layer) for layer in layers]
+        manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": added}
+        names = {"org.opencontainers.image.ref.name": tag}
+        manifests.append(add(MANIFEST, json.dumps(manifest).encode(), annotations=names))
     (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": manifests}), "ascii")
 
 
-def _config(layers: Layers) -> bytes:
+def _config(layers: Image) -> bytes:
     config = {
         "architecture": "amd64",
         "os": "linux",
         "config": {"Cmd": ["/"]},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{_digest(layer)}" for layer in layers]},
+        "rootfs": {"type": "layers", "diff_ids": [digest_of(layer) for layer in layers]},
         "history": [{"created_by": f"layer {number}"} for number, _ in enumerate(layers)],
     }
     return json.dumps(config).encode()
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    archive.addfile(member, io.BytesIO(content))

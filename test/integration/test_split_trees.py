@@ -8,25 +8,31 @@ import io
 import os
 import random
 import tarfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import pytest
-from integration.unpackers import ENGINES, OVERLAY, Image, Refused, Unpacked, compared, unpack_all
-from nasty_layers import archive, make, record
+from integration.accepted_layers import accepted_everywhere
+from integration.image_files import Image
+from integration.unpackers import ENGINES, OVERLAY, Refused, Unpacked, compared, unpack_all
+from nasty_layers import NastyLayer, archive, make, record
 
 from pipe.errors import CannotSplitError
+from pipe.splitting.config import LAYERS_MAXIMUM
 from pipe.splitting.cut import cut
 from pipe.splitting.entries import scan
+from pipe.splitting.parts import LayerPart
 
 pytestmark = [pytest.mark.root, pytest.mark.local_engine, pytest.mark.private_engine]
 
 SEEDS = int(os.environ.get("SPLIT_SEEDS") or 10)
-"""Generated images that are split and unpacked."""
+"""Generated layers that all engines unpack, and as many again that only some of them do."""
 BATCH = 10
-"""Images that the engines unpack before they are started anew."""
+"""Layers for which the engines are started anew."""
 CUTS = 3
-"""Splits of each."""
+"""Splits of each layer."""
+TINY = 10_000 if SEEDS > BATCH else 1_000
+"""Tiny files in one layer."""
 
 
 def directory(name: str, **options: object) -> bytes:
@@ -107,8 +113,11 @@ WRONG = {
         right=[[A, X], [A, Y]],
     ),
     "parent-after-its-files": Wrong(
-        below=[], layer=[X, Y, A], parts=[[A, X], [Y]], broken=on(OVERLAY, [*NEW_PARENT, TIME])
-        | on(("second-containerd", "podman-vfs"), [TIME]), right=[[X, A], [Y, A]],
+        below=[],
+        layer=[X, Y, A],
+        parts=[[A, X], [Y]],
+        broken=on(OVERLAY, [*NEW_PARENT, TIME]) | on(("second-containerd", "podman-vfs"), [TIME]),
+        right=[[X, A], [Y, A]],
     ),
     "whiteout-without-its-parent": Wrong(
         layer=[A, X, record("a/.wh.old")],
@@ -122,11 +131,11 @@ WRONG = {
         broken=on(ENGINES, GONE),
         right=[[A, OPAQUE, X], [A, Y]],
     ),
-    "opaque-twice": Wrong(
-        layer=[A, OPAQUE, X, Y], parts=[[A, OPAQUE, X], [A, OPAQUE, Y]], broken=on(ENGINES, GONE)
-    ),
+    "opaque-twice": Wrong(layer=[A, OPAQUE, X, Y], parts=[[A, OPAQUE, X], [A, OPAQUE, Y]], broken=on(ENGINES, GONE)),
     "opaque-root-in-a-later-part": Wrong(
-        layer=[A, X, ROOT_OPAQUE, Y], parts=[[A, X], [A, ROOT_OPAQUE, Y]], broken=on(FLAT, GONE),
+        layer=[A, X, ROOT_OPAQUE, Y],
+        parts=[[A, X], [A, ROOT_OPAQUE, Y]],
+        broken=on(FLAT, GONE),
         right=[[A, X, ROOT_OPAQUE], [A, Y]],
     ),
     "whiteout-before-the-new-directory": Wrong(
@@ -188,16 +197,91 @@ def test_a_right_split_is_the_same(wrong: dict[str, dict[str, Unpacked]], name: 
     assert compared(wrong[engine][f"{name}-whole"], wrong[engine][f"{name}-right"]) == []
 
 
-def splits(layer: bytes) -> list[list[bytes]]:
-    """Return every split of a layer, the one with the fewest parts first."""
-    scanned = scan(io.BytesIO(layer))
-    found: dict[tuple[tuple[tuple[int, int], ...], ...], list[bytes]] = {}
-    for size in range(scanned.total + 10_000, 1024, -512):
+def splits(layer: bytes) -> list[Image]:
+    """Return every split of a layer, from few large parts to many small ones."""
+    found: dict[tuple[bytes, ...], None] = {}
+    for size in range(2 * len(layer), 1024, -512):
         try:
-            parts = cut(scanned, size).parts
+            found[split(layer, size)] = None
         except CannotSplitError:
             break
-        if len(parts) > 1:
-            key = tuple(tuple(part.ranges()) for part in parts)
-            found[key] = [b"".join(layer[begin:end] for begin, end in ranges) + bytes(1024) for ranges in key]
-    return list(found.values())
+    return [parts for parts in found if len(parts) > 1]
+
+
+def split(layer: bytes, size: int) -> tuple[bytes, ...]:
+    """Return the parts of a layer."""
+    return tuple(read(part, layer) for part in cut(scan(io.BytesIO(layer)), size).parts)
+
+
+def read(part: LayerPart, layer: bytes) -> bytes:
+    """Return a part's bytes."""
+    content = bytearray(part.size + 1)
+    stream, length = part.read(lambda offset: io.BytesIO(layer[offset:])), 0
+    while count := stream.readinto(memoryview(content)[length:]):
+        length += count
+    return bytes(content[:length])
+
+
+def generated(batch: int, adapt: Callable[[NastyLayer], NastyLayer]) -> dict[str, Image]:
+    """Return the images of a batch of seeds: `SEED-whole`, and some of its splits as `SEED-NUMBER`."""
+    images: dict[str, Image] = {}
+    for seed in range(batch * BATCH, min((batch + 1) * BATCH, SEEDS)):
+        nasty = adapt(make(random.Random(seed), accepted=True))
+        every = splits(nasty.layer)
+        # The smallest parts say most.
+        chosen = every[-1:] + random.Random(seed).sample(every[:-1], min(len(every) - 1, CUTS - 1)) if every else []
+        images |= {f"{seed}-{number}": [nasty.below, *parts] for number, parts in enumerate(chosen)}
+        images[f"{seed}-whole"] = [nasty.below, nasty.layer]
+    return images
+
+
+def expect_the_same(unpacked: Mapping[str, Mapping[str, Unpacked]]) -> None:
+    """Assert that no engine sees a difference between an image and its splits."""
+    seen = [
+        f"{engine}, {tag}: {line}"
+        for engine, trees in unpacked.items()
+        for tag, tree in trees.items()
+        for line in compared(trees[f"{tag.partition('-')[0]}-whole"], tree)
+    ]
+    assert seen == []
+
+
+@pytest.mark.parametrize("batch", range(-(-SEEDS // BATCH)))
+def test_every_split_of_a_nasty_layer_is_the_same_on_all_engines(batch: int) -> None:
+    images = generated(batch, accepted_everywhere)
+    assert any(not tag.endswith("-whole") for tag in images)
+    unpacked = unpack_all(images)
+    refused = [tree for trees in unpacked.values() for tree in trees.values() if isinstance(tree, Refused)]
+    assert refused == []
+    expect_the_same(unpacked)
+
+
+def test_a_split_of_many_tiny_files_is_the_same_on_all_engines() -> None:
+    nasty = accepted_everywhere(make(random.Random(0), accepted=True, tiny=TINY))
+    parts = split(nasty.layer, len(nasty.layer) // 3)
+    assert len(parts) == 4
+    expect_the_same(unpack_all({"0-whole": [nasty.below, nasty.layer], "0-parts": [nasty.below, *parts]}))
+
+
+@pytest.mark.parametrize("batch", range(-(-SEEDS // BATCH)))
+def test_every_split_of_a_layer_that_some_engines_refuse_is_the_same_on_the_others(batch: int) -> None:
+    """A path twice is taken by the containerd store and umoci; a global header by the former only."""
+    images = generated(batch, lambda nasty: replace(nasty, below=archive()))
+    unpacked = unpack_all(images, ["second-containerd", "umoci"])
+    for trees in unpacked.values():
+        assert any(not isinstance(tree, Refused) for tree in trees.values())
+    expect_the_same(unpacked)
+
+
+LAYERS = 125
+"""The most that an Engine with a graphdriver takes, of which `pipe.splitting` must not make more."""
+
+
+def test_docker_takes_as_many_layers_as_a_split_may_make() -> None:
+    assert LAYERS_MAXIMUM == LAYERS
+    layers = [archive(record(f"{number}", content=b"%d" % number)) for number in range(LAYERS + 1)]
+    unpacked = unpack_all({"most": layers[:-1], "more": layers}, ["docker"])["docker"]
+    assert not isinstance(unpacked["most"], Refused)
+    assert len(unpacked["most"]) == LAYERS + 1  # with the root
+    assert isinstance(unpacked["more"], Refused)
+    assert "max depth exceeded" in unpacked["more"].reason

@@ -101,14 +101,15 @@ def differences(before: Tree, after: Tree) -> list[str]:
 
 
 def _main() -> None:
-    trees = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for child in ("empty", "root"):
             (folder / child).mkdir()
-        for place in json.load(sys.stdin):
-            trees.append(dict(_read(Path(place)) if isinstance(place, str) else _read_mounted(folder, place)))
-    json.dump(trees, sys.stdout)
+        places = json.load(sys.stdin)
+        json.dump(
+            [dict(_read_mounted(folder, each) if isinstance(each, list) else _read(Path(each))) for each in places],
+            sys.stdout,
+        )
 
 
 def _read_mounted(folder: Path, layers: Sequence[str]) -> Iterator[tuple[str, dict[str, object]]]:

@@ -9,23 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import docker
 from docker.errors import DockerException
 from integration.archives import digest_of, run
-from integration.images import archive_of
-from integration.layouts import MANIFEST, OCI
+from integration.image_files import Image, docker_archive, write_layout
 from integration.private_engine import PrivateEngine, private_engine
 from integration.second_engine import Kind, second_engine
 from integration.trees import Place, Tree, differences, read_trees
 
-Image = Sequence[bytes]
-"""The layers, each a tar, from the base up."""
 REPOSITORY = "localhost/compared"
 OVERLAY = ("docker", "second-graphdriver", "podman-overlay")
 """Engines that unpack each layer into a folder of its own, without a look at the ones below."""
 ENGINES = (*OVERLAY, "second-containerd", "podman-vfs", "umoci")
+SECOND: Mapping[str, Kind] = {"graphdriver": "graphdriver", "containerd": "containerd"}
 _SLACK = 10**9
 """Nanoseconds: the kernel gives files times that are a little older than the clock's."""
 
@@ -177,22 +174,48 @@ class Podman(Unpacker):
         """Use podman where its service runs."""
         super().__init__()
         self.inside = engine.inside
+        self._driver = driver
         self._folder = engine.log.parent
-        folders = (f"--root=/engine/data/{driver}", f"--runroot=/run/{driver}", f"--storage-driver={driver}")
-        inside = (*engine.inside[:2], "--mount", "--root", "--wd=/", "--")
-        self._podman = (*inside, "env", "PODMAN_IGNORE_CGROUPSV1_WARNING=1", "podman", *folders)
-        self._archive = f"{driver}.tar"
+        self._parents: list[dict[bytes, bytes]] = []
+        self._stores: dict[str, int] = {}
 
     def load(self, images: Mapping[str, Image]) -> None:
-        (self._folder / self._archive).write_bytes(_archive(images))
-        try:
-            run(*self._podman, "load", "--quiet", f"--input=/engine/{self._archive}")
-        except AssertionError as error:
-            raise RefusedError(str(error)) from error
+        """Load images into as many stores as are necessary.
+
+        podman unpacks a layer from its store if another image has it. That spoils sparse files: see
+        `findings/skopeo-sparse-file-in-store.sh`.
+        """
+        for tag, image in images.items():
+            self._stores[tag] = self._store_for(image)
+        for store in sorted({self._stores[tag] for tag in images}):
+            archive = f"{self._driver}.tar"
+            chosen = {tag: image for tag, image in images.items() if self._stores[tag] == store}
+            (self._folder / archive).write_bytes(_archive(chosen))
+            try:
+                self._podman(store, "load", "--quiet", f"--input=/engine/{archive}")
+            except AssertionError as error:
+                raise RefusedError(str(error)) from error
+
+    def _store_for(self, image: Image) -> int:
+        """Return the first store that has none of the layers above other ones."""
+        parents = {layer: b"".join(image[:number]) for number, layer in enumerate(image)}
+        for number, known in enumerate(self._parents):
+            if all(known.get(layer, parent) == parent for layer, parent in parents.items()):
+                known.update(parents)
+                return number
+        self._parents.append(parents)
+        return len(self._parents) - 1
 
     def place(self, tag: str, image: Image) -> Place:
-        folder = run(*self._podman, "image", "mount", f"{REPOSITORY}:{tag}").decode().strip()
+        """Return where podman mounts it."""
+        folder = self._podman(self._stores[tag], "image", "mount", f"{REPOSITORY}:{tag}").decode().strip()
         return Path(f"{self._folder}/root{folder}")
+
+    def _podman(self, store: int, *command: str) -> bytes:
+        inside = (*self.inside[:2], "--mount", "--root", "--wd=/", "--")
+        name = f"{self._driver}-{store}"
+        folders = (f"--root=/engine/data/{name}", f"--runroot=/run/{name}", f"--storage-driver={self._driver}")
+        return run(*inside, "env", "PODMAN_IGNORE_CGROUPSV1_WARNING=1", "podman", *folders, *command)
 
 
 class Umoci(Unpacker):
@@ -203,10 +226,9 @@ class Umoci(Unpacker):
         super().__init__()
         self._folder = folder
         self._layout = folder / "layout"
-        run("umoci", "init", "--layout", self._layout)
 
     def load(self, images: Mapping[str, Image]) -> None:
-        _write_layout(self._layout, images)
+        write_layout(self._layout, images)
 
     def place(self, tag: str, image: Image) -> Place:
         folder = self._folder / tag
@@ -218,84 +240,50 @@ class Umoci(Unpacker):
 
 
 @contextlib.contextmanager
-def unpackers() -> Iterator[dict[str, Unpacker]]:
-    """Run all engines, with empty stores that are gone afterwards.
+def unpackers(names: Sequence[str]) -> Iterator[dict[str, Unpacker]]:
+    """Run engines, with empty stores that are gone afterwards.
 
-    Yields:
-        Each of `ENGINES` by its name.
+    Args:
+        names: Of `ENGINES`.
     """
     with contextlib.ExitStack() as stack:
-        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="unpack-"))) for _ in range(2)]
-        first = stack.enter_context(private_engine(folders[0], in_memory=True))
-        containerd, graph, podman = (
-            stack.enter_context(second_engine(kind, in_memory=True)) for kind in get_args(Kind)
-        )
-        inside = Path("/engine")
-        engines = {
-            "docker": DockerEngine(first, folders[0], folders[0]),
-            "second-graphdriver": DockerEngine(graph, graph.log.parent / "root/engine", inside),
-            "second-containerd": ContainerdEngine(containerd, containerd.log.parent / "root/engine", inside),
-            "podman-overlay": Podman(podman, "overlay"),
-            "podman-vfs": Podman(podman, "vfs"),
-            "umoci": Umoci(folders[1]),
-        }
-        for engine in engines.values():
-            if isinstance(engine, DockerEngine):
-                stack.callback(engine.client.close)
+        engines: dict[str, Unpacker] = {}
+        podman = None
+        for name in names:
+            program, _, driver = name.partition("-")
+            if name == "docker":
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="docker-")))
+                engine = stack.enter_context(private_engine(folder, in_memory=True))
+                engines[name] = DockerEngine(engine, folder, folder)
+            elif name == "umoci":
+                engines[name] = Umoci(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="umoci-"))))
+            elif program == "podman":
+                podman = podman or stack.enter_context(second_engine("podman", in_memory=True))
+                engines[name] = Podman(podman, driver)
+            else:
+                kind = DockerEngine if driver == "graphdriver" else ContainerdEngine
+                engine = stack.enter_context(second_engine(SECOND[driver], in_memory=True))
+                engines[name] = kind(engine, engine.log.parent / "root/engine", Path("/engine"))
+        for each in engines.values():
+            if isinstance(each, DockerEngine):
+                stack.callback(each.client.close)
         yield engines
 
 
-def unpack_all(images: Mapping[str, Image]) -> dict[str, dict[str, Unpacked]]:
-    """Unpack images with all engines, at the same time.
+def unpack_all(images: Mapping[str, Image], names: Sequence[str] = ENGINES) -> dict[str, dict[str, Unpacked]]:
+    """Unpack images with engines, at the same time.
 
     Args:
         images: By tag.
+        names: Of `ENGINES`.
 
     Returns:
         What each engine unpacked of each image.
     """
-    with unpackers() as engines, ThreadPoolExecutor(len(engines)) as pool:
+    with unpackers(names) as engines, ThreadPoolExecutor(len(engines)) as pool:
         done = [(name, pool.submit(engine.unpack, images)) for name, engine in engines.items()]
         return {name: future.result() for name, future in done}
 
 
 def _archive(images: Mapping[str, Image]) -> bytes:
-    """Write a docker archive of images, with each layer once."""
-    files: dict[str, bytes] = {}
-    manifest = []
-    for tag, layers in images.items():
-        config = _config(layers)
-        names = [f"{digest_of(layer)[7:]}.tar" for layer in layers]
-        files |= dict(zip(names, layers, strict=True)) | {f"{digest_of(config)[7:]}.json": config}
-        tags = [f"{REPOSITORY}:{tag}"]
-        manifest.append({"Config": f"{digest_of(config)[7:]}.json", "RepoTags": tags, "Layers": names})
-    return archive_of(files | {"manifest.json": json.dumps(manifest).encode()})
-
-
-def _write_layout(folder: Path, images: Mapping[str, Image]) -> None:
-    """Write images into an OCI layout."""
-
-    def add(media_type: str, content: bytes, **more: object) -> dict[str, object]:
-        digest = digest_of(content)
-        (folder / "blobs" / digest.replace(":", "/")).write_bytes(content)
-        return {"mediaType": media_type, "digest": digest, "size": len(content), **more}
-
-    manifests = []
-    for tag, layers in images.items():
-        config = add(f"{OCI}config.v1+json", _config(layers))
-        added = [add(f"{OCI}layer.v1.tar", layer) for layer in layers]
-        manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": added}
-        names = {"org.opencontainers.image.ref.name": tag}
-        manifests.append(add(MANIFEST, json.dumps(manifest).encode(), annotations=names))
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": manifests}), "ascii")
-
-
-def _config(layers: Image) -> bytes:
-    config = {
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {"Cmd": ["/"]},
-        "rootfs": {"type": "layers", "diff_ids": [digest_of(layer) for layer in layers]},
-        "history": [{"created_by": f"layer {number}"} for number, _ in enumerate(layers)],
-    }
-    return json.dumps(config).encode()
+    return docker_archive({f"{REPOSITORY}:{tag}": image for tag, image in images.items()})

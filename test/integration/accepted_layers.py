@@ -15,7 +15,8 @@ def accepted_everywhere(nasty: NastyLayer) -> NastyLayer:
 
     That is a path that occurs twice (podman, and Docker with a graphdriver), a global header (umoci), a sparse file in
     GNU tar's old format (all). Nor is anything below what is no directory: if the lower layer has that, engines put it
-    in different places.
+    in different places. And if a directory replaces something of the lower layer, all directories in it have entries of
+    their own, or the containerd store fails.
     """
     below = _Accepted({})
     lower = below.of(nasty.below)
@@ -25,6 +26,7 @@ def accepted_everywhere(nasty: NastyLayer) -> NastyLayer:
 class _Accepted:
     def __init__(self, below: dict[bytes, EntryKind]) -> None:
         self.kinds = dict(below)
+        self._below = below
         self._own: dict[bytes, EntryKind] = {}
         self._parents: set[bytes] = set()
         self._opaque: set[bytes] = set()
@@ -43,6 +45,9 @@ class _Accepted:
     def _accepts(self, entry: ScannedEntry) -> bool:
         above = _parents(entry.path) | ({entry.path} if entry.kind == EntryKind.OPAQUE else set())
         if any(self.kinds.get(folder, EntryKind.DIRECTORY) != EntryKind.DIRECTORY for folder in above):
+            return False
+        implied = max(above, key=len, default=b"") not in self._own
+        if implied and any(self._below.get(folder, EntryKind.DIRECTORY) != EntryKind.DIRECTORY for folder in above):
             return False
         # A path may follow its whiteout.
         new = self._own.get(entry.path, EntryKind.WHITEOUT) == EntryKind.WHITEOUT

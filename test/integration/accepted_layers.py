@@ -16,7 +16,7 @@ def accepted_everywhere(nasty: NastyLayer) -> NastyLayer:
     That is a path that occurs twice (podman, and Docker with a graphdriver), a global header (umoci), a sparse file in
     GNU tar's old format (all). Nor is anything below what is no directory: if the lower layer has that, engines put it
     in different places. And if a directory replaces something of the lower layer, all directories in it have entries of
-    their own, or the containerd store fails.
+    their own, or the containerd store fails. Nor are devices linked: podman's vfs driver loses that under a next layer.
     """
     below = _Accepted({})
     lower = below.of(nasty.below)
@@ -61,8 +61,7 @@ class _Accepted:
             case EntryKind.DIRECTORY:
                 accepted = new
             case EntryKind.HARD_LINK:
-                linked = self._own.get(entry.target) in {EntryKind.FILE, EntryKind.DEVICE}
-                accepted = linked and new and entry.path not in self._parents
+                accepted = self._own.get(entry.target) == EntryKind.FILE and new and entry.path not in self._parents
             case _:
                 accepted = new and entry.path not in self._parents
         return accepted

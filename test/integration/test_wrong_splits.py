@@ -3,6 +3,7 @@
 The wrong ones show that a difference would be seen, and are the reason for the rules in `pipe.splitting`.
 """
 
+import hashlib
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -151,9 +152,52 @@ WRONG = {
 }
 
 
+def capability(number: str) -> dict[str, str]:
+    """Return the header of a file with a capability."""
+    return {"SCHILY.xattr.security.capability": f"\x01\0\0\x02{number}" + 15 * "\0"}
+
+
+BEFORE = [
+    record("mode", mode=0o644),
+    record("owner"),
+    record("content", content=b"old"),
+    record("time", headers={"mtime": "1700000000.123456789"}),
+    record("device", tarfile.CHRTYPE, device=(1, 3)),
+    record("capability", headers=capability("\x10")),
+    record("linked", mode=0o777),
+    link("name", "linked"),
+    link("target", "old", tarfile.SYMTYPE),
+]
+AFTER = [
+    record("mode", mode=0o4644),
+    record("owner", owner=2**21),
+    record("content", content=b"new"),
+    record("time", headers={"mtime": "1700000000.123456788"}),
+    record("device", tarfile.CHRTYPE, device=(1, 5)),
+    record("capability", headers=capability("\x20")),
+    record("linked", mode=0o777),
+    record("name", mode=0o777),
+    link("target", "new", tarfile.SYMTYPE),
+]
+CAPABLE = [f"01000002{bits}{30 * '0'}" for bits in ("10", "20")]
+EACH = [
+    f"capability: xattrs {{'security.capability': '{CAPABLE[0]}'}} → {{'security.capability': '{CAPABLE[1]}'}}",
+    f"content: content '{hashlib.sha256(b'old').hexdigest()}' → '{hashlib.sha256(b'new').hexdigest()}'",
+    "device: device (1, 3) → (1, 5)",
+    "linked: links 2 → 1",
+    "linked: names ('linked', 'name') → ('linked',)",
+    "mode: mode '-rw-r--r--' → '-rwSr--r--'",
+    "name: links 2 → 1",
+    "name: names ('linked', 'name') → ('name',)",
+    "owner: owner (0, 0) → (2097152, 2097152)",
+    "target: content 'old' → 'new'",
+    "time: modified 1700000000123456789 → 1700000000123456788",
+]
+
+
 def images() -> dict[str, Image]:
-    """Return the images: `NAME-whole`, `NAME-wrong`, `NAME-right`, and what the pipe makes of it as `NAME-made`."""
-    found: dict[str, Image] = {}
+    """Return the images: before and after changes, and of each case four, the last one by the pipe if it splits it."""
+    found: dict[str, Image] = {"before": [archive(*BEFORE)], "after": [archive(*AFTER)]}
     for name, case in WRONG.items():
         below, layer = archive(*case.below), archive(*case.layer)
         found[f"{name}-whole"] = [below, layer]
@@ -168,6 +212,11 @@ def images() -> dict[str, Image]:
 def wrong() -> dict[str, dict[str, Unpacked]]:
     """What each engine unpacks of all images."""
     return unpack_all(images())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_each_difference_is_seen(wrong: dict[str, dict[str, Unpacked]], engine: str) -> None:
+    assert compared(wrong[engine]["before"], wrong[engine]["after"]) == EACH
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -17,7 +17,7 @@ from nasty_layers import NastyLayer, archive, make, record
 
 from pipe.splitting.config import LAYERS_MAXIMUM
 
-pytestmark = [pytest.mark.root, pytest.mark.local_engine, pytest.mark.private_engine]
+pytestmark = [pytest.mark.root, pytest.mark.private_engine]
 
 SEEDS = int(os.environ.get("SPLIT_SEEDS") or 10)
 """Generated layers that all engines unpack, and as many again that only some of them do."""

@@ -16,7 +16,7 @@ from nasty_layers import archive, record
 
 from pipe.errors import CannotSplitError
 
-pytestmark = [pytest.mark.root, pytest.mark.local_engine, pytest.mark.private_engine]
+pytestmark = [pytest.mark.root, pytest.mark.private_engine]
 
 
 def directory(name: str, **options: object) -> bytes:

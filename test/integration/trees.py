@@ -1,6 +1,6 @@
 """The files that an engine unpacks from an image, as a container sees them, and how two trees of them differ.
 
-As a program it reads trees in a mount namespace of its own, so that nothing stays mounted:
+As a program it reads trees in a separate mount namespace, so that nothing stays mounted:
 
     unshare --mount python trees.py <PLACES >TREES
 

@@ -20,7 +20,7 @@ from integration.trees import Place, Tree, differences, read_trees
 
 REPOSITORY = "localhost/compared"
 OVERLAY = ("docker", "second-graphdriver", "podman-overlay")
-"""Engines that unpack each layer into a folder of its own, without a look at the ones below."""
+"""Engines that unpack each layer into a separate folder, without a look at the ones below."""
 ENGINES = (*OVERLAY, "second-containerd", "podman-vfs", "umoci")
 SECOND: Mapping[str, Kind] = {"graphdriver": "graphdriver", "containerd": "containerd"}
 _SLACK = 10**9

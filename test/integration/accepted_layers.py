@@ -17,6 +17,7 @@ def accepted_everywhere(nasty: NastyLayer) -> NastyLayer:
     GNU tar's old format (all). Nor is anything below what is no directory: if the lower layer has that, engines put it
     in different places. And if a directory replaces something of the lower layer, all directories in it have entries of
     their own, or the containerd store fails. Nor are devices linked: podman's vfs driver loses that under a next layer.
+    It also takes directories without entries for those of a lower layer, which an opaque whiteout removes.
     """
     below = _Accepted({})
     lower = below.of(nasty.below)
@@ -46,8 +47,8 @@ class _Accepted:
         above = _parents(entry.path) | ({entry.path} if entry.kind == EntryKind.OPAQUE else set())
         if any(self.kinds.get(folder, EntryKind.DIRECTORY) != EntryKind.DIRECTORY for folder in above):
             return False
-        implied = max(above, key=len, default=b"") not in self._own
-        if implied and any(self._below.get(folder, EntryKind.DIRECTORY) != EntryKind.DIRECTORY for folder in above):
+        created = max(above, key=len, default=b"") not in self._own
+        if created and any(self._below.get(folder, EntryKind.DIRECTORY) != EntryKind.DIRECTORY for folder in above):
             return False
         # A path may follow its whiteout.
         new = self._own.get(entry.path, EntryKind.WHITEOUT) == EntryKind.WHITEOUT
@@ -55,7 +56,9 @@ class _Accepted:
             case EntryKind.GLOBAL:
                 accepted = False
             case EntryKind.OPAQUE:
-                accepted = entry.path not in self._opaque
+                implied = {path for path in self._parents if self._own.get(path) != EntryKind.DIRECTORY}
+                below = {path for path in implied if entry.path in _parents(path)}
+                accepted = entry.path not in self._opaque and not below
             case EntryKind.WHITEOUT:
                 accepted = entry.path not in self._own and entry.path not in self._parents
             case EntryKind.DIRECTORY:
@@ -76,8 +79,9 @@ class _Accepted:
 
 
 def _parents(path: bytes) -> set[bytes]:
-    parts = path.split(b"/")
-    return {b"/".join(parts[:count]) for count in range(1, len(parts))}
+    """Return the folders that a path lies in, the root (b"") included."""
+    parts = path.split(b"/") if path else []
+    return {b"/".join(parts[:count]) for count in range(len(parts))}
 
 
 def _sparse(record: bytes) -> bool:

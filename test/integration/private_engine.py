@@ -113,7 +113,7 @@ def private_engine(
             the Engine's bridge.
         staging: Bytes of the room in which the Engine stages the images that it streams; None for all
             that the machine has.
-        in_memory: Whether it keeps images in memory, which is several times as fast.
+        in_memory: Whether it keeps images in memory, with overlay2, which is several times as fast.
 
     Yields:
         The Engine, which answers.
@@ -158,6 +158,8 @@ def _script(
         lines.append(f"mkdir {folder}/data && mount -t tmpfs data {folder}/data")
     dockerd = ["dockerd", "--host", f"unix://{folder}/docker.sock", "--pidfile", f"{folder}/docker.pid"]
     dockerd += ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
+    if in_memory:
+        dockerd += ["--storage-driver=overlay2"]
     if not own_network:
         dockerd += ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
     return "\n".join([*lines, f"exec {shlex.join(dockerd)}"])

@@ -19,7 +19,7 @@ from pipe.splitting.config import LAYERS_MAXIMUM
 
 pytestmark = [pytest.mark.root, pytest.mark.private_engine]
 
-SEEDS = int(os.environ.get("SPLIT_SEEDS") or 10)
+SEEDS = int(os.environ.get("SPLIT_SEEDS") or 6)
 """Generated layers that all engines unpack, and as many again that only some of them do."""
 BATCH = 10
 """Layers for which the engines are started anew."""

@@ -88,8 +88,9 @@ bench-large: $(python) image registry-image ## Measure the pipe's memory with an
 	$(with_engine) test/bench/run --only=memory
 
 .PHONY: fuzz
-fuzz: $(python) ## Try many more examples of properties than the unit tests, and odd archives for MINUTES (10)
+fuzz: $(python) tools second-engine ## Try many more examples than the tests, and odd archives for MINUTES (10)
 	pytest --numprocesses 2 --dist worksteal -m hypothesis --hypothesis-profile deep --timeout 900 test/unit
+	SPLIT_SEEDS=100 pytest --numprocesses 2 --timeout 900 test/integration/test_split_trees.py
 	PYTHONPATH=test python -m fuzz --minutes $(or $(MINUTES),10)
 
 .PHONY: picture

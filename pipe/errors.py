@@ -193,6 +193,13 @@ class LayerTooLargeError(PipeError):
     exit_code = 5
 
 
+class CannotSplitError(PipeError):
+    """A layer cannot be split into parts that are small enough."""
+
+    title = "The layer cannot be split"
+    exit_code = 5
+
+
 class UploadTooSlowError(PipeError):
     """The upload of a layer exceeds the registry's time limit."""
 

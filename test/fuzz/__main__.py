@@ -1,10 +1,11 @@
-"""Feeds damaged and odd archives to `pipe.source` for some minutes, and stops at the first that it does not bear.
+"""Feeds damaged and odd archives to `pipe.source`, and layers to `pipe.splitting`, for some minutes.
 
     PYTHONPATH=test .venv/bin/python -m fuzz --minutes 10 [--seed N]
 
-An input may be read, or refused with one of the pipe's own errors. It fails if there is any other exception, if it
-takes more than two seconds of processor time or 200 MB; none is larger than a megabyte. The input that failed is
-kept, and the number that makes it again is printed.
+It stops at the first input that they do not bear. An input may be read, or refused with one of the pipe's own errors.
+It fails if there is any other exception, if a layer's parts make other files than the layer, if it takes more than two
+seconds of processor time or 200 MB; none is larger than a megabyte. The input that failed is kept, and the number that
+makes it again is printed.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 from fuzz.inputs import MAXIMUM, make
+from fuzz.layers import layer, split
 from unit.source.archives import DIFF_IDS, IMAGE_ID, NAME, Log
 from unit.source.test_daemon import Stream
 
@@ -26,8 +28,8 @@ from pipe.source.daemon import DaemonStream
 
 SECONDS = 2
 MEMORY = 200_000_000
-READ = {"archive": 0, "graphdriver": 0, "containerd": 0}
-"""How many inputs were an image, by how they were read."""
+READ = {"archive": 0, "graphdriver": 0, "containerd": 0, "layer": 0}
+"""How many inputs were an image or a layer, by how they were read."""
 _BUFFER = memoryview(bytearray(2**16))
 
 
@@ -53,6 +55,18 @@ def from_engine(data: bytes, image: str, containerd: bool) -> None:
     for blob in stream:
         read(blob)
     _ = stream.manifests
+
+
+def tried_layer(data: bytes, below: bytes, parts: int) -> str:
+    """Return what is wrong with how a layer is split, "" if nothing is."""
+    began = time.process_time()
+    try:
+        problem = split(data, below, parts)
+    except Exception as error:  # noqa: BLE001
+        return f"{type(error).__name__}: {error}"
+    READ["layer"] += 1
+    seconds = time.process_time() - began
+    return problem or (f"{seconds:.1f} s" if seconds > SECONDS else "")
 
 
 def peak() -> int:
@@ -92,8 +106,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image"
         while True:
-            data, top = make(random.Random(seed + number))
-            problem = tried(data, top, path) or (f"{peak() - before} bytes" if peak() - before > MEMORY else "")
+            rng = random.Random(seed + number)
+            if (seed + number) % 2:
+                below, data = layer(rng)
+                problem = tried_layer(data, below, rng.choice((2, 3, 9)))
+            else:
+                data, top = make(rng)
+                problem = tried(data, top, path)
+            problem = problem or (f"{peak() - before} bytes" if peak() - before > MEMORY else "")
             number += 1
             if problem:
                 kept = Path(tempfile.gettempdir()) / f"fuzz-{seed + number - 1}"

@@ -64,13 +64,13 @@ def make(rng: random.Random) -> tuple[bytes, str]:
     top = _top(files)
     data = _packed(rng, files)
     if rng.random() < 0.5:
-        data = _changed_bytes(rng, data)
+        data = changed_bytes(rng, data)
     if rng.random() < 0.3:
         level = rng.choice((1, 9))
         pieces = [data] if rng.random() < 0.5 else [data[at : at + 50] for at in range(0, len(data), 50)]
         data = b"".join(gzip.compress(piece, level) for piece in pieces)
         if rng.random() < 0.3:
-            data = _changed_bytes(rng, data)
+            data = changed_bytes(rng, data)
     return data[:MAXIMUM], top
 
 
@@ -180,7 +180,7 @@ def _packed(rng: random.Random, files: Files) -> bytes:
     return content.getvalue()
 
 
-def _changed_bytes(rng: random.Random, data: bytes) -> bytes:
+def changed_bytes(rng: random.Random, data: bytes) -> bytes:
     """Flip, cut, repeat or insert some bytes."""
     changed = bytearray(data)
     for _ in range(rng.choice((1, 2, 10))):

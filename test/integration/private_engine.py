@@ -98,6 +98,7 @@ def private_engine(
     certificates: Mapping[str, Path] | None = None,
     network_of: int | None = None,
     staging: int | None = None,
+    in_memory: bool = False,
 ) -> Iterator[PrivateEngine]:
     """Run an Engine of one's own, gone afterwards with all that it stored.
 
@@ -112,6 +113,7 @@ def private_engine(
             the Engine's bridge.
         staging: Bytes of the room in which the Engine stages the images that it streams; None for all
             that the machine has.
+        in_memory: Whether it keeps images in memory, with overlay2, which is several times as fast.
 
     Yields:
         The Engine, which answers.
@@ -119,7 +121,7 @@ def private_engine(
     command = [] if network_of is None else ["nsenter", f"--target={network_of}", "--net", "--"]
     command += ["unshare", "--mount", *([] if network_of else ["--net"]), "--", "bash", "-euc"]
     command += [
-        _script(folder, hosts or {}, certificates or {}, staging, own_network=network_of is None),
+        _script(folder, hosts or {}, certificates or {}, staging, in_memory, own_network=network_of is None),
         "bash",
         f"{folder}/etc",
     ]
@@ -140,6 +142,7 @@ def _script(
     hosts: Mapping[str, str],
     certificates: Mapping[str, Path],
     staging: int | None,
+    in_memory: bool,
     *,
     own_network: bool,
 ) -> str:
@@ -151,8 +154,12 @@ def _script(
         lines.append(f"mkdir -p {place} && cp {shlex.quote(str(authority))} {place}/ca.crt")
     if staging is not None:
         lines.append(f"mount -t tmpfs -o size={staging} staging {_STAGING} && export DOCKER_TMPDIR={_STAGING}")
+    if in_memory:
+        lines.append(f"mkdir {folder}/data && mount -t tmpfs data {folder}/data")
     dockerd = ["dockerd", "--host", f"unix://{folder}/docker.sock", "--pidfile", f"{folder}/docker.pid"]
     dockerd += ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
+    if in_memory:
+        dockerd += ["--storage-driver=overlay2"]
     if not own_network:
         dockerd += ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
     return "\n".join([*lines, f"exec {shlex.join(dockerd)}"])

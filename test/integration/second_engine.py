@@ -89,13 +89,13 @@ mount -t proc proc "$1/root/proc"
 mount --rbind /sys "$1/root/sys"
 mount --rbind /dev "$1/root/dev"
 mount -t tmpfs run "$1/root/run"
-ip link set lo up
 cd "$1/root"
 cp "$1/registries.conf" etc/containers/registries.conf.d/local.conf
-shift 2
-exec setpriv --pdeathsig TERM chroot . "$@"
 """
-"""Makes the root $2 the Engine's own, with its folder $1 as /engine, and becomes what follows."""
+"""Makes the root $2 the Engine's own, with its folder $1 as /engine."""
+_IN_MEMORY = 'mkdir "$1/data"; mount -t tmpfs data engine/data\n'
+_ENGINE = 'ip link set lo up; shift 2; exec setpriv --pdeathsig TERM chroot . "$@"'
+"""Becomes the Engine."""
 _DOCKERD = """\
 dockerd --host=unix:///engine/docker.sock --pidfile=/engine/docker.pid --data-root=/engine/data
 --exec-root=/run/engine --config-file=/engine/daemon.json
@@ -118,13 +118,14 @@ def pid_of(registry: LocalRegistry) -> int:
 
 
 @contextlib.contextmanager
-def second_engine(kind: Kind, *, network_of: int | None = None) -> Iterator[PrivateEngine]:
+def second_engine(kind: Kind, *, network_of: int | None = None, in_memory: bool = False) -> Iterator[PrivateEngine]:
     """Run an Engine of one's own, gone afterwards with all that it stored.
 
     Args:
         kind: Its image store.
         network_of: A process whose network the Engine joins, such as that of a registry's container. None
             for a network with nothing but loopback. Either way it makes no bridge.
+        in_memory: Whether it keeps images in memory, which is several times as fast.
 
     Yields:
         The Engine, which answers.
@@ -139,7 +140,8 @@ def second_engine(kind: Kind, *, network_of: int | None = None) -> Iterator[Priv
         command = ["unshare", "--mount", "--net"]
         if network_of is not None:
             command = ["nsenter", f"--target={network_of}", "--net", "--", "unshare", "--mount"]
-        command += ["--", "bash", "-euc", _SURROUNDINGS, "bash", str(folder), str(programs), *program.split()]
+        script = _SURROUNDINGS + (_IN_MEMORY if in_memory else "") + _ENGINE
+        command += ["--", "bash", "-euc", script, "bash", str(folder), str(programs), *program.split()]
         with (folder / "dockerd.log").open("wb") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         engine = PrivateEngine(folder, process)

@@ -1,0 +1,1 @@
+"""Splitting of a layer's tar into several tars that give the same files."""

@@ -30,14 +30,7 @@ class PipeError(Exception):
         temporary: bool | None = None,
         retry_after: float | None = None,
     ) -> None:
-        """Initialize the error.
-
-        Args:
-            cause: Why it happened, if known.
-            fix: What the user can do.
-            temporary: Overrides the default of the class.
-            retry_after: Seconds of the registry's `Retry-After`.
-        """
+        """Initialize the error: why it happened, and what the user can do; `temporary` overrides the class."""
         super().__init__(cause)
         self.cause = cause
         self.fix = fix
@@ -85,6 +78,13 @@ class EngineError(PipeError):
 
 class EngineSaveError(EngineError):
     """Docker Engine cannot export the image, often for lack of disk space; it may still be able to push it."""
+
+
+class SpoolError(PipeError):
+    """A copy that is needed to split a layer does not fit on the disk."""
+
+    title = "Not enough disk space to split a layer"
+    exit_code = 3
 
 
 class ImageIncompleteError(PipeError):
@@ -186,11 +186,22 @@ class UntrustedHostError(PipeError):
     exit_code = 4
 
 
-class LayerTooLargeError(PipeError):
+class LimitError(PipeError):
+    """A layer exceeds a limit of the registry.
+
+    Attributes:
+        layer: The diffID of the layer, or the Engine's short name for it; "" if unknown.
+    """
+
+    title = "A layer exceeds a limit of the registry"
+    exit_code = 5
+    layer: str = ""
+
+
+class LayerTooLargeError(LimitError):
     """A layer exceeds the registry's size limit."""
 
     title = "A layer is too large for the registry"
-    exit_code = 5
 
 
 class CannotSplitError(PipeError):
@@ -200,11 +211,10 @@ class CannotSplitError(PipeError):
     exit_code = 5
 
 
-class UploadTooSlowError(PipeError):
+class UploadTooSlowError(LimitError):
     """The upload of a layer exceeds the registry's time limit."""
 
     title = "Layer upload exceeds the registry's time limit"
-    exit_code = 5
 
 
 class RegistryUnreachableError(PipeError):

@@ -113,14 +113,15 @@ class EncodedBlob:
                     self._lane.release(block)
                     break
                 first = False
-                if plain:
+                if plain and not self._blob.is_verified:
                     digest.update(memoryview(block.buffer)[: block.plain])
                 full = block.plain == BLOCK
                 self._lane.put(block)
                 if not full:
                     break
             if plain:
-                self.diff_id = f"sha256:{digest.hexdigest()}"
+                found = f"sha256:{digest.hexdigest()}"
+                self.diff_id = self._blob.diff_id or found if self._blob.is_verified else found
             self._lane.end()
         except ClosedError:
             pass

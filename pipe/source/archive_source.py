@@ -1,6 +1,6 @@
 """An image in an archive or a layout as a source: its blobs can be read in any order, any number of times."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from pipe.oci.image import Image, labelled
@@ -26,6 +26,10 @@ class ArchiveSource:
     def staged(self) -> AbstractContextManager[None]:
         """Do nothing: an archive needs no preparation."""
         return nullcontext()
+
+    def stored(self, _copied: Callable[[int], None]) -> StoredImage:
+        """Return the image as it is."""
+        return self._stored
 
     def blobs(self) -> AbstractContextManager["ArchiveSource"]:
         """Open the archive."""

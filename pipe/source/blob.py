@@ -30,6 +30,7 @@ class SourceBlob:
             an Engine's stream once, before the next blob is requested.
         repository: The path of the registry's repository that has the blob, from which it can be mounted; "" if it is
             not in the registry.
+        is_verified: Whether the bytes were compared with `diff_id` in this run; they are not hashed again.
     """
 
     name: str
@@ -38,6 +39,12 @@ class SourceBlob:
     descriptor: Descriptor | None
     open: Callable[[], Reader]
     repository: str = ""
+    is_verified: bool = False
+
+    @property
+    def key(self) -> str:
+        """The digest of a blob that is sent as it is, otherwise the diffID of the layer; "" if unknown."""
+        return self.descriptor.digest if self.descriptor else self.diff_id or ""
 
     @property
     def is_config(self) -> bool:

@@ -1,12 +1,12 @@
 """An image in a Docker Engine as a source: the Engine's export streams, each of which passes once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from pipe.errors import EngineSaveError
 from pipe.oci.image import Image
-from pipe.source.blob import Reader
+from pipe.source.blob import Reader, StoredImage
 from pipe.source.image_source import BlobStream
 
 if TYPE_CHECKING:
@@ -106,6 +106,29 @@ class EngineSource:
             self._engine.check(error)
             raise
         self._engine.sweep()
+
+    def stored(self, copied: Callable[[int], None]) -> StoredImage:
+        """Copy the export to a temporary file, and return the image in it.
+
+        Args:
+            copied: Called with the bytes that were copied so far.
+
+        Raises:
+            EngineSaveError: The Engine cannot export the image.
+            EngineUnreachableError: The Engine is gone.
+            SpoolError: The copy does not fit on the disk.
+        """
+        from pipe.source.engine_copy import copy_of  # noqa: PLC0415 # needed only if a layer is split
+
+        export, self._staged = self._staged or self._engine.saved(self.image), None
+        try:
+            with closing(export):
+                stored = copy_of(export, self.image, copied)
+        except EngineSaveError as error:
+            self._engine.check(error)
+            raise
+        self._engine.sweep()
+        return stored
 
     def _again(self, stack: ExitStack) -> "DaemonStream":
         return self._stream(stack, self._engine.saved(self.image), self.image)

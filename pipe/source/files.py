@@ -54,6 +54,17 @@ class Part:
         self._position = start
         self._left = size
 
+    @property
+    def modified(self) -> int:
+        """When the file was last modified, in nanoseconds."""
+        return os.fstat(self._file.number).st_mtime_ns
+
+    def skip(self, length: int) -> None:
+        """Go on `length` bytes further."""
+        length = min(length, self._left)
+        self._position += length
+        self._left -= length
+
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the buffer as far as possible; return 0 at the end."""
         try:

@@ -1,12 +1,12 @@
 """Sources of images: what each provides, whatever its form."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
-from pipe.source.blob import SourceBlob
+from pipe.source.blob import SourceBlob, StoredImage
 
 
 class BlobStream(Protocol):
@@ -39,6 +39,16 @@ class ImageSource(Protocol):
 
     def blobs(self) -> AbstractContextManager[BlobStream]:
         """Open the image; nothing happens before the context is entered, and nothing remains after it."""
+
+    def stored(self, copied: Callable[[int], None]) -> StoredImage:
+        """Return the image with blobs that can be opened several times, in any order, by several threads.
+
+        Args:
+            copied: Called with the bytes that were copied so far, if they must be.
+
+        Raises:
+            SpoolError: A copy does not fit on the disk.
+        """
 
     def staged(self) -> AbstractContextManager[None]:
         """Prepare the image while the context lasts, so that `blobs` begins sooner; nothing remains after it."""

@@ -2,13 +2,13 @@
 
 import os
 import stat
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from pipe.errors import ArchiveError
 from pipe.source import gunzip
 from pipe.source.files import Archive, Files, Folder, OpenFile, Part, archive_error
+from pipe.source.spool import folder, spooled
 
 MAGIC_SIZE = 6
 """Bytes that identify a compression."""
@@ -22,7 +22,6 @@ _OTHERS = {
     (0, b"PK\x03\x04"): "a zip archive",
 }
 """What people take for an archive of an image, by bytes at an offset."""
-_ZEROS = memoryview(bytes(gunzip.OUTPUT))
 _SKIPPABLE = b"\x2a\x4d\x18"
 """What follows 0x50 to 0x5f in a skippable frame, with which pzstd starts; source: RFC 8878, section 3.1.2."""
 
@@ -94,24 +93,15 @@ def _missing(path: Path) -> ArchiveError:
 
 def _decompressed(path: Path, file: OpenFile, log: Callable[[str], None]) -> OpenFile:
     """Decompress an archive to an unnamed file, since its entries are read in any order."""
-    folder = "a temporary directory"
+    log(f"Decompressing {path} to {folder()}: it is gzipped as a whole.")
+
+    def failed(target: str, error: OSError) -> ArchiveError:
+        return ArchiveError(
+            f"{path} cannot be decompressed to {target}: {error.strerror or error}.",
+            fix="Set TMPDIR to a directory with more space, or decompress the archive in the step, before the pipe.",
+        )
+
     try:
-        folder = tempfile.gettempdir()
-        log(f"Decompressing {path} to {folder}: it is gzipped as a whole.")
-        with tempfile.TemporaryFile() as spool:
-            for piece in gunzip.decompressed(Part(path, file, 0, os.fstat(file.number).st_size)):
-                # Zeros stay a hole, which needs neither time nor space.
-                if piece == _ZEROS[: len(piece)]:
-                    spool.seek(len(piece), os.SEEK_CUR)
-                else:
-                    spool.write(piece)
-            spool.truncate()
-            spool.flush()
-            return OpenFile(os.dup(spool.fileno()))
+        return spooled(gunzip.decompressed(Part(path, file, 0, os.fstat(file.number).st_size)), failed)
     except gunzip.GunzipError as error:
         raise archive_error(path, f"it is truncated or damaged: {error}") from error
-    except OSError as error:
-        raise ArchiveError(
-            f"{path} cannot be decompressed to {folder}: {error.strerror or error}.",
-            fix="Set TMPDIR to a directory with more space, or decompress the archive in the step, before the pipe.",
-        ) from error

@@ -13,7 +13,7 @@ from pipe.errors import EngineSaveError, EngineUnreachableError, PipeError
 from pipe.oci.image import Image
 from pipe.oci.manifest import DOCKER_LAYER, Manifest
 from pipe.oci.reference import Reference
-from pipe.source.blob import SourceBlob, in_memory
+from pipe.source.blob import SourceBlob, StoredImage, in_memory
 from pipe.source.image_source import BlobStream
 from pipe.threads import Cancel
 
@@ -153,6 +153,16 @@ class OneImage:
         self.present: Manifest | None = None
         self.failure: PipeError | None = failure or EngineSaveError("it cannot be exported.")
         self.done: list[str] = []
+        self.copy: StoredImage | None = None
+        """What a copy of the export holds."""
+
+    def stored(self, copied: Callable[[int], None]) -> StoredImage:
+        """Return the copy, or fail."""
+        self.done.append("copy")
+        copied(self.image.size)
+        if self.copy is None:
+            raise EngineSaveError("it cannot be exported.")
+        return self.copy
 
     @contextmanager
     def staged(self) -> Iterator[None]:
@@ -204,6 +214,8 @@ class FakeEngine:
         self.source: OneImage | None = None
         self.unable: PipeError | None = EngineSaveError("it cannot be exported.")
         """Why an export fails, None if it does not."""
+        self.copy: StoredImage | None = None
+        """What a copy of the export holds."""
 
     def find(self) -> OneImage:
         """Return the image as a source that cannot be exported, or fail."""
@@ -212,6 +224,7 @@ class FakeEngine:
             raise self._image
         self.source = OneImage(self._image)
         self.source.failure = self.unable
+        self.source.copy = self.copy
         return self.source
 
     @contextmanager

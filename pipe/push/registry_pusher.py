@@ -12,6 +12,7 @@ from pipe.errors import (
     RegistryFailedError,
     UnsupportedError,
 )
+from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image
 from pipe.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, OCI_ZSTD_LAYER, Manifest
 from pipe.oci.reference import Reference
@@ -50,6 +51,11 @@ class RegistryPusher:
         self._stored: dict[str, Stored] | None = None
         self._content: _Content | None = None
 
+    @property
+    def known(self) -> dict[str, Descriptor]:
+        """Blobs that the registry has; see `Transfer`."""
+        return self._transfer.known
+
     def push(self, source: ImageSource, reference: Reference) -> Pushed:
         """Push an image under one tag.
 
@@ -85,8 +91,7 @@ class RegistryPusher:
 
     def _put(self, reference: Reference, content: _Content, image: Image) -> Manifest:
         """Put the manifests, children first; the last one under the tag."""
-        stored = [compressed(manifest, self._transfer.known) for manifest in content.manifests]
-        manifests = stored or [self._made(content.config, image)]
+        manifests = compressed(content.manifests, self._transfer.known) or [self._made(content.config, image)]
         repository = self._transfer.repository
         try:
             for child in manifests[:-1]:

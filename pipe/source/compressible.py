@@ -1,18 +1,18 @@
 """An OCI image with plain layers, to be compressed on the way: its layers and its manifest get other digests."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from pipe.oci.descriptor import Descriptor
-from pipe.oci.fields import members, read_json
-from pipe.oci.manifest import DOCKER_LAYER, OCI_LAYER, OCI_MANIFEST, Manifest
+from pipe.oci.manifest import DOCKER_LAYER, DOCKER_MANIFEST, OCI_LAYER, OCI_MANIFEST, OCI_ZSTD_LAYER, Manifest
 from pipe.source.archive import ArchiveLog
 from pipe.source.blob import SourceBlob, StoredImage
+from pipe.source.rewriting import Entry, entries, identity, with_children, with_layers
 
 OCI_PLAIN_LAYER = "application/vnd.oci.image.layer.v1.tar"
 """The type of a layer that is not compressed; source: image-spec, `layer.md`."""
+PLAIN_LAYERS = {OCI_MANIFEST: OCI_PLAIN_LAYER, DOCKER_MANIFEST: "application/vnd.docker.image.rootfs.diff.tar"}
+"""The same by type of the manifest; source: CNCF Distribution, `spec/manifest-v2-2.md`."""
 
 
 def compressible(stored: StoredImage, report: ArchiveLog) -> StoredImage:
@@ -53,31 +53,42 @@ def compressible(stored: StoredImage, report: ArchiveLog) -> StoredImage:
     return replace(stored, blobs=blobs, images=(identified,), referrers=())
 
 
-def compressed(manifest: Manifest, known: Mapping[str, Descriptor]) -> Manifest:
-    """Return a manifest with the layers that its plain ones became.
+def compressed(manifests: Sequence[Manifest], known: Mapping[str, Descriptor]) -> list[Manifest]:
+    """Return manifests with the layers that plain ones became, and indexes with the manifests that these became.
 
     Args:
-        manifest: As it is stored; returned unchanged if it has no plain layers that were compressed.
+        manifests: As they are stored, children first; unchanged if none of their layers was compressed.
         known: The blobs in the registry, by diffID for layers that were compressed.
     """
+    became: dict[str, Manifest] = {}
+    for manifest in manifests:
+        made = with_children(_compressed(manifest, known), became)
+        if made is not manifest:
+            became[manifest.digest] = made
+    return [became.get(manifest.digest, manifest) for manifest in manifests]
+
+
+def _compressed(manifest: Manifest, known: Mapping[str, Descriptor]) -> Manifest:
     became = {digest: known[digest] for digest in _plain(manifest) if digest in known}
     became = {digest: each for digest, each in became.items() if each.digest != digest}
     if not became:
         return manifest
-    content = read_json(manifest.body)
-    entries: Any = members(content)["layers"]
-    layers = [
-        entry | _identity(became[each.digest]) if each.digest in became else entry
-        for entry, each in zip(entries, manifest.layers, strict=True)
-    ]
-    rest = {key: value for key, value in content.items() if key.casefold() != "layers"}
-    return Manifest.parse(OCI_MANIFEST, json.dumps(rest | {"layers": layers}, separators=(",", ":")).encode())
+    layers = tuple(became.get(layer.digest, layer) for layer in manifest.layers)
+    is_docker = manifest.media_type == DOCKER_MANIFEST
+    if is_docker and manifest.config_descriptor and any(layer.media_type == OCI_ZSTD_LAYER for layer in layers):
+        # Docker's own format has no type for them.
+        return Manifest.of_oci(manifest.config_descriptor, layers)
+    return with_layers(
+        manifest,
+        [
+            entry | _identity(became[each.digest], is_docker=is_docker) if each.digest in became else entry
+            for entry, each in zip(entries(manifest), manifest.layers, strict=True)
+        ],
+    )
 
 
 def _plain(manifest: Manifest) -> list[str]:
-    if manifest.media_type != OCI_MANIFEST:
-        return []
-    return [layer.digest for layer in manifest.layers if layer.media_type == OCI_PLAIN_LAYER]
+    return [layer.digest for layer in manifest.layers if layer.media_type == PLAIN_LAYERS.get(manifest.media_type)]
 
 
 def _to_compress(blob: SourceBlob, diff_ids: set[str]) -> SourceBlob:
@@ -86,6 +97,7 @@ def _to_compress(blob: SourceBlob, diff_ids: set[str]) -> SourceBlob:
     return replace(blob, diff_id=blob.descriptor.digest, descriptor=None)
 
 
-def _identity(layer: Descriptor) -> dict[str, object]:
-    media_type = OCI_LAYER if layer.media_type == DOCKER_LAYER else layer.media_type
-    return {"mediaType": media_type, "digest": layer.digest, "size": layer.size}
+def _identity(layer: Descriptor, *, is_docker: bool) -> Entry:
+    is_gzip = layer.media_type in {DOCKER_LAYER, OCI_LAYER}
+    gzip = DOCKER_LAYER if is_docker else OCI_LAYER
+    return identity(replace(layer, media_type=gzip if is_gzip else layer.media_type))

@@ -170,14 +170,9 @@ class CheckedChunks:
             yield chunk
 
 
-def key_of(blob: SourceBlob) -> str:
-    """Return the digest of a blob that is sent as it is, otherwise the diffID of the layer; "" if unknown."""
-    return blob.descriptor.digest if blob.descriptor else blob.diff_id or ""
-
-
 def name_of(blob: SourceBlob) -> str:
     """Return the name of a blob that is no known layer of the image."""
-    return shorten(key_of(blob) or blob.name)
+    return shorten(blob.key or blob.name)
 
 
 def _check_digest(blob: SourceBlob, encoded: Encoded) -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from pipe.encoding.codecs import COMPRESSIONS
-from pipe.errors import EngineSaveError, PipeError, RegistryFailedError, UploadLostError
+from pipe.errors import EngineSaveError, LimitError, PipeError, RegistryFailedError, UploadLostError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, shorten
-from pipe.push.blob_upload import BlobUpload, Encoded, key_of, name_of
+from pipe.push.admission import TICK, Link, Places
+from pipe.push.blob_upload import BlobUpload, Encoded, name_of
 from pipe.push.clocks import Clocks
 from pipe.push.context import Context
 from pipe.push.result import LayerStatus
@@ -24,12 +25,12 @@ from pipe.units import format_duration
 
 WORKERS = 4
 """Blobs that are uploaded at once if all fit one chunk; each larger one counts twice, for its buffers."""
+LARGE = 2
+"""Places that such a blob takes."""
 BEGINNINGS = 3
 """How often an upload starts at the first byte before the push fails."""
 SLOWEST_STAGING = 20e6
 """Bytes a second: an Engine that stages an image silently is given this much time on top of one upload's."""
-TICK = 0.25
-"""Seconds between checks of the clocks."""
 
 Encode = Callable[[SourceBlob, Cancel, threading.Event], Encoded]
 """Starts to encode a blob; the event is set once its source was read to the end, or has failed."""
@@ -80,7 +81,7 @@ class Transfer:
 
     def name(self, blob: SourceBlob) -> str:
         """Return the name of a blob in the progress."""
-        return self._names.get(key_of(blob)) or name_of(blob)
+        return self._names.get(blob.key) or name_of(blob)
 
     def layer_name(self, diff_id: str) -> str:
         """Return the name of a layer in the progress."""
@@ -125,9 +126,10 @@ class _Workers:
         self._replayable = replayable
         # A config, which takes no place, never waits for a layer.
         self._threads = Pool(WORKERS + 1, "blob")
-        self._places = _Places(WORKERS)
+        self._places = Places(WORKERS)
         self._outcomes: queue.SimpleQueue[Delivery | BaseException | None] = queue.SimpleQueue()
         self._progress = (-1, transfer.clocks.now())
+        self._link = Link(transfer.clocks, transfer.wait)
         self.cancel = Cancel()
 
     def start(self, blobs: Callable[[], Iterable[SourceBlob]]) -> None:
@@ -180,12 +182,14 @@ class _Workers:
         seen: set[str] = set()
         delivered: list[Future[None]] = []
         for blob in blobs():
-            key = key_of(blob)
+            key = blob.key
             if key in seen:
                 continue
             seen.update({key} - {""})
-            weight = 0 if blob.is_config else 1 if blob.size <= CHUNK else 2
+            weight = 0 if blob.is_config else 1 if blob.size <= CHUNK else LARGE
             self._places.take(weight, self.cancel)
+            if weight == LARGE:
+                self._link.enter(self._transfer.name(blob), blob.size, self.cancel)
             read = threading.Event()
             delivered.append(self._threads.submit(partial(self._work, blob, weight, read)))
             if not self._replayable:
@@ -205,12 +209,13 @@ class _Workers:
     def _work(self, blob: SourceBlob, weight: int, read: threading.Event) -> None:
         self._guarded(lambda: self._outcomes.put(self._deliver(blob, read)))
         self._places.give(weight)
+        self._link.leave(self._transfer.name(blob))
         # After the outcome, so that a failure precedes what the source makes of unread bytes.
         read.set()
 
     def _deliver(self, blob: SourceBlob, read: threading.Event) -> Delivery:
         """Bring one blob to the registry, unless it has it."""
-        transfer, key = self._transfer, key_of(blob)
+        transfer, key = self._transfer, blob.key
         if key in transfer.known:
             return Delivery(key, transfer.known[key])
         if blob.descriptor is not None:
@@ -253,6 +258,9 @@ class _Workers:
                 transfer.repository.put_blob(chunks, upload)
             except RegistryFailedError as error:
                 raise upload.explained(error) from error
+            except LimitError as error:
+                error.layer = error.layer or blob.key
+                raise
             return self._there(blob, upload.descriptor(transfer.media_type), LayerStatus.UPLOADED, key=encoded.diff_id)
         finally:
             chunks.close()
@@ -270,30 +278,8 @@ class _Workers:
         transfer = self._transfer
         if not blob.is_config:
             tracker, name = transfer.clocks.tracker, transfer.name(blob)
-            if not key_of(blob) and key:
+            if not blob.key and key:
                 tracker.drop(name)
                 name = transfer.layer_name(key)
             tracker.finish(name, status, transfer.clocks.now(), descriptor, reused=reused)
-        return Delivery(key_of(blob) or key or descriptor.digest, descriptor)
-
-
-class _Places:
-    """Counts what is under way; several places can be taken at once."""
-
-    def __init__(self, count: int) -> None:
-        self._free = count
-        self._changed = threading.Condition()
-
-    def take(self, count: int, cancel: Cancel) -> None:
-        """Wait for free places."""
-        with self._changed:
-            while self._free < count:
-                self._changed.wait(TICK)
-                cancel.check()
-            self._free -= count
-
-    def give(self, count: int) -> None:
-        """Free places."""
-        with self._changed:
-            self._free += count
-            self._changed.notify()
+        return Delivery(blob.key or key or descriptor.digest, descriptor)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipe.encoding.blob import EncodedBlob
     from pipe.engine.client import Engine
     from pipe.push.referrers import Referrers
+    from pipe.push.splits import Splits
     from pipe.push.transfer import Encode
     from pipe.source.blob import SourceBlob
     from pipe.source.documents import Documents
@@ -51,7 +52,7 @@ def wired(settings: Settings, client: Client, output: Output) -> Release:
         context = Context(settings, request, client.repository(request.repository), output, timing, shared)
         pushers = Pushers(context, _places(context, client), encoder, source.engine, source.origins(request.targets[0]))
         referrers = _referrers(context, encoder)
-        parts.append(Push(context, source.finder(context, referrers), pushers, referrers))
+        parts.append(Push(context, source.finder(context, referrers), pushers, referrers, _splits(context)))
     return Release(parts, shared, output)
 
 
@@ -81,6 +82,14 @@ def _places(context: Context, client: Client) -> tuple[Place, ...]:
         *(Place(client.repository(each.repository) if each.repository else own, each.tag) for each in others),
         *(Place(own, tag) for tag in tags),
     )
+
+
+def _splits(context: Context) -> "Splits | None":
+    if context.settings.split_size is None and not context.settings.split_auto:
+        return None
+    from pipe.push.splits import Splits  # noqa: PLC0415
+
+    return Splits(context)
 
 
 class _Archive:

@@ -9,7 +9,7 @@ from pipe.oci.reference import COMPONENT_RULE, Reference, is_digest, is_path
 from pipe.text import listed
 
 _NOT_A_NAME = "a tag or a digest, without the package's name (FROM_PACKAGE names another package)"
-_SENSELESS = ("IMAGE_ARCHIVE", "COMPOSE_FILE", "UPLOADER", "COMPRESSION", "REUSE_FROM")
+_SENSELESS = ("IMAGE_ARCHIVE", "COMPOSE_FILE", "UPLOADER", "COMPRESSION", "SPLIT_LAYERS", "REUSE_FROM")
 """Variables about the upload of an image that was built."""
 _CHOICES = ("UPLOADER", "COMPRESSION")
 """Those with a default, which does no harm."""

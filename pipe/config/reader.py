@@ -9,7 +9,7 @@ from pipe.config.request_reader import RequestReader
 from pipe.config.settings import Credentials, ReuseFrom, Settings
 from pipe.config.tag_reader import TagReader
 from pipe.config.values import TOKEN_MINIMUM, Values, parse_boolean, parse_choice, parse_count
-from pipe.config.variables import COMPRESSIONS, CREDENTIALS, IF_TAG_EXISTS, UPLOADERS, default
+from pipe.config.variables import COMPRESSIONS, CREDENTIALS, IF_TAG_EXISTS, SPLIT_AUTO, UPLOADERS, default
 from pipe.errors import ConfigurationError
 from pipe.oci.reference import ADDRESS_RULE, COMPONENT_RULE, REPOSITORY_MAXIMUM, is_address, is_component, is_path
 from pipe.text import clean
@@ -44,6 +44,7 @@ class _Reader(Values):
         reader = promotion if promotion.variable else RequestReader(self, self._tags, registry, workspace)
         requests = reader.requests()
         clone_directory = self.path("BITBUCKET_CLONE_DIR")
+        split_size, split_auto = self._split_layers()
         settings = Settings(
             requests=requests,
             registry=registry,
@@ -63,12 +64,16 @@ class _Reader(Values):
             compression=self.parse("COMPRESSION", parse_choice(*COMPRESSIONS)),
             compress_plain="COMPRESSION" in self.values,
             referrers=self.parse("REFERRERS", parse_boolean),
+            split_size=split_size,
+            split_auto=split_auto,
             dropped_tags=self._tags.dropped,
         )
         if settings.image_archive is None and settings.referrers:
             self.problems.append(
                 "REFERRERS requires IMAGE_ARCHIVE, an OCI layout: Docker Engine does not keep what refers to an image."
             )
+        if split_size or split_auto:
+            self._check_split(settings)
         if settings.image_archive is not None:
             self._check_archive(settings)
         if not self.problems:
@@ -86,6 +91,26 @@ class _Reader(Values):
             self.problems.append(
                 "COMPOSE_FILE cannot be combined with IMAGE_ARCHIVE: it names images in Docker Engine."
             )
+
+    def _check_split(self, settings: Settings) -> None:
+        if settings.uploader == "engine":
+            self.problems.append("UPLOADER=engine cannot be combined with SPLIT_LAYERS: leave UPLOADER out.")
+        if settings.referrers:
+            self.problems.append(
+                "REFERRERS cannot be combined with SPLIT_LAYERS: what refers to the image names its digest before the"
+                " split."
+            )
+
+    def _split_layers(self) -> tuple[int | None, bool]:
+        """Return the size of a part, None without one, and whether only layers that exceed a limit are split."""
+        text = self.values.get("SPLIT_LAYERS", "").strip()
+        if not text or text.lower() == SPLIT_AUTO:
+            return None, bool(text)
+        try:
+            return parse_size(text), False
+        except ValueError as error:
+            self.fail("SPLIT_LAYERS", text, f"{SPLIT_AUTO}, or {error}")
+            return None, False
 
     def _check_names(self) -> None:
         for name, right in near_misses(self.environment):

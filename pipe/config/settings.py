@@ -98,6 +98,8 @@ class Settings:
         compression: How the pipe compresses layers: "auto", "fast", "small" or "zstd".
         compress_plain: Whether to compress plain layers of an OCI image too, since COMPRESSION is set.
         referrers: Whether to push artifacts that refer to the image.
+        split_size: Maximum bytes of a layer's part if larger layers are split, None if no size was given.
+        split_auto: Whether layers that exceed a limit are split.
         dropped_tags: Sentences about the tags in TAGS whose placeholders have no value in this run, with the reason.
     """
 
@@ -119,4 +121,6 @@ class Settings:
     compression: str = COMPRESSIONS[0]
     compress_plain: bool = False
     referrers: bool = False
+    split_size: int | None = None
+    split_auto: bool = False
     dropped_tags: tuple[str, ...] = ()

@@ -15,10 +15,27 @@ LINE_EVERY = 10.0
 class Clocks:
     """Checks the uploads of one push, by the Engine or by the pipe."""
 
-    def __init__(self, tracker: ProgressTracker, timeout: float, clock: Callable[[], float], report: Report) -> None:
-        """Start the clock of the progress lines; `timeout` is the seconds that one layer's upload may take."""
+    def __init__(
+        self,
+        tracker: ProgressTracker,
+        timeout: float,
+        clock: Callable[[], float],
+        report: Report,
+        *,
+        foretells: bool = False,
+    ) -> None:
+        """Start the clock of the progress lines.
+
+        Args:
+            tracker: Has the progress.
+            timeout: Seconds that one layer's upload may take.
+            clock: Returns seconds.
+            report: The log.
+            foretells: Whether an upload that will exceed the timeout is ended as soon as that is known.
+        """
         self.tracker = tracker
         self.timeout = timeout
+        self.foretells = foretells
         self.now = clock
         self._report = report
         self._began = self._last_line = clock()
@@ -27,12 +44,14 @@ class Clocks:
         """Check every upload that is under way, and log a line of progress if one is due.
 
         Raises:
-            UploadTooSlowError: An upload has taken longer than the registry allows.
+            UploadTooSlowError: An upload has taken longer than the registry allows, or will.
         """
         for name, one in uploading(self.tracker.snapshot()).items():
             if one.elapsed(now) >= self.timeout:
                 raise self.too_slow(one, now)
             needed = self.needed(one, now)
+            if needed > self.timeout and self.foretells:
+                raise self.too_slow(one, now)
             if needed > self.timeout and self.tracker.warn(name):
                 self._report.warning(
                     f"{one.layer.label}: at this rate the upload will take {format_duration(needed)}, but the registry"
@@ -55,4 +74,6 @@ class Clocks:
 
     def too_slow(self, one: LayerProgress, now: float) -> UploadTooSlowError:
         """Return the error for an upload that exceeds the registry's time limit."""
-        return limits.too_slow(one.layer.label, (one.sent, one.total), one.elapsed(now), self.timeout)
+        error = limits.too_slow(one.layer.label, (one.sent, one.total), one.elapsed(now), self.timeout)
+        error.layer = one.layer.diff_id
+        return error

@@ -1,6 +1,6 @@
 """The tags that the registry has before the push, and after it rejected one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pipe.errors import PipeError
 from pipe.oci.config import CONFIG_SIZE, Origin
@@ -26,13 +26,20 @@ class ExistingTags:
         self._repository = context.repository
         self._report = context.report
 
-    def survey(self, image: Image, outcome: Outcome, found: Sequence[Manifest | None]) -> None:
+    def survey(
+        self,
+        image: Image,
+        outcome: Outcome,
+        found: Sequence[Manifest | None],
+        is_held: Callable[[Manifest, Image], bool] = holds,
+    ) -> None:
         """Record the tags that are done, and apply IF_TAG_EXISTS to those with another image.
 
         Args:
             image: What is pushed.
             outcome: Receives what is decided.
             found: The manifest of each target, None if there is none.
+            is_held: Returns whether a manifest is that of the image.
 
         Raises:
             TagExistsError: A tag points to another image, and IF_TAG_EXISTS is `fail`.
@@ -42,7 +49,7 @@ class ExistingTags:
         for target, manifest in zip(targets, found, strict=True):
             if manifest is None:
                 continue
-            if not holds(manifest, image):
+            if not is_held(manifest, image):
                 outcome.set(self._other(target, manifest))
                 continue
             if manifest.digest not in whole:

@@ -51,7 +51,10 @@ def grown_too_large(label: str, size: int, limit: int, *, sent: bool) -> LayerTo
     )
 
 
-_SPLIT = "Split this instruction into several, or add fewer files."
+_SPLIT = (
+    "Split this instruction into several, or add fewer files; or set SPLIT_LAYERS: auto, which splits the layer and"
+    " thereby changes the image's ID."
+)
 
 
 def _sizes(size: int, kind: str, limit: int) -> str:
@@ -78,7 +81,8 @@ def too_slow(label: str, sizes: tuple[int, int], seconds: float, limit: float) -
         f"{label}: {format_size(sent)}{of} sent in {format_duration(seconds)}, {format_size(rate)}/s{needed}."
         f" The registry times out after {format_duration(limit)} (UPLOAD_TIMEOUT).",
         fix="Make the layer smaller: split its instruction into several, leave out what the image does not need"
-        " (.dockerignore, a multi-stage build), or push from a machine with a faster link.",
+        " (.dockerignore, a multi-stage build), or push from a machine with a faster link; or set SPLIT_LAYERS: auto,"
+        " which splits the layer and thereby changes the image's ID.",
     )
 
 

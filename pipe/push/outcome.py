@@ -97,7 +97,7 @@ class Outcome:
             return ()
         layers = self.layers(progress)
         if self.image.platforms:
-            return split_results(self.image.platforms, layers)
+            return split_results(self.image.platforms, layers, self.manifest.images if self.manifest else ())
         if self._platforms:
             return registry_results(self._platforms, progress)
         platform = str(self.image.platform or "") or None

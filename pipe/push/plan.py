@@ -6,7 +6,6 @@ faster and knows what is there, but makes the Engine stage a copy of the image f
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
 from pipe.engine.kind import GO_GZIP, EngineKind
 from pipe.engine.staging import STAGING, first_byte, prefix_bytes
@@ -14,6 +13,7 @@ from pipe.oci.image import Image
 from pipe.push import limits
 from pipe.push.progress import Snapshot, uploading
 from pipe.push.result import ARRIVED, LayerStatus
+from pipe.push.step import Kind, Step
 from pipe.units import format_duration
 
 ENGINE_UPLOADS = 5
@@ -38,28 +38,6 @@ _KNOWN = "Uploading directly: Docker Engine would send layers that the registry 
 _SHORT, _MINUTE = 10, 59.5
 
 
-class Kind(Enum):
-    """Who pushes."""
-
-    ENGINE = "engine"
-    REGISTRY = "pipe"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One pusher of a plan.
-
-    Attributes:
-        kind: Who pushes.
-        reason: Why, for the log; "" if there is nothing to explain.
-        hands_over: Whether an Engine's push ends if the next pusher would be clearly faster.
-    """
-
-    kind: Kind
-    reason: str = ""
-    hands_over: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class Facts:
     """The facts that a plan depends on.
@@ -73,6 +51,7 @@ class Facts:
         kind: What the Engine is; only looked at if the pipe may start.
         known: DiffIDs of layers that the registry has; only looked at if the pipe may start.
         related: Whether names in the Engine lead to the registry, so that it may know which layers are there.
+        splits: Whether layers that exceed a limit may be split.
     """
 
     image: Image
@@ -83,6 +62,7 @@ class Facts:
     kind: EngineKind = field(default_factory=EngineKind)
     known: frozenset[str] = frozenset()
     related: bool = True
+    splits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +103,14 @@ class Pending:
 
 
 def plan(facts: Facts) -> tuple[Step, ...]:
-    """Return the pushers to try, in order: the next one is tried if one cannot push."""
+    """Return the pushers to try, in order: the next one is tried if one cannot push.
+
+    The last one may split layers; see `pipe.push.step`.
+    """
+    return (*_unsplit(facts), _SPLIT) if facts.splits and facts.reachable else _unsplit(facts)
+
+
+def _unsplit(facts: Facts) -> tuple[Step, ...]:
     if not facts.in_engine or facts.uploader == "pipe":
         return (Step(Kind.REGISTRY),)
     if facts.uploader == "engine" or not facts.reachable:
@@ -142,6 +129,7 @@ def plan(facts: Facts) -> tuple[Step, ...]:
 
 
 _ENGINE = Step(Kind.ENGINE)
+_SPLIT = Step(Kind.REGISTRY, splits=True)
 
 
 def may_start(image: Image) -> bool:

@@ -36,12 +36,22 @@ def _images(repository: Repository, digests: Sequence[str]) -> Iterator[Image]:
         yield labelled(image_of(digest, config, manifest.layers))
 
 
-def split_results(images: Sequence[Image], layers: Sequence[LayerResult]) -> tuple[PlatformResult, ...]:
-    """Distribute the results of the layers of all images, one after the other, to the images."""
+def split_results(
+    images: Sequence[Image], layers: Sequence[LayerResult], digests: Sequence[str] = ()
+) -> tuple[PlatformResult, ...]:
+    """Distribute the results of the layers of all images, one after the other, to the images.
+
+    Args:
+        images: The images.
+        layers: Of all images.
+        digests: Of their manifests; without one for each, their IDs.
+    """
+    if len(digests) != len(images):
+        digests = [image.id for image in images]
     results, position = [], 0
-    for image in images:
+    for image, digest in zip(images, digests, strict=True):
         own = tuple(layers[position : position + len(image.layers)])
-        results.append(PlatformResult(str(image.platform or "") or None, image.id, own))
+        results.append(PlatformResult(str(image.platform or "") or None, digest, own))
         position += len(image.layers)
     return tuple(results)
 

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from pipe.engine.kind import GO_GZIP, EngineKind
+from pipe.errors import LimitError
 from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
@@ -14,9 +15,7 @@ from pipe.push.context import Context
 from pipe.push.plan import (
     WORTH_SECONDS,
     Facts,
-    Kind,
     Pending,
-    Step,
     bytes_to_send,
     may_stage,
     may_start,
@@ -27,13 +26,16 @@ from pipe.push.plan import (
 from pipe.push.progress import ProgressTracker, Snapshot
 from pipe.push.pusher import CannotPushError, Pushed, Pusher
 from pipe.push.reuse import Place, Stored, Wanted, known_layers, reusable
+from pipe.push.step import Kind, Step, after
 from pipe.source.image_source import ImageSource
 
 if TYPE_CHECKING:
+    from pipe.oci.descriptor import Descriptor
     from pipe.push.engine_pusher import HandOver, PlannedEngine
     from pipe.push.registry_pusher import RegistryPusher
     from pipe.push.transfer import Encode
 
+SPLIT_ALREADY = "Set SPLIT_LAYERS to a smaller size, or push from a machine with a faster link."
 LIKELY = 12
 """Places that are read before it is known whether they are needed, beside the tags of the push: usually one."""
 
@@ -70,6 +72,7 @@ class Pushers:
         self._origins = origins
         self._shared = context.shared
         self._encoder = encoder
+        self._may_split = self._settings.split_auto
         self._engine = engine
         self._clocks: Clocks | None = None
         self._steps: tuple[Step, ...] = ()
@@ -77,13 +80,14 @@ class Pushers:
         self._related = True
         self._kind: EngineKind | None = None
         self._registry_pusher: RegistryPusher | None = None
+        self._known: dict[str, Descriptor] = {}
         self.used: str | None = None
         self._read: Mapping[Place, Manifest | None] = {}
 
     @property
     def engine_may_push(self) -> bool:
-        """Whether an Engine may push, which may reach a registry that the pipe does not."""
-        return self._engine is not None and self._settings.uploader != "pipe"
+        """Whether an Engine may push, which may reach a registry that the pipe does not, but pushes whole layers."""
+        return self._engine is not None and self._settings.uploader != "pipe" and self._settings.split_size is None
 
     @property
     def likely(self) -> Sequence[Place]:
@@ -91,11 +95,6 @@ class Pushers:
         if self._settings.uploader == "engine":
             return ()
         return [place for place in self._places if place.repository is self._repository][:LIKELY]
-
-    @property
-    def is_last(self) -> bool:
-        """Whether no pusher follows the current one."""
-        return len(self._steps) <= 1
 
     def progress(self) -> Snapshot:
         """Return the progress of all layers that were named so far."""
@@ -130,10 +129,26 @@ class Pushers:
             self._steps = self._planned(source.image, reachable=True)
         return self._steps[0]
 
-    def give_way(self, error: CannotPushError) -> None:
-        """Continue with the next step, and log why."""
+    def give_way(self, error: CannotPushError) -> Step | None:
+        """Return the next step that can help, and log why; None if there is none."""
+        steps = after(self._steps, limit=isinstance(error.failure, LimitError))
+        if not steps:
+            return None
         (self._report.info if error.failure is None else self._report.warning)(error.reason)
-        self._steps = self._steps[1:]
+        self._steps = steps
+        return steps[0]
+
+    def replace_image(self, *, is_final: bool) -> None:
+        """Go on with an image that was split, which no Engine has; what has arrived stays known.
+
+        Args:
+            is_final: Whether its layers are not split again.
+        """
+        self._may_split = self._may_split and not is_final
+        if self._registry_pusher is not None:
+            self._known |= self._registry_pusher.known
+        self._engine = self._clocks = self._registry_pusher = self._stored = None
+        self._steps = ()
 
     def push(self, source: ImageSource, reference: Reference, step: Step) -> Pushed:
         """Push with one step of the plan.
@@ -145,7 +160,14 @@ class Pushers:
         if step.reason and self.used is None:
             self._report.info(step.reason)
         self.used = step.kind.value
-        return self._pusher(source.image, step).push(source, reference)
+        try:
+            return self._pusher(source.image, step).push(source, reference)
+        except LimitError as error:
+            if not after(self._steps, limit=True):
+                if self._settings.split_auto or self._settings.split_size is not None:
+                    error.fix = SPLIT_ALREADY
+                raise
+            raise CannotPushError(error.summary, error) from error
 
     def forget(self) -> None:
         """Check everything again with the next push: the registry lacks a blob that it reported."""
@@ -188,6 +210,7 @@ class Pushers:
                 kind=self._engine_kind() if may else EngineKind(),
                 known=known,
                 related=self._related,
+                splits=self._may_split,
             )
         )
 
@@ -205,13 +228,18 @@ class Pushers:
             from pipe.push.transfer import Transfer  # noqa: PLC0415
 
             transfer = Transfer(self._context, image, clocks, self._encoder())
+            transfer.known.update(self._known)
             self._registry_pusher = RegistryPusher(transfer, lambda: self._find_stored(image))
         return self._registry_pusher
 
     def _new_clocks(self, image: Image) -> Clocks:
         idle = "waiting for Docker Engine" if self._engine is not None else "nothing sent yet"
         return Clocks(
-            ProgressTracker(image, idle), self._settings.upload_timeout, self._context.timing.clock, self._report
+            ProgressTracker(image, idle),
+            self._settings.upload_timeout,
+            self._context.timing.clock,
+            self._report,
+            foretells=self._may_split,
         )
 
     def _hand_over(self, image: Image, clocks: Clocks) -> "HandOver":

@@ -153,12 +153,32 @@ class ReferrerResult:
 
 
 @dataclass(frozen=True, slots=True)
+class SplitResult:
+    """The layers that were split.
+
+    Attributes:
+        layers: Each with the number of its parts, from the lowest up.
+        original_image_id: The image's ID before.
+    """
+
+    layers: tuple[tuple[Layer, int], ...]
+    original_image_id: str
+
+    def as_json(self) -> dict[str, object]:
+        """Return the object that RESULT_FILE holds: the first layer, then the others."""
+        first, *others = [
+            {"layer": layer.number, "parts": parts, "platform": layer.platform or None} for layer, parts in self.layers
+        ]
+        return first | {"original_image_id": self.original_image_id, "others": others}
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """The outcome of the push of one image.
 
     Attributes:
         image: The image's name, as the user wrote it.
-        image_id: The Engine's ID of it, None if it was not found.
+        image_id: The ID of the image that is pushed, None if it was not found.
         dry_run: Whether uploading was ruled out.
         tags: In the order of the user.
         layers: From the lowest up.
@@ -167,6 +187,7 @@ class Result:
         seconds: Duration of the push, None if it did not begin.
         platforms: The image of each platform; one if there is no index.
         referrers: Artifacts that refer to the image, if REFERRERS is true.
+        split: The layers that were split; None if none was.
     """
 
     image: str
@@ -179,6 +200,7 @@ class Result:
     seconds: float | None = None
     platforms: tuple[PlatformResult, ...] = ()
     referrers: tuple[ReferrerResult, ...] = ()
+    split: SplitResult | None = None
 
     @property
     def shown_layers(self) -> tuple[LayerResult, ...]:
@@ -216,6 +238,7 @@ class Result:
                 for tag in self.tags
             ],
             "uploader": self.uploader,
+            "split": self.split.as_json() if self.split else None,
             "layers": _layers(self.layers),
             "platforms": [
                 {"platform": each.platform, "digest": each.digest, "layers": _layers(each.layers)}

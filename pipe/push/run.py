@@ -14,23 +14,23 @@ from pipe.errors import (
 from pipe.oci.image import Image
 from pipe.oci.reference import Reference
 from pipe.push import tags
-from pipe.push.checks import check_sizes
 from pipe.push.context import Context
 from pipe.push.existing_tags import ExistingTags
 from pipe.push.outcome import Outcome
-from pipe.push.plan import Kind
 from pipe.push.preparation import Preparation
 from pipe.push.pusher import CannotPushError, Pushed
 from pipe.push.pushers import Pushers
 from pipe.push.result import Result, TagResult, TagStatus
 from pipe.push.reuse import Place
+from pipe.push.step import Kind
+from pipe.push.subject import Subject
 from pipe.push.verify import is_pushed, missing_parts, proven
 from pipe.retry import RetryPolicy
 from pipe.source.image_source import ImageSource
-from pipe.text import listed
 
 if TYPE_CHECKING:
     from pipe.push.referrers import Referrers
+    from pipe.push.splits import Splits
 
 Value = TypeVar("Value")
 
@@ -48,6 +48,7 @@ class Push:
         find: Callable[[], ImageSource],
         pushers: Pushers,
         referrers: "Referrers | None" = None,
+        splits: "Splits | None" = None,
     ) -> None:
         """Nothing happens before `run` or `prepare`.
 
@@ -56,6 +57,7 @@ class Push:
             find: Finds the image.
             pushers: Plans and makes the pushers.
             referrers: Pushes the artifacts that refer to the image; None if the source has none.
+            splits: Splits layers; None if none may be split.
         """
         self.name = context.request.image
         self._settings = context.settings
@@ -70,8 +72,8 @@ class Push:
         self._existing = ExistingTags(context)
         self._began: float | None = None
         self._preparation = Preparation(context, find, pushers)
+        self._subject = Subject(context, self._preparation, pushers, self._outcome, splits)
         self._allowed: Callable[[], None] = lambda: None
-        self._source: ImageSource | None = None
         self._reachable = self._surveyed = False
         self._checked_in: int | None = None
         self._pushed: dict[str, Pushed] = {}
@@ -93,11 +95,11 @@ class Push:
         self._began, self._allowed = self._timing.clock(), allowed
         rejected: PipeError | None = None
         with self._preparation.staging:
-            source = self._attempted(self._request.targets[0], self._prepared)
+            self._attempted(self._request.targets[0], self._prepared)
             for target in tags.ordered(self._outcome.pending()):
                 self._put_ahead(target)
                 try:
-                    self._outcome.set(self._attempted(target, partial(self._push, source, target)))
+                    self._outcome.set(self._attempted(target, partial(self._push, target)))
                 except PipeError as error:
                     is_stored = self._reachable and self._outcome.manifest is not None
                     if not tags.concerns_only_a_tag(error, is_stored=is_stored):
@@ -111,14 +113,14 @@ class Push:
             if rejected is not None:
                 raise rejected
             if self._settings.dry_run:
-                self._foresee(source)
+                self._foresee(self._subject.found())
 
     def result(self, exit_code: int) -> Result:
         """Return the outcome of the run, at any time."""
         outcome, progress = self._outcome, self._pushers.progress()
         return Result(
             image=self._request.image,
-            image_id=outcome.image.id if outcome.image else None,
+            image_id=self._subject.image_id,
             dry_run=self._settings.dry_run,
             tags=outcome.tags(),
             layers=outcome.layers(progress),
@@ -127,6 +129,7 @@ class Push:
             seconds=None if self._began is None else self._timing.clock() - self._began,
             platforms=outcome.platforms(progress),
             referrers=self._referrers.results() if self._referrers else (),
+            split=self._subject.split,
         )
 
     def _attempted(self, target: Reference, call: Callable[[], Value]) -> Value:
@@ -148,25 +151,15 @@ class Push:
 
     def _prepared(self) -> ImageSource:
         """Find the image, check what can be checked, and find out what the registry has under the tags."""
-        source = self._source
-        if source is None:
-            source = self._source = self._preparation.source()
-            self._outcome.found(source.image, source.present)
-            self._announce(source.image)
-            check_sizes(source, self._settings, self._report)
-            self._preparation.stage(source)
+        self._subject.found()
         if (not self._reachable and self._checked_in != self._attempts.made) or (
             self._reachable and not self._surveyed
         ):
             self._checked_in = self._attempts.made
-            self._survey(source.image)
-        return source
+            self._survey()
+        return self._subject.found()
 
-    def _announce(self, image: Image) -> None:
-        targets = f"{self._request.targets[0].repository}: {listed(self._request.tags)}"
-        self._report.info(f"{self._request.image}: {image.summary} → {targets}")
-
-    def _survey(self, image: Image) -> None:
+    def _survey(self) -> None:
         """Make sure that a push is allowed, and find out what the registry has under the tags.
 
         Only a registry that cannot be reached from here is left to the Engine.
@@ -189,14 +182,14 @@ class Push:
         if found.failure is not None:
             raise found.failure
         self._pushers.surveyed(found.manifests)
-        self._existing.survey(image, self._outcome, [found.manifests[Place(self._repository, tag)] for tag in names])
+        self._subject.survey([found.manifests[Place(self._repository, tag)] for tag in names], found.manifests)
         self._surveyed = True
         if self._outcome.pending():
             self._report.info("Push access confirmed.")
 
-    def _push(self, source: ImageSource, target: Reference) -> TagResult:
+    def _push(self, target: Reference) -> TagResult:
         """Make one attempt for one tag."""
-        self._prepared()
+        source = self._prepared()
         before = self._outcome.tag(target)
         if before.status is not TagStatus.NOT_TRIED:
             return before
@@ -211,7 +204,7 @@ class Push:
                 raise
             return self._existing.rejected(source.image, target, self._outcome, error)
         self._pushed[target.tag] = pushed
-        return self._verified(source.image, before, pushed)
+        return self._verified(self._subject.found().image, before, pushed)
 
     def _put_ahead(self, target: Reference) -> None:
         """Put the manifest that is in the registry under a tag and those that may be pushed with it; best effort."""
@@ -261,9 +254,7 @@ class Push:
             try:
                 return pushers.push(source, target, step)
             except CannotPushError as error:
-                if pushers.is_last:
-                    raise error.failure or PipeError(error.reason) from error
-                pushers.give_way(error)
+                source = self._subject.give_way(error)
             except StatusLostError:
                 # The Engine lost the status of a rejection: the registry's own answer decides.
                 if self._reachable:

@@ -27,6 +27,14 @@ def holds(manifest: Manifest, image: Image) -> bool:
     return image.id == manifest.config and len(manifest.layers) == len(image.layers)
 
 
+def holds_configs(repository: Repository, index: Manifest, image: Image) -> bool:
+    """Return whether an index of the registry has the images of a local one, whose IDs are those of their configs."""
+    if not image.platforms or len(index.images) != len(image.platforms):
+        return False
+    children = repository.pool.gather([partial(repository.manifest, digest) for digest in index.images])
+    return all(child is not None and holds(child, each) for child, each in zip(children, image.platforms, strict=True))
+
+
 def is_pushed(manifest: Manifest, pushed: Pushed, image: Image) -> bool:
     """Return whether a manifest is the one that was pushed: by digest, or by config and every layer.
 

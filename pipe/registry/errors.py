@@ -255,7 +255,9 @@ def redirected(target: Reference, status: int, location: str) -> ImageRefusedErr
 def too_large(target: Reference, words: str) -> LayerTooLargeError:
     """Return the error for a layer that exceeds the registry's limit."""
     return LayerTooLargeError(
-        f"{target.domain} {clean(words)}", fix="Split the largest layer across several instructions, or add less."
+        f"{target.domain} {clean(words)}",
+        fix="Split the largest layer across several instructions, add less, or set SPLIT_LAYERS, which splits the layer"
+        " and thereby changes the image's ID.",
     )
 
 
@@ -265,5 +267,5 @@ def body_too_large(target: Reference, words: str) -> LayerTooLargeError:
         f"{target.domain} {clean(words)}. This is not a registry's own error: a proxy in front of it limits the size"
         " of request bodies.",
         fix="Raise the proxy's limit (nginx: client_max_body_size) or push without the proxy. If the registry itself"
-        " has the limit, split the largest layer across several instructions, or add less.",
+        " has the limit, split the largest layer across several instructions, add less, or set SPLIT_LAYERS.",
     )

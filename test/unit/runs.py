@@ -20,6 +20,7 @@ from pipe.push.pushers import Pushers
 from pipe.push.result import Result
 from pipe.push.reuse import Place
 from pipe.push.run import Push
+from pipe.push.splits import Splits
 from pipe.push.transfer import Encode
 from pipe.registry.client import Client
 from pipe.registry.upload import CHUNK
@@ -142,7 +143,8 @@ def bench(
     context = Context(chosen, request, repository, told, Timing(clock, clock.sleep, lambda: 0.0, clock.wait))
     places = [Place(repository, tag) for tag in (*request.tags, "latest")]
     pushers = Pushers(context, places, encoder, engine)
-    return Bench(clock, engine, server, told, Push(context, engine.find, pushers), context)
+    splits = Splits(context) if chosen.split_auto or chosen.split_size else None
+    return Bench(clock, engine, server, told, Push(context, engine.find, pushers, splits=splits), context)
 
 
 def statuses(result: Result) -> list[str]:

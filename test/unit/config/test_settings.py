@@ -187,6 +187,9 @@ def test_variables_that_arrive_empty_are_absent() -> None:
         pytest.param({"UPLOADER": "auto", "IMAGE_ARCHIVE": "a"}, {"image_archive": Path("a")}, id="archive"),
         pytest.param({"REFERRERS": "TRUE", "IMAGE_ARCHIVE": "a"}, {"referrers": True}, id="referrers"),
         pytest.param({"IMAGE_ARCHIVE": "a"}, {"referrers": False}, id="no-referrers"),
+        pytest.param({"SPLIT_LAYERS": "4GB"}, {"split_size": 4 * 10**9, "split_auto": False}, id="split"),
+        pytest.param({"SPLIT_LAYERS": " Auto "}, {"split_size": None, "split_auto": True}, id="split-auto"),
+        pytest.param({"SPLIT_LAYERS": " "}, {"split_size": None, "split_auto": False}, id="split-empty"),
         pytest.param({"REUSE_FROM": "a, b"}, {"reuse_from": reuse("a", "b")}, id="reuse"),
         pytest.param({"REUSE_FROM": " "}, {"reuse_from": ()}, id="reuse-empty"),
         pytest.param({"REUSE_FROM_COUNT": "0"}, {"reuse_from": ()}, id="reuse-of-an-empty-array"),
@@ -412,6 +415,21 @@ UNSET = "was not expanded: the variable is unset, or the value is in single quot
             id="archive-by-the-engine",
         ),
         pytest.param({"REFERRERS": "true"}, ["REFERRERS requires IMAGE_ARCHIVE, an OCI layout"], id="referrers"),
+        pytest.param(
+            {"SPLIT_LAYERS": "always"},
+            ["SPLIT_LAYERS must be auto, or a size such as 32GB, ", "got 'always'"],
+            id="split",
+        ),
+        pytest.param(
+            {"UPLOADER": "engine", "SPLIT_LAYERS": "auto"},
+            ["UPLOADER=engine cannot be combined with SPLIT_LAYERS: leave UPLOADER out."],
+            id="split-by-the-engine",
+        ),
+        pytest.param(
+            {"REFERRERS": "true", "IMAGE_ARCHIVE": "a", "SPLIT_LAYERS": "1GB"},
+            ["REFERRERS cannot be combined with SPLIT_LAYERS"],
+            id="split-with-referrers",
+        ),
         pytest.param({"REUSE_FROM": "a/b"}, ["REUSE_FROM: 'a/b' is not a valid tag: '/' is not allowed"], id="reuse"),
         pytest.param({"TAG": "1.0"}, ["TAG is not a variable of this pipe. Did you mean TAGS?"], id="near-miss"),
         pytest.param(

@@ -22,6 +22,7 @@ def test_the_list_is_the_promised_one() -> None:
         ("IF_TAG_EXISTS", False, False),
         ("UPLOADER", False, False),
         ("COMPRESSION", False, False),
+        ("SPLIT_LAYERS", False, False),
         ("REUSE_FROM", False, False),
         ("IMAGE_ARCHIVE", False, False),
         ("REFERRERS", False, False),

@@ -41,7 +41,8 @@ def test_what_does_not_fit() -> None:
     assert str(error) == (
         "A layer is too large for the registry: layer 3 (COPY big /): 32.0 GB uncompressed (32000000001 bytes);"
         " the limit is 32.0 GB (MAX_LAYER_SIZE). Nothing was uploaded.\n"
-        "Split this instruction into several, or add fewer files."
+        "Split this instruction into several, or add fewer files; or set SPLIT_LAYERS: auto, which splits the layer and"
+        " thereby changes the image's ID."
         " If it compresses below the registry's 32 GB, raise MAX_LAYER_SIZE."
     )
     assert error.exit_code == 5

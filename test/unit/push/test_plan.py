@@ -1,15 +1,15 @@
 """Who pushes: facts in, plan and reasons out. Sizes in MB; the seconds follow from the rates in plan.py."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipe.engine.kind import EngineKind
 from pipe.oci.image import Image, Layer
 from pipe.push.plan import (
     Facts,
-    Kind,
     Pending,
     PendingLayer,
-    Step,
     bytes_to_send,
     engine_seconds,
     may_stage,
@@ -23,6 +23,7 @@ from pipe.push.plan import (
 )
 from pipe.push.progress import LayerProgress, Snapshot
 from pipe.push.result import LayerStatus
+from pipe.push.step import Kind, Step, after
 
 MB = 10**6
 SLOW = EngineKind("go1.19.8", 2)
@@ -326,3 +327,16 @@ WAITING, UPLOADING = (LayerStatus.WAITING, 0), (LayerStatus.UPLOADING, 50)
 def test_pending_layers(layers_so_far: Snapshot, known: tuple[int, ...], left: list[tuple[int, int]]) -> None:
     found = pending_layers(image(300, 200, 100), layers_so_far, frozenset(f"sha256:{number}" for number in known))
     assert found == [PendingLayer(f"layer {number}", size * MB, number in known) for number, size in left]
+
+
+@pytest.mark.parametrize("in_engine", [False, True], ids=["archive", "engine"])
+def test_what_follows_a_step(in_engine: bool) -> None:
+    """A layer that exceeds a limit is split; nothing else is a reason for that."""
+    image = Image("sha256:" + "c" * 64, 10**9, (Layer(1, "sha256:" + "a" * 64, 10**9),))
+    facts = Facts(image, "auto", in_engine=in_engine, reachable=True, max_layer_size=32 * 10**9, splits=True)
+    steps = plan(facts)
+    assert after(steps, limit=True) == (Step(Kind.REGISTRY, splits=True),)
+    assert [step.kind for step in after(steps, limit=False)][:1] == ([Kind.REGISTRY] if in_engine else [])
+    assert after(after(steps, limit=True), limit=True) == ()
+    assert after(plan(replace(facts, splits=False)), limit=True) == ()
+    assert after(plan(replace(facts, reachable=False)), limit=True) == ()

@@ -74,6 +74,7 @@ def test_the_object_has_the_promised_shape() -> None:
             {**NOTHING, "tag": "4.0", "status": "skipped", "previous": "sha256:" + "e" * 64},
         ],
         "uploader": "engine",
+        "split": None,
         "layers": [layer],
         "platforms": [{"platform": "linux/arm64", "digest": DIGEST, "layers": [layer]}],
         "referrers": [],

@@ -84,8 +84,8 @@ bench: $(python) image registry-image ## Measure the pipe beside docker push and
 	$(with_engine) test/bench/run $(BENCH)
 
 .PHONY: bench-large
-bench-large: $(python) image registry-image ## Measure the pipe's memory with an image of ten gigabytes
-	$(with_engine) test/bench/run --only=memory
+bench-large: $(python) image registry-image ## Measure the memory for ten gigabytes, and push twelve over a slow link
+	$(with_engine) test/bench/run --only=memory,split-large
 
 .PHONY: fuzz
 fuzz: $(python) tools second-engine ## Try many more examples than the tests, and odd archives for MINUTES (10)

@@ -14,6 +14,7 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, run
 from typing import IO
 
+MEGABYTE = 1_000_000
 SOURCE = Path("/usr")
 """The folder that files come from: programs, libraries and documents in the shares that a machine has."""
 
@@ -123,6 +124,16 @@ def real_layers(size: int, layers: int) -> Iterator[bytes]:
 def noise_layers(size: int, layers: int) -> Iterator[bytes]:
     """Return new layers that do not compress."""
     return (_noise(size // layers) for _ in range(layers))
+
+
+def half_noise_layer(size: int, fresh: float) -> bytes:
+    """Return a new layer of files of a megabyte, of each of which so much does not compress."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for number in range(size // MEGABYTE):
+            noise = os.urandom(int(fresh * MEGABYTE))
+            _add(archive, f"data/{number:05d}", noise + bytes(MEGABYTE - len(noise)))
+    return content.getvalue()
 
 
 def _noise(size: int) -> bytes:

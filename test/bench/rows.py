@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from bench import link_rows, package_rows, promotion_rows, release_rows, sections, uploads
+from bench import link_rows, package_rows, promotion_rows, release_rows, sections, split_rows, uploads
 from bench.links import LINKS
 from bench.measure import Bench
 from bench.report import Section
@@ -45,9 +45,12 @@ ROWS: Mapping[str, Row] = {
     "tags": Row(sections.ten_tags),
     "no-memory": Row(sections.no_memory),
     "archive": Row(sections.image_archives),
+    "split": Row(split_rows.cost),
+    "split-connections": Row(split_rows.connections),
     "encoding": Row(sections.encoding),
     "gateway": Row(sections.gateway),
     "memory": Row(uploads.large),
+    "split-large": Row(split_rows.large),
 }
-LONG = ("memory",)
+LONG = ("memory", "split-large")
 """Rows that are measured only if they are named."""

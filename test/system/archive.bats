@@ -68,3 +68,29 @@ expect_saved() {
     expect "$PWD/gone.tar: no such file or directory." "list it in that step's artifacts"
     expect_equal "requests" "" "$(controls requests '*' | grep --invert-match '^GET /v2/ ')"
 }
+
+@test "a layer that is too large arrives in parts, and a file that is larger than a part is named" {
+    local context
+    context=$(mktemp --directory)
+    for number in 1 2 3 4 5 6; do
+        head --bytes 1000000 /dev/urandom >"$context/file-$number"
+    done
+    printf 'FROM scratch\nCOPY file-* /srv/\nCMD ["/none"]\n' >"$context/Dockerfile"
+    docker build --quiet --tag "$fresh" "$context"
+    rm --recursive "$context"
+    docker save --output image.tar "$fresh"
+    local before
+    before=$(image_id "$fresh")
+    docker image rm "$fresh"
+
+    run_archive 5 --env TAGS=split --env SPLIT_LAYERS=500KB
+    expect "The layer cannot be split" "srv/file-1" "1.0 MB"
+
+    run_archive 0 --env TAGS=split --env SPLIT_LAYERS=2.2MB --env RESULT_FILE=result.json
+    expect "Split layer 1 (COPY" "into 3 parts of at most 2.2 MB." "The image ID changes: $before → sha256:" "✔ Pushed split:"
+    expect_equal "split" "1 3 $before" "$(json 'it["split"]["layer"], it["split"]["parts"], it["split"]["original_image_id"]' <result.json | tr -d "(),'")"
+    expect_equal "layers" 3 "$(controls manifest my-container-app split | json 'len(it["layers"])')"
+
+    run_archive 0 --env TAGS=split --env SPLIT_LAYERS=2.2MB --env IF_TAG_EXISTS=fail
+    expect "✔ Up to date: split"
+}

@@ -20,6 +20,7 @@ from pipe.source.archive_source import ArchiveSource
 from pipe.source.blob import StoredImage
 from pipe.source.image_source import ImageSource
 from pipe.source.split import SplitImage, image_id, split_image
+from pipe.source.split_source import SplitSource
 from pipe.threads import STEP, Pool
 from pipe.units import format_duration, format_size
 
@@ -161,11 +162,12 @@ class Splits:
     def _split(self, source: ImageSource, sizes: Mapping[str, int]) -> ImageSource:
         stored, threads = self._stored(source), Pool(THREADS, "hash")
         split = self._watched(lambda: split_image(stored, sizes, self._report.info, threads))
+        threads.close()
         if not split.layers:
             return source
         self._sizes = dict(sizes)
         self._parts = {part: layer.layer.diff_id for layer in split.layers for part in layer.diff_ids}
-        made = ArchiveSource(split.stored)
+        made = SplitSource(split)
         self._announce(split)
         self.result = SplitResult(tuple((layer.layer, len(layer.diff_ids)) for layer in split.layers), split.before)
         return made
@@ -189,7 +191,9 @@ class Splits:
         Raises:
             EngineSaveError: Nothing arrives for longer than can be explained.
         """
-        future = Pool(1, "split").submit(call)
+        pool = Pool(1, "split")
+        future = pool.submit(call)
+        pool.close()
         began = line = progress = self._clock()
         copied = self._copied = 0
         while not future.done():

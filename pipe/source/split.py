@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pipe.errors import CannotSplitError, ContentMismatchError
 from pipe.oci.config import image_of
@@ -25,7 +26,10 @@ from pipe.splitting.config import split_config
 from pipe.splitting.cut import cut
 from pipe.splitting.entries import scan
 from pipe.splitting.parts import LayerPart
-from pipe.threads import Pool
+from pipe.threads import Pool, wait
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Log = Callable[[str], None]
 _AGAIN = "The image was damaged in transit or in its store: build it again."
@@ -52,11 +56,14 @@ class SplitImage:
         stored: What is pushed.
         layers: Those that were split, from the lowest up.
         before: The image's ID before: the digest of its config, or of its index.
+        checks: Raise ContentMismatchError if a layer is not what the config named; to be called before any manifest is
+            put. The layers are hashed while their parts are uploaded.
     """
 
     stored: StoredImage
     layers: tuple[SplitLayer, ...]
     before: str
+    checks: tuple[Callable[[], None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ def split_image(stored: StoredImage, sizes: Mapping[str, int], log: Log, pool: P
         CannotSplitError: A layer has an entry that is larger than a part, or the image would have too many layers, or
             its index has attestations.
         SpoolError: A compressed layer does not fit on the disk.
-        ContentMismatchError: A layer is not what the config names.
+        ContentMismatchError: A layer is damaged.
     """
     blobs = {blob.key: blob for blob in stored.blobs}
     wanted = {layer.diff_id: layer for image in stored.images for layer in image.layers if layer.diff_id in sizes}
@@ -95,12 +102,13 @@ def split_image(stored: StoredImage, sizes: Mapping[str, int], log: Log, pool: P
         _refuse_attestations(stored.manifests)
         _refuse_windows(stored.images)
     parts: dict[str, list[_Part]] = {}
+    checks: list[Callable[[], None]] = []
     for diff_id, layer in wanted.items():
         blob = blobs[layer.descriptor.digest if layer.descriptor else diff_id]
-        cut_parts = _parts(layer, blob, sizes[diff_id], log, pool)
+        cut_parts = _parts(layer, _plain(layer, blob, log), sizes[diff_id], pool, checks)
         if len(cut_parts) > 1:
             parts[diff_id] = cut_parts
-    return _with_parts(stored, parts)
+    return replace(_with_parts(stored, parts), checks=tuple(checks))
 
 
 def _refuse_attestations(manifests: Sequence[Manifest]) -> None:
@@ -118,30 +126,38 @@ def _refuse_windows(images: Sequence[Image]) -> None:
         raise CannotSplitError("an image for Windows needs its layers as they are.", fix="Leave SPLIT_LAYERS out.")
 
 
-def _parts(layer: Layer, blob: SourceBlob, size: int, log: Log, pool: Pool) -> list[_Part]:
-    """Cut one layer, and hash its parts."""
-    is_plain = layer.descriptor is None or layer.descriptor.digest == layer.diff_id
-    open_plain, plain_size = blob.open, blob.size
-    if not is_plain:
-        log(f"Decompressing {layer.label} to {folder()}, to split it.")
-        spool = Spool(f"The decompressed {layer.label}", plain_pieces(blob))
-        open_plain, plain_size = spool.open, spool.size
-    reopen, watch = partial(opened_at, open_plain), _Watch(layer, open_plain)
-    whole = pool.submit(lambda: _digest(open_plain))
-    found = cut(scan(open_plain(), reopen=reopen, size=plain_size), size)
+def _plain(layer: Layer, blob: SourceBlob, log: Log) -> SourceBlob:
+    """Return the plain bytes of a layer, of which a copy is made if they are compressed."""
+    if layer.descriptor is None or layer.descriptor.digest == layer.diff_id:
+        return blob
+    log(f"Decompressing {layer.label} to {folder()}, to split it.")
+    spool = Spool(f"The decompressed {layer.label}", plain_pieces(blob))
+    return SourceBlob(blob.name, spool.size, layer.diff_id, None, spool.open)
+
+
+def _parts(layer: Layer, plain: SourceBlob, size: int, pool: Pool, checks: list[Callable[[], None]]) -> list[_Part]:
+    """Cut one layer, and hash its parts; `checks` receives what is still to be checked."""
+    reopen, watch = partial(opened_at, plain.open), _Watch(layer, plain.open)
+    whole = pool.submit(lambda: _digest(plain.open))
+    found = cut(scan(plain.open(), reopen=reopen, size=plain.size), size)
     if len(found.parts) == 1:
         return []
     opens = [partial(watch.opened, part, reopen) for part in found.parts]
     diff_ids = pool.gather(partial(_digest, each) for each in opens)
-    if whole.result() != layer.diff_id:
-        raise ContentMismatchError(
-            f"{layer.label} has the diffID {whole.result()}, but its image names {layer.diff_id}.", fix=_AGAIN
-        )
+    checks.append(partial(_check_whole, layer, whole))
     mark = PartMark(layer.diff_id, size)
     return [
         _Part(SourceBlob(_name(layer, part), part.size, diff_id, None, each, is_verified=True), mark)
         for part, diff_id, each in zip(found.parts, diff_ids, opens, strict=True)
     ]
+
+
+def _check_whole(layer: Layer, digest: "Future[str]") -> None:
+    found = wait(digest)
+    if found != layer.diff_id:
+        raise ContentMismatchError(
+            f"{layer.label} has the diffID {found}, but its image names {layer.diff_id}.", fix=_AGAIN
+        )
 
 
 class _Watch:

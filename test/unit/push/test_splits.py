@@ -300,7 +300,8 @@ def test_a_damaged_layer(archive: Archive) -> None:
     config["rootfs"] = {"type": "layers", "diff_ids": [digest(LAYERS[0]), "sha256:" + "0" * 64, digest(LAYERS[2])]}
     error, _ = archive.fail(docker(rootfs=config["rootfs"]))
     assert error.title == "The image's content does not match its digest"
-    assert archive.uploads == 0
+    assert f"layer 2 (COPY 2 /) has the diffID {digest(LAYERS[1])}, but its image names sha256:000" in error.summary
+    assert (archive.server.tags, archive.server.manifests) == ({}, {})
 
 
 def test_a_dry_run_splits_and_sends_nothing(archive: Archive) -> None:

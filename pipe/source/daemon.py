@@ -71,9 +71,7 @@ class DaemonStream:
                 self._skip(padding(entry.size))
         except TarError as error:
             raise _unsupported_stream(str(error)) from error
-        # Padding follows the end of the archive.
-        while self._stream.readinto(memoryview(bytearray(_SKIP))):
-            pass
+        # The rest is padding. The Engine ends the stream only after it has removed its copy of the image.
         if not self.config:
             yield from self._stored()
 

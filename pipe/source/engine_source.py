@@ -8,6 +8,7 @@ from pipe.errors import EngineSaveError
 from pipe.oci.image import Image
 from pipe.source.blob import Reader, StoredImage
 from pipe.source.image_source import BlobStream
+from pipe.threads import Pool, wait
 
 if TYPE_CHECKING:
     from pipe.source.daemon import DaemonStream
@@ -94,6 +95,8 @@ class EngineSource:
                 if export is None:
                     export = self._engine.saved(self.image)
                     export.begin()
+                # The Engine has time for it: nothing flows before it has staged the first layers.
+                swept = stack.enter_context(closing(Pool(1, "sweep"))).submit(self._engine.sweep)
                 whole = self._stream(stack, export, self.image)
                 prefixes = stack.enter_context(self._engine.prefixes(self.image))
                 first = []
@@ -105,7 +108,7 @@ class EngineSource:
         except EngineSaveError as error:
             self._engine.check(error)
             raise
-        self._engine.sweep()
+        wait(swept)
 
     def stored(self, copied: Callable[[int], None]) -> StoredImage:
         """Copy the export to a temporary file, and return the image in it.

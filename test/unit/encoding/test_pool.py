@@ -27,7 +27,7 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def bound(threads: int, blobs: int) -> int:
     """Return the most buffers that a pool may make."""
-    return 12 + 4 * threads + OWN_BUFFERS * blobs
+    return 24 + 4 * threads + OWN_BUFFERS * blobs
 
 
 @pytest.mark.parametrize(("available", "used"), [(1, 1), (2, 2), (16, 16), (64, 16)])

@@ -99,7 +99,9 @@ def test_parts_that_are_too_slow_again_are_not_split_again(archive: Archive) -> 
 def test_a_stall_that_is_no_matter_of_size(archive: Archive) -> None:
     """Smaller parts would not help."""
 
-    def answer(_: Sent) -> Outcome | None:
+    def answer(sent: Sent) -> Outcome | None:
+        if sent.body.startswith(b"{"):
+            return None  # The config does not stall.
         archive.clock.pass_by(20)
         return cut()
 

@@ -20,8 +20,8 @@ OWN_BUFFERS = 2
 """Buffers that a blob may always hold."""
 SHARED_BUFFERS = 24
 SHARED_BUFFERS_PER_PROCESSOR = 4
-"""With two processors, one blob has 34 buffers: a chunk of 8 MiB, compressed to a quarter, waits while the one before is
-being sent. With 22, a link of 200 Mbit/s was idle for a tenth of the time."""
+"""With two processors, one blob has 34 buffers: a chunk of 8 MiB, compressed to a quarter, waits while the one before
+is being sent. With 22, a link of 200 Mbit/s was idle for a tenth of the time."""
 SLACK = 4096
 """Bytes by which a block that does not compress may grow within its buffer."""
 

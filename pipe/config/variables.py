@@ -74,7 +74,7 @@ VARIABLES = (
     Variable("REUSE_FROM", "More tags whose layers are reused: `tag`, or `other-package:tag`", array=True),
     Variable("IMAGE_ARCHIVE", "A file or directory to push instead of an image in Docker Engine"),
     # As regctl names it; oras has `--include-referrers`.
-    Variable("REFERRERS", "Push the artifacts of `IMAGE_ARCHIVE` that refer to the image, too", "false"),
+    Variable("REFERRERS", "Also push the artifacts of `IMAGE_ARCHIVE` that refer to the image", "false"),
     Variable("COMPOSE_FILE", "A compose file instead of `IMAGE_NAME`: the images that its services build are pushed"),
     Variable("PROMOTE", "A tag or digest of an image that the registry has, which gets `TAGS`"),
     Variable("PLATFORM_TAGS", "Tags of images for one platform each, to be joined under `TAGS`", array=True),

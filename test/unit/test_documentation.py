@@ -58,7 +58,7 @@ CREDENTIALS_BELONG_HERE = "# credentials"
 
 QUESTIONS = [
     pytest.param("We protect tags", ("IF_TAG_EXISTS", "`skip`", "latest"), id="immutable-tags"),
-    pytest.param("api, worker and web", ("IMAGE_NAME: ['api', 'worker']", "uploaded once"), id="several-images"),
+    pytest.param("api, worker and web", ("IMAGE_NAME: ['api', 'worker', 'web']", "uploaded once"), id="several-images"),
     pytest.param("Git tag `v1.4.2`", ("`{version}`", "`v1.4.2` becomes `1.4.2`", "feature-login"), id="tags-from-git"),
     pytest.param("promote `:rc-17`", ("PROMOTE: 'rc-17'", "FROM_PACKAGE", "signatures"), id="promotion"),
     pytest.param(
@@ -66,7 +66,7 @@ QUESTIONS = [
         ("arch: arm", "PLATFORM_TAGS: ['1.4.2-amd64', '1.4.2-arm64']"),
         id="platforms-of-two-steps",
     ),
-    pytest.param("My `image.tar` has 2.3 GB", ("1 GB of artifacts", "in the step that writes it"), id="artifacts"),
+    pytest.param("My `image.tar` is 2.3 GB", ("1 GB of artifacts", "in the step that writes it"), id="artifacts"),
     pytest.param(
         "14 GB over 30 MB/s", ("| 30 MB/s (240 Mbit/s) | 12.6 GB |", "34 MB/s", "SPLIT_LAYERS: 'auto'"), id="time-limit"
     ),

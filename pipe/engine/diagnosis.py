@@ -84,8 +84,11 @@ class Rule:
 
 
 RULES = (
-    # About a file or socket on the Engine's machine, whose path begins with a slash.
-    Rule(engine_error, (rf"{FILE}permission denied", rf"{FILE}no space left on device")),
+    # About a file or socket on the Engine's machine, whose path begins with a slash; and about a layer in its store.
+    Rule(
+        engine_error,
+        (rf"{FILE}permission denied", rf"{FILE}no space left on device", r"\bcould not verify layer data\b"),
+    ),
     Rule(_incomplete, MISSING_CONTENT),
     Rule(_tag_lost, (r"tag does not exist", r"does not exist locally", r"no such image")),
     Rule(

@@ -50,7 +50,6 @@ class Facts:
         max_layer_size: Bytes that a stored layer may have.
         kind: What the Engine is; only looked at if the pipe may start.
         known: DiffIDs of layers that the registry has; only looked at if the pipe may start.
-        related: Whether names in the Engine lead to the registry, so that it may know which layers are there.
         splits: Whether layers that exceed a limit may be split.
     """
 
@@ -61,7 +60,6 @@ class Facts:
     max_layer_size: int
     kind: EngineKind = field(default_factory=EngineKind)
     known: frozenset[str] = frozenset()
-    related: bool = True
     splits: bool = False
 
 
@@ -119,10 +117,11 @@ def _unsplit(facts: Facts) -> tuple[Step, ...]:
     if layer is not None:
         return Step(Kind.REGISTRY, f"Uploading directly, to check the compressed size of {layer.label}."), _ENGINE
     if may_start(facts.image):
-        layers = [PendingLayer(each.label, each.size or 0, each.diff_id in facts.known) for each in facts.image.layers]
-        # An Engine that has neither pulled from the registry nor pushed to it sends every layer.
-        expected = [layer for layer in layers if not (layer.known and facts.related)]
-        reason = reason_to_start(expected, facts.image, facts.kind)
+        # The Engine may know that the registry has a layer; if it sends one nevertheless, the pipe takes over.
+        missing = [
+            PendingLayer(each.label, each.size or 0) for each in facts.image.layers if each.diff_id not in facts.known
+        ]
+        reason = reason_to_start(missing, facts.image, facts.kind)
         if reason is not None:
             return Step(Kind.REGISTRY, reason), _ENGINE
     return Step(Kind.ENGINE, hands_over=True), Step(Kind.REGISTRY), _ENGINE
@@ -145,19 +144,17 @@ def may_stage(image: Image) -> bool:
 def reason_to_start(layers: Sequence[PendingLayer], image: Image, kind: EngineKind) -> str | None:
     """Return why the pipe pushes an image from the start; None if the Engine should.
 
-    The pipe's first byte must flow soon, or its bytes must be so few that any link makes up for the delay.
+    The pipe's first byte must flow soon: on a link that limits both, the delay is what is lost.
 
     Args:
-        layers: Those that the Engine would send.
+        layers: Those that the registry is not known to have.
         image: The whole image.
         kind: What the Engine is.
     """
-    to_send = sum(layer.size for layer in layers if not layer.known)
-    is_little = to_send * 2 <= sum(layer.size for layer in layers)
     delay = first_byte([layer.size for layer in image.layers])
-    if kind.containerd or (not is_little and delay > max(BEGIN_WITHIN, DELAY * engine_seconds(layers, kind))):
+    if kind.containerd or delay > max(BEGIN_WITHIN, DELAY * engine_seconds(layers, kind)):
         return None
-    return _gain(layers, pipe_seconds(to_send, image), kind, BEGIN_WORTH_SECONDS)
+    return _gain(layers, pipe_seconds(sum(layer.size for layer in layers), image), kind, BEGIN_WORTH_SECONDS)
 
 
 def reason_to_hand_over(pending: Pending, image: Image, kind: EngineKind, timeout: float) -> str | None:

@@ -77,7 +77,6 @@ class Pushers:
         self._clocks: Clocks | None = None
         self._steps: tuple[Step, ...] = ()
         self._stored: dict[str, Stored] | None = None
-        self._related = True
         self._kind: EngineKind | None = None
         self._registry_pusher: RegistryPusher | None = None
         self._known: dict[str, Descriptor] = {}
@@ -209,7 +208,6 @@ class Pushers:
                 max_layer_size=settings.max_layer_size,
                 kind=self._engine_kind() if may else EngineKind(),
                 known=known,
-                related=self._related,
                 splits=self._may_split,
             )
         )
@@ -262,7 +260,6 @@ class Pushers:
             shared = self._shared.find(wanted | blobs)
             wanted, blobs = wanted - shared.keys(), blobs - shared.keys()
             found = self._origins(image) if wanted | blobs else ()
-            self._related = bool(found)
             places = [*self._places, *found]
             if not wanted:
                 # The repository itself reports whether it has a blob.

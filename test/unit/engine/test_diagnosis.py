@@ -287,6 +287,8 @@ ALTERNATIVES = {
     r"<\w[^>]*>\s*([45]\d\d) [A-Z]": "<h1> 405 Method Not Allowed</h1>",
     rf"{FILE}permission denied": "open /run/x: permission denied",
     rf"{FILE}no space left on device": "write /run/x: no space left on device",
+    r"\bcould not verify layer data\b": "could not verify layer data for: sha256:12. This may mean that files in the"
+    " layer store may have been corrupted",
     r"\bcontent digest sha256:\w+: not found": f"content digest sha256:{'0' * 64}: not found",
     r"\bNotFound desc = blob sha256:\w+ ": (
         f"failed to copy: rpc error: code = NotFound desc = blob sha256:{'0' * 64} expected at /x: blob not found"

@@ -198,9 +198,6 @@ def test_with_what_the_pipe_may_begin(size: int, start: bool, stage: bool) -> No
         pytest.param(layers(200, 300), (200, 300), SLOW, "about 12 s", id="the-first-byte-after-an-eighth"),
         pytest.param(layers(240, 260), (240, 260), SLOW, None, id="the-first-byte-after-a-sixth"),
         pytest.param(layers(1000), (1000,), SLOW, None, id="one-large-layer"),
-        pytest.param(layers(300, 20, known=(1,)), (300, 20), SLOW, "already has", id="mostly-known"),
-        pytest.param(layers(400, 400, known=(1,)), (400, 400), SLOW, "already has", id="half-known"),
-        pytest.param(layers(390, 410, known=(1,)), (390, 410), SLOW, None, id="less-than-half-known"),
         pytest.param(layers(25), (25,), EngineKind("go1.27", 2), None, id="a-fast-engine"),
         pytest.param(layers(25), (25,), EngineKind("go1.19.8", 2, containerd=True), None, id="containerd"),
         pytest.param([], (25,), SLOW, None, id="nothing-is-missing"),
@@ -265,11 +262,6 @@ LARGE, SMALL, FOUR = image(1000), image(25), image(100, 200, 300, 400)
             Facts(SMALL, "auto", True, True, 10**12, SLOW, frozenset({"sha256:1"})),
             [HANDS_OVER, REGISTRY, ENGINE],
             id="small-but-known",
-        ),
-        pytest.param(
-            Facts(SMALL, "auto", True, True, 10**12, SLOW, frozenset({"sha256:1"}), related=False),
-            ["layers that the registry already has", ENGINE],
-            id="small-and-known-but-not-to-the-engine",
         ),
         pytest.param(Facts(FOUR, "auto", True, True, 10**12, SLOW), ["about 20 s to compress", ENGINE], id="large"),
         pytest.param(

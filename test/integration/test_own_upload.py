@@ -74,7 +74,7 @@ def test_the_engine_pulls_what_the_pipe_uploaded(
 def test_it_takes_over_what_the_engine_would_be_slow_at(
     registry: LocalRegistry, images: Images, engine: docker.DockerClient, run: Run
 ) -> None:
-    image = images.build(150 * MB, MB)
+    image = images.build(120 * MB, MB)
     finished = run(registry, IMAGE_NAME=image.name, DEBUG="true")
     finished.expect(
         0, "Uploading layer 1 (COPY … in /) directly: Docker Engine would take about ", " to compress it.\n"
@@ -265,7 +265,7 @@ def test_a_registry_without_chunks_gets_streams(registry: LocalRegistry, images:
 def test_a_registry_that_knows_no_patch_is_left_to_the_engine(
     registry: LocalRegistry, images: Images, run: Run
 ) -> None:
-    image = images.build(150 * MB)
+    image = images.build(120 * MB)
     registry.fault(method="PATCH", user_agent="bbc-*", answer={"status": 405})
     finished = run(registry, IMAGE_NAME=image.name)
     finished.expect(0, "answered 405", "Falling back to Docker Engine.")

@@ -103,7 +103,7 @@ def test_taking_over_ends_the_engines_push_and_its_tag_at_once(
         found.extend([*registry.requests(user_agent=BY_ENGINE, state="open"), *engine.images.get(image.id).tags])
 
     proxy.save = Save(act=look)
-    finished = run(registry, IMAGE_NAME=image.name, DOCKER_HOST=proxy.docker_host)
+    finished = run(registry, IMAGE_NAME=image.name, DOCKER_HOST=proxy.docker_host, UPLOAD_TIMEOUT="5s")
     finished.expect(0, "Uploading layer 1 (COPY … in /) directly: Docker Engine would take about ")
     assert registry.requests(user_agent=BY_ENGINE, method="PATCH") != [], "the Engine had begun"
     assert found == [image.name]

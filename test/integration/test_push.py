@@ -61,6 +61,7 @@ def test_result_file_says_all_there_is_to_know(registry: LocalRegistry, images: 
             }
         ],
         "referrers": [],
+        "split": None,
         "exit_code": 0,
         "uploader": "engine",
     }

@@ -227,7 +227,9 @@ def test_a_wrong_split_is_seen(wrong: dict[str, dict[str, Unpacked]], name: str,
     seen, expected = compared(whole, parts), WRONG[name].broken.get(engine, [])
     if expected and expected[0].startswith("refused: "):
         assert isinstance(parts, Refused)
-        assert expected[0].removeprefix("refused: ") in parts.reason
+        # containerd sometimes discards the lower layer before it reports why the upper one failed.
+        reasons = (expected[0].removeprefix("refused: "), "parent snapshot")
+        assert any(reason in parts.reason for reason in reasons), parts.reason
     else:
         assert seen == expected
 

@@ -16,7 +16,7 @@ expect_failure() {
 
 @test "1: an unexpected error comes with its traceback" {
     local broken=$CLONE_TMPDIR/pipe.yml
-    echo 'image: [' >"$broken"
+    echo 'name: none' >"$broken"
     run_pipe 1 --volume "$broken:/usr/lib/python3/dist-packages/pipe.yml:ro"
     expect_failure "Traceback (most recent call last)" "pipe/about.py"
 }

@@ -2,8 +2,8 @@
 # fzstd 0.1.1 (PyPI, a translation of fzstd of npm): if a frame does not hold the length of its content, `decompress`
 # returns the right number of bytes, but literals that are compressed (by Huffman codes) become zeros, without an error:
 # they are decoded into a slice of a bytearray, which in Python is a copy. `zstd` writes such a frame if it reads from a
-# pipe. If it reads from a file, the frame holds the length, and the content is right; `Decompress` (for streams) returns
-# zeros even then. fzstd 0.1.1 (npm) is right in both cases.
+# pipe. If it reads from a file, the frame holds the length, and the content is right; `Decompress` (for streams)
+# returns zeros even then. fzstd 0.1.1 (npm) is right in both cases.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

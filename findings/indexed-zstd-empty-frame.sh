@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# indexed_zstd 1.7.2 (PyPI): a file of zstd may have several frames, whose contents are joined (RFC 8878, section 3), and
-# a frame may be empty: `zstd` writes one for an empty file, and `cat` joins files. `IndexedZstdFile.read` takes an empty
-# frame for the end of the file: it returns what is before it, which is nothing if it is the first one, without an error,
-# although `block_offsets` lists the frames that follow. `zstd -d` returns everything.
+# indexed_zstd 1.7.2 (PyPI): a file of zstd may have several frames, whose contents are joined (RFC 8878, section 3),
+# and a frame may be empty: `zstd` writes one for an empty file, and `cat` joins files. `IndexedZstdFile.read` takes an
+# empty frame for the end of the file: it returns what is before it, which is nothing if it is the first one, without an
+# error, although `block_offsets` lists the frames that follow. `zstd -d` returns everything.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

@@ -22,7 +22,7 @@ echo new >second/new-a
 echo new >second/dir/new
 touch second/.wh.gone-a second/dir/.wh..wh..opq
 for name in first second; do tar --create --sort name --directory "$name" --file "image/$name/layer.tar" --transform 's,^\./,,' .; done
-# The archive is one of `docker save`: manifest.json and config.json are for skopeo and the squashers, the rest for undocker.
+# The archive is one of `docker save`: skopeo and the squashers read manifest.json, and undocker reads repositories.
 printf '{"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": ["%s", "%s"]}, %s}' \
     "$(digest image/first/layer.tar)" "$(digest image/second/layer.tar)" '"history": [{"created_by": "1"}, {"created_by": "2"}]' \
     >image/config.json

@@ -2,7 +2,7 @@
 # Four npm packages that read tar archives return other names than those that GNU tar wrote, without an error, if a name
 # has more than 100 bytes:
 # - nanotar 0.3.0 and @obsidize/tar-browserify 6.3.2 ignore the prefix of `--format ustar` (Go's archive/tar, which
-#   Docker uses, writes it too). The folders at the start of the name are missing, so files of two folders have one name.
+#   Docker uses, writes it too). The name loses the folders at its start, so files of two folders have one name.
 # - @remix-run/tar-parser 0.7.1 and @obsidize/tar-browserify end a name of `--format gnu` with the byte 0.
 # - @andrewbranch/untar.js 1.0.4 cuts names of `--format gnu` and `--format posix` after 100 bytes.
 # tar-stream 3.2.2 and Python's tarfile return the right names.

@@ -50,6 +50,7 @@ class Facts:
         max_layer_size: Bytes that a stored layer may have.
         kind: What the Engine is; only looked at if the pipe may start.
         known: DiffIDs of layers that the registry has; only looked at if the pipe may start.
+        by_pipe: DiffIDs of layers that the pipe itself brought there in this run.
         splits: Whether layers that exceed a limit may be split.
     """
 
@@ -60,6 +61,7 @@ class Facts:
     max_layer_size: int
     kind: EngineKind = field(default_factory=EngineKind)
     known: frozenset[str] = frozenset()
+    by_pipe: frozenset[str] = frozenset()
     splits: bool = False
 
 
@@ -118,10 +120,10 @@ def _unsplit(facts: Facts) -> tuple[Step, ...]:
         return Step(Kind.REGISTRY, f"Uploading directly, to check the compressed size of {layer.label}."), _ENGINE
     if may_start(facts.image):
         # The Engine may know that the registry has a layer; if it sends one nevertheless, the pipe takes over.
-        missing = [
-            PendingLayer(each.label, each.size or 0) for each in facts.image.layers if each.diff_id not in facts.known
-        ]
-        reason = reason_to_start(missing, facts.image, facts.kind)
+        layers = [PendingLayer(each.label, each.size or 0, each.diff_id in facts.known) for each in facts.image.layers]
+        aware = facts.known - facts.by_pipe
+        expected = [each for each, layer in zip(layers, facts.image.layers, strict=True) if layer.diff_id not in aware]
+        reason = reason_to_start(expected, facts.image, facts.kind)
         if reason is not None:
             return Step(Kind.REGISTRY, reason), _ENGINE
     return Step(Kind.ENGINE, hands_over=True), Step(Kind.REGISTRY), _ENGINE
@@ -147,14 +149,15 @@ def reason_to_start(layers: Sequence[PendingLayer], image: Image, kind: EngineKi
     The pipe's first byte must flow soon: on a link that limits both, the delay is what is lost.
 
     Args:
-        layers: Those that the registry is not known to have.
+        layers: Those that the Engine is expected to send.
         image: The whole image.
         kind: What the Engine is.
     """
     delay = first_byte([layer.size for layer in image.layers])
     if kind.containerd or delay > max(BEGIN_WITHIN, DELAY * engine_seconds(layers, kind)):
         return None
-    return _gain(layers, pipe_seconds(sum(layer.size for layer in layers), image), kind, BEGIN_WORTH_SECONDS)
+    to_send = sum(layer.size for layer in layers if not layer.known)
+    return _gain(layers, pipe_seconds(to_send, image), kind, BEGIN_WORTH_SECONDS)
 
 
 def reason_to_hand_over(pending: Pending, image: Image, kind: EngineKind, timeout: float) -> str | None:

@@ -208,6 +208,7 @@ class Pushers:
                 max_layer_size=settings.max_layer_size,
                 kind=self._engine_kind() if may else EngineKind(),
                 known=known,
+                by_pipe=self._shared.by_pipe,
                 splits=self._may_split,
             )
         )

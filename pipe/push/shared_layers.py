@@ -9,10 +9,15 @@ from pipe.push.reuse import GZIP, Stored
 
 
 class SharedLayers:
-    """The layers that the images of a run have brought to the registry so far."""
+    """The layers that the images of a run have brought to the registry so far.
+
+    Attributes:
+        by_pipe: DiffIDs of those that the pipe brought, so that Docker Engine does not know of them.
+    """
 
     def __init__(self) -> None:
         self._stored: dict[str, Stored] = {}
+        self.by_pipe: frozenset[str] = frozenset()
 
     def add(self, result: Result) -> None:
         """Add the layers of an image that arrived, also if its push failed after that.
@@ -21,6 +26,8 @@ class SharedLayers:
             result: Of the push of the image.
         """
         repository = result.tags[0].target.path
+        arrived = {each.layer.diff_id for each in result.shown_layers if each.status in ARRIVED}
+        self.by_pipe = self.by_pipe - arrived if result.uploader == "engine" else self.by_pipe | arrived
         for layer in result.shown_layers:
             blob = layer.descriptor
             if blob is None or layer.status not in ARRIVED or blob.urls:

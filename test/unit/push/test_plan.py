@@ -263,6 +263,11 @@ LARGE, SMALL, FOUR = image(1000), image(25), image(100, 200, 300, 400)
             [HANDS_OVER, REGISTRY, ENGINE],
             id="small-but-known",
         ),
+        pytest.param(
+            Facts(SMALL, "auto", True, True, 10**12, SLOW, frozenset({"sha256:1"}), frozenset({"sha256:1"})),
+            ["layers that the registry already has", ENGINE],
+            id="small-and-known-from-the-pipe",
+        ),
         pytest.param(Facts(FOUR, "auto", True, True, 10**12, SLOW), ["about 20 s to compress", ENGINE], id="large"),
         pytest.param(
             Facts(SMALL, "auto", True, True, 10**12, EngineKind("go1.27", 2)),

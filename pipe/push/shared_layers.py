@@ -26,8 +26,10 @@ class SharedLayers:
             result: Of the push of the image.
         """
         repository = result.tags[0].target.path
-        arrived = {each.layer.diff_id for each in result.shown_layers if each.status in ARRIVED}
-        self.by_pipe = self.by_pipe - arrived if result.uploader == "engine" else self.by_pipe | arrived
+        by_engine = result.uploader == "engine"
+        statuses = ARRIVED if by_engine else {LayerStatus.UPLOADED}
+        brought = {each.layer.diff_id for each in result.shown_layers if each.status in statuses}
+        self.by_pipe = self.by_pipe - brought if by_engine else self.by_pipe | brought
         for layer in result.shown_layers:
             blob = layer.descriptor
             if blob is None or layer.status not in ARRIVED or blob.urls:

@@ -371,6 +371,28 @@ def test_the_first_image_that_brought_a_layer_counts() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pushes", "by_pipe"),
+    [
+        pytest.param([("pipe", LayerStatus.UPLOADED)], True, id="the-pipe"),
+        pytest.param([("pipe", LayerStatus.ALREADY_THERE)], False, id="somebody-before"),
+        pytest.param([("engine", LayerStatus.UPLOADED)], False, id="the-engine"),
+        pytest.param(
+            [("pipe", LayerStatus.UPLOADED), ("engine", LayerStatus.ALREADY_THERE)], False, id="the-engine-knows-it"
+        ),
+        pytest.param([("pipe", LayerStatus.UPLOADED), ("pipe", LayerStatus.MOUNTED)], True, id="the-pipe-mounts-it"),
+        pytest.param(
+            [("engine", LayerStatus.UPLOADED), ("pipe", LayerStatus.ALREADY_THERE)], False, id="the-engine-before"
+        ),
+    ],
+)
+def test_who_brought_a_layer(pushes: list[tuple[str, LayerStatus]], by_pipe: bool) -> None:
+    shared = SharedLayers()
+    for uploader, status in pushes:
+        shared.add(replace(arrived(status), uploader=uploader))
+    assert (DIFF_ID in shared.by_pipe) is by_pipe
+
+
+@pytest.mark.parametrize(
     ("there", "mounted"), [pytest.param(True, False, id="one-repository"), pytest.param(False, True, id="another-one")]
 )
 def test_a_layer_of_this_run_is_neither_sent_nor_compared(there: bool, mounted: bool) -> None:

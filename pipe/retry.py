@@ -4,8 +4,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 from pipe.errors import CredentialsRefusedError, PipeError
+
+Value = TypeVar("Value")
 
 FIRST_DELAY = 2.0
 """Seconds before the second attempt of a push; the delay doubles before each further one."""
@@ -55,6 +58,25 @@ class RetryPolicy:
     made: int = 0
     allowed: bool = False
     first: float = FIRST_DELAY
+
+    def call(self, call: Callable[[], Value], before_retry: Callable[[PipeError, float], None]) -> Value:
+        """Make a call, again after temporary failures.
+
+        Args:
+            call: What to do.
+            before_retry: Logs the failure, and waits for the given seconds.
+
+        Raises:
+            PipeError: The last failure.
+        """
+        while True:
+            try:
+                return call()
+            except PipeError as error:
+                delay = self.next_delay(error)
+                if delay is None:
+                    raise
+                before_retry(error, delay)
 
     def next_delay(self, error: PipeError, left: float = math.inf) -> float | None:
         """Count a failure and decide on the next attempt.

@@ -1,9 +1,9 @@
 """What a run promotes or joins: images that are in the registry already."""
 
-from pipe.config.request_reader import named_package
+from pipe.config.request_reader import named_package, parsed_image
 from pipe.config.settings import Promotion, PushRequest
 from pipe.config.tag_reader import TagReader
-from pipe.config.values import Values, shown
+from pipe.config.values import Values
 from pipe.config.variables import default
 from pipe.oci.reference import COMPONENT_RULE, Reference, is_digest, is_path
 from pipe.text import listed
@@ -91,12 +91,7 @@ class PromotionReader:
         self._check_number(names)
         if not names or is_digest(names[0]):
             return None
-        try:
-            return Reference.parse(names[0])
-        except ValueError as error:
-            if not self._values.fail_if_unexpanded("IMAGE_NAME", names[0]):
-                self._values.problems.append(f"IMAGE_NAME: {shown(names[0])} is not the name of an image: {error}.")
-            return Reference("", "")
+        return parsed_image(self._values, "IMAGE_NAME", names[0]) or Reference("", "")
 
     def _package(self, image: Reference | None) -> str:
         names = self._values.names("PACKAGE_NAME")

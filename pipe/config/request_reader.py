@@ -89,12 +89,7 @@ class RequestReader:
     def _image(self, name: str) -> Reference | None:
         if is_digest(name) or is_digest(f"sha256:{name}"):
             return Reference("", "", digest=name)
-        try:
-            return Reference.parse(name)
-        except ValueError as error:
-            if not self._values.fail_if_unexpanded(self._source, name):
-                self._values.problems.append(f"{self._source}: {shown(name)} is not the name of an image: {error}.")
-            return None
+        return parsed_image(self._values, self._source, name)
 
     def _package(self, image: Reference | None, given: str | None) -> str:
         """Return the package of an image; "" if there is none, which is recorded."""
@@ -118,6 +113,16 @@ class RequestReader:
                     f"{self._source}: {shown(images[taken])} and {shown(request.image)} would both be pushed to"
                     f" {':'.join(taken)}. Give each its own package."
                 )
+
+
+def parsed_image(values: Values, variable: str, name: str) -> Reference | None:
+    """Return the name of an image; None if it is not one, which is recorded."""
+    try:
+        return Reference.parse(name)
+    except ValueError as error:
+        if not values.fail_if_unexpanded(variable, name):
+            values.problems.append(f"{variable}: {shown(name)} is not the name of an image: {error}.")
+        return None
 
 
 def named_package(values: Values, variable: str, image: Reference, workspace: str) -> str:

@@ -120,9 +120,12 @@ def _unsplit(facts: Facts) -> tuple[Step, ...]:
         return Step(Kind.REGISTRY, f"Uploading directly, to check the compressed size of {layer.label}."), _ENGINE
     if may_start(facts.image):
         # The Engine may know that the registry has a layer; if it sends one nevertheless, the pipe takes over.
-        layers = [PendingLayer(each.label, each.size or 0, each.diff_id in facts.known) for each in facts.image.layers]
         aware = facts.known - facts.by_pipe
-        expected = [each for each, layer in zip(layers, facts.image.layers, strict=True) if layer.diff_id not in aware]
+        expected = [
+            PendingLayer(each.label, each.size or 0, each.diff_id in facts.known)
+            for each in facts.image.layers
+            if each.diff_id not in aware
+        ]
         reason = reason_to_start(expected, facts.image, facts.kind)
         if reason is not None:
             return Step(Kind.REGISTRY, reason), _ENGINE

@@ -89,15 +89,11 @@ class Referrers:
         self._attempted(self._list_all)
 
     def _attempted(self, call: Callable[[], None]) -> None:
-        while True:
-            try:
-                return call()
-            except PipeError as error:
-                delay = self._attempts.next_delay(error)
-                if delay is None:
-                    raise
-                self._report.warning(f"{error.summary}\nRetrying in {delay:.0f} s.")
-                self._context.timing.sleep(delay)
+        self._attempts.call(call, self._before_retry)
+
+    def _before_retry(self, error: PipeError, delay: float) -> None:
+        self._report.warning(f"{error.summary}\nRetrying in {delay:.0f} s.")
+        self._context.timing.sleep(delay)
 
     def _push(self, referrer: Referrer) -> None:
         """Push one artifact, unless the registry has all of it, and read it back."""

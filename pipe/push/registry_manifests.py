@@ -31,7 +31,8 @@ class RegistryManifests:
 
         Raises:
             SourceNotFoundError: The registry does not have some of the names.
-            SourceUnusableError: An index is not complete, a manifest is not valid, or there is too much.
+            SourceUnusableError: An index is not complete, a manifest is not valid, or there are more of them
+                than are read.
             PipeError: The registry does not answer.
         """
         self._repository = repository

@@ -135,19 +135,18 @@ class Push:
     def _attempted(self, target: Reference, call: Callable[[], Value]) -> Value:
         """Make a call for a tag, and retry it after a temporary failure."""
         self._outcome.start(target)
-        while True:
-            try:
-                return call()
-            except PipeError as error:
-                delay = self._attempts.next_delay(error)
-                if delay is None:
-                    self._outcome.fail(target, error)
-                    raise
-                self._report.warning(
-                    f"Attempt {self._attempts.made} of {self._attempts.maximum} failed. {error.summary}"
-                    f"\nRetrying in {delay:.0f} s; uploaded layers are kept."
-                )
-                self._timing.sleep(delay)
+        try:
+            return self._attempts.call(call, self._before_retry)
+        except PipeError as error:
+            self._outcome.fail(target, error)
+            raise
+
+    def _before_retry(self, error: PipeError, delay: float) -> None:
+        self._report.warning(
+            f"Attempt {self._attempts.made} of {self._attempts.maximum} failed. {error.summary}"
+            f"\nRetrying in {delay:.0f} s; uploaded layers are kept."
+        )
+        self._timing.sleep(delay)
 
     def _prepared(self) -> ImageSource:
         """Find the image, check what can be checked, and find out what the registry has under the tags."""

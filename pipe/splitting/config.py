@@ -64,7 +64,7 @@ def check_layers(count: int) -> None:
     if count > LAYERS_MAXIMUM:
         raise CannotSplitError(
             f"the image would have {count} layers, and Docker accepts at most {LAYERS_MAXIMUM}",
-            fix="Allow larger parts, or build the image with fewer layers.",
+            fix="Set SPLIT_LAYERS to a larger size, or build the image with fewer layers.",
         )
 
 

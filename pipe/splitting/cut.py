@@ -239,10 +239,12 @@ class _Cutter:
         largest = max(entries, key=self._scan.length)
         path, most = shown(self._scan.path(largest)), f"{format_size(self._limit)} of uncompressed bytes"
         if len(entries) == 1:
-            cause = f"the file {path} takes {format_size(size)}, and a part holds at most {most}"
-            return CannotSplitError(cause, fix="Only the file itself can be made smaller; or allow larger parts.")
+            cause = f"the file {path} takes {format_size(size)}, and a part holds at most {most}."
+            return CannotSplitError(cause, fix="Make the file smaller, or set SPLIT_LAYERS to a larger size.")
         cause = (
             f"{path} and {len(entries) - 1:,} other entries must stay together, since they are hard links, replace "
-            f"each other, or depend on their order, and take {format_size(size)}; a part holds at most {most}"
+            f"each other, or depend on their order, and take {format_size(size)}; a part holds at most {most}."
         )
-        return CannotSplitError(cause, fix="Allow larger parts, or split the instruction that makes this layer.")
+        return CannotSplitError(
+            cause, fix="Set SPLIT_LAYERS to a larger size, or split the instruction that makes this layer."
+        )

@@ -144,7 +144,7 @@ class Registry:
             self._control("PUT", f"workspaces/{workspace}/tags", json=before)
 
     def clear(self) -> None:
-        """Remove every fault, and every request from the log that is not under way."""
+        """Remove every fault, and every request from the log, those under way included."""
         self.clear_faults()
         self._control("DELETE", "requests")
 

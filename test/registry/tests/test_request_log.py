@@ -49,6 +49,18 @@ def test_clearing(registry: LocalRegistry, session: requests.Session) -> None:
     assert registry.requests() == []
 
 
+def test_clearing_forgets_what_is_under_way(registry: LocalRegistry, session: requests.Session) -> None:
+    registry.fault(method="PATCH", hang=True)
+    with ThreadPoolExecutor() as threads:
+        sending = threads.submit(send_blob, registry, session, LARGE[:1000])
+        registry.wait_for(method="PATCH", state="open")
+        registry.clear()
+        assert registry.requests() == []
+        with pytest.raises(requests.ConnectionError):
+            sending.result()
+    assert registry.requests() == []
+
+
 def test_quiet(registry: LocalRegistry, session: requests.Session) -> None:
     assert registry.quiet(0.2)
     registry.fault(method="PATCH", bytes_per_second=1_000_000)

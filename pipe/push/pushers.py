@@ -197,7 +197,8 @@ class Pushers:
 
     def _planned(self, image: Image, *, reachable: bool) -> tuple[Step, ...]:
         settings = self._settings
-        may = reachable and self.engine_may_push and settings.uploader == "auto" and may_start(image)
+        trip = self._repository.round_trip
+        may = reachable and self.engine_may_push and settings.uploader == "auto" and may_start(image, trip)
         known = frozenset(self._find_stored(image)) if may else frozenset()
         return plan(
             Facts(
@@ -210,6 +211,7 @@ class Pushers:
                 known=known,
                 by_pipe=self._shared.by_pipe,
                 splits=self._may_split,
+                round_trip=trip,
             )
         )
 

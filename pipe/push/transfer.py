@@ -238,6 +238,7 @@ class _Workers:
         """Upload a blob, again from its first byte if the registry lost the upload and the source is replayable."""
         transfer = self._transfer
         upload = BlobUpload(blob, transfer, self.cancel)
+        transfer.repository.open_ahead()
         for _ in range(BEGINNINGS - 1 if self._replayable else 0):
             try:
                 return self._upload_once(upload, read)

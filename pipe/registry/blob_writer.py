@@ -11,6 +11,7 @@ from pipe.registry import errors
 from pipe.registry.answer import Answer
 from pipe.registry.authentication import scope_of
 from pipe.registry.body import UploadWatch, joined
+from pipe.registry.spare_uploads import STEP, SpareUploads
 from pipe.registry.transport import READ_TIMEOUT, Request
 from pipe.registry.upload import (
     CHUNK,
@@ -19,7 +20,6 @@ from pipe.registry.upload import (
     OCTETS,
     PROTOCOL,
     Chunks,
-    OpenUpload,
     UploadSession,
     opened,
 )
@@ -32,12 +32,8 @@ CHUNK_TRIES = 5
 """Times that one request is sent before the upload fails; waits of about 1, 2, 4 and 8 seconds lie between."""
 SMALL_CHUNK = 1024 * 1024
 """Bytes of a chunk after a 413: the default limit of nginx."""
-UPLOAD_AGE = 30.0
-"""Seconds after which an upload that was opened in advance is not used any more."""
 EMPTY = b"{}"
 """The empty JSON object, a harmless blob; source: image-spec, "Guidance for an Empty Descriptor"."""
-LOCK_STEP = 0.25
-"""Seconds after which a thread that waits for the probe of another checks whether its upload was cancelled."""
 _PROBE_TRIES = 2
 _PROBE_BUDGET = 30.0
 
@@ -48,8 +44,7 @@ class BlobWriter:
     def __init__(self, client: "Client", path: str) -> None:
         self._client = client
         self._path = path
-        self._lock = threading.Lock()
-        self._kept: list[OpenUpload] = []
+        self._spare = SpareUploads(client.pool, client.clock)
         self._probing = threading.Lock()
         self._chunk: int | None = None
         self._piece = CHUNK_MAXIMUM
@@ -71,9 +66,20 @@ class BlobWriter:
         Raises:
             UntrustedHostError: The upload is on another host.
         """
-        upload = opened(self._client, answer, at, kept=True)
-        with self._lock:
-            self._kept.append(upload)
+        self._spare.keep(opened(self._client, answer, at, kept=True))
+
+    def open_ahead(self) -> None:
+        """Open an upload in another thread; if that fails, the blob opens its own."""
+        self._spare.open_ahead(self._keep_one)
+
+    def _keep_one(self) -> None:
+        at = self._client.clock()
+        try:
+            answer = self.open()
+            if answer.status == HTTPStatus.ACCEPTED:
+                self.keep(answer, at)
+        except PipeError as error:
+            self._client.listener.debug(error.summary)
 
     def put(self, chunks: Chunks, watch: UploadWatch) -> None:
         """Upload a blob; see `Repository.put_blob`."""
@@ -171,11 +177,8 @@ class BlobWriter:
         return session
 
     def _open(self, watch: UploadWatch) -> UploadSession:
-        with self._lock:
-            while self._kept:
-                upload = self._kept.pop()
-                if self._client.clock() - upload.at < UPLOAD_AGE:
-                    return UploadSession(self._client, self._path, upload, watch)
+        if spare := self._spare.take(watch.check):
+            return UploadSession(self._client, self._path, spare, watch)
         retry = self._retry()
         while True:
             watch.check()
@@ -195,7 +198,7 @@ class BlobWriter:
 
     def _chunk_size(self, watch: UploadWatch) -> int:
         """Return the bytes of a chunk, 0 if the registry takes a stream only; found out with the first large blob."""
-        while not self._probing.acquire(timeout=LOCK_STEP):
+        while not self._probing.acquire(timeout=STEP):
             watch.check()
         try:
             if self._chunk is None:
@@ -211,8 +214,7 @@ class BlobWriter:
             session = self._open(watch)
             if minimum := session.upload.minimum:
                 # A registry that names a minimum supports chunks, and would reject the small ones of a probe.
-                with self._lock:
-                    self._kept.append(session.upload)
+                self._spare.keep(session.upload)
                 return max(CHUNK, minimum) if minimum <= CHUNK_MAXIMUM else 0
             try:
                 session.probe(EMPTY)

@@ -3,6 +3,7 @@
 Source: opencontainers/distribution-spec, `spec.md`.
 """
 
+import math
 import random
 import threading
 import time
@@ -109,6 +110,12 @@ class Client:
             if path not in self._repositories:
                 self._repositories[path] = Repository(self, path)
             return self._repositories[path]
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds that the link's round trip takes at most: those of the fastest answer so far; 0 before the first."""
+        fastest = self._transport.fastest
+        return fastest if math.isfinite(fastest) else 0.0
 
     def connect(self) -> None:
         """Find out how to reach the registry, which the first request does otherwise.

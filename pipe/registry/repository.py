@@ -21,6 +21,8 @@ from pipe.units import format_size
 if TYPE_CHECKING:
     from pipe.registry.client import Client
 
+LONG_ROUND_TRIP = 0.04
+"""Seconds of a round trip from which it counts: a shorter one may only show a busy machine."""
 MANIFEST_MAXIMUM = 4 * 1024 * 1024
 """Bytes of the largest manifest that is read; source: distribution-spec, a registry accepts at least 4 MiB."""
 _ACCEPT = {"Accept": ", ".join(MEDIA_TYPES)}
@@ -47,6 +49,11 @@ class Repository:
         self._client = client
         self._scope = scope_of(path)
         self._writer = BlobWriter(client, path)
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds of the link's round trip at most; see `Client.round_trip`."""
+        return self._client.round_trip
 
     def connect(self) -> None:
         """Find out how to reach the registry; see `Client.connect`."""
@@ -154,6 +161,11 @@ class Repository:
         except PipeError:
             return False
         return answer.status == HTTPStatus.CREATED and answer.headers.get("Docker-Content-Digest", digest) == digest
+
+    def open_ahead(self) -> None:
+        """Open an upload for a blob that is still being encoded, if the link's round trips are long."""
+        if self.round_trip >= LONG_ROUND_TRIP:
+            self._writer.open_ahead()
 
     def put_blob(self, chunks: Chunks, watch: UploadWatch) -> None:
         """Upload a blob.

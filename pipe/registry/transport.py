@@ -1,6 +1,7 @@
 """One HTTP request to a registry: limited in time and size, its failures classified."""
 
 import ipaddress
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -112,7 +113,11 @@ class _NoCookies(RequestsCookieJar):
 
 
 class Transport:
-    """Sends the requests of all threads over one pool of connections; redirects are answers like any other."""
+    """Sends the requests of all threads over one pool of connections; redirects are answers like any other.
+
+    Attributes:
+        fastest: Seconds of the fastest answer so far, infinite before the first.
+    """
 
     def __init__(  # noqa: PLR0913 # time and the network are passed in
         self,
@@ -142,6 +147,7 @@ class Transport:
         self._session.cookies = _NoCookies()
         self._adapter = adapter or DeadlineAdapter(connections)
         self._lock = threading.Lock()
+        self.fastest = math.inf
         self._environments: dict[str, _Environment] = {}
 
     def send(self, request: Request, auth: AuthBase) -> Answer:
@@ -181,6 +187,8 @@ class Transport:
             ):
                 outcome = str(response.status_code)
                 body, complete = _body(response, request.maximum)
+            with self._lock:
+                self.fastest = min(self.fastest, self._clock() - began)
             return Answer(response.status_code, response.headers, body, request.url, request.method, complete)
         except (requests.RequestException, HTTPError, OSError) as error:
             raise no_answer(error, self._target, place.hostname or "", tls=place.scheme == "https") from error

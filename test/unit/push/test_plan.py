@@ -212,6 +212,40 @@ def test_when_the_pipe_begins(
 
 
 @pytest.mark.parametrize(
+    ("missing", "whole", "milliseconds", "words"),
+    [
+        pytest.param(layers(3, 3, 3), (3, 3, 3), 80, "the registry takes 80 ms to answer", id="a-small-image-far-away"),
+        pytest.param(layers(1), (1,), 80, "the registry takes 80 ms to answer", id="a-tiny-image-far-away"),
+        pytest.param(layers(1), (1,), 40, "the registry takes 40 ms to answer", id="as-far-as-it-counts"),
+        pytest.param(layers(1), (1,), 39, None, id="as-near-as-a-busy-machine"),
+        pytest.param(layers(25), (25,), 80, "about 1.0 s to compress it", id="compression-alone-is-worth-it"),
+        pytest.param([], (13,), 80, None, id="nothing-is-missing"),
+        pytest.param(layers(131), (131,), 80, None, id="the-first-byte-too-late"),
+        pytest.param(layers(1), (101,), 80, None, id="staging-takes-longer-than-the-answers"),
+    ],
+)
+def test_when_the_pipe_begins_since_answers_take_long(
+    missing: list[PendingLayer], whole: tuple[int, ...], milliseconds: int, words: str | None
+) -> None:
+    reason = reason_to_start(missing, image(*whole), SLOW, milliseconds / 1000)
+    assert (reason is None) == (words is None), reason
+    assert (words or "") in (reason or "")
+
+
+@pytest.mark.parametrize(
+    ("size", "milliseconds", "expected"),
+    [
+        pytest.param(5, 0, True, id="compression-takes-long"),
+        pytest.param(4, 0, False, id="compression-is-quick"),
+        pytest.param(4, 40, True, id="far-away"),
+        pytest.param(4, 39, False, id="not-far-away"),
+    ],
+)
+def test_when_the_pipe_may_begin(size: int, milliseconds: int, expected: bool) -> None:
+    assert may_start(image(size), milliseconds / 1000) is expected
+
+
+@pytest.mark.parametrize(
     ("rate", "uploads", "kind", "expected"),
     [
         pytest.param(25, 1, SLOW, False, id="as-fast-as-it-compresses"),

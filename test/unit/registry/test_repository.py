@@ -18,7 +18,7 @@ from pipe.errors import (
     UnsupportedError,
 )
 from pipe.oci.manifest import MEDIA_TYPES, Manifest
-from pipe.registry.repository import MANIFEST_MAXIMUM
+from pipe.registry.repository import LONG_ROUND_TRIP, MANIFEST_MAXIMUM
 
 DATA = b"0123456789"
 DIGEST = sha256(DATA)
@@ -226,3 +226,21 @@ def test_the_registry_may_ask_to_wait(registry: Registry) -> None:
     with pytest.raises(RegistryFailedError) as raised:
         registry.repository.check_push()
     assert (raised.value.retry_after, raised.value.temporary, raised.value.status) == (3, True, 429)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "waits"),
+    [
+        pytest.param(LONG_ROUND_TRIP + 0.01, 0, id="long-round-trips"),
+        # The blob opens its own upload, which fails and is tried again.
+        pytest.param(LONG_ROUND_TRIP - 0.01, 1, id="short-round-trips"),
+    ],
+)
+def test_an_upload_is_opened_ahead_if_round_trips_are_long(registry: Registry, seconds: float, waits: int) -> None:
+    registry.server.on("GET", "/v2/", Reply(200, delay=seconds))
+    registry.server.on("POST", UPLOADS, 503, times=1)
+    registry.client.connect()
+    registry.repository.open_ahead()
+    registry.repository.put_blob(Blob(b"data"), registry.watch)
+    assert len(registry.watch.waits) == waits
+    assert registry.server.blobs[sha256(b"data")] == b"data"

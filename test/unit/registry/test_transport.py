@@ -1,5 +1,6 @@
 """What failures of a connection mean, and what the environment may say about requests."""
 
+import math
 import os
 import socket
 import ssl
@@ -79,6 +80,13 @@ class Proxies(FakeHTTP):
         return super().send(request, stream, timeout, verify, cert, proxies)
 
 
+class Silent(FakeHTTP):
+    """Never answers."""
+
+    def reply(self, sent: Sent) -> Reply:
+        raise requests.ConnectionError("reset")
+
+
 def test_the_environment_names_proxies_and_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("no_proxy", "NO_PROXY", "http_proxy", "https_proxy", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
@@ -125,6 +133,26 @@ def test_an_answer_is_awaited_for_as_long_as_both_limits_allow(
     transport = Transport("crg.apkg.io", "test/1", 5, trace=lambda _: None, adapter=network)
     transport.send(Request("GET", "https://crg.apkg.io/v2/", timeout=timeout, limit=limit), Bearer())
     assert network.sent[0].timeout == waited
+
+
+def test_the_fastest_answer_counts() -> None:
+    times = iter([0.0, 0.3, 0.3, 1.0, 1.08, 1.08, 2.0, 2.5, 2.5])
+    transport = Transport(
+        "crg.apkg.io", "test/1", 5, trace=lambda _: None, clock=lambda: next(times), adapter=Proxies()
+    )
+    assert transport.fastest == math.inf
+    seen = []
+    for _ in range(3):
+        transport.send(Request("GET", "https://crg.apkg.io/v2/"), Bearer())
+        seen.append(round(transport.fastest, 2))
+    assert seen == [0.3, 0.08, 0.08]
+
+
+def test_a_request_without_an_answer_shows_no_round_trip() -> None:
+    transport = Transport("crg.apkg.io", "test/1", 5, trace=lambda _: None, adapter=Silent())
+    with pytest.raises(RegistryFailedError):
+        transport.send(Request("GET", "https://crg.apkg.io/v2/"), Bearer())
+    assert transport.fastest == math.inf
 
 
 def test_bearer_shows_a_token_or_nothing() -> None:

@@ -1,0 +1,60 @@
+"""Uploads that were opened before their blob is known."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING
+
+from pipe.registry.upload import OpenUpload
+
+if TYPE_CHECKING:
+    from pipe.threads import Pool
+
+UPLOAD_AGE = 30.0
+"""Seconds after which an upload that was opened in advance is not used any more."""
+STEP = 0.25
+"""Seconds after which a thread that waits for the answer of another checks whether its upload was cancelled."""
+
+
+class SpareUploads:
+    """The open uploads of one repository that no blob uses yet, for several threads at the same time."""
+
+    def __init__(self, pool: "Pool", clock: Callable[[], float]) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: list[OpenUpload] = []
+        self._ahead: list[Future[None]] = []
+
+    def keep(self, upload: OpenUpload) -> None:
+        """Keep an upload for the next blob, if that begins soon."""
+        with self._lock:
+            self._kept.append(upload)
+
+    def open_ahead(self, keep_one: Callable[[], None]) -> None:
+        """Open an upload in another thread.
+
+        Args:
+            keep_one: Opens an upload and keeps it, or does nothing if that fails: then the blob opens its own.
+        """
+        with self._lock:
+            self._ahead.append(self._pool.submit(keep_one))
+
+    def take(self, check: Callable[[], None]) -> OpenUpload | None:
+        """Return a spare upload, also one that is just being opened; None if there is none.
+
+        Args:
+            check: Raises if the blob's upload was cancelled.
+        """
+        while True:
+            with self._lock:
+                while self._kept:
+                    upload = self._kept.pop()
+                    if self._clock() - upload.at < UPLOAD_AGE:
+                        return upload
+                if not self._ahead:
+                    return None
+                ahead = self._ahead.pop(0)
+            while not ahead.done():
+                check()
+                wait([ahead], STEP)

@@ -1,0 +1,82 @@
+"""Uploads that were opened before their blob is known."""
+
+import threading
+
+import pytest
+
+from pipe.registry.spare_uploads import UPLOAD_AGE, SpareUploads
+from pipe.registry.upload import OpenUpload
+from pipe.threads import Cancel, CancelledError, Pool
+
+
+class Uploads:
+    """Spare uploads, and the time that they see."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.spare = SpareUploads(Pool(2, "test"), lambda: self.now)
+
+    def upload(self) -> OpenUpload:
+        """Return an upload that is opened now."""
+        return OpenUpload("https://registry/1", 0, self.now, kept=True)
+
+    def take(self) -> OpenUpload | None:
+        """Take one for a blob whose upload goes on."""
+        return self.spare.take(lambda: None)
+
+
+@pytest.fixture
+def uploads() -> Uploads:
+    """No upload yet."""
+    return Uploads()
+
+
+def test_each_is_taken_once(uploads: Uploads) -> None:
+    kept = uploads.upload()
+    uploads.spare.keep(kept)
+    assert uploads.take() is kept
+    assert uploads.take() is None
+
+
+@pytest.mark.parametrize(
+    ("age", "is_taken"), [(UPLOAD_AGE - 0.1, True), (UPLOAD_AGE, False)], ids=["young", "perhaps-forgotten"]
+)
+def test_the_registry_may_have_forgotten_an_old_one(uploads: Uploads, age: float, is_taken: bool) -> None:
+    uploads.spare.keep(uploads.upload())
+    uploads.now = age
+    assert (uploads.take() is not None) is is_taken
+
+
+def test_one_that_is_being_opened_is_awaited(uploads: Uploads) -> None:
+    answered, checked = threading.Event(), threading.Event()
+    kept = uploads.upload()
+
+    def keep_one() -> None:
+        answered.wait()
+        uploads.spare.keep(kept)
+
+    def check() -> None:
+        checked.set()
+        answered.set()
+
+    uploads.spare.open_ahead(keep_one)
+    assert uploads.spare.take(check) is kept
+    assert checked.is_set()
+
+
+def test_the_blob_opens_its_own_if_none_could_be_opened(uploads: Uploads) -> None:
+    uploads.spare.open_ahead(lambda: None)
+    assert uploads.take() is None
+
+
+def test_a_blob_whose_upload_was_cancelled_waits_no_longer(uploads: Uploads) -> None:
+    answered, cancel = threading.Event(), Cancel()
+
+    def keep_none() -> None:
+        answered.wait()
+
+    uploads.spare.open_ahead(keep_none)
+    cancel.cancel()
+    with pytest.raises(CancelledError):
+        uploads.spare.take(cancel.check)
+    answered.set()

@@ -22,7 +22,7 @@ from pipe.registry.answer import Answer
 from pipe.registry.authentication import Authentication, Listener, Scope, scope_of
 from pipe.registry.location import Origin, display_host, has_equal_trust, origin, resolve_location, untrusted
 from pipe.registry.repository import Repository
-from pipe.registry.transport import Adapter, Bearer, NoTLSError, Request, Transport
+from pipe.registry.transport import Adapter, Bearer, NoTLSError, Request, Transport, is_loopback
 from pipe.retry import REQUEST_DELAY, RetryPolicy
 from pipe.text import clean
 from pipe.threads import Pool
@@ -97,7 +97,7 @@ class Client:
 
     def connect_early(self) -> None:
         """Start to connect in another thread; the first request waits for that, and fails if it fails."""
-        self._early = self.pool.submit(self._find_base)
+        self._early = self.pool.submit(self._connect_early)
 
     def share_token(self, paths: Iterable[str]) -> None:
         """Use one token for pushes to several repositories, if the registry grants it."""
@@ -253,6 +253,17 @@ class Client:
                 early, self._early = self._early, None
                 self._base = early.result() if early else self._find_base()
             return self._base
+
+    def _connect_early(self) -> str:
+        base = f"https://{self.domain}"
+        # A registry on this machine may not speak TLS.
+        is_near = is_loopback(urlsplit(base).hostname or "")
+        if not is_near:
+            self._transport.open_ahead(base)
+        found = self._find_base()
+        if is_near and found == base:
+            self._transport.open_ahead(base)
+        return found
 
     def _find_base(self) -> str:
         try:

@@ -15,14 +15,18 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 
+from requests import Request
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import SSLError
+from urllib3.exceptions import EmptyPoolError, HTTPError, SSLError
 from urllib3.util.ssl_ import create_urllib3_context
+
+from pipe.threads import Pool
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+    from urllib3._base_connection import BaseHTTPConnection
 
 
 class _Limits(threading.local):
@@ -155,6 +159,21 @@ class _SecureDeadline(_Deadline, HTTPSConnection):
             self.ca_certs = self.ca_cert_dir = None
         super().connect()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection is open: tickets of TLS 1.3 that came before the first answer do not end it."""
+        if super().is_connected or not isinstance(self.sock, ssl.SSLSocket):
+            return super().is_connected
+        try:
+            self.sock.settimeout(0)
+            self.sock.recv(1)
+        except ssl.SSLWantReadError:
+            return True
+        except OSError:
+            return False
+        # The end, or an answer to nothing.
+        return False
+
 
 _reading = threading.Lock()
 
@@ -181,6 +200,33 @@ class _Pool(HTTPConnectionPool):
 class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureDeadline
 
+    def open_others(self, seconds: float) -> None:
+        """Open all connections but the first in other threads; if that fails, a request opens its own."""
+        free = []
+        with contextlib.suppress(EmptyPoolError):
+            while True:
+                free.append(self._get_conn(timeout=0))
+        # The first is left to the request that finds out what answers there.
+        first = next((one for one in free if not one.is_closed), free[0] if free else None)
+        others = [one for one in free if one.is_closed and one is not first]
+        for one in free:
+            if one not in others:
+                self._put_conn(one)
+
+        def open_one(connection: "BaseHTTPConnection") -> None:
+            try:
+                with limited(seconds, seconds):
+                    connection.connect()
+            except (HTTPError, OSError):
+                connection.close()
+            finally:
+                self._put_conn(connection)
+
+        openers = Pool(max(1, len(others)), "connection")
+        for one in others:
+            openers.submit(functools.partial(open_one, one))
+        openers.close()
+
 
 class DeadlineAdapter(HTTPAdapter):
     """Sends requests on such connections, which all threads share."""
@@ -197,6 +243,21 @@ class DeadlineAdapter(HTTPAdapter):
         """Create the pools of direct connections."""
         super().init_poolmanager(*args, **options)
         _with_deadlines(self.poolmanager)
+
+    def open_others(self, url: str, verify: Any, seconds: float) -> None:  # noqa: ANN401
+        """Open all direct connections over TLS but the first in other threads.
+
+        Requests that are sent at the same time would each wait for the handshakes of a connection.
+
+        Args:
+            url: Of the host.
+            verify: The trusted authorities, as requests takes them.
+            seconds: Maximum time that it takes.
+        """
+        pool = self.get_connection_with_tls_context(Request("GET", url).prepare(), verify)
+        self.cert_verify(pool, url, verify, None)  # type: ignore[no-untyped-call]
+        if isinstance(pool, _SecurePool):
+            pool.open_others(seconds)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401
         """Return the pools of connections through a proxy."""

@@ -14,6 +14,7 @@ import requests
 from requests.adapters import BaseAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.cookies import RequestsCookieJar
+from requests.utils import select_proxy
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -194,6 +195,12 @@ class Transport:
             raise no_answer(error, self._target, place.hostname or "", tls=place.scheme == "https") from error
         finally:
             self._trace(f"{request.method} {place.path} {outcome} {self._clock() - began:.3f} s")
+
+    def open_ahead(self, base: str) -> None:
+        """Open the connections to a host ahead of their requests, unless they go through a proxy."""
+        environment = self._environment(urlsplit(base))
+        if isinstance(self._adapter, DeadlineAdapter) and not select_proxy(base, environment["proxies"]):
+            self._adapter.open_others(base, environment["verify"], CONNECT_TIMEOUT)
 
     def _environment(self, place: SplitResult) -> _Environment:
         """Return a host's proxies and certificates; the environment is read once, since reading changes it briefly."""

@@ -39,6 +39,7 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.connections = 0
+        self.arrivals = threading.Semaphore(0)
         self.bodies: list[bytes] = []
         self.heads = threading.Barrier(1)
         """Is waited for before a HEAD is answered."""
@@ -51,6 +52,7 @@ class Server(http.server.ThreadingHTTPServer):
         if not isinstance(request, ssl.SSLSocket) and request.recv(1, socket.MSG_PEEK) == b"\x16":  # type: ignore[attr-defined]
             return  # a client that finds out whether this is TLS
         self.connections += 1
+        self.arrivals.release()
         super().finish_request(request, client_address)  # type: ignore[arg-type]
 
 
@@ -239,6 +241,25 @@ def test_connections_over_tls_are_used_again(
         registry.put_blob(Blob(data), Watch())
     assert secure.bodies == blobs
     assert secure.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("through", "connections"), [pytest.param("direct", CONNECTIONS, id="direct"), pytest.param("proxy", 1, id="proxy")]
+)
+def test_connections_over_tls_are_opened_ahead(
+    secure: Server, proxy: str, monkeypatch: pytest.MonkeyPatch, through: str, connections: int
+) -> None:
+    """Each takes two round trips or three, which the first questions would wait for."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy if through == "proxy" else "http://127.0.0.1:1")
+    host = "127.0.0.1" if through == "direct" else "registry.test"
+    client = Client(f"{host}:{secure.server_address[1]}", Credentials("me", "s3cr3t"), "test/1", Quiet())
+    client.connect_early()
+    client.connect()
+    assert all(secure.arrivals.acquire(timeout=PATIENCE) for _ in range(connections))
+    secure.heads = threading.Barrier(connections)
+    heads = [f"sha256:{number:064x}" for number in range(connections)]
+    client.repository("acme/app").stat_all(heads)
+    assert secure.connections == connections
 
 
 @pytest.mark.parametrize("through", ["direct", "proxy"])

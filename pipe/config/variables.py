@@ -47,7 +47,7 @@ VARIABLES = (
     Variable(
         "PACKAGE_NAME",
         "The package to push to",
-        "what follows `<REGISTRY>/<WORKSPACE>/` in `IMAGE_NAME`, else its last path component",
+        "the part of `IMAGE_NAME` after `<REGISTRY>/<WORKSPACE>/`, else its last path component",
         array=True,
     ),
     Variable("WORKSPACE", "The workspace's slug", "$BITBUCKET_WORKSPACE", context=True),
@@ -70,16 +70,18 @@ VARIABLES = (
     Variable("IF_TAG_EXISTS", "If a tag points to another image: `overwrite`, `skip` or `fail`", IF_TAG_EXISTS[0]),
     Variable("UPLOADER", "Who uploads: `engine` (Docker Engine), `pipe` (the pipe itself), or `auto`", UPLOADERS[0]),
     Variable("COMPRESSION", "How the pipe compresses layers: `auto`, `fast`, `small` or `zstd`", COMPRESSIONS[0]),
-    Variable("SPLIT_LAYERS", "Split large layers: a size that no part exceeds (`4GB`), or `auto`"),
+    Variable("SPLIT_LAYERS", "Split large layers into parts of at most a size (`4GB`), or `auto`"),
     Variable("REUSE_FROM", "More tags whose layers are reused: `tag`, or `other-package:tag`", array=True),
     Variable("IMAGE_ARCHIVE", "A file or directory to push instead of an image in Docker Engine"),
     # As regctl names it; oras has `--include-referrers`.
     Variable("REFERRERS", "Also push the artifacts of `IMAGE_ARCHIVE` that refer to the image", "false"),
-    Variable("COMPOSE_FILE", "A compose file instead of `IMAGE_NAME`: the images that its services build are pushed"),
-    Variable("PROMOTE", "A tag or digest of an image that the registry has, which gets `TAGS`"),
+    Variable(
+        "COMPOSE_FILE", "A compose file instead of `IMAGE_NAME`: pushes the images of all services that have `build`"
+    ),
+    Variable("PROMOTE", "The tag or digest of an image in the registry, which gets the tags in `TAGS`"),
     Variable("PLATFORM_TAGS", "Tags of images for one platform each, to be joined under `TAGS`", array=True),
     Variable(
-        "FROM_PACKAGE", "The package that has the image of `PROMOTE` or `PLATFORM_TAGS`", "the one that gets `TAGS`"
+        "FROM_PACKAGE", "The package that has the image of `PROMOTE` or `PLATFORM_TAGS`", "the package that gets `TAGS`"
     ),
     Variable("DRY_RUN", "Check everything, but upload nothing", "false"),
     Variable("RESULT_FILE", "A file to write the result to, as JSON"),

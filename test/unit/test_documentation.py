@@ -50,34 +50,65 @@ SECTIONS = (
 
 MOST_WORDS = 1800
 """Words of README outside tables and snippets: tables and snippets are looked up, all else is read."""
+MOST_IN_A_CELL = 400
+"""Characters of a cell of README's tables; what is longer is a section, to which a link can lead."""
 USUAL_ERRORS = 5
 """Rows of README's table of errors; docs/troubleshooting.md has the complete one."""
 CREDENTIALS = ("BITBUCKET_PACKAGES_USERNAME", "BITBUCKET_PACKAGES_TOKEN")
-CREDENTIALS_BELONG_HERE = "# credentials"
+CREDENTIALS_BELONG_HERE = "# credentials: see Basic"
 """Stands in an example in place of the two lines; "Basic" explains it."""
 
 QUESTIONS = [
-    pytest.param("We protect tags", ("IF_TAG_EXISTS", "`skip`", "latest"), id="immutable-tags"),
+    pytest.param("We protect tags", ("IF_TAG_EXISTS", "`skip`", "latest", "Container settings"), id="immutable-tags"),
     pytest.param("api, worker and web", ("IMAGE_NAME: ['api', 'worker', 'web']", "uploaded once"), id="several-images"),
-    pytest.param("Git tag `v1.4.2`", ("`{version}`", "`v1.4.2` becomes `1.4.2`", "feature-login"), id="tags-from-git"),
+    pytest.param(
+        "Git tag `v1.4.2`",
+        ("`{version}`", "`v1.4.2` becomes `1.4.2`", "feature-login", "  tags:\n"),
+        id="tags-from-git",
+    ),
     pytest.param("promote `:rc-17`", ("PROMOTE: 'rc-17'", "FROM_PACKAGE", "signatures"), id="promotion"),
     pytest.param(
         "arm64 from an ARM step",
-        ("arch: arm", "PLATFORM_TAGS: ['1.4.2-amd64', '1.4.2-arm64']"),
+        ("arch: arm", "PLATFORM_TAGS: ['1.4.2-amd64', '1.4.2-arm64']", "Keep the platforms' tags"),
         id="platforms-of-two-steps",
     ),
     pytest.param("My `image.tar` is 2.3 GB", ("1 GB of artifacts", "in the step that writes it"), id="artifacts"),
     pytest.param(
-        "14 GB over 30 MB/s", ("| 30 MB/s (240 Mbit/s) | 12.6 GB |", "34 MB/s", "SPLIT_LAYERS: 'auto'"), id="time-limit"
+        "14 GB over 30 MB/s",
+        (
+            "| 30 MB/s (240 Mbit/s) | 12.6 GB |",
+            "34 MB/s",
+            "SPLIT_LAYERS: 'auto'",
+            "`TMPDIR`",
+            "size: 4x",
+            "2 GB at 30 MB/s",
+        ),
+        id="time-limit",
     ),
-    pytest.param("sign the image with cosign", ("cosign sign", ".tags[0].reference"), id="cosign"),
-    pytest.param("docker compose build", ("COMPOSE_FILE: 'compose.yaml'", "`<project>-<service>`"), id="compose"),
-    pytest.param("which commit", ("org.opencontainers.image.revision", "docker inspect"), id="revision"),
-    pytest.param("the `image:` of a later step", ("username:", "read:package:bitbucket"), id="build-environment"),
-    pytest.param("two parallel steps", ("The last push wins", "exit code 6"), id="one-tag-at-once"),
-    pytest.param("zstd?", ("COMPRESSION", "| `zstd` |"), id="compression"),
-    pytest.param("Docker 29?", ("containerd", "Docker 26.1"), id="tested-versions"),
-    pytest.param("podman, rootless", ("$XDG_RUNTIME_DIR/podman/podman.sock", "podman save"), id="podman"),
+    pytest.param(
+        "sign the image with cosign",
+        ("cosign generate-key-pair", "cosign sign", "base64 -d", "cosign verify"),
+        id="cosign",
+    ),
+    pytest.param(
+        "docker compose build",
+        ("COMPOSE_FILE: 'compose.yaml'", "`<project>-<service>`", "image: docker:cli", "`extends`"),
+        id="compose",
+    ),
+    pytest.param(
+        "which commit", ("org.opencontainers.image.revision", "skopeo inspect", "docker inspect"), id="revision"
+    ),
+    pytest.param(
+        "the `image:` of a later step", ("username:", "read:package:bitbucket", "docker run"), id="build-environment"
+    ),
+    pytest.param("two parallel steps", ("The last push wins", "exit code 6", "it succeeds"), id="one-tag-at-once"),
+    pytest.param("zstd?", ("COMPRESSION: 'small'", "UPLOADER: 'pipe'", "| `zstd` |"), id="compression"),
+    pytest.param(
+        "Docker 29 and", ("containerd", "Docker 26.1", "`crg.apkg.io`", "docker:29-dind"), id="tested-versions"
+    ),
+    pytest.param(
+        "podman, rootless", ("$XDG_RUNTIME_DIR/podman/podman.sock", "quay.io/podman/stable", "vfs save"), id="podman"
+    ),
     pytest.param("delete old tags", ("no API", "**Delete tag**"), id="retention"),
 ]
 """Questions of new users: words of the question, and words of the answer."""
@@ -99,7 +130,8 @@ def section(heading: str) -> str:
 
 def table(heading: str) -> dict[str, list[str]]:
     """Return README's first table below a heading: the other cells by the first."""
-    return cells(section(heading))
+    text = section(heading)
+    return cells(text[text.index("\n|") :].lstrip("\n").partition("\n\n")[0])
 
 
 def cells(text: str) -> dict[str, list[str]]:
@@ -198,7 +230,7 @@ def test_the_snippets_that_users_copy_first_are_complete() -> None:
     definition, examples = README.index("## YAML Definition"), README.index("## Examples")
     for text in (README[:definition], section("## YAML Definition")):
         assert all(f"{name}: ${name}" in text for name in CREDENTIALS)
-    assert CREDENTIALS_BELONG_HERE not in README[:examples]
+    assert CREDENTIALS_BELONG_HERE.partition(":")[0] not in README[:examples]
     assert f"`{CREDENTIALS_BELONG_HERE}`" in section("### Basic")
 
 
@@ -320,6 +352,12 @@ def test_readme_is_short() -> None:
     """Tables and snippets are looked up; all else must be read."""
     text = "\n".join(line for line in CODE.sub("", README).splitlines() if not line.startswith("|"))
     assert len(text.split()) < MOST_WORDS
+
+
+def test_tables_have_short_cells() -> None:
+    """A paragraph in a table cannot be read on a narrow screen."""
+    lines = [line for line in CODE.sub("", README).splitlines() if line.startswith("|")]
+    assert [cell for line in lines for cell in line.strip("| ").split(" | ") if len(cell) > MOST_IN_A_CELL] == []
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=lead.strip("# :")) for lead, text in snippets()])

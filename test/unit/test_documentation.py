@@ -5,8 +5,10 @@ import json
 import re
 import shutil
 import signal
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import jsonschema  # type: ignore[import-untyped] # it ships no types
 import pytest
@@ -113,6 +115,15 @@ QUESTIONS = [
 ]
 """Questions of new users: words of the question, and words of the answer."""
 
+NEEDS = {
+    r"docker (?!buildx|compose)": "services: [docker]",
+    r"docker (?:buildx|compose)": "services: [docker], image: docker:cli, version: 3",
+    r"podman|buildah|kaniko": "image: ",
+    r"jq|cosign": "apk add",
+}
+"""What a step must have for commands of its script: the default image has neither these tools nor, in runtime 3, the
+docker command, and only runtime 3 allows buildx."""
+
 CODE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 HEADING = re.compile(r"^(#+) (.*)$", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")
@@ -153,6 +164,15 @@ def pipelines(snippet: str) -> dict[str, object]:
     items = example["script"] if isinstance(example, dict) else example
     steps = items if "step" in items[0] or "parallel" in items[0] else [{"step": {"script": items}}]
     return {"pipelines": {"default": steps}}
+
+
+def steps(example: object) -> Iterator[dict[str, Any]]:
+    """Yield every step of a snippet."""
+    if isinstance(example, dict) and "script" in example:
+        yield example
+    elif isinstance(example, dict | list):
+        for each in example.values() if isinstance(example, dict) else example:
+            yield from steps(each)
 
 
 def anchors(page: str) -> set[str]:
@@ -364,6 +384,17 @@ def test_tables_have_short_cells() -> None:
 def test_examples_are_valid_pipelines(text: str) -> None:
     """Bitbucket accepts what users copy into their bitbucket-pipelines.yml."""
     jsonschema.validate(pipelines(text), get_builtin_schema("vendor.bitbucket-pipelines"))
+
+
+@pytest.mark.parametrize("text", [pytest.param(text, id=lead.strip("# :")) for lead, text in snippets()])
+def test_steps_have_what_their_commands_need(text: str) -> None:
+    """A snippet runs as it is printed: its image has the tools, and the step has an Engine."""
+    for step in steps(yaml.safe_load(text)):
+        has = yaml.safe_dump(step, width=10000).replace("'", "").replace("services:\n- docker", "services: [docker]")
+        commands = [line for line in step["script"] if isinstance(line, str)]
+        for command, needed in NEEDS.items():
+            if any(re.match(rf"(?:.*\$\(|/)?(?:{command})\b", line) for line in commands):
+                assert [need for need in needed.split(", ") if need not in has] == []
 
 
 def test_contributing_shows_every_package() -> None:

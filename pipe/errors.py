@@ -23,12 +23,7 @@ class PipeError(Exception):
     codes: tuple[str, ...] = ()
 
     def __init__(
-        self,
-        cause: str = "",
-        *,
-        fix: str = "",
-        temporary: bool | None = None,
-        retry_after: float | None = None,
+        self, cause: str = "", *, fix: str = "", temporary: bool | None = None, retry_after: float | None = None
     ) -> None:
         """Initialize the error: why it happened, and what the user can do; `temporary` overrides the class."""
         super().__init__(cause)
@@ -41,9 +36,8 @@ class PipeError(Exception):
     @property
     def summary(self) -> str:
         """The title and the cause, without the fix."""
-        if not self.cause:
-            return f"{self.title}."
-        return f"{self.title}:{'' if self.cause.startswith(chr(10)) else ' '}{self.cause}"
+        space = "" if self.cause.startswith("\n") else " "
+        return f"{self.title}:{space}{self.cause}" if self.cause else f"{self.title}."
 
     def __str__(self) -> str:
         """Return the whole message, the fix on a separate line."""
@@ -231,6 +225,13 @@ class RegistryFailedError(PipeError):
     title = "The registry failed"
     exit_code = 6
     temporary = True
+
+
+class RegistryTooSlowError(PipeError):
+    """The registry answers, but so slowly that the run has used up its time for everything but layers."""
+
+    title = "The registry answers too slowly"
+    exit_code = 6
 
 
 class UploadLostError(RegistryFailedError):

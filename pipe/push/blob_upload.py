@@ -1,13 +1,15 @@
 """One blob on its way to the registry: its clock, its limit, its progress."""
 
 from collections.abc import Callable, Generator, Iterator
-from typing import Protocol
+from contextlib import ExitStack
+from typing import Protocol, Self
 
 from pipe.errors import ContentMismatchError, PipeError, RegistryFailedError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import shorten
 from pipe.push import limits
 from pipe.push.clocks import Clocks
+from pipe.registry.run_clock import RunClock
 from pipe.source.blob import SourceBlob
 from pipe.threads import Cancel
 from pipe.units import format_duration, format_size
@@ -35,6 +37,7 @@ class Transferring(Protocol):
     """What a blob's upload needs of the transfer; see `pipe.push.transfer`."""
 
     clocks: Clocks
+    run_clock: RunClock
     wait: Callable[[Cancel, float], None]
     max_layer_size: int
 
@@ -43,21 +46,36 @@ class Transferring(Protocol):
 
 
 class BlobUpload:
-    """The watch over one blob's upload, in the thread that makes it.
+    """The watch over one blob's upload, in the thread that makes it; a context that ends with the upload.
+
+    A layer has its own clock, on which all attempts of this upload and the waits between them count. A config has one
+    too, but counts as the run's time as well.
 
     Attributes:
-        started: When the upload was first opened, by the clock; None if it was not.
+        started: When that clock began; None if it did not.
+        is_open: Whether the registry has opened an upload.
     """
 
     def __init__(self, blob: SourceBlob, transfer: Transferring, cancel: Cancel) -> None:
         self.blob = blob
         self.name = transfer.name(blob)
         self.started: float | None = None
+        self.is_open = False
         self._clocks = transfer.clocks
+        self._run_clock = transfer.run_clock
+        self._under_way = ExitStack()
         self._wait = transfer.wait
         self._cancel = cancel
         self._max_layer_size = transfer.max_layer_size
         self._encoded: Encoded | None = None
+
+    def __enter__(self) -> Self:
+        """Return this object; the clock begins with `start`."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the clock."""
+        self._under_way.close()
 
     def chunks(self, encoded: Encoded) -> "CheckedChunks":
         """Return the chunks of the encoded blob, checked as they pass."""
@@ -72,8 +90,8 @@ class BlobUpload:
 
     def remaining(self) -> float:
         """Return the seconds that are left on the clock of this blob, which restarts do not reset."""
-        elapsed = 0.0 if self.started is None else self._clocks.now() - self.started
-        return self._clocks.timeout - elapsed
+        left = self._clocks.timeout - (0.0 if self.started is None else self._clocks.now() - self.started)
+        return min(left, self._run_clock.left()) if self.blob.is_config else left
 
     def wait(self, seconds: float, cause: PipeError) -> None:
         """Wait before a retry; if there is no time for that, raise the cause."""
@@ -85,12 +103,19 @@ class BlobUpload:
         """Return why an upload failed: a request that used up the clock of the blob is no failure of the registry."""
         return error if error.status or self.remaining() > _LEFT else self._too_slow()
 
-    def began(self, at: float) -> None:
-        """Start the clock: an upload was opened."""
+    def start(self, at: float) -> float:
+        """Start the clock before the first request, and return when it began."""
         if self.started is None:
-            self.started = at
+            run_clock = self._run_clock
+            self._under_way.enter_context(run_clock.waiting() if self.blob.is_config else run_clock.uploading())
+        self.started = at if self.started is None else min(self.started, at)
+        return self.started
+
+    def began(self, at: float) -> None:
+        """Record that an upload was opened, which may have been some time before the clock began."""
+        started, self.is_open = self.start(at), True
         if not self.blob.is_config:
-            self._clocks.tracker.begin(self.name, self.started)
+            self._clocks.tracker.begin(self.name, started)
             self._clocks.tracker.advance(self.name, 0, self._expected())
 
     def sent(self, total: int) -> None:
@@ -117,14 +142,17 @@ class BlobUpload:
         self.check()
         if encoded.made > self._max_layer_size:
             label = self._clocks.tracker.of(self.name).layer.label
-            raise limits.grown_too_large(label, encoded.made, self._max_layer_size, sent=self.started is not None)
+            raise limits.grown_too_large(label, encoded.made, self._max_layer_size, sent=self.is_open)
         if encoded.digest:
             _check_digest(self.blob, encoded)
 
     def _too_slow(self) -> PipeError:
-        if self.blob.is_config:
+        if self.blob.is_config and self._run_clock.left() <= 0:
+            return self._run_clock.error("the upload of the image's config")
+        if self.blob.is_config or not self.is_open:
+            what = "the image's config" if self.blob.is_config else self._clocks.tracker.of(self.name).layer.label
             return RegistryFailedError(
-                f"the image's config, {format_size(self.blob.size)}, was not stored within"
+                f"{what}, {format_size(self.blob.size)}, was not stored within"
                 f" {format_duration(self._clocks.timeout)}.",
                 fix="Run the step again later. If it fails again, check Bitbucket's status page.",
                 temporary=False,

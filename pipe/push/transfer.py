@@ -29,6 +29,8 @@ LARGE = 2
 """Places that such a blob takes."""
 BEGINNINGS = 3
 """How often an upload starts at the first byte before the push fails."""
+AGAIN = 1.0
+"""Seconds before that."""
 SLOWEST_STAGING = 20e6
 """Bytes a second: an Engine that stages an image silently is given this much time on top of one upload's."""
 
@@ -64,6 +66,8 @@ class Transfer:
         self.trusting = True
         self.repository = context.repository
         self.clocks = clocks
+        self.run_clock = context.repository.run_clock
+        self.log = context.report.debug
         self.encode = encode
         self.wait = context.timing.wait
         compression = COMPRESSIONS[context.settings.compression]
@@ -237,14 +241,18 @@ class _Workers:
     def _upload(self, blob: SourceBlob, read: threading.Event) -> Delivery:
         """Upload a blob, again from its first byte if the registry lost the upload and the source is replayable."""
         transfer = self._transfer
-        upload = BlobUpload(blob, transfer, self.cancel)
-        transfer.repository.open_ahead()
-        for _ in range(BEGINNINGS - 1 if self._replayable else 0):
-            try:
-                return self._upload_once(upload, read)
-            except UploadLostError as error:
-                upload.wait(1, error)
-        return self._upload_once(upload, read)
+        with BlobUpload(blob, transfer, self.cancel) as upload:
+            transfer.repository.open_ahead()
+            if blob.repository:
+                # Its bytes come from the registry, which counts as the time of the layer.
+                upload.start(transfer.clocks.now())
+            for _ in range(BEGINNINGS - 1 if self._replayable else 0):
+                try:
+                    return self._upload_once(upload, read)
+                except UploadLostError as error:
+                    transfer.log(f"{error.summary} Sending {upload.name} again in {AGAIN:.0f} s.")
+                    upload.wait(AGAIN, error)
+            return self._upload_once(upload, read)
 
     def _upload_once(self, upload: BlobUpload, read: threading.Event) -> Delivery:
         transfer, blob = self._transfer, upload.blob
@@ -255,6 +263,7 @@ class _Workers:
             unasked = blob.descriptor is None and transfer.trusting
             if digest and unasked and transfer.repository.stat(digest) is not None:
                 return self._there(blob, upload.descriptor(transfer.media_type), key=encoded.diff_id)
+            upload.start(transfer.clocks.now())
             try:
                 transfer.repository.put_blob(chunks, upload)
             except RegistryFailedError as error:

@@ -186,7 +186,7 @@ class BlobWriter:
             limit = min(READ_TIMEOUT, watch.remaining())
             request = Request("POST", f"/v2/{self._path}/blobs/uploads/", OCTETS, limit=limit, follow=True)
             try:
-                answer = self._client.send(request, scope_of(self._path))
+                answer = self._client.upload(request, scope_of(self._path))
                 if answer.status == HTTPStatus.ACCEPTED:
                     return UploadSession(self._client, self._path, opened(self._client, answer, at), watch)
                 failure = self._client.error(answer, self._path)
@@ -249,7 +249,7 @@ class BlobWriter:
         limit = min(READ_TIMEOUT, watch.remaining())
         request = Request("HEAD", f"/v2/{self._path}/blobs/{digest}", OCTETS, limit=limit)
         try:
-            answer = self._client.send(request, scope_of(self._path))
+            answer = self._client.upload(request, scope_of(self._path))
         except errors.NO_ANSWER:
             return False
         return answer.ok or answer.redirects

@@ -22,6 +22,7 @@ from pipe.registry.answer import Answer
 from pipe.registry.authentication import Authentication, Listener, Scope, scope_of
 from pipe.registry.location import Origin, display_host, has_equal_trust, origin, resolve_location, untrusted
 from pipe.registry.repository import Repository
+from pipe.registry.run_clock import RunClock
 from pipe.registry.transport import Adapter, Bearer, NoTLSError, Request, Transport, is_loopback
 from pipe.retry import REQUEST_DELAY, RetryPolicy
 from pipe.text import clean
@@ -53,6 +54,7 @@ class Client:
         clock: Monotonic clock in seconds.
         random: Returns a number from 0 up to 1.
         listener: Receives log lines.
+        run_clock: The time of the run for everything but layers.
     """
 
     def __init__(  # noqa: PLR0913 # time, chance and the network are passed in
@@ -66,6 +68,7 @@ class Client:
         wait: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = random.random,
         adapter: Adapter | None = None,
+        run_clock: RunClock | None = None,
     ) -> None:
         """Create a client; nothing is sent yet.
 
@@ -78,12 +81,14 @@ class Client:
             wait: Waits for seconds.
             random: Returns a number from 0 up to 1.
             adapter: Sends the requests instead of the network.
+            run_clock: Of the run; a new one with the usual limit if it is None.
         """
         self.domain = domain
         self.pool = Pool(CONNECTIONS, "registry")
         self.clock = clock
         self.random = random
         self.listener = listener
+        self.run_clock = run_clock or RunClock(clock)
         self._wait = wait
         self._token = credentials.token
         self._transport = Transport(domain, user_agent, CONNECTIONS, trace=listener.debug, clock=clock, adapter=adapter)
@@ -123,7 +128,8 @@ class Client:
         Raises:
             PipeError: No registry answers there.
         """
-        self.pool.run(self._open)
+        with self.run_clock.waiting():
+            self.pool.run(self._open)
 
     def ask(self, request: Request, scope: Scope) -> Answer:
         """Send a question, and again if that may help: another attempt of the push costs more.
@@ -140,20 +146,22 @@ class Client:
         """
         retry = RetryPolicy(QUESTION_TRIES, self.random, first=REQUEST_DELAY)
         began = self.clock()
-        while True:
-            try:
-                answer = self.send(request, scope)
-                if not errors.is_temporary(answer.status):
-                    return answer
-                failure = self.error(answer)
-            except errors.NO_ANSWER as error:
-                failure = error
-            delay = retry.next_delay(failure, QUESTION_BUDGET - (self.clock() - began))
-            # A registry that has not answered once may be none: the attempts of the push are for that.
-            if delay is None or not self._base:
-                raise failure
-            self.log_wait(delay, failure)
-            self._wait(delay)
+        with self.run_clock.waiting():
+            while True:
+                try:
+                    answer = self._within_run(request, scope)
+                    if not errors.is_temporary(answer.status):
+                        return answer
+                    failure = self.error(answer)
+                except errors.NO_ANSWER as error:
+                    failure = error
+                budget = min(QUESTION_BUDGET - (self.clock() - began), self.run_clock.left())
+                delay = retry.next_delay(failure, budget)
+                # A registry that has not answered once may be none: the attempts of the push are for that.
+                if delay is None or not self._base:
+                    raise failure
+                self.log_wait(delay, failure)
+                self._wait(delay)
 
     def log_wait(self, seconds: float, failure: PipeError) -> None:
         """Log the wait before a request is sent again; at the usual level if the registry asked for it."""
@@ -161,7 +169,7 @@ class Client:
         log(f"{failure.cause.rstrip('.')}; retrying in {format_duration(seconds)}.")
 
     def send(self, request: Request, scope: Scope) -> Answer:
-        """Send a request once; in the main thread, a signal can interrupt it.
+        """Send a request once, in the time of the run; in the main thread, a signal can interrupt it.
 
         Args:
             request: Sent again if a token has expired, or after a redirect if the request follows it.
@@ -171,9 +179,16 @@ class Client:
             The answer, whatever its status.
 
         Raises:
+            RegistryTooSlowError: The run has no time left.
             PipeError: There is no answer.
         """
-        return self.pool.run(partial(self._send, request, scope))
+        with self.run_clock.waiting():
+            return self._within_run(request, scope)
+
+    def upload(self, request: Request, scope: Scope) -> Answer:
+        """Send a request of an upload once, in the time of its blob: with redirects, at most its `limit`."""
+        end = self.clock() + request.whole
+        return self.pool.run(partial(self._send, request, scope, lambda: end - self.clock()))
 
     def error(self, answer: Answer, path: str = "") -> PipeError:
         """Return the error that an answer about a repository means."""
@@ -221,7 +236,17 @@ class Client:
         if new:
             self.listener.info(f"Uploading to {display_host(place)}, to which {self.domain} redirects.")
 
-    def _send(self, request: Request, scope: Scope) -> Answer:
+    def _within_run(self, request: Request, scope: Scope) -> Answer:
+        what = f"{request.method} {request.url}"
+        self.run_clock.check(what)
+        try:
+            return self.pool.run(partial(self._send, request, scope, self.run_clock.left))
+        except errors.NO_ANSWER:
+            # Perhaps the end of the run's time cut the request short.
+            self.run_clock.check(what)
+            raise
+
+    def _send(self, request: Request, scope: Scope, left: Callable[[], float]) -> Answer:
         """Send a request with credentials to the registry's own host, without them to others."""
         base = self._open()
         if request.url.startswith("/"):
@@ -231,10 +256,10 @@ class Client:
             own = origin(urlsplit(request.url)) == origin(urlsplit(base))
             authorization, renewed = self._authentication.authorize(scope) if own else (Bearer(), True)
             try:
-                answer = self._transport.send(request, authorization)
+                answer = self._transport.send(request.within(left()), authorization)
                 if answer.status == HTTPStatus.UNAUTHORIZED and not renewed:
                     other = self._authentication.renew(answer, base, scope, authorization)
-                    answer = self._transport.send(request, other) if other else answer
+                    answer = self._transport.send(request.within(left()), other) if other else answer
             except NoTLSError as error:
                 raise errors.registry_failed(self._target, f"the connection broke: {error}") from error
             following = self.resend(request, answer)

@@ -8,7 +8,14 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from pipe.errors import BlobMissingError, PipeError, RegistryFailedError, UnsupportedError, UntrustedHostError
+from pipe.errors import (
+    BlobMissingError,
+    PipeError,
+    RegistryFailedError,
+    RegistryTooSlowError,
+    UnsupportedError,
+    UntrustedHostError,
+)
 from pipe.oci.fields import members, read_json
 from pipe.oci.manifest import MEDIA_TYPES, OCI_INDEX, Manifest
 from pipe.registry import errors
@@ -40,12 +47,14 @@ class Repository:
     Attributes:
         path: Such as `acme/app`.
         pool: Threads for questions.
+        run_clock: The time of the run for everything but layers.
     """
 
     def __init__(self, client: "Client", path: str) -> None:
         """Create it; nothing is sent yet. Use `Client.repository`."""
         self.path = path
         self.pool = client.pool
+        self.run_clock = client.run_clock
         self._client = client
         self._scope = scope_of(path)
         self._writer = BlobWriter(client, path)
@@ -150,6 +159,9 @@ class Repository:
 
         Returns:
             Whether the repository has the blob now; False for any refusal or failure.
+
+        Raises:
+            RegistryTooSlowError: The run has no time left.
         """
         at = self._client.clock()
         query = (("mount", digest), ("from", source))
@@ -158,6 +170,8 @@ class Repository:
             answer = self._client.send(request, self._scope + scope_of(source, "pull"))
             if answer.status == HTTPStatus.ACCEPTED:
                 self._writer.keep(answer, at)
+        except RegistryTooSlowError:
+            raise
         except PipeError:
             return False
         return answer.status == HTTPStatus.CREATED and answer.headers.get("Docker-Content-Digest", digest) == digest

@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TypedDict
 from urllib.parse import SplitResult, urlsplit
@@ -76,6 +76,15 @@ class Request:
     timeout: float = READ_TIMEOUT
     limit: float | None = None
     follow: bool = False
+
+    @property
+    def whole(self) -> float:
+        """Seconds for the body and the answer."""
+        return self.timeout if self.limit is None else self.limit
+
+    def within(self, seconds: float) -> "Request":
+        """Return the request with at most so many seconds for the body and the answer."""
+        return replace(self, limit=min(self.whole, seconds))
 
 
 class Basic(HTTPBasicAuth):
@@ -167,7 +176,7 @@ class Transport:
         """
         place = urlsplit(request.url)
         began = self._clock()
-        whole = max(0.001, min(LIMIT_MAXIMUM, request.timeout if request.limit is None else request.limit))
+        whole = max(0.001, min(LIMIT_MAXIMUM, request.whole))
         answered = max(0.001, min(whole, request.timeout))
         outcome = "no answer"
         try:

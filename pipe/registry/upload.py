@@ -212,7 +212,7 @@ class UploadSession:
         self._watch.check()
         if request.limit is None:
             request = replace(request, limit=min(request.timeout, self._watch.remaining()))
-        return self._client.send(request, scope_of(self._path))
+        return self._client.upload(request, scope_of(self._path))
 
     def _take_location(self, answer: Answer) -> None:
         if answer.headers.get("Location") and answer.status != HTTPStatus.CREATED:

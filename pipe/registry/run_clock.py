@@ -1,0 +1,88 @@
+"""The clock of a run: how long it waits for a registry while no layer is on its way.
+
+Each request has a deadline, but an image decides how many there are, and a registry can answer each just in time.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pipe.errors import RegistryTooSlowError
+from pipe.units import format_duration
+
+RUN_LIMIT = 3600.0
+"""Seconds. An index of 100 platforms with 125 layers each needs up to 13 minutes over a link of 200 ms; half of the two
+hours that Pipelines allows a step leaves the other half to the layers, and the failure is explained in the log."""
+
+
+class RunClock:
+    """Counts the time of a run in which the pipe waits for a registry and no layer is being uploaded.
+
+    A layer has its own clock, and requests at the same time count once, so that a run lasts at most as long as its
+    layers and this clock together, besides its own work.
+    """
+
+    def __init__(self, clock: Callable[[], float], limit: float = RUN_LIMIT) -> None:
+        """Create it; nothing is counted yet.
+
+        Args:
+            clock: Returns seconds that never go back.
+            limit: Seconds.
+        """
+        self._clock = clock
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._waits = self._layers = self._total = 0
+        self._used = 0.0
+        self._since = clock()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time of the context, in which the registry is asked, or a wait precedes the next attempt."""
+        self._change(waits=1)
+        try:
+            yield
+        finally:
+            self._change(waits=-1)
+
+    @contextmanager
+    def uploading(self) -> Iterator[None]:
+        """Stop the clock for the context, in which the clock of a layer runs."""
+        self._change(layers=1)
+        try:
+            yield
+        finally:
+            self._change(layers=-1)
+
+    def left(self) -> float:
+        """Return the seconds that are left; no request lasts longer, and no wait is begun that does."""
+        with self._lock:
+            return self._limit - self._used - self._running()
+
+    def check(self, what: str) -> None:
+        """Raise `RegistryTooSlowError` if no time is left; `what` is the request that comes next, or the last one."""
+        if self.left() <= 0:
+            raise self.error(what)
+
+    def error(self, what: str) -> RegistryTooSlowError:
+        """Return the error for a run that has no time left; `what` is not done."""
+        limit = format_duration(self._limit)
+        return RegistryTooSlowError(
+            f"the run has waited {limit} for the answers to {self._total} requests, without the time of layers, and"
+            f" {what} is not done. A registry that answers each request late, but just in time, could otherwise hold up"
+            f" a step without end, so the pipe waits no longer than {limit} in all.",
+            fix="Run the step again later: layers that were uploaded are not sent again. If it fails again, check"
+            " Bitbucket's status page, and push fewer platforms, tags or images in one step.",
+        )
+
+    def _change(self, *, waits: int = 0, layers: int = 0) -> None:
+        with self._lock:
+            self._used += self._running()
+            self._since = self._clock()
+            self._waits += waits
+            self._layers += layers
+            self._total += max(0, waits)
+
+    def _running(self) -> float:
+        """Return the seconds since the last change if they count."""
+        return self._clock() - self._since if self._waits and not self._layers else 0.0

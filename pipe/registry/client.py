@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pipe.config.settings import Credentials
 from pipe.errors import PipeError
@@ -20,7 +20,8 @@ from pipe.oci.reference import Reference
 from pipe.registry import errors
 from pipe.registry.answer import Answer
 from pipe.registry.authentication import Authentication, Listener, Scope, scope_of
-from pipe.registry.location import Origin, display_host, has_equal_trust, origin, resolve_location, untrusted
+from pipe.registry.location import origin, resolve_location
+from pipe.registry.redirects import Redirects
 from pipe.registry.repository import Repository
 from pipe.registry.run_clock import RunClock
 from pipe.registry.transport import Adapter, Bearer, NoTLSError, Request, Transport, is_loopback
@@ -42,7 +43,6 @@ QUESTION_BUDGET = 30.0
 """Seconds after which a question is not sent again; a longer `Retry-After` is for the next attempt of the push."""
 _REDIRECTS = 3
 """Redirects of one request that are followed."""
-_SAME_METHOD = frozenset((HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT))
 
 
 class Client:
@@ -97,7 +97,7 @@ class Client:
         self._opening = threading.Lock()
         self._base = ""
         self._early: Future[str] | None = None
-        self._redirected: set[Origin] = set()
+        self._redirects = Redirects(domain, listener)
         self._repositories: dict[str, Repository] = {}
 
     def connect_early(self) -> None:
@@ -194,47 +194,13 @@ class Client:
         """Return the error that an answer about a repository means."""
         return errors.from_answer(Reference(self.domain, path), answer, self._token)
 
-    def location(self, answer: Answer, why: str = "for the upload") -> str:
-        """Return the address that an answer names for the next request of an upload.
-
-        Raises:
-            UntrustedHostError: It is on another host, which must receive neither credentials nor layers.
-            RegistryFailedError: It is not a URL.
-        """
-        found = resolve_location(self._target, answer.url, answer.headers.get("Location", ""))
-        if origin(found) not in {origin(urlsplit(self._base)), *self._redirected}:
-            raise untrusted(self._target, found, why)
-        return found.geturl()
-
-    def resend(self, request: Request, answer: Answer) -> Request | None:
-        """Return the request as a redirect demands it, None if the answer is not a redirect that is followed.
-
-        Raises:
-            UntrustedHostError: The other host is less trusted than the registry.
-        """
-        reading = request.method in {"GET", "HEAD"}
-        if not request.follow or not answer.redirects or not (reading or answer.status in _SAME_METHOD):
-            return None
-        found = resolve_location(self._target, answer.url, answer.headers["Location"])
-        base = urlsplit(self._base)
-        if origin(found) != origin(base):
-            if not has_equal_trust(found, base):
-                raise untrusted(self._target, found, f"by a redirect of {request.method}")
-            if not reading:
-                self._trust(found)
-        return replace(request, url=found.geturl(), query=())
+    def location(self, answer: Answer) -> str:
+        """Return the address that an answer names for the next request of an upload; see `Redirects.location`."""
+        return self._redirects.location(answer, self._base)
 
     @property
     def _target(self) -> Reference:
         return Reference(self.domain, "")
-
-    def _trust(self, place: SplitResult) -> None:
-        """Accept a host that the registry redirects uploads to; it never receives credentials."""
-        with self._lock:
-            new = origin(place) not in self._redirected
-            self._redirected.add(origin(place))
-        if new:
-            self.listener.info(f"Uploading to {display_host(place)}, to which {self.domain} redirects.")
 
     def _within_run(self, request: Request, scope: Scope) -> Answer:
         what = f"{request.method} {request.url}"
@@ -262,7 +228,7 @@ class Client:
                     answer = self._transport.send(request.within(left()), other) if other else answer
             except NoTLSError as error:
                 raise errors.registry_failed(self._target, f"the connection broke: {error}") from error
-            following = self.resend(request, answer)
+            following = self._redirects.followed(request, answer, base)
             if following is None or redirects == _REDIRECTS:
                 return answer
             request, redirects = following, redirects + 1

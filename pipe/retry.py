@@ -59,12 +59,18 @@ class RetryPolicy:
     allowed: bool = False
     first: float = FIRST_DELAY
 
-    def call(self, call: Callable[[], Value], before_retry: Callable[[PipeError, float], None]) -> Value:
+    def call(
+        self,
+        call: Callable[[], Value],
+        before_retry: Callable[[PipeError, float], None],
+        left: Callable[[], float],
+    ) -> Value:
         """Make a call, again after temporary failures.
 
         Args:
             call: What to do.
             before_retry: Logs the failure, and waits for the given seconds.
+            left: Returns the seconds that remain; a wait that does not fit is not begun.
 
         Raises:
             PipeError: The last failure.
@@ -73,7 +79,7 @@ class RetryPolicy:
             try:
                 return call()
             except PipeError as error:
-                delay = self.next_delay(error)
+                delay = self.next_delay(error, left())
                 if delay is None:
                     raise
                 before_retry(error, delay)

@@ -1,6 +1,7 @@
 """The tags that the registry has before the push, and after it rejected one."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from pipe.errors import PipeError
 from pipe.oci.config import CONFIG_SIZE, Origin
@@ -96,11 +97,11 @@ class ExistingTags:
         if self._settings.if_tag_exists != "fail":
             return
         errors = []
-        for tag in outcome.pending():
-            manifest = found[tag.target]
-            if tag.previous is None or manifest is None:
-                continue
-            error = tags.exists(tag.target, manifest.digest, self._origin(manifest))
+        moving = [(tag, found[tag.target]) for tag in outcome.pending() if tag.previous is not None]
+        others = [(tag, manifest) for tag, manifest in moving if manifest is not None]
+        origins = self._repository.pool.gather([partial(self._origin, manifest) for _, manifest in others])
+        for (tag, manifest), origin in zip(others, origins, strict=True):
+            error = tags.exists(tag.target, manifest.digest, origin)
             outcome.set(TagResult(tag.target, TagStatus.FAILED, error=error.summary, previous=tag.previous))
             errors.append(error)
         for error in errors[1:]:

@@ -1,6 +1,7 @@
 """The images of an index, as the registry's manifests and configs describe them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from pipe.errors import PipeError
 from pipe.oci.config import CONFIG_SIZE, image_of
@@ -21,19 +22,19 @@ def platform_images(repository: Repository, index: Manifest, log: Callable[[str]
         The images, their layers with their platform's name; none if one of them cannot be read, which is logged.
     """
     try:
-        return tuple(_images(repository, list(dict.fromkeys(index.images))[:PLATFORMS]))
+        digests = list(dict.fromkeys(index.images))[:PLATFORMS]
+        return tuple(repository.pool.gather([partial(_image_of, repository, digest) for digest in digests]))
     except (PipeError, ValueError) as error:
         log(f"The platforms of {index.digest} could not be read: {error}")
         return ()
 
 
-def _images(repository: Repository, digests: Sequence[str]) -> Iterator[Image]:
-    for digest in digests:
-        manifest = repository.manifest(digest)
-        config = repository.read(manifest.config, CONFIG_SIZE) if manifest and manifest.config else None
-        if manifest is None or config is None:
-            raise ValueError(f"{digest} is not a readable image")
-        yield labelled(image_of(digest, config, manifest.layers))
+def _image_of(repository: Repository, digest: str) -> Image:
+    manifest = repository.manifest(digest)
+    config = repository.read(manifest.config, CONFIG_SIZE) if manifest and manifest.config else None
+    if manifest is None or config is None:
+        raise ValueError(f"{digest} is not a readable image")
+    return labelled(image_of(digest, config, manifest.layers))
 
 
 def split_results(

@@ -15,6 +15,7 @@ from pipe.oci.image import Image
 from pipe.oci.manifest import OCI_INDEX, Manifest
 from pipe.push.clocks import Clocks
 from pipe.push.context import Context
+from pipe.push.manifests import put_manifests
 from pipe.push.progress import ProgressTracker
 from pipe.push.result import ReferrerResult, ReferrerStatus, TagResult, TagStatus
 from pipe.push.reuse import Candidates
@@ -30,6 +31,7 @@ MERGES = 5
 """How often a list of artifacts is written that others write at the same time."""
 SETTLED = 1.0
 """Seconds, and up to twice as many, after which a list is read again: what others read before, they have written."""
+_SHOWN = 3
 
 
 class Referrers:
@@ -46,6 +48,7 @@ class Referrers:
         self._contents: dict[str, StoredImage] = {}
         self._found: tuple[Referrer, ...] = ()
         self._results: dict[str, ReferrerResult] = {}
+        self._sent: set[str] = set()
 
     def found(self, referrers: Sequence[Referrer]) -> None:
         """Record the artifacts of the archive, and read those that will be pushed.
@@ -82,43 +85,67 @@ class Referrers:
         """
         if not any(tag.arrived or tag.status is TagStatus.WOULD_PUSH for tag in tags):
             return
-        for referrer in self._found:
-            self._attempted(partial(self._push, referrer))
+        for referrers in self._levels():
+            self._attempted(partial(self._push, referrers))
         if self._context.settings.dry_run:
             return
         self._attempted(self._list_all)
 
     def _attempted(self, call: Callable[[], None]) -> None:
-        self._attempts.call(call, self._before_retry)
+        self._attempts.call(call, self._before_retry, self._repository.run_clock.left)
 
     def _before_retry(self, error: PipeError, delay: float) -> None:
         self._report.warning(f"{error.summary}\nRetrying in {delay:.0f} s.")
-        self._context.timing.sleep(delay)
+        self._sleep(delay)
 
-    def _push(self, referrer: Referrer) -> None:
-        """Push one artifact, unless the registry has all of it, and read it back."""
-        digest, name = referrer.digest, f"{clean(referrer.kind, lines=1) or 'an artifact'} ({referrer.digest})"
-        if self._is_there(digest):
-            self._set(digest, ReferrerStatus.ALREADY_THERE)
-            self._report.info(f"Already there: {name}.")
-            return
+    def _sleep(self, seconds: float) -> None:
+        with self._repository.run_clock.waiting():
+            self._context.timing.sleep(seconds)
+
+    def _levels(self) -> list[list[Referrer]]:
+        """Return the artifacts that refer to the image, then those that refer to these, and so on."""
+        levels: dict[str, int] = {}
+        for each in self._found:
+            levels[each.digest] = 1 + levels.get(each.subject, 0)
+        return [[each for each in self._found if levels[each.digest] == level] for level in sorted({*levels.values()})]
+
+    def _push(self, referrers: Sequence[Referrer]) -> None:
+        """Push artifacts at the same time, except those of which the registry has all, and read them back."""
+        pending = [each for each in referrers if self._results[each.digest].status is ReferrerStatus.NOT_TRIED]
+        absent = self._settled(pending)
         if self._context.settings.dry_run:
-            self._set(digest, ReferrerStatus.WOULD_PUSH)
-            self._report.info(f"Would push {name}.")
+            for referrer in absent:
+                self._set(referrer, ReferrerStatus.WOULD_PUSH)
+                self._report.info(f"Would push {_name(referrer)}.")
             return
-        self._send(self._contents[digest])
-        if not self._is_there(digest):
+        if not absent:
+            return
+        self._sent.update(referrer.digest for referrer in absent)
+        self._send([self._contents[referrer.digest] for referrer in absent])
+        lost = self._settled(absent)
+        if lost:
             self._forget()
-            raise BlobMissingError(f"{name} was pushed, but the registry does not have it, or not all of it.")
-        self._set(digest, ReferrerStatus.PUSHED)
-        self._report.info(f"Pushed {name}, which refers to {referrer.subject}.")
+            names = listed([_name(each) for each in lost], _SHOWN)
+            raise BlobMissingError(f"the registry accepted {names}, but does not have all of what was pushed.")
 
-    def _send(self, content: StoredImage) -> None:
+    def _settled(self, referrers: Sequence[Referrer]) -> list[Referrer]:
+        """Record the artifacts that the registry has, and return the others."""
+        there = self._repository.pool.gather([partial(self._is_there, each.digest) for each in referrers])
+        for referrer in (each for each, is_there in zip(referrers, there, strict=True) if is_there):
+            if referrer.digest in self._sent:
+                self._set(referrer, ReferrerStatus.PUSHED)
+                self._report.info(f"Pushed {_name(referrer)}, which refers to {referrer.subject}.")
+            else:
+                self._set(referrer, ReferrerStatus.ALREADY_THERE)
+                self._report.info(f"Already there: {_name(referrer)}.")
+        return [each for each, is_there in zip(referrers, there, strict=True) if not is_there]
+
+    def _send(self, contents: Sequence[StoredImage]) -> None:
         transfer = self._transfer = self._transfer or self._new_transfer()
-        transfer.run(lambda: content.blobs, Candidates(self._repository, {}), replayable=True)
+        blobs = [blob for content in contents for blob in content.blobs]
+        transfer.run(lambda: blobs, Candidates(self._repository, {}), replayable=True)
         try:
-            for manifest in content.manifests:
-                self._repository.put_manifest(manifest.digest, manifest)
+            put_manifests(self._repository, [manifest for content in contents for manifest in content.manifests])
         except BlobMissingError:
             self._forget()
             raise
@@ -128,8 +155,8 @@ class Referrers:
         if self._transfer is not None:
             self._transfer.forget()
 
-    def _set(self, digest: str, status: ReferrerStatus) -> None:
-        self._results[digest] = replace(self._results[digest], status=status)
+    def _set(self, referrer: Referrer, status: ReferrerStatus) -> None:
+        self._results[referrer.digest] = replace(self._results[referrer.digest], status=status)
 
     def _is_there(self, digest: str) -> bool:
         manifest = self._repository.manifest(digest)
@@ -151,29 +178,31 @@ class Referrers:
         each other's, since no registry offers a lock; so each reads its index again after the others have written.
         """
         subjects = [*dict.fromkeys(referrer.subject for referrer in self._found)]
-        pending = [subject for subject in subjects if not self._is_listed(subject)]
+        gather = self._repository.pool.gather
+        pending = self._unlisted(subjects)
         for _ in range(MERGES):
-            pending = [subject for subject in pending if self._add(subject)]
+            written = gather([partial(self._add, subject) for subject in pending])
+            pending = [subject for subject, was_written in zip(pending, written, strict=True) if was_written]
             if not pending:
                 return
-            self._context.timing.sleep(SETTLED * (1 + self._context.timing.random()))
+            self._sleep(SETTLED * (1 + self._context.timing.random()))
         raise ReferrersError(
             f"the tag {fallback_tag(pending[0])}, which lists them, did not keep what was written, {MERGES - 1} times.",
             temporary=True,
         )
 
-    def _digests(self, subject: str) -> list[str]:
-        return [referrer.digest for referrer in self._found if referrer.subject == subject]
-
-    def _is_listed(self, subject: str) -> bool:
-        """Return whether the registry itself lists the artifacts; False if it has no such lists."""
-        digests = self._digests(subject)
-        by_registry = self._repository.lists_referrers(subject, digests)
-        if by_registry is False:
-            raise ReferrersError(
-                f"the registry has {listed(digests)}, but does not list all of them for {subject}.", temporary=True
-            )
-        return bool(by_registry)
+    def _unlisted(self, subjects: Sequence[str]) -> list[str]:
+        """Return the subjects whose artifacts the registry does not list, since it has no such lists."""
+        digests = {subject: [each.digest for each in self._found if each.subject == subject] for subject in subjects}
+        calls = [partial(self._repository.lists_referrers, subject, named) for subject, named in digests.items()]
+        are_listed = dict(zip(subjects, self._repository.pool.gather(calls), strict=True))
+        for subject, is_listed in are_listed.items():
+            if is_listed is False:
+                raise ReferrersError(
+                    f"the registry has {listed(digests[subject])}, but does not list all of them for {subject}.",
+                    temporary=True,
+                )
+        return [subject for subject in subjects if not are_listed[subject]]
 
     def _add(self, subject: str) -> bool:
         """Write the index under the tag of a manifest unless it lists the artifacts; return whether it was written."""
@@ -246,6 +275,10 @@ def _descriptor(referrer: Referrer) -> dict[str, object]:
     }
     made |= {"artifactType": referrer.kind} if referrer.kind else {}
     return made | ({"annotations": dict(referrer.annotations)} if referrer.annotations else {})
+
+
+def _name(referrer: Referrer) -> str:
+    return f"{clean(referrer.kind, lines=1) or 'an artifact'} ({referrer.digest})"
 
 
 def _kinds(referrers: Sequence[Referrer]) -> str:

@@ -16,6 +16,7 @@ from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image
 from pipe.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, OCI_ZSTD_LAYER, Manifest
 from pipe.oci.reference import Reference
+from pipe.push.manifests import put_manifests
 from pipe.push.pusher import CannotPushError, Pushed
 from pipe.push.reuse import Candidates, Stored
 from pipe.push.transfer import Transfer
@@ -94,8 +95,7 @@ class RegistryPusher:
         manifests = compressed(content.manifests, self._transfer.known) or [self._made(content.config, image)]
         repository = self._transfer.repository
         try:
-            for child in manifests[:-1]:
-                repository.put_manifest(child.digest, child)
+            put_manifests(repository, manifests[:-1])
             repository.put_manifest(reference.tag, manifests[-1])
         except BlobMissingError:
             self.forget()

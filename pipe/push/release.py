@@ -10,6 +10,7 @@ from pipe.errors import (
     CredentialsRefusedError,
     EngineUnreachableError,
     PipeError,
+    RegistryTooSlowError,
     RegistryUnreachableError,
     UntrustedHostError,
 )
@@ -21,7 +22,13 @@ from pipe.threads import Pool, wait
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-_CONCERN_ALL = (CertificateError, EngineUnreachableError, RegistryUnreachableError, UntrustedHostError)
+_CONCERN_ALL = (
+    CertificateError,
+    EngineUnreachableError,
+    RegistryTooSlowError,
+    RegistryUnreachableError,
+    UntrustedHostError,
+)
 """Failures with which the push of any other image would end, too."""
 
 

@@ -136,7 +136,7 @@ class Push:
         """Make a call for a tag, and retry it after a temporary failure."""
         self._outcome.start(target)
         try:
-            return self._attempts.call(call, self._before_retry)
+            return self._attempts.call(call, self._before_retry, self._repository.run_clock.left)
         except PipeError as error:
             self._outcome.fail(target, error)
             raise
@@ -146,7 +146,8 @@ class Push:
             f"Attempt {self._attempts.made} of {self._attempts.maximum} failed. {error.summary}"
             f"\nRetrying in {delay:.0f} s; uploaded layers are kept."
         )
-        self._timing.sleep(delay)
+        with self._repository.run_clock.waiting():
+            self._timing.sleep(delay)
 
     def _prepared(self) -> ImageSource:
         """Find the image, check what can be checked, and find out what the registry has under the tags."""

@@ -23,6 +23,7 @@ from pipe.push.run import Push
 from pipe.push.splits import Splits
 from pipe.push.transfer import Encode
 from pipe.registry.client import Client
+from pipe.registry.run_clock import RUN_LIMIT, RunClock
 from pipe.registry.upload import CHUNK
 
 CONFIG = b'{"created": "2026-03-01T12:00:00Z", "config": {"Labels": {"org.opencontainers.image.revision": "c0ffee"}}}'
@@ -106,8 +107,8 @@ def store(server: FakeRegistryServer, manifest: Manifest, *tags: str) -> None:
             server.blobs.setdefault(blob.digest, CONFIG if blob.size == len(CONFIG) else b"x" * blob.size)
 
 
-def connected(clock: Clock, told: Messages, server: FakeHTTP) -> Client:
-    """Connect to the registry; waits between requests pass on the clock."""
+def connected(clock: Clock, told: Messages, server: FakeHTTP, limit: float = RUN_LIMIT) -> Client:
+    """Connect to the registry; waits between requests pass on the clock, and the run waits for `limit` seconds."""
     return Client(
         SETTINGS.registry,
         SETTINGS.credentials,
@@ -117,6 +118,7 @@ def connected(clock: Clock, told: Messages, server: FakeHTTP) -> Client:
         wait=clock.pass_by,
         random=lambda: 0.0,
         adapter=server,
+        run_clock=RunClock(clock, limit),
     )
 
 
@@ -131,6 +133,7 @@ def bench(
     tags: Iterable[str] = ("1.0",),
     image: Image | PipeError = IMAGE,
     settings: Mapping[str, object] | None = None,
+    limit: float = RUN_LIMIT,
 ) -> Bench:
     """Prepare a push; the registry learns the manifest when the Engine names its digest."""
     clock, told, server = Clock(), Messages(), FakeRegistryServer()
@@ -139,7 +142,7 @@ def bench(
     engine.arrives = lambda tag, _digest: store(server, MANIFEST, tag)
     request = replace(REQUEST, tags=tuple(tags))
     chosen = replace(SETTINGS, requests=(request,), **(settings or {}))  # type: ignore[arg-type]
-    repository = connected(clock, told, server).repository(request.repository)
+    repository = connected(clock, told, server, limit).repository(request.repository)
     context = Context(chosen, request, repository, told, Timing(clock, clock.sleep, lambda: 0.0, clock.wait))
     places = [Place(repository, tag) for tag in (*request.tags, "latest")]
     pushers = Pushers(context, places, encoder, engine)

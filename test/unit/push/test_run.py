@@ -41,6 +41,7 @@ from pipe.errors import (
     PushDeniedError,
     PushInterruptedError,
     RegistryFailedError,
+    RegistryTooSlowError,
     RegistryUnreachableError,
     StoppedError,
 )
@@ -50,6 +51,7 @@ from pipe.push.context import Timing
 from pipe.push.pushers import Pushers
 from pipe.push.result import LayerStatus, TagStatus
 from pipe.push.run import Push
+from pipe.registry.client import CONNECTIONS
 from pipe.source.archive_source import ArchiveSource
 
 DRY = {"dry_run": True}
@@ -449,6 +451,28 @@ def test_the_registry_may_ask_to_wait() -> None:
     assert statuses(b.run()) == ["pushed"]
     assert b.clock.slept == [40]
     assert b.asked.count("POST") == 2
+
+
+def test_a_wait_between_attempts_that_does_not_fit_in_the_time_of_the_run_is_not_begun() -> None:
+    b = bench(settings={"max_attempts": 10}, limit=100.0)
+    b.server.on("POST", UPLOADS, Reply(429, headers={"Retry-After": "40"}))
+    began = b.clock()
+    raised, result = b.fail()
+    assert isinstance(raised, RegistryFailedError)
+    assert "429" in raised.cause
+    assert statuses(result) == ["failed"]
+    assert b.clock.slept == [40, 40]
+    assert b.clock() - began == 80
+
+
+def test_a_registry_that_is_slow_with_each_answer_ends_the_run_after_its_time() -> None:
+    b = bench(SUCCESS, tags=map(str, range(50)), limit=100.0)
+    b.server.on("*", "*/manifests/*", lambda _: b.clock.pass_by(9.0))
+    began = b.clock()
+    raised, _ = b.fail()
+    assert isinstance(raised, RegistryTooSlowError)
+    # This clock adds the delays of requests that are under way at the same time.
+    assert b.clock() - began <= 100 + CONNECTIONS * 9
 
 
 def test_attempts_are_counted_over_all_tags() -> None:

@@ -3,10 +3,12 @@
 import gzip
 import hashlib
 import inspect
+import io
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from unit.fakes import REQUEST, SETTINGS, Clock, Messages
@@ -20,6 +22,7 @@ from pipe.errors import (
     LayerTooLargeError,
     PipeError,
     RegistryFailedError,
+    RegistryTooSlowError,
     UploadLostError,
     UploadTooSlowError,
 )
@@ -33,6 +36,7 @@ from pipe.push.result import LayerStatus
 from pipe.push.reuse import Candidates, Stored
 from pipe.push.transfer import BEGINNINGS, WORKERS, Transfer
 from pipe.registry.body import UploadWatch
+from pipe.registry.run_clock import RUN_LIMIT
 from pipe.registry.upload import CHUNK
 from pipe.source.blob import SourceBlob, in_memory
 
@@ -62,7 +66,9 @@ def stored(data: bytes, name: str = "layer") -> SourceBlob:
 class Transferring:
     """A transfer of layers to a registry in memory."""
 
-    def __init__(self, layers: Sequence[SourceBlob], *, timeout: float = 60.0, limit: int = 10**9) -> None:
+    def __init__(
+        self, layers: Sequence[SourceBlob], *, timeout: float = 60.0, limit: int = 10**9, run: float = RUN_LIMIT
+    ) -> None:
         self.clock, self.told = Clock(), Messages()
         self.server = FakeRegistryServer(self.clock.pass_by)
         described = [
@@ -72,7 +78,7 @@ class Transferring:
         self.image = Image("", 0, tuple(described))
         self.tracker = ProgressTracker(self.image)
         settings = replace(SETTINGS, max_layer_size=limit, upload_timeout=timeout)
-        self.repository = connected(self.clock, self.told, self.server).repository("acme/app")
+        self.repository = connected(self.clock, self.told, self.server, run).repository("acme/app")
         context = Context(
             settings,
             REQUEST,
@@ -347,6 +353,63 @@ def test_a_wait_that_does_not_fit_is_not_begun() -> None:
         t.run()
     assert (raised.value.exit_code, raised.value.retry_after) == (6, 30)
     assert t.clock.now - began < 20
+
+
+@pytest.mark.parametrize("size", [1000, len(LARGE)], ids=["whole", "in-chunks"])
+def test_the_waits_before_an_upload_is_opened_fit_in_the_time_of_the_layer(size: int) -> None:
+    t = Transferring([stored(LARGE[:size])], timeout=60.0)
+    t.server.on("POST", "*", Reply(429, headers={"Retry-After": "40"}, delay=1.0))
+    began = t.clock.now
+    with pytest.raises(RegistryFailedError, match="429"):
+        t.run()
+    assert t.clock.now - began == 42, "one wait, between two requests"
+
+
+def test_a_registry_that_opens_no_upload_uses_up_the_clock_of_the_layer() -> None:
+    t = Transferring([stored(NOISE)], timeout=40.0)
+    t.server.on("POST", "*", Reply(delay=float("inf")))
+    began = t.clock.now
+    with pytest.raises(RegistryFailedError, match=r"layer 1.* was not stored within 40\.0 s"):
+        t.run()
+    assert t.clock.now - began == 40
+
+
+def test_what_a_layer_takes_does_not_count_for_the_run() -> None:
+    t = Transferring([stored(NOISE)], run=30.0)
+    t.server.on("P*", "*/blobs/uploads/*", lambda _: t.clock.pass_by(20))
+    t.server.on("HEAD", "*", Reply(404, delay=7.0))
+    t.run()
+    assert t.repository.run_clock.left() == 30 - 7
+
+
+def test_a_layer_that_another_package_has_is_read_in_the_time_of_the_layer() -> None:
+    def read(buffer: memoryview) -> int:
+        t.repository.read_part(digest(NOISE), 0, 10)
+        return parts.readinto(buffer)
+
+    layer, parts = stored(NOISE), io.BytesIO(NOISE)
+    reader = SimpleNamespace(readinto=read)
+    t = Transferring([replace(layer, repository="acme/base", open=lambda: reader)], run=30.0)
+    t.server.on("GET", "*/blobs/*", Reply(206, delay=25.0))
+    t.run()
+    assert t.clock.now - 1000 >= 50
+    assert t.repository.run_clock.left() == 30
+
+
+def test_a_config_has_the_time_of_the_run() -> None:
+    t = Transferring([in_memory("config", DOCKER_CONFIG, b"{}")], timeout=420.0, run=50.0)
+    t.server.on("PUT", "*/blobs/uploads/*", Reply(delay=float("inf")))
+    began = t.clock.now
+    with pytest.raises(RegistryTooSlowError, match="the upload of the image's config"):
+        t.run()
+    assert t.clock.now - began == 50
+
+
+def test_the_wait_before_an_upload_starts_again_is_logged() -> None:
+    t = Transferring([stored(LARGE)])
+    lose_uploads(t, 1)
+    t.run()
+    assert [line for line in t.told.of("DEBUG") if line.endswith(f"Sending {t.image.layers[0].short_id} again in 1 s.")]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from unit.http import FakeHTTP, FakeRegistryServer, sha256
 from pipe.config.settings import Credentials
 from pipe.errors import PipeError
 from pipe.registry.client import Client
+from pipe.registry.run_clock import RUN_LIMIT, RunClock
 
 DOMAIN, PATH = "crg.apkg.io", "acme/app"
 BASE = f"https://{DOMAIN}"
@@ -19,7 +20,7 @@ BASIC = "Basic bWU6czNjcjN0"
 class Setup:
     """A client and its surroundings."""
 
-    def __init__(self, server: FakeHTTP | None = None, domain: str = DOMAIN) -> None:
+    def __init__(self, server: FakeHTTP | None = None, domain: str = DOMAIN, limit: float = RUN_LIMIT) -> None:
         self.clock = Clock()
         self.server = server or FakeRegistryServer(self.clock.pass_by)
         self.messages = Messages()
@@ -32,6 +33,7 @@ class Setup:
             wait=self.clock.sleep,
             random=lambda: 0.0,
             adapter=self.server,
+            run_clock=RunClock(self.clock, limit),
         )
         self.repository = self.client.repository(PATH)
         self.watch = Watch(self.clock)
@@ -40,8 +42,8 @@ class Setup:
 class Registry(Setup):
     """The same with a registry that works."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, limit: float = RUN_LIMIT) -> None:
+        super().__init__(limit=limit)
         assert isinstance(self.server, FakeRegistryServer)
         self.server: FakeRegistryServer = self.server
 

@@ -83,6 +83,16 @@ def cut() -> requests.ConnectionError:
     return requests.ConnectionError("Connection aborted: reset by peer")
 
 
+def meeting(count: int) -> Callable[[Sent], None]:
+    """Return an outcome for `on` that lets no request go on before so many are under way."""
+    barrier = threading.Barrier(count)
+
+    def meet(_: Sent) -> None:
+        barrier.wait(60)
+
+    return meet
+
+
 @dataclass
 class Hook:
     """Something else than the usual happens to requests that match.

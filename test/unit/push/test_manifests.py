@@ -1,11 +1,10 @@
 """Manifests that are put after those that they name, and at the same time as others."""
 
 import json
-import threading
 
 import pytest
 from unit.fakes import Clock, Messages
-from unit.http import FakeRegistryServer, Sent
+from unit.http import FakeRegistryServer, meeting
 from unit.runs import connected
 
 from pipe.errors import RegistryFailedError
@@ -42,13 +41,9 @@ def test_children_precede_their_parents() -> None:
 
 
 def test_siblings_are_put_at_the_same_time() -> None:
-    server, together = FakeRegistryServer(), threading.Barrier(len(IMAGES))
-
-    def meet(_: Sent) -> None:
-        together.wait(60)
-
+    server, together = FakeRegistryServer(), meeting(len(IMAGES))
     for each in IMAGES:
-        server.on("PUT", f"*/{each.digest}", meet)
+        server.on("PUT", f"*/{each.digest}", together)
     put(server, *IMAGES[:2], INNER, IMAGES[2])
     assert set(server.manifests) == {each.digest for each in (*IMAGES, INNER)}
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from unit.fakes import Clock, Messages
-from unit.http import FakeRegistryServer
+from unit.http import FakeRegistryServer, meeting
 from unit.runs import connected
 from unit.source.archives import layout
 
@@ -29,6 +29,14 @@ def registry(missing: str = "") -> tuple[FakeRegistryServer, Repository]:
             server.blobs[digest] = data
             server.manifests[digest] = OCI_MANIFEST, data
     return server, connected(Clock(), Messages(), server).repository("acme/app")
+
+
+def test_the_images_of_an_index_are_read_at_the_same_time() -> None:
+    server, repository = registry()
+    together = meeting(2)
+    for digest in INDEX.images:
+        server.on("GET", f"*/manifests/{digest}", together)
+    assert len(platform_images(repository, INDEX, pytest.fail)) == 2
 
 
 def test_an_index_in_the_registry_has_its_platforms() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from unit.fakes import REQUEST, SETTINGS, Clock, Messages
-from unit.http import FakeRegistryServer, Outcome, Reply, Sent, cut, error_reply, json_reply
+from unit.http import FakeRegistryServer, Outcome, Reply, Sent, cut, error_reply, json_reply, meeting
 from unit.runs import connected, encoder
 from unit.source.archives import OCI_INDEX, OCI_MANIFEST, Files, as_json, digest, opened
 from unit.source.forms import Blobs, named
@@ -123,6 +123,30 @@ def test_artifacts_follow_the_image_and_are_listed_under_tags(made: Layout) -> N
         ],
     }
     assert [each["digest"] for each in made.listed(of_bill)["manifests"]] == [signature]
+
+
+def test_artifacts_of_one_image_and_their_lists_travel_at_the_same_time(tmp_path: Path) -> None:
+    made, blobs = Layout(tmp_path), Blobs()
+    image = blobs.image("amd64")
+    both = [artifact(blobs, image, kind) for kind in (BILL, SIGNATURE)]
+    upon = [artifact(blobs, each) for each in both]
+    made.files = blobs.layout(named(image, "1.0"), *both, *upon)
+    digests = [[str(each["digest"]) for each in level] for level in (both, upon)]
+    lists = [fallback_tag(digest) for digest in digests[0]]
+    for pair in (*digests, lists):
+        together = meeting(2)
+        for reference in pair:
+            made.server.on("*", f"*/manifests/{reference}", together)
+    made.push()
+    assert made.statuses == ["pushed"] * 4
+    assert set(lists) <= made.server.tags.keys()
+
+
+def test_an_artifact_that_arrived_in_a_failed_attempt_counts_as_pushed(made: Layout) -> None:
+    made.server.on("GET", f"*/manifests/{made.bill['digest']}", 500, times=3, skip=1)
+    made.push()
+    assert made.statuses == ["pushed"] * 2
+    assert made.puts.count(str(made.bill["digest"])) == 1
 
 
 def test_what_is_there_is_not_pushed_again(made: Layout) -> None:

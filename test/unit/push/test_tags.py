@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from unit.fakes import SmallExport
-from unit.http import FakeRegistryServer, Outcome, Reply, Sent, error_reply
+from unit.http import FakeRegistryServer, Outcome, Reply, Sent, error_reply, meeting
 from unit.runs import (
     IMAGE,
     IMAGE_ID,
@@ -86,6 +86,15 @@ def test_fail_names_the_tag_that_exists_though_it_is_not_the_first() -> None:
     raised, result = b.fail()
     assert "app:1.0 points to another image" in raised.cause
     assert statuses(result) == ["not tried", "failed"]
+
+
+def test_the_builds_of_all_tags_that_must_not_move_are_read_at_the_same_time() -> None:
+    b = bench(tags=["1.0", "2.0"], settings={"if_tag_exists": "fail"})
+    b.store(OTHER, "1.0", "2.0")
+    b.server.on("GET", f"*/blobs/{OTHER.config}", meeting(2))
+    raised, result = b.fail()
+    assert "c0ffee" in raised.cause
+    assert statuses(result) == ["failed", "failed"]
 
 
 def test_skip_leaves_the_tag_alone_and_pushes_the_others() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Protocol, Self
 
 from pipe.errors import ContentMismatchError, PipeError, RegistryFailedError
@@ -16,6 +17,20 @@ from pipe.units import format_duration, format_size
 
 _LEFT = 0.5
 """Seconds on a blob's clock in which no request can be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The outcome for one blob.
+
+    Attributes:
+        key: The digest of a blob that was sent as it is, else the diffID of the layer.
+        descriptor: How a manifest names the blob; None if its bytes were read in vain, since a candidate for reuse
+            was wrong: it must come once more.
+    """
+
+    key: str
+    descriptor: Descriptor | None
 
 
 class Encoded(Protocol):

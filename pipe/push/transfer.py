@@ -4,7 +4,6 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
 from functools import partial
 
 from pipe.encoding.codecs import COMPRESSIONS
@@ -12,7 +11,8 @@ from pipe.errors import EngineSaveError, LimitError, PipeError, RegistryFailedEr
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, shorten
 from pipe.push.admission import TICK, Link, Places
-from pipe.push.blob_upload import BlobUpload, Encoded, name_of
+from pipe.push.ahead import AHEAD, answered, distinct
+from pipe.push.blob_upload import BlobUpload, Delivery, Encoded, name_of
 from pipe.push.clocks import Clocks
 from pipe.push.context import Context
 from pipe.push.result import LayerStatus
@@ -36,20 +36,6 @@ SLOWEST_STAGING = 20e6
 
 Encode = Callable[[SourceBlob, Cancel, threading.Event], Encoded]
 """Starts to encode a blob; the event is set once its source was read to the end, or has failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """The outcome for one blob.
-
-    Attributes:
-        key: The digest of a blob that was sent as it is, else the diffID of the layer.
-        descriptor: How a manifest names the blob; None if its bytes were read in vain, since a candidate for reuse
-            was wrong: it must come once more.
-    """
-
-    key: str
-    descriptor: Descriptor | None
 
 
 class Transfer:
@@ -183,13 +169,12 @@ class _Workers:
     def _feed(self, blobs: Callable[[], Iterable[SourceBlob]]) -> None:
         if not self._replayable:
             threading.Thread(target=self._ask_all, name="candidates", daemon=True).start()
-        seen: set[str] = set()
         delivered: list[Future[None]] = []
-        for blob in blobs():
-            key = blob.key
-            if key in seen:
+        pool, most = self._transfer.repository.pool, AHEAD if self._replayable else 1
+        for blob, found in answered(pool, distinct(blobs()), self._question, self.cancel.check, most):
+            if found is not None:
+                self._outcomes.put(found)
                 continue
-            seen.update({key} - {""})
             weight = 0 if blob.is_config else 1 if blob.size <= CHUNK else LARGE
             self._places.take(weight, self.cancel)
             if weight == LARGE:
@@ -217,17 +202,26 @@ class _Workers:
         # After the outcome, so that a failure precedes what the source makes of unread bytes.
         read.set()
 
+    def _question(self, blob: SourceBlob) -> Callable[[], Delivery | None] | None:
+        """Return what asks whether the registry has a blob; None for a layer that only its candidates can reveal."""
+        known = self._transfer.known.get(blob.key)
+        if known is not None:
+            return lambda: Delivery(blob.key, known)
+        return partial(self._find, blob, blob.descriptor) if blob.descriptor is not None else None
+
+    def _find(self, blob: SourceBlob, descriptor: Descriptor) -> Delivery | None:
+        """Find a blob that is sent as it is in the registry, or mount it; None if it must be uploaded."""
+        transfer = self._transfer
+        if transfer.trusting and transfer.repository.stat(descriptor.digest) is not None:
+            return self._there(blob, descriptor)
+        if self._candidates.mounted(descriptor.digest, blob.repository):
+            return self._there(blob, descriptor, LayerStatus.MOUNTED, reused=True)
+        return None
+
     def _deliver(self, blob: SourceBlob, read: threading.Event) -> Delivery:
-        """Bring one blob to the registry, unless it has it."""
-        transfer, key = self._transfer, blob.key
-        if key in transfer.known:
-            return Delivery(key, transfer.known[key])
-        if blob.descriptor is not None:
-            if transfer.trusting and transfer.repository.stat(blob.descriptor.digest) is not None:
-                return self._there(blob, blob.descriptor)
-            if self._candidates.mounted(blob.descriptor.digest, blob.repository):
-                return self._there(blob, blob.descriptor, LayerStatus.MOUNTED, reused=True)
-        else:
+        """Bring one blob to the registry, unless it has a candidate for it."""
+        key = blob.key
+        if blob.descriptor is None:
             candidate = self._candidates.find(key)
             if candidate is not None and (candidate.trailer is None or may_be(blob, candidate.trailer)):
                 if candidate.trailer is None or is_made_from(blob, candidate.trailer, self.cancel.check):

@@ -157,20 +157,22 @@ def test_how_chunks_are_accepted_is_asked_for_the_first_blob_that_has_two() -> N
 )
 def test_at_most_so_many_blobs_are_uploaded_at_once(layers: list[SourceBlob], method: str, expected: int) -> None:
     t = Transferring(layers)
-    full, end = threading.Barrier(expected), threading.Event()
+    another, over = threading.Event(), threading.Event()
+    full, end = threading.Barrier(expected), threading.Barrier(expected, over.set)
     held = threading.Semaphore(expected)
 
     def hold(sent: Sent) -> None:
-        if len(sent.body) > 1 and held.acquire(blocking=False):
+        if len(sent.body) <= 1:
+            return
+        if held.acquire(blocking=False):
             full.wait(60)
-            assert not end.wait(0.1), "every blob was taken while others were on their way"
-
-    def blobs() -> Iterator[SourceBlob]:
-        yield from layers
-        end.set()
+            assert not another.wait(0.1), "another blob was sent while these were on their way"
+            end.wait(60)
+        elif not over.is_set():
+            another.set()
 
     t.server.on(method, "*/blobs/uploads/*", hold)
-    assert t.transfer.run(blobs, Candidates(t.repository, {}), replayable=True)
+    assert t.run()
 
 
 @pytest.mark.parametrize("replayable", [True, False], ids=["replayable", "once"])

@@ -20,11 +20,11 @@ def holds(manifest: Manifest, image: Image) -> bool:
 
     An image's ID is the digest of its config in a graphdriver store and of a docker archive, and that of its manifest
     in a containerd store and of an OCI layout. In place of an index that lacks platforms, an Engine pushes the manifest
-    of one that it has.
+    of one that it has. A manifest with both a config and children can be understood in two ways (CVE-2021-41190).
     """
     if image.id == manifest.digest or manifest.digest in image.manifests:
         return True
-    return image.id == manifest.config and len(manifest.layers) == len(image.layers)
+    return image.id == manifest.config and not manifest.manifests and len(manifest.layers) == len(image.layers)
 
 
 def holds_configs(repository: Repository, index: Manifest, image: Image) -> bool:
@@ -44,7 +44,7 @@ def is_pushed(manifest: Manifest, pushed: Pushed, image: Image) -> bool:
     if pushed.manifest is None:
         return manifest.digest == pushed.digest and holds(manifest, image)
     return manifest.digest == pushed.digest or (
-        manifest.config is not None and _contents(manifest) == _contents(pushed.manifest)
+        manifest.config is not None and not manifest.manifests and _contents(manifest) == _contents(pushed.manifest)
     )
 
 
@@ -105,8 +105,10 @@ def missing_parts(repository: Repository, manifest: Manifest) -> list[str]:
         if not digests:
             break
         found = repository.pool.gather([partial(repository.manifest, digest) for digest in digests])
-        missing += [digest for digest, child in zip(digests, found, strict=True) if child is None]
-        children = [*(child for child in found if child is not None)]
+        # Other content under a digest, which no client accepts, may name anything.
+        children = [child for digest, child in zip(digests, found, strict=True) if child and child.digest == digest]
+        intact = {child.digest for child in children}
+        missing += [digest for digest in digests if digest not in intact]
         missing += missing_blobs(repository, children)
     return [*missing_blobs(repository, [manifest]), *missing]
 

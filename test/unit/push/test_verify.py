@@ -136,6 +136,23 @@ def test_blobs_that_are_distributed_from_elsewhere_are_not_asked_for() -> None:
     assert missing_parts(repository, replace(MANIFEST, layers=(foreign, MANIFEST.layers[1]))) == []
 
 
+def test_an_image_that_is_an_index_as_well_is_none() -> None:
+    """It could name thousands of manifests, each of which would be read."""
+    child = Descriptor(OCI_INDEX, ANOTHER, 2)
+    assert not holds(replace(EMPTY, manifests=(child,)), Image(CONFIG, 0, ()))
+    assert not is_pushed(replace(REFORMATTED, manifests=(child,)), Pushed(MANIFEST.digest, MANIFEST), IMAGE)
+
+
+def test_other_content_under_the_digest_of_a_child_is_missing_and_not_followed() -> None:
+    named = [{"digest": MANIFEST.digest, "size": len(MANIFEST.body)}]
+    index = Manifest.parse(OCI_INDEX, json.dumps({"manifests": named}).encode())
+    server, repository = registry()
+    endless = json.dumps({"manifests": [{"digest": ANOTHER, "size": 2}]}).encode()
+    server.on("GET", f"*/manifests/{MANIFEST.digest}", Reply(200, endless, {"Content-Type": OCI_INDEX}))
+    assert missing_parts(repository, index) == [MANIFEST.digest]
+    assert len(server.matching("GET", "*/manifests/*")) == 1
+
+
 def test_the_parts_of_an_index_are_its_manifests_and_their_blobs() -> None:
     named = [{"digest": each.digest, "size": len(each.body)} for each in (MANIFEST, OTHER)]
     index = Manifest.parse(OCI_INDEX, json.dumps({"manifests": named}).encode())

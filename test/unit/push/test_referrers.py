@@ -19,6 +19,7 @@ from pipe.push.pushers import Pushers
 from pipe.push.referrers import MERGES, SETTLED, Referrers, fallback_tag
 from pipe.push.reuse import Place
 from pipe.push.run import Push
+from pipe.registry.run_clock import RUN_LIMIT
 from pipe.source.archive_source import ArchiveSource
 
 
@@ -35,6 +36,7 @@ class Layout:
         self.tag = fallback_tag(str(self.image["digest"]))
         self.server = FakeRegistryServer()
         self.told = Messages()
+        self.limit = RUN_LIMIT
         self._folder = folder
 
     def push(self, **settings: object) -> Any:  # noqa: ANN401
@@ -42,7 +44,8 @@ class Layout:
         clock = self.clock = Clock()
         usual: dict[str, object] = {"uploader": "auto", "image_archive": self._folder, "referrers": True}
         chosen = replace(SETTINGS, **(usual | settings))  # type: ignore[arg-type]
-        repository = connected(clock, self.told, self.server).repository(REQUEST.repository)
+        client = connected(clock, self.told, self.server, self.limit)
+        self.run_clock, repository = client.run_clock, client.repository(REQUEST.repository)
         context = Context(chosen, REQUEST, repository, self.told, Timing(clock, clock.sleep, lambda: 0.0))
         referrers = Referrers(context, encoder)
 
@@ -305,6 +308,18 @@ def test_a_temporary_failure_is_retried(made: Layout) -> None:
     made.push()
     assert made.statuses == ["pushed"] * 2
     assert len([line for line in made.told.lines if "Retrying in" in line]) == 2
+
+
+def test_waits_count_as_the_time_of_the_run_and_fit_in_it(made: Layout) -> None:
+    made.limit = 100.0
+    reply = Reply(429, headers={"Retry-After": "40"})
+    made.server.on("PUT", f"*/manifests/{made.bill['digest']}", reply, times=1)
+    made.push(max_attempts=10)
+    assert made.clock.slept == [40, SETTLED]
+    assert made.run_clock.left() == 100 - 40 - SETTLED
+    made.server.on("GET", f"*/manifests/{made.bill['digest']}", Reply(503, headers={"Retry-After": "40"}))
+    assert "503" in made.fail(max_attempts=10).cause
+    assert made.clock.slept == [40, 40]
 
 
 def test_a_blob_that_the_registry_only_pretends_to_have_is_sent(made: Layout) -> None:

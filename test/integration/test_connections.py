@@ -10,6 +10,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,9 +23,10 @@ from integration.certificates import make_certificate
 from registry.client import Tls
 
 from pipe.config.settings import Credentials
-from pipe.errors import PipeError, RegistryFailedError
+from pipe.errors import PipeError, RegistryFailedError, RegistryTooSlowError
 from pipe.registry.client import CONNECTIONS, Client
 from pipe.registry.repository import Repository
+from pipe.registry.run_clock import RunClock
 from pipe.registry.transport import Bearer, Request, Transport
 
 TIMEOUT = 0.5
@@ -182,6 +184,16 @@ def test_a_head_of_a_blob_passes_few_frames(server: Server) -> None:
     thread.join()
     assert [(names[0], names[-1]) for names in stacks] == [("_Deadline.send", "Repository.stat")]
     assert len(stacks[0]) <= 8, stacks
+
+
+def test_requests_end_with_the_time_of_the_run(server: Server) -> None:
+    server.heads = threading.Barrier(CONNECTIONS + 1)
+    run_clock = RunClock(time.monotonic, TIMEOUT)
+    client = Client(server.domain, Credentials("me", "s3cr3t"), "test/1", Quiet(), run_clock=run_clock)
+    with pytest.raises(RegistryTooSlowError):
+        client.repository("acme/app").stat_all(f"sha256:{number:064x}" for number in range(20))
+    assert not server.heads.broken, "a request lasted as long as the server waited"
+    server.heads.abort()
 
 
 class ConnectProxy(http.server.BaseHTTPRequestHandler):

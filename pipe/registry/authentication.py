@@ -32,6 +32,7 @@ _REJECTED = frozenset((HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.
 _NOT_GRANTED = _REJECTED | {HTTPStatus.NOT_FOUND}
 """Statuses of a token server that may be about one of several scopes, such as that of a package that does not exist."""
 Authorization = Basic | Bearer
+Left = Callable[[], float]
 Scope = tuple[str, ...]
 """What a token must allow, such as `repository:acme/app:pull,push`."""
 
@@ -90,24 +91,29 @@ class Authentication:
         with self._lock:
             self._shared = scope
 
-    def authorize(self, scope: Scope) -> tuple[Authorization, bool]:
-        """Return what a request authenticates with, and whether it was renewed for it."""
+    def authorize(self, scope: Scope, left: Left) -> tuple[Authorization, bool]:
+        """Return what a request authenticates with, and whether it was renewed for it.
+
+        Args:
+            scope: What the request needs.
+            left: Returns the seconds that remain for it.
+        """
         with self._lock:
             if self._basic is not None:
                 return self._basic, False
-            scope = self._granted_with(scope)
+            scope = self._granted_with(scope, left)
             token = self._tokens.get(scope)
             if self._challenge is None or (token is not None and self._clock() < token.expires):
                 return token.authorization if token else Bearer(), False
-            return self._log_in(self._challenge, scope), token is not None
+            return self._log_in(self._challenge, scope, left), token is not None
 
-    def _granted_with(self, scope: Scope) -> Scope:
+    def _granted_with(self, scope: Scope, left: Left) -> Scope:
         """Return the scope of the token for a request: the shared one, as long as the registry grants that."""
         if scope in self._alone or not _covers(self._shared, scope):
             return scope
         if self._shared not in self._tokens and self._challenge is not None:
             try:
-                self._log_in(self._challenge, self._shared)
+                self._log_in(self._challenge, self._shared, left)
             except PipeError as error:
                 if error.status not in _NOT_GRANTED:
                     raise
@@ -126,7 +132,9 @@ class Authentication:
         with self._lock:
             self._take(challenged, base)
 
-    def renew(self, challenged: Answer, base: str, scope: Scope, sent: Authorization) -> Authorization | None:
+    def renew(
+        self, challenged: Answer, base: str, scope: Scope, sent: Authorization, left: Left
+    ) -> Authorization | None:
         """Answer the challenge of a request that was rejected.
 
         Args:
@@ -134,6 +142,7 @@ class Authentication:
             base: Scheme and host of the registry.
             scope: What the request needs.
             sent: What the request authenticated with.
+            left: Returns the seconds that remain for the request.
 
         Returns:
             What to send instead, None if there is nothing else.
@@ -142,7 +151,7 @@ class Authentication:
             PipeError: The registry rejects the credentials, or refers them to an untrusted host.
         """
         with self._lock:
-            token = self._tokens.get(self._granted_with(scope))
+            token = self._tokens.get(self._granted_with(scope, left))
             current = self._basic or (token.authorization if token else sent)
             if current is not sent:
                 return current
@@ -151,7 +160,7 @@ class Authentication:
                 return None if sent is self._basic else self._basic
             challenges = parse_challenges(challenged.headers.get("WWW-Authenticate", ""))
             self._alone.add(scope)
-            return self._log_in(challenges["bearer"], scope) if "bearer" in challenges else None
+            return self._log_in(challenges["bearer"], scope, left) if "bearer" in challenges else None
 
     def _take(self, challenged: Answer, base: str) -> None:
         self._base = base
@@ -161,7 +170,7 @@ class Authentication:
         elif "basic" in challenges and self._basic is None:
             self._challenge, self._basic = None, Basic(self._credentials)
 
-    def _log_in(self, challenge: Challenge, scope: Scope) -> Bearer:
+    def _log_in(self, challenge: Challenge, scope: Scope, left: Left) -> Bearer:
         """Request a token from the realm that the challenge names; credentials that it rejected are not sent again."""
         if scope in self._refused:
             raise self._refused[scope]
@@ -172,7 +181,7 @@ class Authentication:
         requested = self._clock()
         try:
             answer = self._transport.send(
-                Request("GET", realm.geturl(), query=query),
+                Request("GET", realm.geturl(), query=query).within(left()),
                 Basic(self._credentials),
             )
         except CertificateError as error:

@@ -220,11 +220,11 @@ class Client:
         redirects = 0
         while True:
             own = origin(urlsplit(request.url)) == origin(urlsplit(base))
-            authorization, renewed = self._authentication.authorize(scope) if own else (Bearer(), True)
+            authorization, renewed = self._authentication.authorize(scope, left) if own else (Bearer(), True)
             try:
                 answer = self._transport.send(request.within(left()), authorization)
                 if answer.status == HTTPStatus.UNAUTHORIZED and not renewed:
-                    other = self._authentication.renew(answer, base, scope, authorization)
+                    other = self._authentication.renew(answer, base, scope, authorization, left)
                     answer = self._transport.send(request.within(left()), other) if other else answer
             except NoTLSError as error:
                 raise errors.registry_failed(self._target, f"the connection broke: {error}") from error

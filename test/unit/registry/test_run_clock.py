@@ -2,11 +2,12 @@
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from unit.fakes import Clock
-from unit.http import HUNG, Outcome, Reply, Sent, error_reply
-from unit.registry.support import PATH, UPLOADS, Blob, Registry
+from unit.http import HUNG, Outcome, Reply, Sent, error_reply, json_reply
+from unit.registry.support import BASE, PATH, UPLOADS, Blob, Registry, Watch
 
 from pipe.errors import PipeError, RegistryFailedError, RegistryTooSlowError
 from pipe.oci.manifest import OCI_MANIFEST, Manifest
@@ -154,6 +155,31 @@ def test_redirects_of_an_upload_share_its_time() -> None:
     assert registry.clock() - began <= 420
     times = [sent.timeout for sent in registry.server.matching("PUT")][:4]
     assert times == [420, 320, 220, 120]
+
+
+def tokens(registry: Registry) -> None:
+    """Let each request need a token, which comes late and expires at once."""
+    registry.server.realm = f"{BASE}/token"
+    late = replace(json_reply(200, {"token": "token-1", "expires_in": 1e-9}), delay=LATE)
+    registry.server.on("GET", "*/token", late)
+
+
+def test_tokens_count_as_the_time_of_the_run() -> None:
+    registry = Registry(limit=60.0)
+    tokens(registry)
+    began = registry.clock()
+    with pytest.raises(RegistryTooSlowError):
+        exhaust(lambda: registry.repository.stat(DIGESTS[0]))
+    assert registry.clock() - began == 60
+
+
+def test_tokens_count_as_the_time_of_an_upload() -> None:
+    registry = Registry()
+    tokens(registry)
+    registry.watch = Watch(registry.clock, 40.0)
+    with pytest.raises(PipeError):
+        registry.repository.put_blob(Blob(b"layer"), registry.watch)
+    assert registry.watch.remaining() > -1, "each request lasts at least a millisecond"
 
 
 def test_an_honest_registry_far_away_is_never_cut_short() -> None:

@@ -9,7 +9,7 @@ import os
 import random
 import tarfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, run
 from typing import IO
@@ -53,12 +53,12 @@ def relatives(size: int, layers: int, new: int) -> Iterator[tuple[str, str]]:
 
 
 @contextlib.contextmanager
-def siblings(size: int, count: int, own: int = 0) -> Iterator[list[str]]:
+def siblings(size: int, packages: Sequence[str], own: int = 0) -> Iterator[list[str]]:
     """Load images that share a first layer, and have a second one each.
 
     Args:
         size: Bytes of files in the first layer, at least, and at most a tenth more.
-        count: How many images.
+        packages: The package that each image is for: its name without the tag, as most users name their images.
         own: The same of each second layer; 0 for a thousand bytes of noise.
 
     Yields:
@@ -67,19 +67,25 @@ def siblings(size: int, count: int, own: int = 0) -> Iterator[list[str]]:
     [shared] = real_layers(size, 1)
     with contextlib.ExitStack() as images:
         yield [
-            images.enter_context(loaded(iter([shared, *(real_layers(own, 1) if own else noise_layers(1000, 1))])))
-            for _ in range(count)
+            images.enter_context(
+                loaded(iter([shared, *(real_layers(own, 1) if own else noise_layers(1000, 1))]), package)
+            )
+            for package in packages
         ]
 
 
 @contextlib.contextmanager
-def loaded(layers: Iterator[bytes]) -> Iterator[str]:
+def loaded(layers: Iterator[bytes], repository: str = "bbc-packages-push-bench") -> Iterator[str]:
     """Load an image of these layers into the Engine in use, and remove it at the end.
+
+    Args:
+        layers: Its layers, plain tar archives.
+        repository: Its name without the tag, which is a new one.
 
     Yields:
         The image's name.
     """
-    name = f"bbc-packages-push-bench:{uuid.uuid4().hex}"
+    name = f"{repository}:{uuid.uuid4().hex}"
     with Popen(["docker", "load", "--quiet"], stdin=PIPE, stdout=DEVNULL) as load:
         if load.stdin is not None:
             write_archive(load.stdin, name, layers)

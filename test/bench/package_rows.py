@@ -31,7 +31,7 @@ def three_packages(bench: Bench) -> Section:
     runs = Runs("packages")
     size, _ = bench.sized(SHARED)
     for names in in_turn(bench.contenders, bench.rounds):
-        with siblings(size, len(PACKAGES)) as images:
+        with siblings(size, PACKAGES) as images:
             for name in names:
                 runs.add(name, lambda: _to_packages(bench, bench.contenders[name], images))  # noqa: B023
     what = f"{len(PACKAGES)} images on one new layer of {size / MEGABYTE:g} MB, to {len(PACKAGES)} packages"

@@ -47,7 +47,7 @@ def _fresh(bench: Bench) -> Runs:
     runs = Runs("release")
     pipe = bench.pipes[0]
     for names in in_turn((ONE_CALL, CALLS, DOCKER), bench.rounds):
-        with siblings(BASE, FRESH, OWN) as images:
+        with siblings(BASE, _packages(FRESH), OWN) as images:
             for name in names:
                 with workspace(_packages(FRESH)) as registry:
                     places = _places(Place(bench.engine, registry.host), images)
@@ -63,7 +63,7 @@ def _unchanged(bench: Bench) -> Runs:
     runs = Runs("release, unchanged")
     pipe = bench.pipes[0]
     with ExitStack() as stack:
-        images = stack.enter_context(siblings(BASE, UNCHANGED, OWN))
+        images = stack.enter_context(siblings(BASE, _packages(UNCHANGED), OWN))
         registry = stack.enter_context(workspace(_packages(UNCHANGED)))
         places = _places(Place(bench.engine, registry.host), images)
         _push(ONE_CALL, pipe, places, images)

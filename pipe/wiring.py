@@ -2,9 +2,8 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +11,16 @@ from typing import TYPE_CHECKING
 from pipe.config.settings import Settings
 from pipe.errors import EngineSaveError
 from pipe.oci.image import Image
-from pipe.oci.reference import Reference
 from pipe.output.log import Output
 from pipe.push.context import Context, Timing
+from pipe.push.hints import Hints
 from pipe.push.pushers import Pushers
 from pipe.push.release import Release
-from pipe.push.reuse import Place, origins
+from pipe.push.reuse import Place
 from pipe.push.run import Push
 from pipe.push.shared_layers import SharedLayers
 from pipe.registry.client import Client
+from pipe.registry.glimpse import glimpse
 from pipe.source.engine_source import EngineSource
 from pipe.source.image_source import ImageSource
 
@@ -50,7 +50,9 @@ def wired(settings: Settings, client: Client, output: Output) -> Release:
     parts = []
     for request in requests:
         context = Context(settings, request, client.repository(request.repository), output, timing, shared)
-        pushers = Pushers(context, _places(context, client), encoder, source.engine, source.origins(request.targets[0]))
+        pushers = Pushers(
+            context, _places(context, client), encoder, source.engine, _hints(context, client, source.engine)
+        )
         referrers = _referrers(context, encoder)
         parts.append(Push(context, source.finder(context, referrers), pushers, referrers, _splits(context)))
     return Release(parts, shared, output)
@@ -82,6 +84,13 @@ def _places(context: Context, client: Client) -> tuple[Place, ...]:
         *(Place(client.repository(each.repository) if each.repository else own, each.tag) for each in others),
         *(Place(own, tag) for tag in tags),
     )
+
+
+def _hints(context: Context, client: Client, engine: "Engine | None") -> Hints | None:
+    """Return what finds further places; a promotion needs none."""
+    if context.request.promotion is not None:
+        return None
+    return Hints(context.request.targets, client.repository, partial(glimpse, client), engine)
 
 
 def _splits(context: Context) -> "Splits | None":
@@ -126,10 +135,6 @@ class _Archive:
 
         return find
 
-    def origins(self, target: Reference) -> Callable[[Image], Sequence[Place]]:
-        """Return what finds the places that the names of an image lead to."""
-        return lambda image: origins(image, target, self._client.repository)
-
 
 class _Registry:
     """Images that are in the registry already."""
@@ -144,10 +149,6 @@ class _Registry:
         from pipe.push.promotion import find  # noqa: PLC0415
 
         return partial(find, context, self._client.repository)
-
-    def origins(self, _target: Reference) -> Callable[[Image], Sequence[Place]]:
-        """Return what finds no places: the registry has every layer."""
-        return lambda _image: ()
 
 
 class _Docker:
@@ -168,16 +169,6 @@ class _Docker:
             # A graphdriver store knows the sizes of the layers, so the Engine need not be asked what it is.
             stored = any(layer.size is None for layer in image.layers) and engine.kind().containerd
             return EngineSource(image, _Exporter(engine, context), containerd=stored)
-
-        return find
-
-    def origins(self, target: Reference) -> Callable[[Image], Sequence[Place]]:
-        """Return what finds the places that the names of an image and of its relatives lead to."""
-        pattern = f"{target.domain}/{target.path.partition('/')[0]}/*"
-
-        def find(image: Image) -> Sequence[Place]:
-            names = image.origins + self.engine.relatives(image, pattern)
-            return origins(replace(image, origins=names), target, self._client.repository)
 
         return find
 

@@ -19,6 +19,7 @@ from pipe.engine.api import Api
 from pipe.engine.clock import EngineClock
 from pipe.engine.history import image_from
 from pipe.engine.kind import EngineKind
+from pipe.engine.relatives import Relative, relatives
 from pipe.engine.save import SaveStream
 from pipe.errors import EngineError, EngineUnreachableError, ImageNotFoundError
 from pipe.oci.image import Image
@@ -33,10 +34,8 @@ TIMEOUT = 30
 """Seconds for the answer to a small request. A push has no such limit: the commit of a large layer is silent."""
 ALIVE_TIMEOUT = 3
 """Seconds for a ping to an Engine whose push ended unexpectedly."""
-
-RELATIVES = 8
-"""Other images of the Engine whose layers are compared: each takes a small request."""
-
+HINT_TIMEOUT = 3
+"""Seconds for the answer to a request that the push can do without."""
 
 SIMILAR = 0.6
 """Similarity of two names from which one may be a typo of the other."""
@@ -133,23 +132,18 @@ class Engine:
         content = answer.json() if answer.status_code == requests.codes.ok else None
         return {"Manifests": content.get("Manifests") if isinstance(content, dict) else None}
 
-    def relatives(self, image: Image, pattern: str) -> tuple[str, ...]:
-        """Return the names of the newest images that share a layer with an image, none if that cannot be found out.
-
-        Args:
-            image: The image.
-            pattern: Of the names, such as `crg.apkg.io/acme/*`.
-        """
-        diff_ids = {layer.diff_id for layer in image.layers}
-        names: list[str] = []
+    def relatives(
+        self, image: Image, is_candidate: Callable[[Relative], bool], pattern: str | None = None
+    ) -> tuple[Relative, ...]:
+        """Return other images that share a layer, none if the Engine fails; see `pipe.engine.relatives`."""
         # This may run in another thread.
-        with suppress(EngineError, EngineUnreachableError), self._translated(), closing(self._client()) as api:
-            others = [each for each in api.images(filters={"reference": pattern}) or [] if each.get("Id") != image.id]
-            for each in sorted(others, key=lambda each: -(each.get("Created") or 0))[:RELATIVES]:
-                layers = (api.inspect_image(each["Id"]).get("RootFS") or {}).get("Layers") or []
-                if not diff_ids.isdisjoint(layers):
-                    names += [*(each.get("RepoTags") or []), *(each.get("RepoDigests") or [])]
-        return tuple(names)
+        with (
+            suppress(EngineError, EngineUnreachableError),
+            self._translated(),
+            closing(self._client(HINT_TIMEOUT)) as api,
+        ):
+            return relatives(api, image, is_candidate, pattern)
+        return ()
 
     def _not_found(self, name: str) -> ImageNotFoundError:
         tags = {tag for image in self._api.images() or [] for tag in image.get("RepoTags") or []}
@@ -186,8 +180,8 @@ class Engine:
             Tags(self._api, target.repository).sweep(self._engine_clock(), warn)
             remove_stale(self._api, self._engine_clock())
 
-    def _client(self) -> APIClient:
-        return self._connect(self._api.api_version, TIMEOUT)
+    def _client(self, timeout: int = TIMEOUT) -> APIClient:
+        return self._connect(self._api.api_version, timeout)
 
     @cached_property
     def _engine_clock(self) -> EngineClock:

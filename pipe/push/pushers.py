@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipe.engine.kind import GO_GZIP, EngineKind
@@ -32,6 +33,7 @@ from pipe.source.image_source import ImageSource
 if TYPE_CHECKING:
     from pipe.oci.descriptor import Descriptor
     from pipe.push.engine_pusher import HandOver, PlannedEngine
+    from pipe.push.hints import Hints
     from pipe.push.registry_pusher import RegistryPusher
     from pipe.push.transfer import Encode
 
@@ -53,7 +55,7 @@ class Pushers:
         places: Sequence[Place],
         encoder: Callable[[], "Encode"],
         engine: "PlannedEngine | None",
-        origins: Callable[[Image], Sequence[Place]] = lambda _: (),
+        hints: "Hints | None" = None,
     ) -> None:
         """Nothing happens before the first plan.
 
@@ -62,14 +64,14 @@ class Pushers:
             places: Tags whose layers may be reused, the likeliest first.
             encoder: Returns what encodes layers; called before the first is uploaded.
             engine: It has the image; None if the image is in an archive.
-            origins: Returns further places, which the image itself leads to.
+            hints: Finds further places; None if none are needed.
         """
         self._context = context
         self._settings = context.settings
         self._repository = context.repository
         self._report = context.report
         self._places = places
-        self._origins = origins
+        self._hints = hints
         self._shared = context.shared
         self._encoder = encoder
         self._may_split = self._settings.split_auto
@@ -77,6 +79,7 @@ class Pushers:
         self._clocks: Clocks | None = None
         self._steps: tuple[Step, ...] = ()
         self._stored: dict[str, Stored] | None = None
+        self._guessed: frozenset[str] = frozenset()
         self._kind: EngineKind | None = None
         self._registry_pusher: RegistryPusher | None = None
         self._known: dict[str, Descriptor] = {}
@@ -210,6 +213,7 @@ class Pushers:
                 kind=self._engine_kind() if may else EngineKind(),
                 known=known,
                 by_pipe=self._shared.by_pipe,
+                guessed=self._guessed,
                 splits=self._may_split,
                 round_trip=trip,
             )
@@ -262,14 +266,20 @@ class Pushers:
             blobs = frozenset(layer.descriptor.digest for layer in image.layers if layer.descriptor is not None)
             shared = self._shared.find(wanted | blobs)
             wanted, blobs = wanted - shared.keys(), blobs - shared.keys()
-            found = self._origins(image) if wanted | blobs else ()
+            found = self._hints.named(image) if self._hints and wanted | blobs else ()
             places = [*self._places, *found]
             if not wanted:
                 # The repository itself reports whether it has a blob.
                 places = [place for place in places if place.repository.path != self._repository.path]
             of_use = Wanted(wanted, blobs, reusable(self._settings.compression))
-            self._stored = shared | known_layers(places, of_use, self._read, self._report.debug)
+            stored = shared | known_layers(places, of_use, self._read, self._report.debug)
+            guessed = self._guess(image, replace(of_use, diff_ids=wanted - stored.keys(), blobs=frozenset()))
+            self._guessed, self._stored = frozenset(guessed), stored | guessed
         return self._stored
+
+    def _guess(self, image: Image, wanted: Wanted) -> dict[str, Stored]:
+        places = self._hints.guessed(image, wanted.diff_ids) if self._hints and wanted.diff_ids else ()
+        return known_layers(places, wanted, {}, self._report.debug)
 
     def _engine_kind(self) -> EngineKind:
         if self._kind is None:

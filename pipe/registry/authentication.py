@@ -85,11 +85,20 @@ class Authentication:
         self._announced: set[str] = set()
         self._shared: Scope = ()
         self._alone: set[Scope] = set()
+        self._lent: list[Scope] = []
 
     def share(self, scope: Scope) -> None:
         """Request one token for all of these scopes; a request that it does not allow gets a separate one."""
         with self._lock:
             self._shared = scope
+
+    def lend(self, scope: Scope) -> None:
+        """Request one token for requests that these scopes allow, except those that the first one alone allows.
+
+        It is requested once: if the registry does not grant it, these requests fail, and no other ones.
+        """
+        with self._lock:
+            self._lent.append(scope)
 
     def authorize(self, scope: Scope, left: Left) -> tuple[Authorization, bool]:
         """Return what a request authenticates with, and whether it was renewed for it.
@@ -105,12 +114,18 @@ class Authentication:
             token = self._tokens.get(scope)
             if self._challenge is None or (token is not None and self._clock() < token.expires):
                 return token.authorization if token else Bearer(), False
-            return self._log_in(self._challenge, scope, left), token is not None
+            try:
+                return self._log_in(self._challenge, scope, left), token is not None
+            except PipeError as error:
+                if scope in self._lent:
+                    self._refused[scope] = error
+                raise
 
     def _granted_with(self, scope: Scope, left: Left) -> Scope:
         """Return the scope of the token for a request: the shared one, as long as the registry grants that."""
         if scope in self._alone or not _covers(self._shared, scope):
-            return scope
+            lent = (each for each in reversed(self._lent) if scope != each[:1] and _covers(each, scope))
+            return next(lent, scope)
         if self._shared not in self._tokens and self._challenge is not None:
             try:
                 self._log_in(self._challenge, self._shared, left)
@@ -151,10 +166,14 @@ class Authentication:
             PipeError: The registry rejects the credentials, or refers them to an untrusted host.
         """
         with self._lock:
-            token = self._tokens.get(self._granted_with(scope, left))
+            granted_with = self._granted_with(scope, left)
+            token = self._tokens.get(granted_with)
             current = self._basic or (token.authorization if token else sent)
             if current is not sent:
                 return current
+            if granted_with in self._lent:
+                # The token server has granted a part of it.
+                return None
             self._take(challenged, base)
             if self._basic is not None:
                 return None if sent is self._basic else self._basic

@@ -122,6 +122,10 @@ class Client:
         fastest = self._transport.fastest
         return fastest if math.isfinite(fastest) else 0.0
 
+    def lend_token(self, scope: Scope) -> None:
+        """Request one token, once, for what these scopes allow beyond the first; see `Authentication.lend`."""
+        self._authentication.lend(scope)
+
     def connect(self) -> None:
         """Find out how to reach the registry, which the first request does otherwise.
 

@@ -56,6 +56,7 @@ class Repository:
         self.pool = client.pool
         self.run_clock = client.run_clock
         self._client = client
+        self._ask = client.ask
         self._scope = scope_of(path)
         self._writer = BlobWriter(client, path)
 
@@ -87,7 +88,7 @@ class Repository:
         Raises:
             PipeError: The registry does not answer.
         """
-        answer = self._client.ask(Request("HEAD", self._blob(digest), OCTETS), self._scope)
+        answer = self._ask(Request("HEAD", self._blob(digest), OCTETS), self._scope)
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
         if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
@@ -118,7 +119,7 @@ class Repository:
         """
         request = Request("GET", self._blob(digest), OCTETS, maximum=maximum, follow=True)
         try:
-            answer = self._client.ask(request, self._scope)
+            answer = self._ask(request, self._scope)
         except UntrustedHostError:
             return None
         whole = answer.status == HTTPStatus.OK and answer.complete
@@ -141,7 +142,7 @@ class Repository:
         headers = OCTETS | {"Range": f"bytes={first}-{first + length - 1}"}
         request = Request("GET", self._blob(digest), headers, maximum=length, follow=True)
         try:
-            answer = self._client.ask(request, self._scope)
+            answer = self._ask(request, self._scope)
         except UntrustedHostError:
             return None
         # A registry that returns no parts returns the whole blob.
@@ -205,7 +206,7 @@ class Repository:
             PipeError: The registry does not answer, or the manifest is larger than 4 MiB.
         """
         request = Request("GET", self._manifest(reference), _ACCEPT, maximum=MANIFEST_MAXIMUM)
-        answer = self._client.ask(request, self._scope)
+        answer = self._ask(request, self._scope)
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
         if answer.status != HTTPStatus.OK:
@@ -234,7 +235,7 @@ class Repository:
             PipeError: The registry does not answer.
         """
         request = Request("GET", f"/v2/{self.path}/referrers/{subject}", _ACCEPT, maximum=MANIFEST_MAXIMUM)
-        answer = self._client.ask(request, self._scope)
+        answer = self._ask(request, self._scope)
         if answer.status in _NO_LISTS:
             return None
         if answer.status != HTTPStatus.OK:

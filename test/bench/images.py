@@ -10,6 +10,7 @@ import random
 import tarfile
 import uuid
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, run
 from typing import IO
@@ -111,6 +112,7 @@ def write_archive(stream: IO[bytes], name: str, layers: Iterator[bytes]) -> None
             contents[f"{number}.tar"] = f"sha256:{hashlib.sha256(layer).hexdigest()}"
             _add(archive, f"{number}.tar", layer)
         config = {
+            "created": datetime.now(UTC).isoformat(),
             "architecture": "amd64",
             "os": "linux",
             "rootfs": {"type": "layers", "diff_ids": list(contents.values())},

@@ -5,7 +5,8 @@ from urllib.parse import urlencode
 import pytest
 from docker.errors import DockerException, ImageNotFound
 
-from pipe.engine.client import RELATIVES, Engine
+from pipe.engine.client import Engine
+from pipe.engine.relatives import RELATIVES
 from pipe.engine.kind import EngineKind
 from pipe.errors import EngineUnreachableError, ImageNotFoundError
 from pipe.oci.image import Image, Layer

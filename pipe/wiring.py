@@ -181,8 +181,8 @@ class _Exporter:
         self._context = context
         self.saved = engine.saved
 
-    def prefixes(self, image: Image) -> AbstractContextManager[tuple[Image, ...]]:
-        return self._engine.prefixes(image, self._context.report.warning)
+    def prefixes(self, image: Image, known: frozenset[str]) -> AbstractContextManager[tuple[Image, ...]]:
+        return self._engine.prefixes(image, self._context.report.warning, known)
 
     def check(self, error: EngineSaveError) -> None:
         from pipe.push.engine_pusher import await_engine  # noqa: PLC0415

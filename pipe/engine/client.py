@@ -210,15 +210,18 @@ class Engine:
         """Return the stream of an image, a tar archive; the first read requests it."""
         return SaveStream(self._connect(self._api.api_version, None), image.id)
 
-    def prefixes(self, image: Image, warn: Callable[[str], None]) -> AbstractContextManager[tuple[Image, ...]]:
+    def prefixes(
+        self, image: Image, warn: Callable[[str], None], known: frozenset[str] = frozenset()
+    ) -> AbstractContextManager[tuple[Image, ...]]:
         """Load temporary images of an image's first layers, which `saved` can stream; see `pipe.engine.prefixes`.
 
-        They are removed when the context ends; `warn` logs one that could not be removed.
+        They are removed when the context ends; `warn` logs one that could not be removed. None is loaded for layers
+        that are `known`, by diffID.
         """
         from pipe.engine.prefixes import Prefixes  # noqa: PLC0415
 
         with self._translated():
-            return Prefixes(self._client(), image, self._engine_clock, warn).loaded()
+            return Prefixes(self._client(), image, self._engine_clock, warn, known).loaded()
 
     def push(self, target: Reference, credentials: Credentials) -> "PushStream":
         """Start to push a tag that exists in the Engine; the credentials are not written to disk."""

@@ -38,7 +38,14 @@ _ERRORS = (DockerException, requests.RequestException, OSError, ValueError)
 class Prefixes:
     """The temporary images of one image's first layers."""
 
-    def __init__(self, api: APIClient, image: Image, clock: Callable[[], int], warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        api: APIClient,
+        image: Image,
+        clock: Callable[[], int],
+        warn: Callable[[str], None],
+        known: frozenset[str] = frozenset(),
+    ) -> None:
         """Store what to do; nothing is loaded yet.
 
         Args:
@@ -46,11 +53,13 @@ class Prefixes:
             image: The whole image.
             clock: Returns Unix seconds by the Engine's clock.
             warn: Logs what could not be removed.
+            known: DiffIDs of layers that need not come early.
         """
         self._api = api
         self._image = image
         self._clock = clock
         self._warn = warn
+        self._known = known
         self._made: list[str] = []
 
     @contextmanager
@@ -73,7 +82,8 @@ class Prefixes:
                 self._api.close()
 
     def _load(self) -> tuple[Image, ...]:
-        lengths = prefix_lengths([layer.size for layer in self._image.layers])
+        layers = self._image.layers
+        lengths = prefix_lengths([layer.size for layer in layers], [layer.diff_id in self._known for layer in layers])
         if not lengths:
             return ()
         try:

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+
+from docker import APIClient
+from docker.errors import NotFound
 
 from pipe.oci.image import Image
-
-if TYPE_CHECKING:
-    from docker import APIClient
 
 RELATIVES = 8
 """Images that are inspected: each takes a small request."""
@@ -33,7 +32,7 @@ class Relative:
 
 
 def relatives(
-    api: "APIClient", image: Image, is_candidate: Callable[[Relative], bool], pattern: str | None
+    api: APIClient, image: Image, is_candidate: Callable[[Relative], bool], pattern: str | None
 ) -> tuple[Relative, ...]:
     """Return the newest images that share a layer with an image, newest first.
 
@@ -44,7 +43,7 @@ def relatives(
         pattern: Of the names, such as `crg.apkg.io/acme/*`; None for all images.
     """
     listed = api.images(filters={"reference": pattern} if pattern else None) or []
-    newest = [_listed(each) for each in sorted(listed, key=lambda each: -(each.get("Created") or 0))]
+    newest = [_listed(each) for each in sorted(listed, key=lambda each: -_number(each.get("Created")))]
     candidates = [each for each in newest if each.id != image.id and is_candidate(each)]
     inspected = [replace(each, diff_ids=_diff_ids(api, each.id)) for each in candidates[:RELATIVES]]
     diff_ids = {layer.diff_id for layer in image.layers}
@@ -56,10 +55,17 @@ def _listed(found: dict[str, object]) -> Relative:
         tuple(str(name) for name in names) if isinstance(names := found.get(key), list) else ()
         for key in ("RepoTags", "RepoDigests")
     )
-    return Relative(
-        str(found.get("Id") or ""), size if isinstance(size := found.get("Size"), int) else 0, tags, digests
-    )
+    return Relative(str(found.get("Id") or ""), _number(found.get("Size")), tags, digests)
 
 
-def _diff_ids(api: "APIClient", image: str) -> frozenset[str]:
-    return frozenset((api.inspect_image(image).get("RootFS") or {}).get("Layers") or [])
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _diff_ids(api: APIClient, image: str) -> frozenset[str]:
+    try:
+        inspected = api.inspect_image(image)
+    except NotFound:
+        # It was removed since.
+        return frozenset()
+    return frozenset((inspected.get("RootFS") or {}).get("Layers") or [])

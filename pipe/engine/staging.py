@@ -13,25 +13,30 @@ MOST = 5
 """Prefixes of one image, all of which the Engine stages at the same time."""
 
 
-def prefix_lengths(sizes: Sequence[int | None]) -> tuple[int, ...]:
+def prefix_lengths(sizes: Sequence[int | None], known: Sequence[bool] = ()) -> tuple[int, ...]:
     """Choose prefixes of an image, each with at most half the bytes of the next one and of the whole image.
 
     Args:
         sizes: Unpacked bytes of the image's layers, from the base up.
+        known: Whether the registry has each of them, so that it need not come early; empty if it has none.
 
     Returns:
         Numbers of layers, ascending; none for a small image, one whose bytes are almost all in the first layers, and
         one whose sizes are unknown, as in a containerd store, which stages nothing.
     """
-    known = [size for size in sizes if size is not None]
-    sums = list(accumulate(known))
-    if len(known) < len(sizes) or not sums or sums[-1] < WORTH_IMAGE:
+    unpacked = [size for size in sizes if size is not None]
+    sums = list(accumulate(unpacked))
+    new = [not each for each in known] or [True] * len(sizes)
+    to_send = list(accumulate(size * is_new for size, is_new in zip(unpacked, new, strict=False)))
+    if len(unpacked) < len(sizes) or not sums or sums[-1] < WORTH_IMAGE:
         return ()
     lengths: list[int] = []
     limit = sums[-1] / 2
     for length in range(len(sums) - 1, 0, -1):
         size = sums[length - 1]
-        if WORTH_PREFIX <= size <= limit and len(lengths) < MOST:
+        # A prefix that ends with a known layer brings no more than the one before.
+        is_of_use = new[length - 1] and to_send[length - 1] >= WORTH_PREFIX
+        if is_of_use and size <= limit and len(lengths) < MOST:
             lengths.append(length)
             limit = size / 2
     return tuple(reversed(lengths))

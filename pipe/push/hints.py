@@ -1,4 +1,4 @@
-"""Places where other packages may store an image's layers: hints, which cost little and never fail a push.
+"""Places in other packages that may have an image's layers: hints, which cost little and never fail a push.
 
 An image's own names lead to packages, and so do the names of images in the Engine that share layers with it. Three
 images on one new layer, pushed by three calls: a name of the first is the default of its package, so the second call

@@ -78,17 +78,21 @@ class RegistryPusher:
         """Bring every blob of the source to the registry."""
         transfer = self._transfer
         transfer.clocks.tracker.restart()
-        if self._stored is None:
-            self._stored = self._find_stored()
         for _ in range(PASSES):
-            candidates = Candidates(transfer.repository, self._stored)
-            with source.blobs() as blobs:
+            # An Engine stages the image while the registry is asked.
+            with source.blobs(lambda: frozenset(self._reusable())) as blobs:
+                candidates = Candidates(transfer.repository, self._reusable())
                 complete = transfer.run(lambda: _all_of(blobs, source), candidates, replayable=source.replayable)
                 content = _Content(tuple(blobs.manifests), blobs.config)
             if complete:
                 return content
             self._stored = {}
         raise RegistryFailedError("A layer could not be identified.", fix="Run the step again.")
+
+    def _reusable(self) -> dict[str, Stored]:
+        if self._stored is None:
+            self._stored = self._find_stored()
+        return self._stored
 
     def _put(self, reference: Reference, content: _Content, image: Image) -> Manifest:
         """Put the manifests, children first; the last one under the tag."""

@@ -31,7 +31,7 @@ class ArchiveSource:
         """Return the image as it is."""
         return self._stored
 
-    def blobs(self) -> AbstractContextManager["ArchiveSource"]:
+    def blobs(self, _known: Callable[[], frozenset[str]] = frozenset) -> AbstractContextManager["ArchiveSource"]:
         """Open the archive."""
         return nullcontext(self)
 

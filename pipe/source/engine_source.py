@@ -33,8 +33,13 @@ class Exporter(Protocol):
     def saved(self, image: Image) -> Export:
         """Prepare an export of an image."""
 
-    def prefixes(self, image: Image) -> AbstractContextManager[tuple[Image, ...]]:
-        """Provide temporary images of the first layers; none if the Engine does not support them."""
+    def prefixes(self, image: Image, known: frozenset[str]) -> AbstractContextManager[tuple[Image, ...]]:
+        """Provide temporary images of the first layers; none if the Engine does not support them.
+
+        Args:
+            image: The whole image.
+            known: DiffIDs of layers that need not come early.
+        """
 
     def check(self, error: EngineSaveError) -> None:
         """Handle the error of an export that ended early; raise if the Engine is gone."""
@@ -80,8 +85,11 @@ class EngineSource:
                 self._staged = None
 
     @contextmanager
-    def blobs(self) -> Iterator[BlobStream]:
+    def blobs(self, known: Callable[[], frozenset[str]] = frozenset) -> Iterator[BlobStream]:
         """Open the export; the first layers of a large image come early, while the Engine stages the rest.
+
+        Args:
+            known: Returns the diffIDs of layers that need not come early; called once the Engine stages the image.
 
         Raises:
             EngineSaveError: The Engine cannot export the image.
@@ -98,7 +106,7 @@ class EngineSource:
                 # The Engine has time for it: nothing flows before it has staged the first layers.
                 swept = stack.enter_context(closing(Pool(1, "sweep"))).submit(self._engine.sweep)
                 whole = self._stream(stack, export, self.image)
-                prefixes = stack.enter_context(self._engine.prefixes(self.image))
+                prefixes = stack.enter_context(self._engine.prefixes(self.image, known()))
                 first = []
                 for prefix in prefixes:
                     early = self._engine.saved(prefix)

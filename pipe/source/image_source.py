@@ -37,8 +37,12 @@ class ImageSource(Protocol):
     replayable: bool
     present: Manifest | None
 
-    def blobs(self) -> AbstractContextManager[BlobStream]:
-        """Open the image; nothing happens before the context is entered, and nothing remains after it."""
+    def blobs(self, known: Callable[[], frozenset[str]] = frozenset) -> AbstractContextManager[BlobStream]:
+        """Open the image; nothing happens before the context is entered, and nothing remains after it.
+
+        Args:
+            known: Returns the diffIDs of layers that need not come early; called at most once.
+        """
 
     def stored(self, copied: Callable[[int], None]) -> StoredImage:
         """Return the image with blobs that can be opened several times, in any order, by several threads.

@@ -1,6 +1,6 @@
 """An image with layers that were split as a source."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pipe.source.archive_source import ArchiveSource
@@ -15,7 +15,7 @@ class SplitSource(ArchiveSource):
         self._checks = split.checks
 
     @contextmanager
-    def blobs(self) -> Iterator["SplitSource"]:
+    def blobs(self, _known: Callable[[], frozenset[str]] = frozenset) -> Iterator["SplitSource"]:
         """Open the image, and make sure at the end that its layers were what the config named.
 
         Raises:

@@ -3,13 +3,12 @@
 from urllib.parse import urlencode
 
 import pytest
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import ImageNotFound
 
 from pipe.engine.client import Engine
-from pipe.engine.relatives import RELATIVES
 from pipe.engine.kind import EngineKind
 from pipe.errors import EngineUnreachableError, ImageNotFoundError
-from pipe.oci.image import Image, Layer
+from pipe.oci.image import Image
 from pipe.oci.manifest import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST
 
 FIX = "add `docker` to the step's `services`"
@@ -177,56 +176,3 @@ def test_an_image_that_is_not_there_gets_the_closest_names(name: str, there: lis
     with pytest.raises(ImageNotFoundError) as raised:
         engine.image(name)
     assert words in raised.value.cause
-
-
-class Siblings(Api):
-    """An Engine that has other images, of which some share a layer."""
-
-    def __init__(self, others: list[dict[str, object]] | Exception) -> None:
-        super().__init__("", None)
-        self.others = others
-        self.patterns: list[str] = []
-
-    def images(self, filters: dict[str, str]) -> list[dict[str, object]] | None:
-        """List the other images, or fail."""
-        self.patterns.append(filters["reference"])
-        if isinstance(self.others, Exception):
-            raise self.others
-        return self.others
-
-    def inspect_image(self, name: str) -> dict[str, object]:
-        """Describe another image, whose name says which layers it has."""
-        return {"RootFS": {"Layers": name.split("+")}}
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-def other(layers: str, created: int) -> dict[str, object]:
-    """Describe another image in a list."""
-    return {"Id": layers, "Created": created, "RepoTags": [f"tag-of-{layers}"], "RepoDigests": None}
-
-
-@pytest.mark.parametrize(
-    ("others", "names"),
-    [
-        pytest.param([], (), id="none"),
-        pytest.param([other("b", 1)], (), id="without-a-common-layer"),
-        pytest.param([other("a+c", 1), other("a+b", 2)], ("tag-of-a+b", "tag-of-a+c"), id="newest-first"),
-        pytest.param([other("app", 1)], (), id="the-image-itself"),
-        pytest.param(DockerException("busy"), (), id="an-engine-that-fails"),
-        pytest.param(
-            [other(f"a+{n}", n) for n in range(20)],
-            tuple(f"tag-of-a+{n}" for n in range(19, 19 - RELATIVES, -1)),
-            id="many",
-        ),
-    ],
-)
-def test_the_images_that_share_a_layer(
-    monkeypatch: pytest.MonkeyPatch, others: list[dict[str, object]] | Exception, names: tuple[str, ...]
-) -> None:
-    api, engine = Siblings(others), Engine({})
-    monkeypatch.setattr(engine, "_client", lambda: api)
-    image = Image("app", 1, (Layer(1, "a"), Layer(2, "app")))
-    assert engine.relatives(image, "crg.apkg.io/acme/*") == names
-    assert api.patterns == ["crg.apkg.io/acme/*"]

@@ -54,7 +54,7 @@ class Source:
         for data in LAYERS:
             yield SourceBlob("layer", len(data), digest(data), None, in_memory("layer", "", data).open)
 
-    def blobs(self) -> AbstractContextManager["Source"]:
+    def blobs(self, _known: Callable[[], frozenset[str]] = frozenset) -> AbstractContextManager["Source"]:
         """Open the image."""
         return nullcontext(self)
 

@@ -53,6 +53,38 @@ def test_prefixes_are_chosen_by_size(sizes: list[int | None], lengths: tuple[int
     assert prefix_lengths(sizes) == lengths
 
 
+@pytest.mark.parametrize(
+    ("known", "lengths"),
+    [
+        pytest.param((), (1, 2), id="none"),
+        pytest.param((1,), (2,), id="the-base"),
+        pytest.param((2,), (1,), id="in-the-middle"),
+        pytest.param((3,), (1, 2), id="the-top"),
+        pytest.param((1, 2), (), id="all-but-the-top"),
+        pytest.param((1, 2, 3), (), id="all"),
+    ],
+)
+def test_no_prefix_is_chosen_for_known_layers(known: tuple[int, ...], lengths: tuple[int, ...]) -> None:
+    sizes = [65 * MB, 125 * MB, 295 * MB]
+    assert prefix_lengths(sizes, [number in known for number in (1, 2, 3)]) == lengths
+
+
+def test_a_prefix_for_few_unknown_bytes_is_not_chosen() -> None:
+    assert prefix_lengths([100 * MB, WORTH_PREFIX - 1, 200 * MB], [True, False, False]) == ()
+    assert prefix_lengths([100 * MB, WORTH_PREFIX, 200 * MB], [True, False, False]) == (2,)
+
+
+@given(st.lists(st.tuples(st.integers(0, GB), st.booleans()), max_size=40))
+def test_each_prefix_brings_unknown_layers(layers: list[tuple[int, bool]]) -> None:
+    sizes, known = [size for size, _ in layers], [each for _, each in layers]
+    lengths = prefix_lengths(sizes, known)
+    assert all(not known[length - 1] for length in lengths)
+    assert all(sum(size for size, each in layers[:length] if not each) >= WORTH_PREFIX for length in lengths)
+    assert all(
+        2 * one <= other for one, other in pairwise([*map(sum, (sizes[:length] for length in lengths)), sum(sizes)])
+    )
+
+
 @given(st.lists(st.integers(0, GB), max_size=40))
 def test_each_prefix_has_at_most_half_the_bytes_of_the_next(sizes: list[int]) -> None:
     lengths = prefix_lengths(sizes)
@@ -172,6 +204,14 @@ def test_an_image_that_gains_nothing_costs_no_request() -> None:
     engine.stop_in = 1
     with loaded(engine, [], Image("sha256:whole", GB, (Layer(1, "sha256:1", GB),))) as prefixes:
         assert prefixes == ()
+
+
+def test_no_prefix_is_loaded_for_known_layers() -> None:
+    engine = Engine()
+    known = frozenset({IMAGE.layers[0].diff_id})
+    with Prefixes(cast("APIClient", engine), IMAGE, lambda: NOW, pytest.fail, known).loaded() as prefixes:
+        assert [each.layers for each in prefixes] == [IMAGE.layers[:2]]
+    assert engine.configs == {}
 
 
 @pytest.mark.parametrize("at", range(1, 12))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from unit.fakes import REQUEST, SETTINGS, Clock, Messages
+from unit.fakes import REQUEST, SETTINGS, Clock, FakeEngine, Messages
 from unit.http import Outcome, Reply, Sent, cut, error_reply, json_reply
 from unit.packages import Packages
 from unit.runs import connected, encoder
@@ -356,3 +356,21 @@ def test_a_hint_that_leads_nowhere_is_no_failure(prepare: Callable[[Workspace], 
     assert workspace.told.of("WARNING") == []
     assert len(workspace.scopes) == 2, "one token for the push, one for the guess"
     assert len(workspace.registry.matching("GET", "/v2/acme/one/manifests/*")) <= 2, "each tag is read once"
+
+
+@pytest.mark.parametrize("dry_run", [False, True], ids=["push", "dry-run"])
+def test_the_pipe_begins_if_it_can_mount_what_the_engine_would_compress(dry_run: bool) -> None:
+    workspace = Workspace()
+    workspace.push("one", FIRST)
+    clock, second = Clock(), Streamed(TOPS[1])
+    client = connected(clock, workspace.told, workspace.registry)
+    settings = replace(SETTINGS, uploader="auto", dry_run=dry_run)
+    context = Context(
+        settings, REQUEST, client.repository("acme/app"), workspace.told, Timing(clock, clock.sleep, lambda: 0.0)
+    )
+    hints = Hints(REQUEST.targets, client.repository, client.glimpse, Relatives([NAMED]))
+    pushers = Pushers(context, [], encoder, FakeEngine(clock, second.image), hints)
+    context.repository.check_push()
+    reason = "Uploading directly: Docker Engine would send layers that the registry already has."
+    assert pushers.current(second, reachable=True).reason == reason
+    assert pushers.forecast(second) == reason

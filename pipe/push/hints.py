@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from pipe.engine.kind import EngineKind
 from pipe.oci.image import Image
 from pipe.oci.reference import Reference
+from pipe.push.plan import PendingLayer, reason_to_start
 from pipe.push.reuse import Place, origins
 from pipe.registry.repository import Repository
 
@@ -89,6 +91,15 @@ class Hints:
         paths = dict.fromkeys(path for _, each in worth for path in packages(each, self._target))
         chosen = self._glimpse(self._target.path, tuple(paths)[:PACKAGES]) if paths else ()
         return [Place(repository, tag) for repository in chosen for tag in self._tags]
+
+
+def sent_by_pipe(image: Image, kind: EngineKind, round_trip: float) -> bool:
+    """Return whether an earlier run has sent such an image itself, so that the Engine does not know what it sent.
+
+    It decided as this run would if nothing were known. If the Engine began, it may have been ended, or not.
+    """
+    fresh = [PendingLayer(each.label, each.size or 0) for each in image.layers]
+    return reason_to_start(fresh, image, kind, round_trip) is not None
 
 
 def weight(sizes: Mapping[str, int | None], diff_ids: frozenset[str], whole: int) -> int:

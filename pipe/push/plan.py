@@ -57,8 +57,7 @@ class Facts:
         max_layer_size: Bytes that a stored layer may have.
         kind: What the Engine is; only looked at if the pipe may start.
         known: DiffIDs of layers that the registry has; only looked at if the pipe may start.
-        by_pipe: DiffIDs of layers that the pipe itself brought there in this run.
-        guessed: DiffIDs of layers that an earlier run may have brought there, from this Engine.
+        by_pipe: DiffIDs of layers that the pipe itself brought there, as far as that is known.
         splits: Whether layers that exceed a limit may be split.
         round_trip: Seconds that the registry takes to answer at least; only looked at if the pipe may start.
     """
@@ -71,7 +70,6 @@ class Facts:
     kind: EngineKind = field(default_factory=EngineKind)
     known: frozenset[str] = frozenset()
     by_pipe: frozenset[str] = frozenset()
-    guessed: frozenset[str] = frozenset()
     splits: bool = False
     round_trip: float = 0.0
 
@@ -131,7 +129,7 @@ def _unsplit(facts: Facts) -> tuple[Step, ...]:
         return Step(Kind.REGISTRY, f"Uploading directly, to check the compressed size of {layer.label}."), _ENGINE
     if may_start(facts.image, facts.round_trip):
         # The Engine may know that the registry has a layer; if it sends one nevertheless, the pipe takes over.
-        aware = facts.known - _brought_by_pipe(facts)
+        aware = facts.known - facts.by_pipe
         expected = [
             PendingLayer(each.label, each.size or 0, each.diff_id in facts.known)
             for each in facts.image.layers
@@ -141,16 +139,6 @@ def _unsplit(facts: Facts) -> tuple[Step, ...]:
         if reason is not None:
             return Step(Kind.REGISTRY, reason), _ENGINE
     return Step(Kind.ENGINE, hands_over=True), Step(Kind.REGISTRY), _ENGINE
-
-
-def _brought_by_pipe(facts: Facts) -> frozenset[str]:
-    """Return the layers of which the Engine does not know that the registry has them.
-
-    An earlier run decided as this one would if nothing were known.
-    """
-    fresh = [PendingLayer(each.label, each.size or 0) for each in facts.image.layers]
-    began = reason_to_start(fresh, facts.image, facts.kind) is not None
-    return facts.by_pipe | facts.guessed if began else facts.by_pipe
 
 
 _ENGINE = Step(Kind.ENGINE)

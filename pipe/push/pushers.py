@@ -13,6 +13,7 @@ from pipe.oci.reference import Reference
 from pipe.push.checks import check_unpacked
 from pipe.push.clocks import Clocks
 from pipe.push.context import Context
+from pipe.push.hints import Hints, sent_by_pipe
 from pipe.push.plan import (
     WORTH_SECONDS,
     Facts,
@@ -33,7 +34,6 @@ from pipe.source.image_source import ImageSource
 if TYPE_CHECKING:
     from pipe.oci.descriptor import Descriptor
     from pipe.push.engine_pusher import HandOver, PlannedEngine
-    from pipe.push.hints import Hints
     from pipe.push.registry_pusher import RegistryPusher
     from pipe.push.transfer import Encode
 
@@ -55,7 +55,7 @@ class Pushers:
         places: Sequence[Place],
         encoder: Callable[[], "Encode"],
         engine: "PlannedEngine | None",
-        hints: "Hints | None" = None,
+        hints: Hints | None = None,
     ) -> None:
         """Nothing happens before the first plan.
 
@@ -203,6 +203,8 @@ class Pushers:
         trip = self._repository.round_trip
         may = reachable and self.engine_may_push and settings.uploader == "auto" and may_start(image, trip)
         known = frozenset(self._find_stored(image)) if may else frozenset()
+        kind = self._engine_kind() if may else EngineKind()
+        guessed = self._guessed if self._guessed and sent_by_pipe(image, kind, trip) else frozenset()
         return plan(
             Facts(
                 image,
@@ -210,10 +212,9 @@ class Pushers:
                 in_engine=self._engine is not None,
                 reachable=reachable,
                 max_layer_size=settings.max_layer_size,
-                kind=self._engine_kind() if may else EngineKind(),
+                kind=kind,
                 known=known,
-                by_pipe=self._shared.by_pipe,
-                guessed=self._guessed,
+                by_pipe=self._shared.by_pipe | guessed,
                 splits=self._may_split,
                 round_trip=trip,
             )

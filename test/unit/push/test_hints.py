@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,16 +15,18 @@ from unit.http import Outcome, Reply, Sent, cut, error_reply, json_reply
 from unit.packages import Packages
 from unit.runs import connected, encoder
 
+from pipe.engine.kind import EngineKind
 from pipe.engine.relatives import Relative
 from pipe.oci.image import Image, Layer
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.push.context import Context, Timing
-from pipe.push.hints import PACKAGES, WORTH, Hints, packages
+from pipe.push.hints import PACKAGES, WORTH, Hints, packages, sent_by_pipe
 from pipe.push.pushers import Pushers
 from pipe.push.result import LayerStatus, Result
 from pipe.push.reuse import Place
 from pipe.push.run import Push
+from pipe.registry.glimpse import glimpse
 from pipe.source.blob import SourceBlob, StoredImage, in_memory
 
 if TYPE_CHECKING:
@@ -124,7 +127,7 @@ TWO = image(WORTH, WORTH - 1)
 )
 def test_the_places_that_are_guessed(whole: Image, missing: str, others: list[Relative], places: list[str]) -> None:
     client = connected(Clock(), Messages(), Packages())
-    hints = Hints([TARGET], client.repository, client.glimpse, Relatives(others))
+    hints = Hints([TARGET], client.repository, partial(glimpse, client), Relatives(others))
     found = [f"{place.repository.path}:{place.tag}" for place in hints.guessed(whole, frozenset(missing))]
     assert found[: len(places)] == places
     assert bool(found) is bool(places)
@@ -142,21 +145,21 @@ def test_the_places_that_are_guessed(whole: Image, missing: str, others: list[Re
 def test_the_tags_that_are_guessed(tags: list[str], expected: list[str]) -> None:
     client = connected(Clock(), Messages(), Packages())
     targets = [TARGET.with_tag(tag) for tag in tags]
-    hints = Hints(targets, client.repository, client.glimpse, Relatives([relative("one", "a")]))
+    hints = Hints(targets, client.repository, partial(glimpse, client), Relatives([relative("one", "a")]))
     assert [place.tag for place in hints.guessed(TWO, frozenset("ab"))] == expected
 
 
 def test_small_layers_cost_no_question() -> None:
     engine, glimpsed = Relatives([relative("one", "a")]), list[object]()
 
-    def glimpse(*of: object) -> "Sequence[Repository]":
+    def noted(*of: object) -> "Sequence[Repository]":
         glimpsed.append(of)
         return ()
 
     client = connected(Clock(), Messages(), Packages())
     small = image(WORTH - 1)
-    assert Hints([TARGET], client.repository, glimpse, engine).guessed(small, frozenset("a")) == ()
-    assert Hints([TARGET], client.repository, glimpse, None).guessed(TWO, frozenset("ab")) == ()
+    assert Hints([TARGET], client.repository, noted, engine).guessed(small, frozenset("a")) == ()
+    assert Hints([TARGET], client.repository, noted, None).guessed(TWO, frozenset("ab")) == ()
     assert (engine.patterns, glimpsed) == ([], [])
 
 
@@ -248,7 +251,7 @@ class Workspace:
         repository = client.repository(request.repository)
         timing = Timing(clock, clock.sleep, lambda: 0.0, clock.wait)
         context = Context(settings, request, repository, self.told, timing)
-        hints = Hints(request.targets, client.repository, client.glimpse, Relatives(others))
+        hints = Hints(request.targets, client.repository, partial(glimpse, client), Relatives(others))
         push = Push(context, lambda: source, Pushers(context, [Place(repository, "1.0")], encoder, None, hints))
         push.run()
         return push.result(0)
@@ -358,6 +361,20 @@ def test_a_hint_that_leads_nowhere_is_no_failure(prepare: Callable[[Workspace], 
     assert len(workspace.registry.matching("GET", "/v2/acme/one/manifests/*")) <= 2, "each tag is read once"
 
 
+@pytest.mark.parametrize(
+    ("sizes", "cpus", "expected"),
+    [
+        pytest.param([25], 2, True, id="small"),
+        pytest.param([1000], 2, False, id="large"),
+        pytest.param([20] * 5, 3, False, id="so-many-cores-that-the-engine-began"),
+    ],
+)
+def test_who_has_sent_such_an_image(sizes: list[int], cpus: int, expected: bool) -> None:
+    layers = tuple(Layer(number, str(number), size * 10**6) for number, size in enumerate(sizes, 1))
+    whole = Image(ID, sum(sizes) * 10**6, layers)
+    assert sent_by_pipe(whole, EngineKind("go1.19.8", cpus), 0.0) is expected
+
+
 @pytest.mark.parametrize("dry_run", [False, True], ids=["push", "dry-run"])
 def test_the_pipe_begins_if_it_can_mount_what_the_engine_would_compress(dry_run: bool) -> None:
     workspace = Workspace()
@@ -368,7 +385,7 @@ def test_the_pipe_begins_if_it_can_mount_what_the_engine_would_compress(dry_run:
     context = Context(
         settings, REQUEST, client.repository("acme/app"), workspace.told, Timing(clock, clock.sleep, lambda: 0.0)
     )
-    hints = Hints(REQUEST.targets, client.repository, client.glimpse, Relatives([NAMED]))
+    hints = Hints(REQUEST.targets, client.repository, partial(glimpse, client), Relatives([NAMED]))
     pushers = Pushers(context, [], encoder, FakeEngine(clock, second.image), hints)
     context.repository.check_push()
     reason = "Uploading directly: Docker Engine would send layers that the registry already has."

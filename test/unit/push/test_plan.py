@@ -279,8 +279,6 @@ def image(*sizes: int) -> Image:
 
 
 ENGINE, REGISTRY, HANDS_OVER = Step(Kind.ENGINE), Step(Kind.REGISTRY), Step(Kind.ENGINE, hands_over=True)
-FIVE = image(20, 20, 20, 20, 20)
-ONE, ALL = frozenset({"sha256:1"}), frozenset(layer.diff_id for layer in FIVE.layers)
 LARGE, SMALL, FOUR = image(1000), image(25), image(100, 200, 300, 400)
 
 
@@ -303,26 +301,6 @@ LARGE, SMALL, FOUR = image(1000), image(25), image(100, 200, 300, 400)
             Facts(SMALL, "auto", True, True, 10**12, SLOW, frozenset({"sha256:1"}), frozenset({"sha256:1"})),
             ["layers that the registry already has", ENGINE],
             id="small-and-known-from-the-pipe",
-        ),
-        pytest.param(
-            Facts(SMALL, "auto", True, True, 10**12, SLOW, ONE, guessed=ONE),
-            ["layers that the registry already has", ENGINE],
-            id="small-and-an-earlier-run-has-sent-it",
-        ),
-        pytest.param(
-            Facts(LARGE, "auto", True, True, 10**12, SLOW, ONE, guessed=ONE),
-            [HANDS_OVER, REGISTRY, ENGINE],
-            id="large-so-the-engine-began-in-an-earlier-run-too",
-        ),
-        pytest.param(
-            Facts(FIVE, "auto", True, True, 10**12, EngineKind("go1.19.8", 3), ALL, guessed=ALL),
-            [HANDS_OVER, REGISTRY, ENGINE],
-            id="small-but-the-engine-has-sent-it-in-an-earlier-run",
-        ),
-        pytest.param(
-            Facts(FIVE, "auto", True, True, 10**12, EngineKind("go1.19.8", 3), ALL, by_pipe=ALL),
-            ["layers that the registry already has", ENGINE],
-            id="the-same-sent-by-the-pipe-in-this-run",
         ),
         pytest.param(Facts(FOUR, "auto", True, True, 10**12, SLOW), ["about 20 s to compress", ENGINE], id="large"),
         pytest.param(

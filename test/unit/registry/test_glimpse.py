@@ -8,7 +8,7 @@ from unit.http import HUNG, Outcome, Reply, Sent, cut, error_reply
 from unit.registry.support import BASE, PATH, Registry
 
 from pipe.errors import PipeError
-from pipe.registry.client import GLIMPSE_TIMEOUT
+from pipe.registry.glimpse import GLIMPSE_TIMEOUT, glimpse
 
 REALM = f"{BASE}/token"
 OTHERS = ("acme/one", "acme/two")
@@ -24,7 +24,7 @@ class Glimpsed(Registry):
         super().__init__()
         self.server.realm = REALM
         self.repository.stat(DIGEST)
-        self.others = self.client.glimpse(PATH, OTHERS)
+        self.others = glimpse(self.client, PATH, OTHERS)
 
     @property
     def requested(self) -> list[list[str]]:
@@ -114,7 +114,7 @@ def test_a_slow_answer_is_not_awaited() -> None:
 
 def test_without_tokens_nothing_more_is_sent() -> None:
     setup = Registry()
-    others = setup.client.glimpse(PATH, OTHERS)
+    others = glimpse(setup.client, PATH, OTHERS)
     assert [other.manifest("1") for other in others] == [None, None]
     assert not setup.repository.mount(DIGEST, OTHERS[0])
     assert not setup.server.matching("GET", "/token")
@@ -131,7 +131,7 @@ def test_a_token_that_has_expired_is_renewed() -> None:
 def test_the_next_image_has_a_token_that_serves_its_mounts() -> None:
     setup = Glimpsed()
     setup.others[0].manifest("1")
-    [again] = setup.client.glimpse("acme/next", OTHERS[:1])
+    [again] = glimpse(setup.client, "acme/next", OTHERS[:1])
     again.manifest("1")
     setup.client.repository("acme/next").mount(DIGEST, OTHERS[0])
     assert setup.requested == [[OWN], ALL, ["repository:acme/next:pull,push", "repository:acme/one:pull"]]

@@ -21,7 +21,7 @@ ADMIN = {"BITBUCKET_PACKAGES_USERNAME": "admin", "BITBUCKET_PACKAGES_TOKEN": "ad
 
 def build(second: Second, *packages: str) -> list[Built]:
     """Build images on one new layer, each with the name of a package."""
-    base = second.images.build(SHARED, package="base", named=True)
+    base = second.images.build(SHARED, package="base")
     return [second.images.build(MB, base=base.name, package=package) for package in packages]
 
 

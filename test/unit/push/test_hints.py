@@ -103,7 +103,7 @@ TWO = image(WORTH, WORTH - 1)
         pytest.param(TWO, "ab", [relative("one", "c")], [], id="no-shared-layer"),
         pytest.param(TWO, "ab", [relative("one", "a")], ["acme/one:1.0", "acme/one:latest"], id="a-shared-layer"),
         pytest.param(TWO, "ab", [relative("one", "b")], [], id="shared-but-small"),
-        pytest.param(TWO, "b", [relative("one", "a")], [], id="shared-and-known"),
+        pytest.param(image(WORTH, WORTH), "b", [relative("one", "a")], [], id="shared-and-known"),
         pytest.param(TWO, "b", [relative("one", "a", "b")], [], id="little-is-missing"),
         pytest.param(TWO, "ab", [relative("one", "a", size=WORTH - 1)], [], id="too-small-to-be-inspected"),
         pytest.param(TWO, "ab", [relative("gcr.io/x/one", "a")], [], id="of-another-registry"),

@@ -140,3 +140,12 @@ def test_the_next_image_has_a_token_that_serves_its_mounts() -> None:
     again.manifest("1")
     setup.client.repository("acme/next").mount(DIGEST, OTHERS[0])
     assert setup.requested == [[OWN], ALL, ["repository:acme/next:pull,push", "repository:acme/one:pull"]]
+
+
+def test_a_token_that_was_not_granted_for_an_earlier_image_does_not_matter() -> None:
+    setup = Glimpsed()
+    setup.server.on("GET", "/token", lambda sent: 403 if len(scopes(sent)) > 2 else None)
+    assert failed(lambda: setup.others[0].manifest("1"))
+    [again] = glimpse(setup.client, PATH, OTHERS[:1])
+    assert again.manifest("1") is None
+    assert setup.requested == [[OWN], ALL, ALL[:2]]

@@ -123,6 +123,15 @@ class Pool:
         settle()
 
 
+def apart(call: Callable[[], Value]) -> Future[Value]:
+    """Call a function in another thread, which may wait for any pool."""
+    pool = Pool(1, "apart")
+    try:
+        return pool.submit(call)
+    finally:
+        pool.close()
+
+
 def wait(future: Future[Value]) -> Value:
     """Wait for a result; in the main thread, a signal interrupts the wait."""
     while _is_main() and not future.done():

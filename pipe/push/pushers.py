@@ -1,8 +1,8 @@
 """The pushers of one run: planned from facts, made when their turn comes, kept over all attempts."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipe.engine.kind import GO_GZIP, EngineKind
@@ -30,6 +30,7 @@ from pipe.push.pusher import CannotPushError, Pushed, Pusher
 from pipe.push.reuse import Place, Stored, Wanted, known_layers, reusable
 from pipe.push.step import Kind, Step, after
 from pipe.source.image_source import ImageSource
+from pipe.threads import apart
 
 if TYPE_CHECKING:
     from pipe.oci.descriptor import Descriptor
@@ -79,7 +80,8 @@ class Pushers:
         self._clocks: Clocks | None = None
         self._steps: tuple[Step, ...] = ()
         self._stored: dict[str, Stored] | None = None
-        self._guessed: frozenset[str] = frozenset()
+        self._guessed: dict[str, Stored] | None = None
+        self._finding = threading.Lock()
         self._kind: EngineKind | None = None
         self._registry_pusher: RegistryPusher | None = None
         self._known: dict[str, Descriptor] = {}
@@ -149,7 +151,7 @@ class Pushers:
         self._may_split = self._may_split and not is_final
         if self._registry_pusher is not None:
             self._known |= self._registry_pusher.known
-        self._engine = self._clocks = self._registry_pusher = self._stored = None
+        self._engine = self._clocks = self._registry_pusher = self._stored = self._guessed = None
         self._steps = ()
 
     def push(self, source: ImageSource, reference: Reference, step: Step) -> Pushed:
@@ -193,7 +195,7 @@ class Pushers:
 
     def present(self, image: Image) -> frozenset[str]:
         """Return the diffIDs of the layers that the registry has, and that a push would not send."""
-        named = {diff_id: stored.descriptor for diff_id, stored in self._find_stored(image).items()}
+        named = {diff_id: stored.descriptor for diff_id, stored in self._find_named(image).items()}
         named |= {layer.diff_id: layer.descriptor for layer in image.layers if layer.descriptor is not None}
         sizes = self._repository.stat_all(each.digest for each in named.values())
         return frozenset(diff_id for diff_id, each in named.items() if sizes[each.digest] is not None)
@@ -202,9 +204,12 @@ class Pushers:
         settings = self._settings
         trip = self._repository.round_trip
         may = reachable and self.engine_may_push and settings.uploader == "auto" and may_start(image, trip)
-        known = frozenset(self._find_stored(image)) if may else frozenset()
+        known = frozenset(self._find_named(image)) if may else frozenset()
         kind = self._engine_kind() if may else EngineKind()
-        guessed = self._guessed if self._guessed and sent_by_pipe(image, kind, trip) else frozenset()
+        guessed: frozenset[str] = frozenset()
+        if may and sent_by_pipe(image, kind, trip):
+            # Otherwise the Engine begins in any case, and what is guessed may end its push.
+            guessed = frozenset(self._find_stored(image)) - known
         return plan(
             Facts(
                 image,
@@ -213,7 +218,7 @@ class Pushers:
                 reachable=reachable,
                 max_layer_size=settings.max_layer_size,
                 kind=kind,
-                known=known,
+                known=known | guessed,
                 by_pipe=self._shared.by_pipe | guessed,
                 splits=self._may_split,
                 round_trip=trip,
@@ -257,11 +262,21 @@ class Pushers:
             return lambda _layers, _now: None
         # An Engine that compresses on every core takes half a second for this answer.
         kind = self._engine_kind()
-        pool = self._repository.pool
-        return Takeover(image, clocks, kind, lambda: pool.submit(lambda: frozenset(self._find_stored(image)))).reason
+        return Takeover(image, clocks, kind, lambda: apart(lambda: frozenset(self._find_stored(image)))).reason
 
     def _find_stored(self, image: Image) -> dict[str, Stored]:
-        """Find, once, the layers that the registry stores under other tags or in other packages."""
+        """Find, once, the layers that the registry stores, also by a guess."""
+        with self._finding:
+            stored = self._find_named(image)
+            if self._guessed is None:
+                missing = frozenset(layer.diff_id for layer in image.layers if layer.descriptor is None) - stored.keys()
+                places = self._hints.guessed(image, missing) if self._hints and missing else ()
+                of_use = Wanted(missing, media_types=reusable(self._settings.compression))
+                self._guessed = known_layers(places, of_use, {}, self._report.debug)
+            return stored | self._guessed
+
+    def _find_named(self, image: Image) -> dict[str, Stored]:
+        """Find, once, the layers that the registry stores under other tags or in packages that the image names."""
         if self._stored is None:
             wanted = frozenset(layer.diff_id for layer in image.layers if layer.descriptor is None)
             blobs = frozenset(layer.descriptor.digest for layer in image.layers if layer.descriptor is not None)
@@ -273,14 +288,8 @@ class Pushers:
                 # The repository itself reports whether it has a blob.
                 places = [place for place in places if place.repository.path != self._repository.path]
             of_use = Wanted(wanted, blobs, reusable(self._settings.compression))
-            stored = shared | known_layers(places, of_use, self._read, self._report.debug)
-            guessed = self._guess(image, replace(of_use, diff_ids=wanted - stored.keys(), blobs=frozenset()))
-            self._guessed, self._stored = frozenset(guessed), stored | guessed
+            self._stored = shared | known_layers(places, of_use, self._read, self._report.debug)
         return self._stored
-
-    def _guess(self, image: Image, wanted: Wanted) -> dict[str, Stored]:
-        places = self._hints.guessed(image, wanted.diff_ids) if self._hints and wanted.diff_ids else ()
-        return known_layers(places, wanted, {}, self._report.debug)
 
     def _engine_kind(self) -> EngineKind:
         if self._kind is None:

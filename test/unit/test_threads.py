@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pipe.threads import Cancel, CancelledError, Pool, wait
+from pipe.threads import Cancel, CancelledError, Pool, apart, wait
 
 
 class StopError(BaseException):
@@ -128,3 +128,18 @@ def test_a_pool_that_is_closed_makes_the_calls_before_and_ends_its_threads() -> 
             thread.join(10)
             assert not thread.is_alive()
     assert not late.done()
+
+
+def test_a_call_apart_may_wait_for_a_pool() -> None:
+    pool = Pool(2, "questions")
+    both = threading.Barrier(2)
+    found = apart(lambda: pool.gather([lambda: both.wait(30), lambda: both.wait(30)]))
+    assert sorted(found.result(30)) == [0, 1]
+
+
+def test_a_failure_apart_is_raised_by_its_result() -> None:
+    def fail() -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        apart(fail).result(30)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from unit.fakes import REQUEST, SETTINGS, Clock, FakeEngine, Messages
+from unit.fakes import REQUEST, SETTINGS, Clock, FakeEngine, Messages, OneImage
 from unit.http import Outcome, Reply, Sent, cut, error_reply, json_reply
 from unit.packages import Packages
 from unit.runs import connected, encoder
 
+from pipe.engine import events
 from pipe.engine.kind import EngineKind
 from pipe.engine.relatives import Relative
 from pipe.oci.image import Image, Layer
@@ -388,6 +389,46 @@ def test_the_pipe_begins_if_it_can_mount_what_the_engine_would_compress(dry_run:
     hints = Hints(REQUEST.targets, client.repository, partial(glimpse, client), Relatives([NAMED]))
     pushers = Pushers(context, [], encoder, FakeEngine(clock, second.image), hints)
     context.repository.check_push()
-    reason = "Uploading directly: Docker Engine would send layers that the registry already has."
-    assert pushers.current(second, reachable=True).reason == reason
-    assert pushers.forecast(second) == reason
+    assert pushers.current(second, reachable=True).reason == KNOWN
+    assert pushers.forecast(second) == KNOWN
+
+
+KNOWN = "Uploading directly: Docker Engine would send layers that the registry already has."
+
+
+def test_nothing_is_guessed_before_an_engine_begins_that_begins_in_any_case() -> None:
+    clock, told, engine = Clock(), Messages(), Relatives([relative("one", "a")])
+    client = connected(clock, told, Packages("acme/app", "acme/one"))
+    settings, large = replace(SETTINGS, uploader="auto"), image(10**9)
+    context = Context(
+        settings, REQUEST, client.repository("acme/app"), told, Timing(clock, clock.sleep, lambda: 0.0, clock.wait)
+    )
+    hints = Hints(REQUEST.targets, client.repository, partial(glimpse, client), engine)
+    pushers = Pushers(context, [], encoder, FakeEngine(clock, large), hints)
+    assert pushers.current(OneImage(large), reachable=True).hands_over
+    assert engine.patterns == ["crg.apkg.io/acme/*"], "only what the image names"
+
+
+def test_an_engine_that_sends_a_guessed_layer_is_followed_by_the_pipe() -> None:
+    workspace, second = Workspace(), Streamed(TOPS[1])
+    workspace.push("one", FIRST)
+    clock = Clock()
+    client = connected(clock, workspace.told, workspace.registry)
+    # As large as an image must be before an Engine's push is worth ending, and staged late.
+    claimed = 100 * WORTH
+    layers = (replace(second.image.layers[0], size=claimed), second.image.layers[1])
+    second.image = replace(second.image, size=claimed, layers=layers)
+    engine, base = FakeEngine(clock, second.image), second.image.layers[0].short_id
+    engine.pushes = [[(at / 2, events.Uploading(base, at * WORTH, claimed)) for at in range(1, 100)]]
+    context = Context(
+        replace(SETTINGS, uploader="auto", max_attempts=1),
+        REQUEST,
+        client.repository("acme/app"),
+        workspace.told,
+        Timing(clock, clock.sleep, lambda: 0.0, clock.wait),
+    )
+    hints = Hints(REQUEST.targets, client.repository, partial(glimpse, client), Relatives([NAMED]))
+    push = Push(context, lambda: second, Pushers(context, [], encoder, engine, hints))
+    push.run()
+    assert KNOWN in workspace.told.of("INFO")
+    assert (statuses(push.result(0)), push.result(0).uploader) == (MOUNTED, "pipe")

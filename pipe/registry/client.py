@@ -172,12 +172,13 @@ class Client:
         log = self.listener.debug if failure.retry_after is None else self.listener.info
         log(f"{failure.cause.rstrip('.')}; retrying in {format_duration(seconds)}.")
 
-    def send(self, request: Request, scope: Scope) -> Answer:
+    def send(self, request: Request, scope: Scope, limit: float = math.inf) -> Answer:
         """Send a request once, in the time of the run; in the main thread, a signal can interrupt it.
 
         Args:
             request: Sent again if a token has expired, or after a redirect if the request follows it.
             scope: What it needs.
+            limit: Seconds for all of this, with a token.
 
         Returns:
             The answer, whatever its status.
@@ -187,7 +188,7 @@ class Client:
             PipeError: There is no answer.
         """
         with self.run_clock.waiting():
-            return self._within_run(request, scope)
+            return self._within_run(request, scope, limit)
 
     def upload(self, request: Request, scope: Scope) -> Answer:
         """Send a request of an upload once, in the time of its blob: with redirects, at most its `limit`."""
@@ -206,11 +207,13 @@ class Client:
     def _target(self) -> Reference:
         return Reference(self.domain, "")
 
-    def _within_run(self, request: Request, scope: Scope) -> Answer:
-        what = f"{request.method} {request.url}"
+    def _within_run(self, request: Request, scope: Scope, limit: float = math.inf) -> Answer:
+        what, end = f"{request.method} {request.url}", self.clock() + limit
         self.run_clock.check(what)
         try:
-            return self.pool.run(partial(self._send, request, scope, self.run_clock.left))
+            return self.pool.run(
+                partial(self._send, request, scope, lambda: min(self.run_clock.left(), end - self.clock()))
+            )
         except errors.NO_ANSWER:
             # Perhaps the end of the run's time cut the request short.
             self.run_clock.check(what)

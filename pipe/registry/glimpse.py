@@ -1,7 +1,6 @@
 """Repositories that are read by chance: their answers never delay a push much, and never fail it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipe.registry.answer import Answer
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from pipe.registry.client import Client
 
 GLIMPSE_TIMEOUT = 5.0
-"""Seconds for the answer to a question."""
+"""Seconds for the answer to a question, with its token."""
 
 
 class _Glimpsed(Repository):
@@ -25,7 +24,7 @@ class _Glimpsed(Repository):
         self._ask = self._ask_once
 
     def _ask_once(self, request: Request, scope: Scope) -> Answer:
-        return self._client.send(replace(request, timeout=GLIMPSE_TIMEOUT), scope)
+        return self._client.send(request, scope, GLIMPSE_TIMEOUT)
 
 
 def glimpse(client: "Client", path: str, others: Sequence[str]) -> list[Repository]:

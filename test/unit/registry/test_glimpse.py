@@ -109,9 +109,10 @@ def test_a_question_is_sent_once_and_logs_nothing(outcome: Outcome) -> None:
     assert setup.messages.of("WARNING") + setup.messages.of("INFO") == []
 
 
-def test_a_slow_answer_is_not_awaited() -> None:
+@pytest.mark.parametrize("path", ["/v2/acme/one/*", "/token"], ids=["answer", "token"])
+def test_a_slow_answer_is_not_awaited(path: str) -> None:
     setup = Glimpsed()
-    setup.server.on("GET", "/v2/acme/one/*", HUNG)
+    setup.server.on("GET", path, HUNG)
     began = setup.clock()
     assert failed(lambda: setup.others[0].manifest("1"))
     assert setup.clock() - began <= GLIMPSE_TIMEOUT

@@ -206,10 +206,9 @@ class Pushers:
         may = reachable and self.engine_may_push and settings.uploader == "auto" and may_start(image, trip)
         known = frozenset(self._find_named(image)) if may else frozenset()
         kind = self._engine_kind() if may else EngineKind()
-        guessed: frozenset[str] = frozenset()
-        if may and sent_by_pipe(image, kind, trip):
-            # Otherwise the Engine begins in any case, and what is guessed may end its push.
-            guessed = frozenset(self._find_stored(image)) - known
+        # Unless the pipe may begin, the Engine does in any case, and what is guessed then may end its push.
+        may_guess = may and sent_by_pipe(image, kind, trip)
+        guessed = frozenset(self._find_stored(image)) - known if may_guess else frozenset()
         return plan(
             Facts(
                 image,
@@ -262,7 +261,9 @@ class Pushers:
             return lambda _layers, _now: None
         # An Engine that compresses on every core takes half a second for this answer.
         kind = self._engine_kind()
-        return Takeover(image, clocks, kind, lambda: apart(lambda: frozenset(self._find_stored(image)))).reason
+        # The answers are there when the Engine sends its first layer.
+        found = apart(lambda: frozenset(self._find_stored(image)))
+        return Takeover(image, clocks, kind, lambda: found).reason
 
     def _find_stored(self, image: Image) -> dict[str, Stored]:
         """Find, once, the layers that the registry stores, also by a guess."""

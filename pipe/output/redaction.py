@@ -3,7 +3,8 @@
 import base64
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 
 from pipe.config.values import TOKEN_MINIMUM
 
@@ -15,7 +16,9 @@ _CORE_MINIMUM = 6
 """Characters of base64, or of a secret that was cut, from which they are masked; fewer occur in ordinary text."""
 _HEAD = 64
 """Characters that identify a long secret; what follows is masked up to the length of the secret. Each character costs
-time at every start, since `re` compiles several spellings of it: 256 characters take 15 ms."""
+time, since `re` compiles several spellings of it: 256 characters take 15 ms."""
+_ESCAPES = frozenset("%&+\\")
+"""One of these is in every form of a secret, except in the secret itself and in its base64."""
 _PERCENT = "%(?:25)*"
 """The beginning of a percent-encoded octet, encoded once or several times."""
 _UNIT = rf"(?:{_PERCENT}[0-9A-Fa-f]{{2}}|&\#?\w{{2,8}};|\\x[0-9a-f]{{2}}|\\u[0-9a-f]{{4}}|\\.|[\s\S])"
@@ -37,36 +40,27 @@ class Redaction:
         """
         self._secrets = {secret for secret in secrets if len(secret) >= TOKEN_MINIMUM}
         self._references: list[str] = []
-        self._compile()
+        self._forms = _Forms(self._secrets)
 
     def add(self, secret: str) -> None:
         """Redact one more secret from now on."""
         if len(secret) >= TOKEN_MINIMUM:
             self._secrets.add(secret)
-            self._compile()
+            self._forms = _Forms(self._secrets)
 
     def keep(self, repository: str) -> None:
         """Leave references to a repository unchanged from now on."""
         self._references.append(rf"(?<![\w.-]){re.escape(repository)}(?::[\w.-]{{1,128}})?(?:@{_DIGEST})?")
 
-    def _compile(self) -> None:
-        known = sorted(self._secrets, key=len, reverse=True)
-        # Base64 first: its forms can contain other forms, never the other way round.
-        encoded = {form: None for secret in known for form in _encoded_forms(secret)}
-        forms = [*map(_begun, encoded), *map(_spelled, known)]
-        self._pattern = re.compile("|".join(forms)) if forms else None
-        self._forms = [*known, *encoded]
-
     def __call__(self, text: str) -> str:
         """Return the text with every form of every secret replaced."""
-        if self._pattern is None:
-            return text
-        if self._pattern.search(text):
+        forms = self._forms
+        if forms.may_be_in(text) and forms.pattern.search(text):
             kept = self._kept(text)
-            text = self._pattern.sub(lambda match: match[0] if kept(match) else MASK, text)
+            text = forms.pattern.sub(lambda match: match[0] if kept(match) else MASK, text)
         head, *cut = text.split(CUT)
         for following in cut:
-            head = f"{self._without_beginning(head)}{CUT}{following}"
+            head = f"{forms.without_beginning(head)}{CUT}{following}"
         return head
 
     def _kept(self, text: str) -> Callable[[re.Match[str]], bool]:
@@ -80,9 +74,29 @@ class Redaction:
 
         return kept
 
-    def _without_beginning(self, text: str) -> str:
+
+class _Forms:
+    """The forms of secrets. Most runs log nothing that resembles one, so the pattern is compiled only when needed."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._plain: Sequence[str] = sorted(secrets, key=len, reverse=True)
+        self._encoded = list(dict.fromkeys(form for secret in self._plain for form in _encoded_forms(secret)))
+        self._verbatim = [*self._plain, *self._encoded]
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """A pattern for every form of every secret; base64 first, which can contain other forms, never vice versa."""
+        return re.compile("|".join([*map(_begun, self._encoded), *map(_spelled, self._plain)]))
+
+    def may_be_in(self, text: str) -> bool:
+        """Return whether a text may match the pattern."""
+        if not self._verbatim:
+            return False
+        return not _ESCAPES.isdisjoint(text) or any(form[:_HEAD] in text for form in self._verbatim)
+
+    def without_beginning(self, text: str) -> str:
         """Replace the beginning of a secret at the end of a text."""
-        for form in self._forms:
+        for form in self._verbatim:
             head = form[:_CORE_MINIMUM]
             begin = text.find(head, max(0, len(text) - len(form)))
             while begin >= 0:

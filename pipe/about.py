@@ -8,7 +8,7 @@ from pathlib import Path
 SHORT_REVISION = 7
 """Characters of an abbreviated commit hash, as in `git log --oneline`."""
 PIPE_YML = Path(__file__).parent.parent / "pipe.yml"
-_IMAGE = re.compile(r"^image: (\S+)$", re.MULTILINE)
+_IMAGE = r"(?m)^image: (\S+)$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class About:
     def read(cls, environment: Mapping[str, str], path: Path = PIPE_YML) -> "About":
         """Read `pipe.yml`, and the revision from `PIPE_REVISION`, which the pipe's image sets."""
         # The one line that is needed; to import a YAML parser takes longer than to read the settings.
-        [image] = _IMAGE.findall(path.read_text("utf-8"))
+        [image] = re.findall(_IMAGE, path.read_text("utf-8"))
         name, _, version = image.rpartition("/")[2].partition(":")
         return cls(name, version, image, environment.get("PIPE_REVISION", ""))
 

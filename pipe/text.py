@@ -3,11 +3,11 @@
 import re
 from collections.abc import Sequence
 
-_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_TERMINAL_SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-_URL_QUERY = re.compile(r"(://[^\s\"'<>?]{0,1000})\?[^\s\"'<>]+|(?<=[^\s\"'<>])\?[^\s\"'<>?]*=[^\s\"'<>]*")
-_ERROR_NUMBER = re.compile(r"^\[Errno -?[0-9]+\] ")
-_URL_USER = re.compile(r"(?<=://)[^\s/\"']+@")
+_CONTROL_CHARACTERS = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+_TERMINAL_SEQUENCES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])"
+_URL_QUERY = r"(://[^\s\"'<>?]{0,1000})\?[^\s\"'<>]+|(?<=[^\s\"'<>])\?[^\s\"'<>?]*=[^\s\"'<>]*"
+_ERROR_NUMBER = r"^\[Errno -?[0-9]+\] "
+_URL_USER = r"(?<=://)[^\s/\"']+@"
 
 
 def clean(text: str, *, lines: int = 3, width: int = 300) -> str:
@@ -24,9 +24,9 @@ def clean(text: str, *, lines: int = 3, width: int = 300) -> str:
     Returns:
         At most `lines` lines, without surrounding white space.
     """
-    text = _TERMINAL_SEQUENCES.sub("", text[: 64 * 1024].replace("\r\n", "\n"))
-    text = _URL_USER.sub("***@", _URL_QUERY.sub(r"\1?…", text))
-    kept = [_CONTROL_CHARACTERS.sub("", line).strip() for line in text.splitlines()]
+    text = re.sub(_TERMINAL_SEQUENCES, "", text[: 64 * 1024].replace("\r\n", "\n"))
+    text = re.sub(_URL_USER, "***@", re.sub(_URL_QUERY, r"\1?…", text))
+    kept = [re.sub(_CONTROL_CHARACTERS, "", line).strip() for line in text.splitlines()]
     kept = [line if len(line) <= width else line[: width - 1] + "…" for line in kept if line]
     return "\n".join([*kept[:lines], "…"] if len(kept) > lines else kept)
 
@@ -36,7 +36,7 @@ def root_cause(error: BaseException) -> str:
 
     Exceptions of requests wrap those of urllib3, which wrap the system's.
     """
-    return clean(_ERROR_NUMBER.sub("", str(causes(error)[-1])) or type(error).__name__, lines=1)
+    return clean(re.sub(_ERROR_NUMBER, "", str(causes(error)[-1])) or type(error).__name__, lines=1)
 
 
 def causes(error: BaseException) -> list[BaseException]:

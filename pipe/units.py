@@ -7,10 +7,8 @@ DURATION_RULE = "a duration such as 7m, 90s, 1h30m or a number of seconds, at mo
 
 _DECIMAL = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _BINARY = {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
-_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([A-Za-z]*)", re.ASCII)
-_DURATION = re.compile(
-    r"(?:(?P<h>[0-9]{1,9})h)?(?:(?P<m>[0-9]{1,9})m)?(?:(?P<s>[0-9]{1,9}(?:\.[0-9]{1,9})?)s?)?", re.ASCII
-)
+_SIZE = r"(?a)([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([A-Za-z]*)"
+_DURATION = r"(?a)(?:(?P<h>[0-9]{1,9})h)?(?:(?P<m>[0-9]{1,9})m)?(?:(?P<s>[0-9]{1,9}(?:\.[0-9]{1,9})?)s?)?"
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 DURATION_MAXIMUM = 24 * _HOUR
@@ -29,7 +27,7 @@ def parse_size(text: str) -> int:
     Raises:
         ValueError: The text is not a size above zero.
     """
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text)
     factor = (_DECIMAL | _BINARY).get(match[2].upper()) if match else None
     size = int(float(match[1]) * factor) if match and factor and "." in match[1] else 0
     if match and factor and "." not in match[1]:
@@ -51,7 +49,7 @@ def parse_duration(text: str) -> float:
     Raises:
         ValueError: The text is not a duration above zero and up to `DURATION_MAXIMUM`.
     """
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(_DURATION, text)
     if match is None or not text:
         raise ValueError(DURATION_RULE)
     seconds = int(match["h"] or 0) * _HOUR + int(match["m"] or 0) * _MINUTE + float(match["s"] or 0)

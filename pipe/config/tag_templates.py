@@ -17,14 +17,14 @@ COMMIT_MAXIMUM = 40
 NAMES = ("version", "major", "minor", "branch", "commit", "build", "pr", "date")
 """The placeholders, in the order of README."""
 
-_BRACES = re.compile(r"(\{+[^{}]*\}*)")
+_BRACES = r"(\{+[^{}]*\}*)"
 """What is meant as a placeholder."""
-_PLACEHOLDER = re.compile(rf"\{{(?:{'|'.join(NAMES)}|commit:[0-9]+)\}}")
-_LENGTH = re.compile(r"\{commit:([^{}]*)\}")
+_PLACEHOLDER = rf"\{{(?:{'|'.join(NAMES)}|commit:[0-9]+)\}}"
+_LENGTH = r"\{commit:([^{}]*)\}"
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _PRE_RELEASE = rf"(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _BUILD = r"[0-9A-Za-z-]+"
-_VERSION = re.compile(
+_VERSION = (
     rf"v?(?P<version>(?P<major>{_NUMBER})\.(?P<minor>{_NUMBER})\.{_NUMBER}"
     rf"(?P<pre>-{_PRE_RELEASE}(?:\.{_PRE_RELEASE})*)?(?:\+{_BUILD}(?:\.{_BUILD})*)?)"
 )
@@ -60,7 +60,7 @@ def template_problems(template: str) -> list[str]:
     Returns:
         Sentences; none if the template is valid.
     """
-    pieces = _BRACES.split(template)
+    pieces = re.split(_BRACES, template)
     texts = pieces[::2]
     found = [problem for braces in pieces[1::2] if (problem := _placeholder_problem(braces))]
     wrong = not_allowed("".join(texts))
@@ -115,7 +115,7 @@ class Placeholders:
             maximum = branch_maximum if name == "branch" else int(length) if length else None
             return self._values[name]()[:maximum]
 
-        return _PLACEHOLDER.sub(value, template)
+        return re.sub(_PLACEHOLDER, value, template)
 
     def _variable(self, name: str) -> str:
         text = self._environment.get(name, "")
@@ -126,7 +126,7 @@ class Placeholders:
 
     def _version(self) -> re.Match[str]:
         tag = self._variable("BITBUCKET_TAG")
-        match = _VERSION.fullmatch(tag)
+        match = re.fullmatch(_VERSION, tag)
         if match is None:
             raise LookupError(f"the Git tag {shown(tag)} is not a semantic version such as 'v1.4.2'")
         return match
@@ -147,10 +147,10 @@ class Placeholders:
 
 def _placeholder_problem(braces: str) -> str:
     """Return a sentence, "" if the braces are a placeholder."""
-    length = _LENGTH.fullmatch(braces)
+    length = re.fullmatch(_LENGTH, braces)
     if length and not _is_length(length[1]):
         return f"{shown(braces)} must have a length from 1 to {COMMIT_MAXIMUM}, such as {{commit:7}}."
-    if _PLACEHOLDER.fullmatch(braces):
+    if re.fullmatch(_PLACEHOLDER, braces):
         return ""
     right = _meant(braces)
     hint = f"Did you mean {{{right}}}?" if right else f"There are {', '.join(f'{{{name}}}' for name in NAMES)}."
@@ -166,7 +166,7 @@ def _is_length(text: str) -> bool:
 
 def _meant(braces: str) -> str:
     inner = braces.strip("{}").lower()
-    if _PLACEHOLDER.fullmatch(f"{{{inner}}}"):
+    if re.fullmatch(_PLACEHOLDER, f"{{{inner}}}"):
         return inner
     text = _normalized(braces)
     name = next(iter(difflib.get_close_matches(text, (*NAMES, *_SYNONYMS), 1)), "")

@@ -7,7 +7,7 @@ from pipe.oci.reference import TAG_MAXIMUM, suggestion
 from pipe.text import listed
 
 FIRST_RULE = "it must begin with a letter, a digit or '_'"
-_NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_.-]")
+_NOT_ALLOWED = r"[^A-Za-z0-9_.-]"
 
 
 def tag_problem(tag: str) -> str:
@@ -23,5 +23,5 @@ def tag_problem(tag: str) -> str:
 
 def not_allowed(text: str) -> str:
     """Return a clause that names the characters that no tag can contain, "" if there are none."""
-    wrong = [repr(character) for character in dict.fromkeys(_NOT_ALLOWED.findall(text))]
+    wrong = [repr(character) for character in dict.fromkeys(re.findall(_NOT_ALLOWED, text))]
     return f"{listed(wrong)} {'is' if len(wrong) == 1 else 'are'} not allowed" if wrong else ""

@@ -15,8 +15,8 @@ TOKEN_MINIMUM = 8
 """Characters of a token; a shorter one is a typo, and masking it would garble the log."""
 _BOOLEANS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 _SHOWN_MAXIMUM = 80
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w*)[^}]*\}?)")
-_ONE_VARIABLE = re.compile(r"\$\w+|\$\{\w+\}")
+_VARIABLE = r"\$(?:(\w+)|\{(\w*)[^}]*\}?)"
+_ONE_VARIABLE = r"\$\w+|\$\{\w+\}"
 _SET_ONLY = {
     "BITBUCKET_BRANCH": "for branches only, not for tags",
     "BITBUCKET_DEPLOYMENT_ENVIRONMENT": "for deployment steps only",
@@ -54,7 +54,7 @@ class Values:
 
     def fail_if_unexpanded(self, name: str, value: str) -> bool:
         """Record a value that contains a variable reference, such as `$BITBUCKET_TAG`, and return whether it does."""
-        match = _VARIABLE.search(value)
+        match = re.search(_VARIABLE, value)
         if match is None:
             return False
         variable = match[1] or match[2] or ""
@@ -228,7 +228,7 @@ def no_value(variable: str) -> str:
 
 def is_variable(text: str) -> bool:
     """Return whether a text is a reference to one variable, such as `$BITBUCKET_TAG`."""
-    return _ONE_VARIABLE.fullmatch(text) is not None
+    return re.fullmatch(_ONE_VARIABLE, text) is not None
 
 
 def _ordinal(index: int) -> str:

@@ -90,7 +90,7 @@ VARIABLES = (
 """Every variable, in the order of README."""
 
 _DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
-_ARRAY_ITEM = re.compile(r"(.+)_(?:COUNT|[0-9]{1,9})", re.IGNORECASE)
+_ARRAY_ITEM = r"(?i)(.+)_(?:COUNT|[0-9]{1,9})"
 
 
 def default(name: str) -> str:
@@ -100,7 +100,7 @@ def default(name: str) -> str:
 
 def base_name(name: str) -> str:
     """Return the name of the array that a variable such as NAME_COUNT or NAME_0 belongs to, else the name itself."""
-    match = _ARRAY_ITEM.fullmatch(name)
+    match = re.fullmatch(_ARRAY_ITEM, name)
     return match[1] if match else name
 
 

@@ -13,9 +13,7 @@ from pipe.oci.image import Image, Layer
 EMPTY_LAYER = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 """The diffID of a layer without files: the SHA-256 of an empty tar archive (1024 zero bytes)."""
 
-_METADATA = re.compile(
-    r"ARG|CMD|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|SHELL|STOPSIGNAL|USER|VOLUME"
-)
+_METADATA = r"ARG|CMD|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|SHELL|STOPSIGNAL|USER|VOLUME"
 
 
 def image_from(inspected: Mapping[str, object], history: Sequence[Mapping[str, object]] | None) -> Image:
@@ -76,7 +74,7 @@ def _match(diff_ids: list[str], entries: list[tuple[str, int]]) -> list[tuple[in
     (`WORKDIR`, `RUN rm …`, `RUN true`) may have made one: it did if the number of layers needs all such entries, or if
     BuildKit wrote it and nothing was squashed.
     """
-    candidates = [(text, size) for text, size in entries if size > 0 or not _METADATA.fullmatch(_verb(text))]
+    candidates = [(text, size) for text, size in entries if size > 0 or not re.fullmatch(_METADATA, _verb(text))]
     all_needed = len(candidates) == len(diff_ids)
     squashed = sum(size > 0 or text.endswith(BUILDKIT) for text, size in candidates) > len(diff_ids)
     matched: list[tuple[int, str | None]] = []

@@ -9,7 +9,7 @@ Engine 20.10 (Go 1.19) and 26.1 (Go 1.24)."""
 GO_GZIP_FAST = 130e6
 """The same since Go 1.27: 1.42 GB in 10.8 s measured with Engine 28.5."""
 FAST_GO = (1, 27)
-_GO_VERSION = re.compile(r"go([0-9]{1,3})\.([0-9]{1,3})")
+_GO_VERSION = r"go([0-9]{1,3})\.([0-9]{1,3})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,6 @@ class EngineKind:
     @property
     def rate(self) -> float:
         """Unpacked bytes that one core compresses per second."""
-        match = _GO_VERSION.match(self.go_version)
+        match = re.match(_GO_VERSION, self.go_version)
         fast = match is not None and (int(match[1]), int(match[2])) >= FAST_GO
         return max(GO_GZIP_FAST if fast else GO_GZIP, self.measured)

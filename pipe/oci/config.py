@@ -52,7 +52,7 @@ def _diff_ids(content: dict[str, object]) -> list[str]:
     diff_ids = members(rootfs).get("diff_ids", [])
     if not isinstance(rootfs, dict) or not isinstance(diff_ids, list):
         raise ValueError("has no list of diffIDs")  # noqa: TRY004
-    if any(SHA512.fullmatch(text(each)) for each in diff_ids):
+    if any(re.fullmatch(SHA512, text(each)) for each in diff_ids):
         raise ValueError("has SHA-512 diffIDs, which are not supported; use SHA-256")
     if not all(is_digest(text(each)) for each in diff_ids):
         raise ValueError("has a diffID that is not 'sha256:' and 64 hexadecimal digits")
@@ -93,7 +93,7 @@ class Origin:
             content = read_json(config)
         except ValueError:
             return cls()
-        created = _TIME.match(str(content.get("created") or ""))
+        created = re.match(_TIME, str(content.get("created") or ""))
         built = f"{created[1]} {created[2]} UTC" if created and created[1] > _NEVER else ""
         return cls(built, revision_of(members(content)))
 
@@ -113,6 +113,6 @@ BASE_NAME = "org.opencontainers.image.base.name"
 REVISION = "org.opencontainers.image.revision"
 """The label that names an image's commit; source: opencontainers/image-spec, `annotations.md`."""
 _REVISION_WIDTH = 64
-_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}):[0-9]{2}(?:\.[0-9]+)?Z")
+_TIME = r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}):[0-9]{2}(?:\.[0-9]+)?Z"
 _NEVER = "1980-01-02"
 """Reproducible builds set the time to the epoch or to the beginning of 1980."""

@@ -11,9 +11,9 @@ from typing import Self
 from pipe.oci.fields import members, text, texts
 from pipe.oci.reference import is_digest
 
-SHA512 = re.compile(r"sha512:[0-9a-f]{128}")
+SHA512 = r"sha512:[0-9a-f]{128}"
 """The other algorithm that the specification registers."""
-_WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_WORD = r"[A-Za-z0-9._-]{1,64}"
 """The characters of Go's names for systems and architectures."""
 _ATTESTATION = {"vnd.docker.reference.type": "attestation-manifest"}
 
@@ -33,7 +33,7 @@ class Platform:
             return None
         found = members(value)
         parts = (text(found.get(name)) for name in ("os", "architecture", "variant"))
-        return cls(*(part if _WORD.fullmatch(part) else "" for part in parts))
+        return cls(*(part if re.fullmatch(_WORD, part) else "" for part in parts))
 
     def __str__(self) -> str:
         """Return the platform as Docker writes it, such as `linux/arm/v7`."""
@@ -69,7 +69,7 @@ class Descriptor:
             raise ValueError("a descriptor must be an object")  # noqa: TRY004
         found = members(value)
         digest, size, media_type = found.get("digest"), found.get("size"), found.get("mediatype", "")
-        if isinstance(digest, str) and SHA512.fullmatch(digest):
+        if isinstance(digest, str) and re.fullmatch(SHA512, digest):
             raise ValueError("SHA-512 digests are not supported; use SHA-256")
         if not isinstance(digest, str) or not is_digest(digest):
             raise ValueError("a descriptor's digest must be 'sha256:' and 64 hexadecimal digits")

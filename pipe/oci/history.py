@@ -21,25 +21,20 @@ _SHELL = (
     r"(?:/(?:[^\s/]*+/)*+)?+(?:ba|da|a|z|k)?+sh"
     r"(?:\s++(?:pipefail|-(?!\w*+(?<=c)\s)\w++)(?=\s))*+\s++-\w*+(?<=c)\s++"
 )
-_SHELLS = re.compile(rf"(?<!\S){_SHELL}")
-_RUN_SHELL = re.compile(rf"RUN\s++{_SHELL}")
-_LEADING_SHELL = re.compile(_SHELL)
-_ARGUMENTS = re.compile(r"(?:RUN\s++)?+\|[0-9]++\s")
-_CONTENT = re.compile(r"\b(?:file|dir|multi):[0-9a-f]{64} in ")
+_SHELLS = rf"(?<!\S){_SHELL}"
+_RUN_SHELL = rf"RUN\s++{_SHELL}"
+_ARGUMENTS = r"(?:RUN\s++)?+\|[0-9]++\s"
+_CONTENT = r"\b(?:file|dir|multi):[0-9a-f]{64} in "
 """What the classic builder writes in place of the sources of ADD and COPY."""
-_FIRST_NAME = re.compile(r"(ENV|ARG|LABEL) (?:([\w.-]++)(?=[ =]|$))?+.*+", re.IGNORECASE)
+_FIRST_NAME = r"(?i)(ENV|ARG|LABEL) (?:([\w.-]++)(?=[ =]|$))?+.*+"
 
 _WORD = r"(?:passw(?:or)?d|passphrase|token|secret|key|auth|credential)"
 _START = r"(?<![\w-])"
 # The closing quote may be missing: the text may have been cut.
 _QUOTED = r"\"[^\"]*+\"?|'[^']*+'?"
-_VALUE = re.compile(rf"{_START}([\w-]++)=({_QUOTED}|\S++)")
-_HEADER = re.compile(
-    rf"({_START}(?=[\w-]*?{_WORD})[\w-]++:)\s*+(?:(?:bearer|basic|token)\s++)?[^\s\"']++", re.IGNORECASE
-)
-_OPTION = re.compile(
-    rf"({_START}(?=\w*+-[\w-]*?{_WORD})[\w-]++|\b(?:bearer|basic)|(?<!mkdir )-[pu])\s++({_QUOTED}|\S++)", re.IGNORECASE
-)
+_VALUE = rf"{_START}([\w-]++)=({_QUOTED}|\S++)"
+_HEADER = rf"(?i)({_START}(?=[\w-]*?{_WORD})[\w-]++:)\s*+(?:(?:bearer|basic|token)\s++)?[^\s\"']++"
+_OPTION = rf"(?i)({_START}(?=\w*+-[\w-]*?{_WORD})[\w-]++|\b(?:bearer|basic)|(?<!mkdir )-[pu])\s++({_QUOTED}|\S++)"
 
 
 def instruction(created_by: str, *, mask: bool = True) -> str:
@@ -55,20 +50,20 @@ def instruction(created_by: str, *, mask: bool = True) -> str:
         One line of at most `WIDTH` characters; "" if there is no instruction.
     """
     text = created_by[:LONGEST].strip().removesuffix(BUILDKIT).strip()
-    if _ARGUMENTS.match(text):
-        shells = list(_SHELLS.finditer(text))
+    if re.match(_ARGUMENTS, text):
+        shells = list(re.finditer(_SHELLS, text))
         if len(shells) != 1:
             # A value may contain spaces, and even a shell command: the end of the arguments is unknown.
             return "RUN …"
         text = text[shells[0].start() :]
-    text = text.removeprefix("RUN ") if _RUN_SHELL.match(text) else text
-    shell = _LEADING_SHELL.match(text)
+    text = text.removeprefix("RUN ") if re.match(_RUN_SHELL, text) else text
+    shell = re.match(_SHELL, text)
     without_shell = text[shell.end() :] if shell else text
     if without_shell.startswith("#(nop)"):
         text = without_shell.removeprefix("#(nop)")
     elif shell:
         text = f"RUN {without_shell}"
-    text = _CONTENT.sub("… in ", " ".join(text.split()))
+    text = re.sub(_CONTENT, "… in ", " ".join(text.split()))
     return _masked(text) if mask else text
 
 
@@ -76,9 +71,9 @@ def _masked(text: str) -> str:
     if len(text) > READ:
         # Between words: the half of a URL would show its password.
         text = f"{text[:READ].rpartition(' ')[0]} …"
-    name = _FIRST_NAME.fullmatch(text)
+    name = re.fullmatch(_FIRST_NAME, text)
     if name:
         return f"{name[1]} {name[2]}=***" if name[2] else f"{name[1]} ***"
-    text = _VALUE.sub(r"\1=***", clean(text, lines=1, width=READ))
-    text = _OPTION.sub(r"\1 ***", _HEADER.sub(r"\1 ***", text))
+    text = re.sub(_VALUE, r"\1=***", clean(text, lines=1, width=READ))
+    text = re.sub(_OPTION, r"\1 ***", re.sub(_HEADER, r"\1 ***", text))
     return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"

@@ -10,7 +10,7 @@ SHORT_ID = 12
 """Characters of a layer's name in the Engine's push stream; source: moby, `pkg/stringid`."""
 
 BASE_IMAGE = "base image"
-_BASE_FILES = re.compile(r"# debian\.sh .*|ADD \S+ (?:in )?/")
+_BASE_FILES = r"# debian\.sh .*|ADD \S+ (?:in )?/"
 """Instructions that make the lowest layer of official images: a Debian script, or one archive added to `/`."""
 SHOWN = 60
 """Characters of an instruction that fit a line of the log."""
@@ -49,7 +49,7 @@ class Layer:
     @property
     def origin(self) -> str:
         """The instruction that made the layer, or `base image`; "" if uncertain."""
-        if self.number == 1 and (self.instruction is None or _BASE_FILES.fullmatch(self.instruction)):
+        if self.number == 1 and (self.instruction is None or re.fullmatch(_BASE_FILES, self.instruction)):
             return BASE_IMAGE
         return self.instruction or ""
 

@@ -21,12 +21,12 @@ PORT_MAXIMUM = 65535
 ADDRESS_RULE = f"{REGISTRY_RULE}; a port is from 1 to {PORT_MAXIMUM}"
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_PATH = rf"{_COMPONENT}(?:/{_COMPONENT})*"
 _DOMAIN_COMPONENT = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_DOMAIN = re.compile(rf"(?:{_DOMAIN_COMPONENT}(?:\.{_DOMAIN_COMPONENT})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
-_HOST_AND_PORT = re.compile(r"(?:\[(?P<address>[^\]]*)\]|[^\[\]:]+)(?::(?P<port>[0-9]+))?")
-_TAG = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{TAG_MAXIMUM - 1}}}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DOMAIN = rf"(?:{_DOMAIN_COMPONENT}(?:\.{_DOMAIN_COMPONENT})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_HOST_AND_PORT = r"(?:\[(?P<address>[^\]]*)\]|[^\[\]:]+)(?::(?P<port>[0-9]+))?"
+_TAG = rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{TAG_MAXIMUM - 1}}}"
+_DIGEST = r"sha256:[0-9a-f]{64}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +96,12 @@ def _has_tag(text: str) -> bool:
 
 def is_domain(text: str) -> bool:
     """Return whether `text` is a registry's host; it needs a dot or a port."""
-    return _names_host(text) and _DOMAIN.fullmatch(text) is not None
+    return _names_host(text) and re.fullmatch(_DOMAIN, text) is not None
 
 
 def is_address(text: str) -> bool:
     """Return whether `text` is a registry's host with a valid address and port."""
-    match = _HOST_AND_PORT.fullmatch(text)
+    match = re.fullmatch(_HOST_AND_PORT, text)
     if match is None or not is_domain(text):
         return False
     try:
@@ -119,17 +119,17 @@ def is_component(text: str) -> bool:
 
 def is_path(text: str) -> bool:
     """Return whether `text` is a valid repository path."""
-    return len(text) <= REPOSITORY_MAXIMUM and _PATH.fullmatch(text) is not None
+    return len(text) <= REPOSITORY_MAXIMUM and re.fullmatch(_PATH, text) is not None
 
 
 def is_tag(text: str) -> bool:
     """Return whether `text` is a valid tag."""
-    return _TAG.fullmatch(text) is not None
+    return re.fullmatch(_TAG, text) is not None
 
 
 def is_digest(text: str) -> bool:
     """Return whether `text` is a SHA-256 digest."""
-    return _DIGEST.fullmatch(text) is not None
+    return re.fullmatch(_DIGEST, text) is not None
 
 
 def tag_from(text: str) -> str:

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from pipe.retry import retry_after
 from pipe.text import clean
 
-_TITLE = re.compile(r"<title[^>]{0,100}>([^<]{1,300})</title", re.IGNORECASE)
+_TITLE = r"(?i)<title[^>]{0,100}>([^<]{1,300})</title"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Answer:
             return clean(message) or f"HTTP {self.status}"
         text = self.body.decode("utf-8", "replace")
         if self.is_html:
-            title = _TITLE.search(text)
+            title = re.search(_TITLE, text)
             text = title[1] if title else ""
         return clean(text) or f"HTTP {self.status}"
 

@@ -24,10 +24,8 @@ _PERMANENT_FAILURES = frozenset((501, 505, 507))
 _LOST = frozenset(("BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"))
 """Codes about what the registry had before: the next attempt sends it again."""
 _ACCESS_TOKEN = "ATCTT"  # noqa: S105
-_QUOTA = re.compile(r"quota|storage (?:limit|resource)|upper limit|out of storage|billing", re.IGNORECASE)
-_ACCESS = re.compile(
-    r"denied|permission|access|forbidden|unauthori[sz]ed|scope|not allowed|may not|^HTTP 403$", re.IGNORECASE
-)
+_QUOTA = r"(?i)quota|storage (?:limit|resource)|upper limit|out of storage|billing"
+_ACCESS = r"(?i)denied|permission|access|forbidden|unauthori[sz]ed|scope|not allowed|may not|^HTTP 403$"
 _ACCESS_CODES = frozenset(("DENIED", "UNAUTHORIZED"))
 NO_ANSWER = (RegistryFailedError, RegistryUnreachableError)
 """A registry that restarts first breaks connections, then refuses them for a while."""
@@ -80,9 +78,9 @@ def credentials_refused(target: Reference, words: str, token: str = "") -> Crede
 def push_denied(target: Reference, words: str, codes: tuple[str, ...] = ()) -> PushDeniedError:
     """Return the error for a push that is forbidden; advice on access only if that is what the words are about."""
     words = clean(words)
-    if _QUOTA.search(" ".join((words, *codes))):
+    if re.search(_QUOTA, " ".join((words, *codes))):
         fix = "Delete images that are no longer needed, or ask the registry's administrator for more storage."
-    elif _ACCESS.search(words) or _ACCESS_CODES & set(codes):
+    elif re.search(_ACCESS, words) or _ACCESS_CODES & set(codes):
         fix = (
             "Pushing requires write access to the repository that the package is linked to. A step's own credentials"
             " reach only packages linked to the repository whose pipeline runs: link the package to it, or use"

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 SHORT_REVISION = 7
 """Characters of an abbreviated commit hash, as in `git log --oneline`."""
@@ -11,8 +11,7 @@ PIPE_YML = Path(__file__).parent.parent / "pipe.yml"
 _IMAGE = r"(?m)^image: (\S+)$"
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(NamedTuple):
     """The identity of this program.
 
     Attributes:

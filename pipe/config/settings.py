@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from pipe.config.variables import COMPRESSIONS, IF_TAG_EXISTS
 from pipe.oci.reference import Reference
@@ -21,8 +22,7 @@ class Credentials:
     token: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ReuseFrom:
+class ReuseFrom(NamedTuple):
     """An image in the registry whose layers can be reused.
 
     Attributes:
@@ -34,8 +34,7 @@ class ReuseFrom:
     tag: str
 
 
-@dataclass(frozen=True, slots=True)
-class Promotion:
+class Promotion(NamedTuple):
     """Images that are in the registry already.
 
     Attributes:

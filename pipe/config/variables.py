@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 DEFAULT_TAG = "latest"
 """The tag to push if neither TAGS nor IMAGE_NAME names one, as with `docker push`."""
@@ -18,8 +18,7 @@ COMPRESSIONS = ("auto", "fast", "small", "zstd")
 SPLIT_AUTO = "auto"
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(NamedTuple):
     """A variable that users set.
 
     Attributes:

@@ -1,7 +1,7 @@
 """The properties of a Docker Engine that decide how fast it pushes."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 GO_GZIP = 25e6
 """Unpacked bytes per second and core of an Engine built with Go before 1.27: 20 to 25 MB measured with
@@ -12,8 +12,7 @@ FAST_GO = (1, 27)
 _GO_VERSION = r"go([0-9]{1,3})\.([0-9]{1,3})"
 
 
-@dataclass(frozen=True, slots=True)
-class EngineKind:
+class EngineKind(NamedTuple):
     """The properties of an Engine; "" and 0 if unknown.
 
     Attributes:

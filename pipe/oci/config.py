@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipe.oci.descriptor import SHA512, Descriptor, Platform
 from pipe.oci.fields import members, read_json, text
@@ -74,8 +74,7 @@ def _instructions(history: object, layers: int) -> list[str | None]:
     return [instruction(text(entry.get("created_by"))) or None for entry in made]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The build that an image comes from, for people.
 
     Attributes:

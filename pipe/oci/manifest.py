@@ -7,7 +7,7 @@ Source: opencontainers/image-spec, `manifest.md` and `image-index.md`, and CNCF 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.fields import members, read_json, text
@@ -30,8 +30,7 @@ OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 OCI_ZSTD_LAYER = "application/vnd.oci.image.layer.v1.tar+zstd"
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """A manifest or an index, with the bytes that its digest is computed from.
 
     Attributes:

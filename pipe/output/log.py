@@ -6,9 +6,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from colorlog import ColoredFormatter
 
@@ -65,8 +64,7 @@ def _library_record(record: logging.LogRecord) -> logging.LogRecord:
     return logging.LogRecord(record.name, logging.DEBUG, record.pathname, record.lineno, text, None, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Destinations:
+class Destinations(NamedTuple):
     """Where the result is written, besides the log.
 
     Attributes:

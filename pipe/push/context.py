@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pipe.config.settings import PushRequest, Settings
 from pipe.push.shared_layers import SharedLayers
@@ -23,8 +23,7 @@ class Report(Protocol):
         """Log what matters only if something is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(NamedTuple):
     """Time and randomness, which tests pass in.
 
     Attributes:

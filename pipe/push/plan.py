@@ -6,6 +6,7 @@ faster and knows what is there, but makes the Engine stage a copy of the image f
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pipe.engine.kind import GO_GZIP, EngineKind
 from pipe.engine.staging import STAGING, first_byte, prefix_bytes
@@ -74,8 +75,7 @@ class Facts:
     round_trip: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class PendingLayer:
+class PendingLayer(NamedTuple):
     """A layer that the Engine is sending or will send.
 
     Attributes:
@@ -89,8 +89,7 @@ class PendingLayer:
     known: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(NamedTuple):
     """What is left of an Engine's push, and what the pipe would send instead.
 
     Attributes:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, Layer
@@ -44,8 +45,7 @@ class LayerProgress:
         return 0.0 if self.started is None else now - self.started
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     """The last line of progress: its time, the bytes sent by then, and since when no more were sent."""
 
     at: float

@@ -1,7 +1,6 @@
 """What every pusher has in common: it brings one image under one tag, and returns what it pushed."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pipe.errors import PipeError
 from pipe.oci.manifest import Manifest
@@ -9,8 +8,7 @@ from pipe.oci.reference import Reference
 from pipe.source.image_source import ImageSource
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
+class Pushed(NamedTuple):
     """What a pusher brought to the registry.
 
     Attributes:

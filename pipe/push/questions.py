@@ -1,8 +1,8 @@
 """What the registry is asked before a push, all at the same time."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from pipe.errors import PipeError
 from pipe.oci.manifest import Manifest
@@ -10,8 +10,7 @@ from pipe.push.reuse import Place
 from pipe.registry.repository import Repository
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(NamedTuple):
     """The answers.
 
     Attributes:

@@ -5,7 +5,6 @@ Source: distribution-spec, "Pushing Manifests with Subject", "Listing Referrers"
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -156,7 +155,7 @@ class Referrers:
             self._transfer.forget()
 
     def _set(self, referrer: Referrer, status: ReferrerStatus) -> None:
-        self._results[referrer.digest] = replace(self._results[referrer.digest], status=status)
+        self._results[referrer.digest] = self._results[referrer.digest]._replace(status=status)
 
     def _is_there(self, digest: str) -> bool:
         manifest = self._repository.manifest(digest)

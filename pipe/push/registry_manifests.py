@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 
 from pipe.errors import SourceNotFoundError, SourceUnusableError
@@ -114,7 +113,7 @@ def _typed(manifest: Manifest) -> Manifest:
         with suppress(ValueError):
             named = text(members(read_json(manifest.body)).get("mediatype"))
             given = named if named in MEDIA_TYPES else given
-    return replace(manifest, media_type=given)
+    return manifest._replace(media_type=given)
 
 
 def _not_found(names: Sequence[Reference]) -> SourceNotFoundError:

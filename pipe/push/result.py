@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Layer
@@ -36,8 +37,7 @@ class TagStatus(StrEnum):
     WOULD_PUSH = "would push"
 
 
-@dataclass(frozen=True, slots=True)
-class TagResult:
+class TagResult(NamedTuple):
     """One tag of the result.
 
     Attributes:
@@ -67,8 +67,7 @@ class TagResult:
         return str(self.target.with_digest(self.digest)) if self.digest and self.arrived else None
 
 
-@dataclass(frozen=True, slots=True)
-class LayerResult:
+class LayerResult(NamedTuple):
     """The outcome for one layer.
 
     Attributes:
@@ -111,8 +110,7 @@ class LayerResult:
         return self.layer.platform
 
 
-@dataclass(frozen=True, slots=True)
-class PlatformResult:
+class PlatformResult(NamedTuple):
     """The image of one platform.
 
     Attributes:
@@ -135,8 +133,7 @@ class ReferrerStatus(StrEnum):
     WOULD_PUSH = "would push"
 
 
-@dataclass(frozen=True, slots=True)
-class ReferrerResult:
+class ReferrerResult(NamedTuple):
     """The outcome for one artifact that refers to the image.
 
     Attributes:
@@ -152,8 +149,7 @@ class ReferrerResult:
     status: ReferrerStatus = ReferrerStatus.NOT_TRIED
 
 
-@dataclass(frozen=True, slots=True)
-class SplitResult:
+class SplitResult(NamedTuple):
     """The layers that were split.
 
     Attributes:
@@ -252,8 +248,7 @@ class Result:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseResult:
+class ReleaseResult(NamedTuple):
     """The outcome of a run.
 
     Attributes:

@@ -9,8 +9,8 @@ are found before that: the end of the blob does not fit the layer.
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from pipe.errors import PipeError
 from pipe.oci.config import CONFIG_SIZE
@@ -28,8 +28,7 @@ ORIGINS = 4
 GZIP = frozenset((DOCKER_LAYER, OCI_LAYER))
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A tag whose layers may be reused.
 
     Attributes:
@@ -41,8 +40,7 @@ class Place:
     tag: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A blob that a manifest pairs with a layer.
 
     Attributes:
@@ -56,8 +54,7 @@ class Stored:
     proven: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """The layers that are of use.
 
     Attributes:
@@ -71,8 +68,7 @@ class Wanted:
     media_types: frozenset[str] = GZIP
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A blob that the registry stores, and that a manifest pairs with a layer.
 
     Attributes:

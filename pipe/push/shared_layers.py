@@ -38,7 +38,7 @@ class SharedLayers:
             self._stored.setdefault(blob.digest, stored)
             if blob.media_type in GZIP:
                 # A layer that the push would compress: the manifest is the same whichever image brought it.
-                stored = replace(stored, descriptor=replace(blob, media_type=DOCKER_LAYER))
+                stored = stored._replace(descriptor=replace(blob, media_type=DOCKER_LAYER))
             if stored.proven or blob.media_type in GZIP:
                 self._stored.setdefault(layer.layer.diff_id, stored)
 

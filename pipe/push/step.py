@@ -1,8 +1,8 @@
 """The steps of a plan: who pushes, and which one follows if one cannot."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Kind(Enum):
@@ -12,8 +12,7 @@ class Kind(Enum):
     REGISTRY = "pipe"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One pusher of a plan.
 
     Attributes:

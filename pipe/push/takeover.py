@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipe.engine.kind import EngineKind
 from pipe.oci.image import Image
@@ -104,5 +104,5 @@ class Takeover:
         pending = Pending(
             pending_layers(self._image, layers, known), bytes_to_send(self._image, known), speed.measured, speed.link
         )
-        kind = replace(self._kind, measured=speed.each)
+        kind = self._kind._replace(measured=speed.each)
         return reason_to_hand_over(pending, self._image, kind, timeout)

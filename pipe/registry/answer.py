@@ -5,8 +5,8 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
+from typing import NamedTuple
 
 from pipe.retry import retry_after
 from pipe.text import clean
@@ -14,8 +14,7 @@ from pipe.text import clean
 _TITLE = r"(?i)<title[^>]{0,100}>([^<]{1,300})</title"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came back for a request.
 
     Attributes:

@@ -6,9 +6,8 @@ Source: CNCF Distribution, `spec/auth/token.md`.
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from pipe.config.settings import Credentials
@@ -53,8 +52,7 @@ class Listener(Protocol):
         """Redact a secret from all output."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):
     authorization: Bearer
     expires: float
 

@@ -1,9 +1,8 @@
 """Meaning of a registry's status, codes and words: the kind of error, and what to do about it."""
 
 import re
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pipe.errors import (
     CertificateError,
@@ -110,8 +109,7 @@ def package_not_found(target: Reference, words: str) -> PackageNotFoundError:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """An answer that is not a success.
 
     Attributes:

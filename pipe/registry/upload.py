@@ -6,9 +6,9 @@ itself (moby, `registry/client/blob_writer.go`).
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pipe.errors import DigestMismatchError, PipeError, UnsupportedError, UploadLostError
 from pipe.oci.reference import Reference, is_digest
@@ -51,8 +51,7 @@ class Chunks(Protocol):
         """Yield the chunks, once."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenUpload:
+class OpenUpload(NamedTuple):
     """An upload that the registry has opened.
 
     Attributes:

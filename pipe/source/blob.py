@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image
@@ -52,8 +52,7 @@ class SourceBlob:
         return self.descriptor is not None and self.descriptor.media_type in {DOCKER_CONFIG, OCI_CONFIG}
 
 
-@dataclass(frozen=True, slots=True)
-class StoredImage:
+class StoredImage(NamedTuple):
     """One image in an archive or a layout.
 
     Attributes:
@@ -73,8 +72,7 @@ class StoredImage:
     referrers: tuple["Referrer", ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Referrer:
+class Referrer(NamedTuple):
     """An artifact that refers to a manifest, which does not refer to it: a signature, a software bill, a statement.
 
     Attributes:

@@ -50,7 +50,7 @@ def compressible(stored: StoredImage, report: ArchiveLog) -> StoredImage:
     blobs = tuple(_to_compress(blob, diff_ids) for blob in stored.blobs)
     # The manifest that the tag will refer to is not known yet, so the config identifies the image.
     identified = replace(image, id=manifest.config, layers=layers)
-    return replace(stored, blobs=blobs, images=(identified,), referrers=())
+    return stored._replace(blobs=blobs, images=(identified,), referrers=())
 
 
 def compressed(manifests: Sequence[Manifest], known: Mapping[str, Descriptor]) -> list[Manifest]:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 from pipe.errors import ArchiveError
@@ -47,7 +46,7 @@ def read_layout(
             " `cosign load` pushes them."
         )
     subjects = [manifest.digest for manifest in stored.manifests]
-    return replace(stored, referrers=find_referrers(documents, roots, subjects, partial(_stored, documents)))
+    return stored._replace(referrers=find_referrers(documents, roots, subjects, partial(_stored, documents)))
 
 
 def read_directory_transport(documents: DirectoryTransport, manifest: str, warn: Callable[[str], None]) -> StoredImage:

@@ -438,7 +438,7 @@ def test_the_result_of_several_images_is_a_list(tmp_path: Path) -> None:
 
 
 def test_texts_of_several_images_are_redacted(tmp_path: Path) -> None:
-    failed = replace(SEVERAL.images[0].tags[0], error=SECRET)
+    failed = SEVERAL.images[0].tags[0]._replace(error=SECRET)
     result = ReleaseResult((replace(SEVERAL.images[0], tags=(failed,)), SEVERAL.images[1]), 4)
     shown(lambda output: output.finish(result, Destinations(tmp_path / "result")))
     assert json.loads((tmp_path / "result").read_text("utf-8"))["images"][0]["tags"][0]["error"] == "***"

@@ -133,7 +133,7 @@ def test_blobs_that_are_distributed_from_elsewhere_are_not_asked_for() -> None:
     foreign = replace(MANIFEST.layers[0], urls=("https://example.com/layer",))
     server, repository = registry()
     server.blobs.pop(foreign.digest)
-    assert missing_parts(repository, replace(MANIFEST, layers=(foreign, MANIFEST.layers[1]))) == []
+    assert missing_parts(repository, MANIFEST._replace(layers=(foreign, MANIFEST.layers[1]))) == []
 
 
 def test_an_image_that_is_an_index_as_well_is_none() -> None:

@@ -3,7 +3,6 @@
 The rules are those of docker/metadata-action, except that a placeholder without a value drops its tag.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -165,11 +164,13 @@ def _is_length(text: str) -> bool:
 
 
 def _meant(braces: str) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 # needed only for a mistake
+
     inner = braces.strip("{}").lower()
     if re.fullmatch(_PLACEHOLDER, f"{{{inner}}}"):
         return inner
     text = _normalized(braces)
-    name = next(iter(difflib.get_close_matches(text, (*NAMES, *_SYNONYMS), 1)), "")
+    name = next(iter(get_close_matches(text, (*NAMES, *_SYNONYMS), 1)), "")
     return _SYNONYMS.get(name, name)
 
 

@@ -1,6 +1,5 @@
 """A client of the step's Docker Engine, which translates the SDK's errors into the pipe's."""
 
-import difflib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
@@ -248,8 +247,10 @@ class Engine:
 
 def _similarity(name: str, other: str) -> float:
     """Return how similar two names are without their tags, from 0 to 1, as a whole or in the last component."""
+    from difflib import SequenceMatcher  # noqa: PLC0415 # needed only if there is no such image
+
     pairs = zip(_parts(name), _parts(other), strict=True)
-    return max(difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
+    return max(SequenceMatcher(None, *pair).ratio() for pair in pairs)
 
 
 def _parts(name: str) -> tuple[str, str]:

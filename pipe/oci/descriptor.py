@@ -6,7 +6,7 @@ Source: opencontainers/image-spec, `descriptor.md`, and CNCF Distribution, `spec
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 
 from pipe.oci.fields import members, text, texts
 from pipe.oci.reference import is_digest
@@ -18,8 +18,7 @@ _WORD = r"[A-Za-z0-9._-]{1,64}"
 _ATTESTATION = {"vnd.docker.reference.type": "attestation-manifest"}
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(NamedTuple):
     """The system that an image runs on; `unknown` for an attestation."""
 
     os: str

@@ -5,8 +5,7 @@ Source of the grammar: distribution/reference, `reference.go` and `regexp.go`.
 
 import ipaddress
 import re
-from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 REPOSITORY_MAXIMUM = 255
 """Characters of a repository's path; source: distribution/reference, `RepositoryNameTotalLengthMax`."""
@@ -29,8 +28,7 @@ _TAG = rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{TAG_MAXIMUM - 1}}}"
 _DIGEST = r"sha256:[0-9a-f]{64}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """A reference to an image; what it does not contain is ""."""
 
     domain: str
@@ -71,11 +69,11 @@ class Reference:
 
     def with_digest(self, digest: str) -> Self:
         """Return this reference with a digest."""
-        return replace(self, digest=digest)
+        return self._replace(digest=digest)
 
     def with_tag(self, tag: str) -> Self:
         """Return this repository with a tag and without a digest."""
-        return replace(self, tag=tag, digest="")
+        return self._replace(tag=tag, digest="")
 
     def __str__(self) -> str:
         """Return the reference as Docker writes it."""

@@ -5,7 +5,6 @@ faster and knows what is there, but makes the Engine stage a copy of the image f
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipe.engine.kind import GO_GZIP, EngineKind
@@ -46,8 +45,7 @@ _FAR = "Uploading directly: the registry takes {:.0f} ms to answer"
 _SHORT, _MINUTE = 10, 59.5
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """The facts that a plan depends on.
 
     Attributes:
@@ -68,7 +66,7 @@ class Facts:
     in_engine: bool
     reachable: bool
     max_layer_size: int
-    kind: EngineKind = field(default_factory=EngineKind)
+    kind: EngineKind = EngineKind()
     known: frozenset[str] = frozenset()
     by_pipe: frozenset[str] = frozenset()
     splits: bool = False

@@ -1,7 +1,7 @@
 """Challenges of the header `WWW-Authenticate` (RFC 9110, section 11.6.1)."""
 
 import re
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 CHALLENGE_MAXIMUM = 8 * 1024
 """Characters of a header that are parsed; real challenges have a few hundred."""
@@ -12,8 +12,7 @@ _ITEM = re.compile(
 """A scheme, or a parameter with its value. Every repetition is possessive, so that matching takes linear time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(NamedTuple):
     """How a registry requests credentials.
 
     Attributes:
@@ -22,7 +21,7 @@ class Challenge:
     """
 
     scheme: str
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str]
 
 
 def parse_challenges(header: str) -> dict[str, Challenge]:
@@ -40,7 +39,7 @@ def parse_challenges(header: str) -> dict[str, Challenge]:
     while match := _ITEM.match(header, position):
         position = match.end()
         if match["quoted"] is None and match["plain"] is None:
-            current = challenges.setdefault(match["word"].lower(), Challenge(match["word"].lower()))
+            current = challenges.setdefault(match["word"].lower(), Challenge(match["word"].lower(), {}))
         elif current is not None:
             value = match["plain"] if match["quoted"] is None else re.sub(r"\\(.)", r"\1", match["quoted"])
             current.parameters.setdefault(match["word"].lower(), value)

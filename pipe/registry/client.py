@@ -8,7 +8,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -223,7 +222,7 @@ class Client:
         """Send a request with credentials to the registry's own host, without them to others."""
         base = self._open()
         if request.url.startswith("/"):
-            request = replace(request, url=base + request.url)
+            request = request._replace(url=base + request.url)
         redirects = 0
         while True:
             own = origin(urlsplit(request.url)) == origin(urlsplit(base))

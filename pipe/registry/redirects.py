@@ -1,7 +1,6 @@
 """The addresses to which a registry refers: which are trusted, and what is sent there."""
 
 import threading
-from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import SplitResult, urlsplit
 
@@ -55,7 +54,7 @@ class Redirects:
                 raise untrusted(self._target, found, f"by a redirect of {request.method}")
             if not reading:
                 self._trust(found)
-        return replace(request, url=found.geturl(), query=())
+        return request._replace(url=found.geturl(), query=())
 
     def _trust(self, place: SplitResult) -> None:
         """Accept a host that the registry redirects uploads to; it never receives credentials."""

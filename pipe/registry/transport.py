@@ -5,9 +5,9 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import TypedDict
+from types import MappingProxyType
+from typing import NamedTuple, TypedDict
 from urllib.parse import SplitResult, urlsplit
 
 import requests
@@ -50,8 +50,7 @@ class NoTLSError(Exception):
 Body = bytes | Iterable[memoryview]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request.
 
     Attributes:
@@ -69,7 +68,7 @@ class Request:
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     query: tuple[tuple[str, str], ...] = ()
     body: Body = b""
     maximum: int = ERROR_BODY
@@ -84,7 +83,7 @@ class Request:
 
     def within(self, seconds: float) -> "Request":
         """Return the request with at most so many seconds for the body and the answer."""
-        return replace(self, limit=min(self.whole, seconds))
+        return self._replace(limit=min(self.whole, seconds))
 
 
 class Basic(HTTPBasicAuth):

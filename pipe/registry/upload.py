@@ -6,7 +6,6 @@ itself (moby, `registry/client/blob_writer.go`).
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -210,7 +209,7 @@ class UploadSession:
     def _request(self, request: Request) -> Answer:
         self._watch.check()
         if request.limit is None:
-            request = replace(request, limit=min(request.timeout, self._watch.remaining()))
+            request = request._replace(limit=min(request.timeout, self._watch.remaining()))
         return self._client.upload(request, scope_of(self._path))
 
     def _take_location(self, answer: Answer) -> None:

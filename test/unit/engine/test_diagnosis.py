@@ -236,7 +236,7 @@ NAMES = (
 )
 def test_names_are_no_words(name: str, message: str) -> None:
     text = message.format(name=name, path=f"acme/{name}", host=f"{name.replace('/', '.')}.example")
-    error = from_engine(replace(TARGET, path=f"acme/{name}"), text)
+    error = from_engine(TARGET._replace(path=f"acme/{name}"), text)
     assert type(error) is RegistryFailedError, error
     assert error.temporary
     assert name in str(error) or "lookup" in text, "people still see it"
@@ -246,7 +246,7 @@ def test_names_are_no_words(name: str, message: str) -> None:
 @pytest.mark.parametrize("message", ["{name} broke off: EOF", "blob of {name}.", "(acme,{name}) EOF"])
 def test_a_bare_name_is_no_word(name: str, message: str) -> None:
     for path in (f"acme/{name}", f"{name.rpartition('/')[2]}/app"):
-        error = from_engine(replace(TARGET, path=path), message.format(name=name))
+        error = from_engine(TARGET._replace(path=path), message.format(name=name))
         assert type(error) is RegistryFailedError, error
 
 
@@ -274,7 +274,7 @@ def test_a_bare_name_is_no_word(name: str, message: str) -> None:
     ],
 )
 def test_words_beside_names_are_read(path: str, message: str, kind: Kind) -> None:
-    assert type(from_engine(replace(TARGET, path=path), message)) is kind
+    assert type(from_engine(TARGET._replace(path=path), message)) is kind
 
 
 ALTERNATIVES = {

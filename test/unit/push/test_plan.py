@@ -1,7 +1,5 @@
 """Who pushes: facts in, plan and reasons out. Sizes in MB; the seconds follow from the rates in plan.py."""
 
-from dataclasses import replace
-
 import pytest
 
 from pipe.engine.kind import EngineKind
@@ -369,5 +367,5 @@ def test_what_follows_a_step(in_engine: bool) -> None:
     assert after(steps, limit=True) == (Step(Kind.REGISTRY, splits=True),)
     assert [step.kind for step in after(steps, limit=False)][:1] == ([Kind.REGISTRY] if in_engine else [])
     assert after(after(steps, limit=True), limit=True) == ()
-    assert after(plan(replace(facts, splits=False)), limit=True) == ()
-    assert after(plan(replace(facts, reachable=False)), limit=True) == ()
+    assert after(plan(facts._replace(splits=False)), limit=True) == ()
+    assert after(plan(facts._replace(reachable=False)), limit=True) == ()

@@ -139,8 +139,8 @@ def test_blobs_that_are_distributed_from_elsewhere_are_not_asked_for() -> None:
 def test_an_image_that_is_an_index_as_well_is_none() -> None:
     """It could name thousands of manifests, each of which would be read."""
     child = Descriptor(OCI_INDEX, ANOTHER, 2)
-    assert not holds(replace(EMPTY, manifests=(child,)), Image(CONFIG, 0, ()))
-    assert not is_pushed(replace(REFORMATTED, manifests=(child,)), Pushed(MANIFEST.digest, MANIFEST), IMAGE)
+    assert not holds(EMPTY._replace(manifests=(child,)), Image(CONFIG, 0, ()))
+    assert not is_pushed(REFORMATTED._replace(manifests=(child,)), Pushed(MANIFEST.digest, MANIFEST), IMAGE)
 
 
 def test_other_content_under_the_digest_of_a_child_is_missing_and_not_followed() -> None:

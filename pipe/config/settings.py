@@ -48,8 +48,7 @@ class Promotion(NamedTuple):
     is_joined: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PushRequest:
+class PushRequest(NamedTuple):
     """One image, and where to push it.
 
     Attributes:
@@ -74,8 +73,7 @@ class PushRequest:
         return tuple(Reference(self.registry, self.repository, tag) for tag in self.tags)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The valid settings of a run.
 
     Attributes:

@@ -5,7 +5,7 @@ Source: opencontainers/image-spec, `descriptor.md`, and CNCF Distribution, `spec
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple, Self
 
 from pipe.oci.fields import members, text, texts
@@ -39,8 +39,7 @@ class Platform(NamedTuple):
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(NamedTuple):
     """A reference to a blob or a manifest.
 
     Attributes:
@@ -55,7 +54,7 @@ class Descriptor:
     size: int
     platform: Platform | None = None
     urls: tuple[str, ...] = ()
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
     def parse(cls, value: object) -> Self:

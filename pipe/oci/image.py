@@ -1,7 +1,7 @@
 """An image and its layers, as an Engine or an archive describes them."""
 
 import re
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from pipe.oci.descriptor import Descriptor, Platform
 from pipe.units import format_size
@@ -16,8 +16,7 @@ SHOWN = 60
 """Characters of an instruction that fit a line of the log."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """One layer of an image.
 
     Attributes:
@@ -60,8 +59,7 @@ class Layer:
         return f"{platform}layer {self.number or self.short_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """One image in an Engine or an archive.
 
     Attributes:
@@ -97,7 +95,7 @@ class Image:
 def labelled(image: Image) -> Image:
     """Return an image of an index with layers that name its platform."""
     platform = str(image.platform or image.id)
-    return replace(image, layers=tuple(replace(layer, platform=platform) for layer in image.layers))
+    return image._replace(layers=tuple(layer._replace(platform=platform) for layer in image.layers))
 
 
 def cut(instruction: str) -> str:

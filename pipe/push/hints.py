@@ -6,7 +6,6 @@ finds the layer there, and mounts it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from pipe.engine.kind import EngineKind
@@ -70,7 +69,7 @@ class Hints:
             workspace = self._target.path.partition("/")[0]
             found = self._engine.relatives(image, lambda _: True, f"{self._target.domain}/{workspace}/*")
             names += tuple(name for each in found for name in (*each.tags, *each.digests))
-        return origins(replace(image, origins=names), self._target, self._repository)
+        return origins(image._replace(origins=names), self._target, self._repository)
 
     def guessed(self, image: Image, missing: frozenset[str]) -> Sequence[Place]:
         """Return the places to which the names of relatives would be pushed by default.

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from pipe.oci.descriptor import Descriptor
@@ -11,8 +10,7 @@ from pipe.push.result import ARRIVED, LayerStatus
 from pipe.units import format_clock, format_duration, format_size
 
 
-@dataclass(frozen=True, slots=True)
-class LayerProgress:
+class LayerProgress(NamedTuple):
     """How far one layer has come.
 
     Attributes:
@@ -84,19 +82,19 @@ class ProgressTracker:
             self._arrived = self._line = None
             for name, one in self._progress.items():
                 if one.status not in ARRIVED:
-                    self._progress[name] = replace(one, status=LayerStatus.WAITING, started=None, sent=0, retries=0)
+                    self._progress[name] = one._replace(status=LayerStatus.WAITING, started=None, sent=0, retries=0)
 
     def expect(self, name: str, total: int) -> None:
         """Add a layer of `total` bytes that waits for its turn."""
-        self._change(name, lambda one: one if one.total else replace(one, total=total))
+        self._change(name, lambda one: one if one.total else one._replace(total=total))
 
     def begin(self, name: str, at: float) -> None:
         """Record that a layer's upload began."""
-        self._change(name, lambda one: replace(one, status=LayerStatus.UPLOADING, started=at, sent=0))
+        self._change(name, lambda one: one._replace(status=LayerStatus.UPLOADING, started=at, sent=0))
 
     def advance(self, name: str, sent: int, total: int) -> None:
         """Record the bytes sent, and those of the whole layer (0 if unknown)."""
-        self._change(name, lambda one: replace(one, sent=min(sent, total) if total else sent, total=total or one.total))
+        self._change(name, lambda one: one._replace(sent=min(sent, total) if total else sent, total=total or one.total))
 
     def retry(self, name: str, *, again: bool) -> LayerProgress:
         """Record that the Engine waits before it restarts a layer; `again` if this is a new restart."""
@@ -104,14 +102,14 @@ class ProgressTracker:
         def change(one: LayerProgress) -> LayerProgress:
             # Without a first byte, the upload that failed has no start.
             started = one.started if one.status is LayerStatus.UPLOADING else None
-            return replace(one, status=LayerStatus.RETRYING, started=started, retries=one.retries + again)
+            return one._replace(status=LayerStatus.RETRYING, started=started, retries=one.retries + again)
 
         return self._change(name, change)
 
     def warn(self, name: str) -> bool:
         """Record that a warning is due for a slow layer; return False if it was given before."""
         before = self.of(name)
-        self._change(name, lambda one: replace(one, warned=True))
+        self._change(name, lambda one: one._replace(warned=True))
         return not before.warned
 
     def finish(
@@ -120,14 +118,14 @@ class ProgressTracker:
         """Record that the registry has a layer; one that was uploaded stays so."""
 
         def change(one: LayerProgress) -> LayerProgress:
-            one = replace(one, descriptor=descriptor or one.descriptor)
+            one = one._replace(descriptor=descriptor or one.descriptor)
             if one.status is LayerStatus.UPLOADED:
                 return one
             uploaded = status is LayerStatus.UPLOADED and one.started is not None
             seconds = at - one.started if uploaded and one.started is not None else one.seconds
             total = descriptor.size if uploaded and descriptor is not None else one.total
             kept = status is not LayerStatus.UPLOADED and (one.reused or reused)
-            return replace(one, status=status, seconds=seconds, total=total, sent=total, reused=kept)
+            return one._replace(status=status, seconds=seconds, total=total, sent=total, reused=kept)
 
         self._change(name, change, arrived=at)
 

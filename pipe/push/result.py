@@ -1,7 +1,6 @@
 """The frozen result of a run, which the output writes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -168,8 +167,7 @@ class SplitResult(NamedTuple):
         return first | {"original_image_id": self.original_image_id, "others": others}
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The outcome of the push of one image.
 
     Attributes:

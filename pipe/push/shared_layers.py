@@ -1,7 +1,6 @@
 """Layers that several images of one run have in common: the first image brings them, the others find or mount them."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from pipe.oci.manifest import DOCKER_LAYER
 from pipe.push.result import ARRIVED, LayerStatus, Result
@@ -38,7 +37,7 @@ class SharedLayers:
             self._stored.setdefault(blob.digest, stored)
             if blob.media_type in GZIP:
                 # A layer that the push would compress: the manifest is the same whichever image brought it.
-                stored = stored._replace(descriptor=replace(blob, media_type=DOCKER_LAYER))
+                stored = stored._replace(descriptor=blob._replace(media_type=DOCKER_LAYER))
             if stored.proven or blob.media_type in GZIP:
                 self._stored.setdefault(layer.layer.diff_id, stored)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from pipe.oci.descriptor import Descriptor
@@ -17,8 +16,7 @@ class Reader(Protocol):
         """Read bytes into the buffer, and return their number; 0 only at the end."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceBlob:
+class SourceBlob(NamedTuple):
     """The bytes of one layer, or of another blob, in a source.
 
     Attributes:

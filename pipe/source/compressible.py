@@ -1,7 +1,6 @@
 """An OCI image with plain layers, to be compressed on the way: its layers and its manifest get other digests."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.manifest import DOCKER_LAYER, DOCKER_MANIFEST, OCI_LAYER, OCI_MANIFEST, OCI_ZSTD_LAYER, Manifest
@@ -33,7 +32,7 @@ def compressible(stored: StoredImage, report: ArchiveLog) -> StoredImage:
         return stored
     [manifest], [image] = stored.manifests, stored.images
     layers = tuple(
-        replace(layer, descriptor=None, size=layer.descriptor.size)
+        layer._replace(descriptor=None, size=layer.descriptor.size)
         if layer.descriptor and layer.descriptor.digest in plain and layer.descriptor.digest == layer.diff_id
         else layer
         for layer in image.layers
@@ -49,7 +48,7 @@ def compressible(stored: StoredImage, report: ArchiveLog) -> StoredImage:
         report.warning("The artifacts that refer to the image in the archive stay behind: they name its digest there.")
     blobs = tuple(_to_compress(blob, diff_ids) for blob in stored.blobs)
     # The manifest that the tag will refer to is not known yet, so the config identifies the image.
-    identified = replace(image, id=manifest.config, layers=layers)
+    identified = image._replace(id=manifest.config, layers=layers)
     return stored._replace(blobs=blobs, images=(identified,), referrers=())
 
 
@@ -94,10 +93,10 @@ def _plain(manifest: Manifest) -> list[str]:
 def _to_compress(blob: SourceBlob, diff_ids: set[str]) -> SourceBlob:
     if blob.descriptor is None or blob.descriptor.digest not in diff_ids:
         return blob
-    return replace(blob, diff_id=blob.descriptor.digest, descriptor=None)
+    return blob._replace(diff_id=blob.descriptor.digest, descriptor=None)
 
 
 def _identity(layer: Descriptor, *, is_docker: bool) -> Entry:
     is_gzip = layer.media_type in {DOCKER_LAYER, OCI_LAYER}
     gzip = DOCKER_LAYER if is_docker else OCI_LAYER
-    return identity(replace(layer, media_type=gzip if is_gzip else layer.media_type))
+    return identity(layer._replace(media_type=gzip if is_gzip else layer.media_type))

@@ -1,7 +1,6 @@
 """An image in the registry as a source: its manifests as they are, its blobs where they are stored."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 from pipe.errors import SourceUnusableError
@@ -39,7 +38,7 @@ class RegistrySource(ArchiveSource):
         blobs = {blob.digest: blob for blob in named if blob is not None and not blob.urls}
         sent = () if present else tuple(_blob(repository, blob) for blob in blobs.values())
         super().__init__(StoredImage(tuple(manifests), b"", sent, tuple(images)))
-        self.image = replace(self.image, size=sum(blob.size for blob in blobs.values()))
+        self.image = self.image._replace(size=sum(blob.size for blob in blobs.values()))
         self.present = manifests[-1] if present else None
 
 

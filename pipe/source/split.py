@@ -274,7 +274,7 @@ def _image(image: Image, parts: Parts, config: bytes) -> Image:
         stored += [None] * len(own) if own else [layer.descriptor]
         sizes += [part.blob.size for part in own] if own else [layer.size]
     made = image_of(f"sha256:{hashlib.sha256(config).hexdigest()}", config, stored, sizes)
-    return replace(image, id=made.id, layers=made.layers, size=image.size)
+    return image._replace(id=made.id, layers=made.layers, size=image.size)
 
 
 def _manifest(manifest: Manifest, image: Image, parts: Parts, config: SourceBlob) -> Manifest:

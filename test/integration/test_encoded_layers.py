@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import json
 import random
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +145,7 @@ def test_a_link_that_drops_to_a_tenth_and_rises_again(registry: LocalRegistry) -
     plain = half * 50  # 40 MB, of which gzip leaves about half
     registry.fault(method="PATCH", content_range=f"{CHUNK}-*", times=1, bytes_per_second=8 * MB)
     digest = f"sha256:{hashlib.sha256(plain).hexdigest()}"
-    blob = replace(in_memory("layer", "", plain), descriptor=None, diff_id=digest)
+    blob = in_memory("layer", "", plain)._replace(descriptor=None, diff_id=digest)
     found = transfer(registry, blob)[digest]
     assert len(registry.requests(method="PATCH", content_range=f"{CHUNK}-*")) == 1
     assert gzip.decompress(stored(registry, found.digest) or b"") == plain

@@ -5,7 +5,6 @@ import io
 import json
 import secrets
 import tarfile
-from dataclasses import replace
 
 import pytest
 from integration.images import MB, archive_of
@@ -297,7 +296,7 @@ def test_engine_that_refuses_temporary_images_keeps_none(request: pytest.Fixture
     image = engine.image(second.images.build(MB, MB).name)
     before = {image.id for image in second.client.images.list(all=True)}
     # As if it reported the sizes of layers, by which the pipe knows beforehand.
-    sized = replace(image, layers=tuple(replace(layer, size=50 * MB) for layer in image.layers))
+    sized = image._replace(layers=tuple(layer._replace(size=50 * MB) for layer in image.layers))
     with engine.prefixes(sized, pytest.fail) as prefixes:
         assert prefixes == ()
     assert {image.id for image in second.client.images.list(all=True)} == before

@@ -6,7 +6,7 @@ import json
 import random
 import secrets
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from integration.registries import REPOSITORY
@@ -58,8 +58,8 @@ def client(registry: LocalRegistry) -> Client:
 def transfer(registry: LocalRegistry, *blobs: SourceBlob, timeout: float = 60.0) -> dict[str, Descriptor]:
     """Send blobs to a local registry; return those that it has afterwards."""
     repository = client(registry).repository(REPOSITORY)
-    settings = replace(SETTINGS, registry=registry.host, upload_timeout=timeout)
-    request = replace(REQUEST, registry=registry.host, repository=REPOSITORY)
+    settings = SETTINGS._replace(registry=registry.host, upload_timeout=timeout)
+    request = REQUEST._replace(registry=registry.host, repository=REPOSITORY)
     context = Context(settings, request, repository, Listener(), Timing(time.monotonic, time.sleep, random.random))
     image = Image("", 0, ())
     clocks = Clocks(ProgressTracker(image), timeout, time.monotonic, Listener())

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -122,10 +121,10 @@ class World:
 
     def push(self, name: str | Sequence[str], tags: Sequence[str], source: str, settings: Mapping[str, object]) -> Push:
         """Prepare to promote one image, or to join several."""
-        chosen = replace(SETTINGS, uploader="auto", **settings)  # type: ignore[arg-type]
+        chosen = SETTINGS._replace(uploader="auto", **settings)  # type: ignore[arg-type]
         names = (name,) if isinstance(name, str) else tuple(name)
         promotion = Promotion(source, names, is_joined=not isinstance(name, str))
-        request = replace(REQUEST, tags=tuple(tags) or ("1.4.2",), promotion=promotion)
+        request = REQUEST._replace(tags=tuple(tags) or ("1.4.2",), promotion=promotion)
         client = connected(self.clock, self.told, self.server)
         target = client.repository(request.repository)
         timing = Timing(self.clock, self.clock.sleep, lambda: 0.0, self.clock.wait)

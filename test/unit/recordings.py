@@ -4,7 +4,7 @@ import contextlib
 import difflib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -112,7 +112,7 @@ def follow(
     tracker: ProgressTracker | None = None,
 ) -> str:
     """Let an Engine push, and return the digest that it names."""
-    settings = replace(SETTINGS, max_layer_size=limit, upload_timeout=timeout)
+    settings = SETTINGS._replace(max_layer_size=limit, upload_timeout=timeout)
     context = Context(settings, REQUEST, cast("Repository", None), told, Timing(clock, clock.sleep, lambda: 0.0))
     clocks = Clocks(tracker or ProgressTracker(image), timeout, clock, told)
     return EnginePusher(context, OneStream(stream), clocks).push(OneImage(image), TARGET).digest

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from unit.fakes import REQUEST, SETTINGS, Clock, FakeEngine, Line, Messages
@@ -140,8 +140,8 @@ def bench(
     engine = FakeEngine(clock, image)
     engine.pushes = list(pushes)
     engine.arrives = lambda tag, _digest: store(server, MANIFEST, tag)
-    request = replace(REQUEST, tags=tuple(tags))
-    chosen = replace(SETTINGS, requests=(request,), **(settings or {}))  # type: ignore[arg-type]
+    request = REQUEST._replace(tags=tuple(tags))
+    chosen = SETTINGS._replace(requests=(request,), **(settings or {}))  # type: ignore[arg-type]
     repository = connected(clock, told, server, limit).repository(request.repository)
     context = Context(chosen, request, repository, told, Timing(clock, clock.sleep, lambda: 0.0, clock.wait))
     places = [Place(repository, tag) for tag in (*request.tags, "latest")]

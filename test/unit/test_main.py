@@ -267,10 +267,10 @@ def test_a_token_that_is_also_a_name_does_not_garble_the_reference(
 
 
 WIRED = (
-    "from pathlib import Path; from unit.fakes import REQUEST, SETTINGS, Messages; from dataclasses import replace;"
+    "from pathlib import Path; from unit.fakes import REQUEST, SETTINGS, Messages;"
     "from pipe.config.settings import Promotion; from pipe.registry.client import Client;"
     "from pipe.wiring import wired;"
-    "wired(replace(SETTINGS, {settings}), Client('h:1', SETTINGS.credentials, 'test/1', Messages()), None)"
+    "wired(SETTINGS._replace({settings}), Client('h:1', SETTINGS.credentials, 'test/1', Messages()), None)"
 )
 PROMOTION = "Promotion('acme/app', ('rc',), is_joined=False)"
 ENCODING = {"pipe.encoding", "pipe.push.transfer", "deflate", "isal"}
@@ -297,7 +297,7 @@ PUSHING = {"pipe.engine.prefixes", "pipe.engine.stream", "pipe.push.engine_pushe
         ),
         pytest.param(WIRED.format(settings="image_archive=Path('image.tar')"), {"docker"}, id="archive"),
         pytest.param(
-            WIRED.format(settings=f"requests=(replace(REQUEST, promotion={PROMOTION}),)"),
+            WIRED.format(settings=f"requests=(REQUEST._replace(promotion={PROMOTION}),)"),
             {"docker", "pipe.engine.client", "pipe.source.archive", "yaml"} | ENCODING,
             id="promotion",
         ),

@@ -6,7 +6,6 @@ import logging
 import signal
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -370,7 +369,7 @@ SEVERAL = release(("api", TagStatus.FAILED, 4), ("web", TagStatus.PUSHED, 0), ("
 
 
 def test_one_image_of_several_is_logged_as_a_single_one() -> None:
-    result = replace(SEVERAL.images[1], layers=(LAYER,))
+    result = SEVERAL.images[1]._replace(layers=(LAYER,))
     log, out = shown(lambda output: output.image(result, None))
     assert [line.split(" ")[0] for line in log] == ["INFO:", "INFO:", "INFO:", "✔"]
     assert log[-1] == f"✔ Pushed 1.0: crg.apkg.io/acme/web@{DIGEST}"
@@ -401,8 +400,8 @@ def test_what_ended_a_run_with_several_images_precedes_the_last_lines() -> None:
 def test_a_signal_is_logged_once_with_the_outcome_for_the_image_that_it_stopped() -> None:
     error = StoppedError(signal.SIGTERM)
     failed = TagResult(TARGET.with_tag("2.0"), TagStatus.FAILED, error="The push was stopped.")
-    stopped = replace(release(("api", TagStatus.PUSHED, 143)).images[0], exit_code=143)
-    stopped = replace(stopped, tags=(*stopped.tags, failed))
+    stopped = release(("api", TagStatus.PUSHED, 143)).images[0]._replace(exit_code=143)
+    stopped = stopped._replace(tags=(*stopped.tags, failed))
 
     def end(output: Output) -> None:
         output.image(stopped, error)
@@ -439,7 +438,7 @@ def test_the_result_of_several_images_is_a_list(tmp_path: Path) -> None:
 
 def test_texts_of_several_images_are_redacted(tmp_path: Path) -> None:
     failed = SEVERAL.images[0].tags[0]._replace(error=SECRET)
-    result = ReleaseResult((replace(SEVERAL.images[0], tags=(failed,)), SEVERAL.images[1]), 4)
+    result = ReleaseResult((SEVERAL.images[0]._replace(tags=(failed,)), SEVERAL.images[1]), 4)
     shown(lambda output: output.finish(result, Destinations(tmp_path / "result")))
     assert json.loads((tmp_path / "result").read_text("utf-8"))["images"][0]["tags"][0]["error"] == "***"
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
@@ -248,7 +248,7 @@ class Workspace:
         """Push an image by a call, with a client of its own."""
         clock = Clock()
         client = connected(clock, self.told, self.registry)
-        settings, request = replace(SETTINGS, uploader="pipe"), replace(REQUEST, repository=f"acme/{name}")
+        settings, request = SETTINGS._replace(uploader="pipe"), REQUEST._replace(repository=f"acme/{name}")
         repository = client.repository(request.repository)
         timing = Timing(clock, clock.sleep, lambda: 0.0, clock.wait)
         context = Context(settings, request, repository, self.told, timing)
@@ -382,7 +382,7 @@ def test_the_pipe_begins_if_it_can_mount_what_the_engine_would_compress(dry_run:
     workspace.push("one", FIRST)
     clock, second = Clock(), Streamed(TOPS[1])
     client = connected(clock, workspace.told, workspace.registry)
-    settings = replace(SETTINGS, uploader="auto", dry_run=dry_run)
+    settings = SETTINGS._replace(uploader="auto", dry_run=dry_run)
     context = Context(
         settings, REQUEST, client.repository("acme/app"), workspace.told, Timing(clock, clock.sleep, lambda: 0.0)
     )
@@ -399,7 +399,7 @@ KNOWN = "Uploading directly: Docker Engine would send layers that the registry a
 def test_nothing_is_guessed_before_an_engine_begins_that_begins_in_any_case() -> None:
     clock, told, engine = Clock(), Messages(), Relatives([relative("one", "a")])
     client = connected(clock, told, Packages("acme/app", "acme/one"))
-    settings, large = replace(SETTINGS, uploader="auto"), image(10**9)
+    settings, large = SETTINGS._replace(uploader="auto"), image(10**9)
     context = Context(
         settings, REQUEST, client.repository("acme/app"), told, Timing(clock, clock.sleep, lambda: 0.0, clock.wait)
     )
@@ -416,12 +416,12 @@ def test_an_engine_that_sends_a_guessed_layer_is_followed_by_the_pipe() -> None:
     client = connected(clock, workspace.told, workspace.registry)
     # As large as an image must be before an Engine's push is worth ending, and staged late.
     claimed = 100 * WORTH
-    layers = (replace(second.image.layers[0], size=claimed), second.image.layers[1])
-    second.image = replace(second.image, size=claimed, layers=layers)
+    layers = (second.image.layers[0]._replace(size=claimed), second.image.layers[1])
+    second.image = second.image._replace(size=claimed, layers=layers)
     engine, base = FakeEngine(clock, second.image), second.image.layers[0].short_id
     engine.pushes = [[(at / 2, events.Uploading(base, at * WORTH, claimed)) for at in range(1, 100)]]
     context = Context(
-        replace(SETTINGS, uploader="auto", max_attempts=1),
+        SETTINGS._replace(uploader="auto", max_attempts=1),
         REQUEST,
         client.repository("acme/app"),
         workspace.told,

@@ -1,7 +1,5 @@
 """How large the parts of a layer are, from sizes and what was measured."""
 
-from dataclasses import replace
-
 import pytest
 
 from pipe.oci.descriptor import Descriptor
@@ -63,5 +61,5 @@ def test_layers_that_would_exceed_the_time_limit() -> None:
     assert longest(IMAGE, layers, NOW, LIMIT, GB) == {LARGE: GB, STORED: GB}
     fast = {"a": sending(IMAGE.layers[0], 2.45 * GB, 10 * GB)}
     assert longest(IMAGE, fast, NOW, LIMIT, GB) == {}
-    stored = replace(IMAGE, layers=IMAGE.layers[1:])
+    stored = IMAGE._replace(layers=IMAGE.layers[1:])
     assert longest(stored, {"c": sending(IMAGE.layers[2], 2 * GB, 10 * GB)}, NOW, LIMIT, GB) == {STORED: GB}

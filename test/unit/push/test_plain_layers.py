@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ class Archive:
     def push(self, files: Files, *, compress: bool, compression: str = "auto") -> tuple[Result, list[str]]:
         """Push; return the result, and what the log says about the archive."""
         clock, told, log = Clock(), Messages(), Log()
-        settings = replace(SETTINGS, uploader="auto", image_archive=self.folder, compression=compression)
+        settings = SETTINGS._replace(uploader="auto", image_archive=self.folder, compression=compression)
         repository = connected(clock, told, self.server).repository(REQUEST.repository)
         context = Context(settings, REQUEST, repository, told, Timing(clock, clock.sleep, lambda: 0.0))
         stored = opened(self.folder, files)

@@ -2,7 +2,6 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -356,9 +355,9 @@ def test_a_change_waits_for_the_one_that_another_thread_makes(monkeypatch: pytes
         monkeypatch.undo()
         other.start()
         other.join(0.05)
-        return replace(one, **changes)  # type: ignore[arg-type] # any of its fields
+        return one._replace(**changes)  # type: ignore[arg-type] # any of its fields
 
-    monkeypatch.setattr("pipe.push.progress.replace", slow)
+    monkeypatch.setattr(LayerProgress, "_replace", slow)
     tracker.retry(BASE, again=True)
     other.join(60)
     assert (tracker.of(BASE).retries, tracker.changes) == (2, 2)

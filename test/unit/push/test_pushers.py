@@ -4,7 +4,6 @@ Here the Engine cannot export its images, so whatever the pipe begins goes back 
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pytest
 from unit.fakes import Line
@@ -30,7 +29,7 @@ PUSHED: list[Line] = [(0.0, events.AlreadyThere(TOP)), (1.0, events.PushDone(MAN
 def of_size(*megabytes: int) -> Image:
     """Make an image whose layers have so many MB; the last one is empty."""
     sizes = (*megabytes, 0)[:2]
-    layers = tuple(replace(layer, size=size * MB) for layer, size in zip(IMAGE.layers, sizes, strict=True))
+    layers = tuple(layer._replace(size=size * MB) for layer, size in zip(IMAGE.layers, sizes, strict=True))
     return Image(IMAGE_ID, sum(sizes) * MB, layers)
 
 
@@ -75,7 +74,7 @@ def test_the_pipe_takes_over_once_the_engine_gave_up() -> None:
     assert (result.uploader, len(pushes(b.engine))) == ("engine", 2)
 
 
-STORED = replace(IMAGE, layers=tuple(replace(layer, size=None) for layer in IMAGE.layers))
+STORED = IMAGE._replace(layers=tuple(layer._replace(size=None) for layer in IMAGE.layers))
 """What a containerd store reports: the sizes of its layers are not known before the push."""
 NO_ANSWER = 'failed to do request: Put "https://crg.apkg.io/x": net/http: timeout awaiting response headers'
 
@@ -123,7 +122,7 @@ def test_an_engine_that_does_not_wait_for_the_commit_is_followed_by_the_pipe(
         pytest.param(IMAGE, {}, False, id="a-tiny-image"),
         pytest.param(of_size(1000), {}, False, id="a-large-image"),
         pytest.param(
-            replace(of_size(25), layers=(replace(IMAGE.layers[0], size=None), IMAGE.layers[1])),
+            of_size(25)._replace(layers=(IMAGE.layers[0]._replace(size=None), IMAGE.layers[1])),
             {},
             False,
             id="a-containerd-store",
@@ -232,7 +231,7 @@ def test_a_dry_run_says_who_would_push(image: Image, uploader: str, words: str) 
 
 
 def test_sizes_that_only_the_export_has_are_read_if_a_layer_may_be_too_large() -> None:
-    layers = tuple(replace(layer, size=None) for layer in IMAGE.layers)
+    layers = tuple(layer._replace(size=None) for layer in IMAGE.layers)
     b = uploading(Image(IMAGE_ID, 40 * 10**9, layers), PUSHED)
     b.run()
     assert any("Cannot determine compressed layer sizes in advance." in line for line in b.told.of("WARNING"))

@@ -43,7 +43,7 @@ class Layout:
         """Push; return the result as RESULT_FILE has it. A failure is raised after it is known."""
         clock = self.clock = Clock()
         usual: dict[str, object] = {"uploader": "auto", "image_archive": self._folder, "referrers": True}
-        chosen = replace(SETTINGS, **(usual | settings))  # type: ignore[arg-type]
+        chosen = SETTINGS._replace(**(usual | settings))  # type: ignore[arg-type]
         client = connected(clock, self.told, self.server, self.limit)
         self.run_clock, repository = client.run_clock, client.repository(REQUEST.repository)
         context = Context(chosen, REQUEST, repository, self.told, Timing(clock, clock.sleep, lambda: 0.0))

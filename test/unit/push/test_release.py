@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 from unit.fakes import REQUEST, SETTINGS, Clock, FakeEngine, Messages, OneImage
@@ -174,12 +174,12 @@ class Surroundings:
         self.clock, self.log, self.server = Clock(), Log(), FakeRegistryServer()
         self.client = connected(self.clock, self.log, self.server)
         self.shared = SharedLayers()
-        self.settings = replace(SETTINGS, uploader="auto", max_attempts=1)
+        self.settings = SETTINGS._replace(uploader="auto", max_attempts=1)
 
     def context(self, repository: str) -> Context:
         """Return the context of a push."""
         timing = Timing(self.clock, self.clock.sleep, lambda: 0.0, self.clock.wait)
-        request = replace(REQUEST, image=repository, repository=repository)
+        request = REQUEST._replace(image=repository, repository=repository)
         return Context(self.settings, request, self.client.repository(repository), self.log, timing, self.shared)
 
     def push(self, repository: str, engine: FakeEngine) -> Push:
@@ -202,7 +202,7 @@ def test_images_that_are_there_are_found_and_asked_for_ahead(times: int) -> None
 
 def test_no_thread_outlives_the_push_of_its_image() -> None:
     around, others = Surroundings(), set(threading.enumerate())
-    around.settings = replace(around.settings, uploader="pipe")
+    around.settings = around.settings._replace(uploader="pipe")
     engine = FakeEngine(around.clock, IMAGE)
     engine.unable = None
     release = Release([around.push(f"acme/{n}", engine) for n in range(5)], around.shared, around.log)
@@ -239,7 +239,7 @@ def prepared(around: Surroundings, find: Found) -> Preparation:
     return preparation
 
 
-LARGE = replace(IMAGE, size=10**7, layers=tuple(replace(layer, size=5 * 10**6) for layer in IMAGE.layers))
+LARGE = IMAGE._replace(size=10**7, layers=tuple(layer._replace(size=5 * 10**6) for layer in IMAGE.layers))
 """An image that is worth staging."""
 
 
@@ -311,7 +311,7 @@ def test_answers_that_are_old_are_asked_for_again(seconds: float, asked: int) ->
 @pytest.mark.parametrize("policy", ["skip", "fail"])
 def test_a_tag_that_must_not_move_is_asked_for_again(policy: str) -> None:
     around = Surroundings()
-    around.settings = replace(around.settings, if_tag_exists=policy)
+    around.settings = around.settings._replace(if_tag_exists=policy)
     preparation = prepared(around, Found(IMAGE))
     preparation.source()
     store(around.server, OTHER, "1.0")
@@ -328,7 +328,7 @@ def arrived(
     status: LayerStatus, blob: Descriptor | None = BLOB, repository: str = "acme/one", diff_id: str = DIFF_ID
 ) -> Result:
     """Return the result of a push of one layer."""
-    tag = TagResult(replace(REQUEST, repository=repository).targets[0])
+    tag = TagResult(REQUEST._replace(repository=repository).targets[0])
     return Result("app", None, False, (tag,), (LayerResult(Layer(1, diff_id, 1000), status, blob),), 0)
 
 
@@ -339,7 +339,7 @@ def arrived(
         pytest.param(arrived(LayerStatus.MOUNTED), Stored(BLOB, "acme/one"), id="mounted"),
         pytest.param(arrived(LayerStatus.ALREADY_THERE), Stored(BLOB, "acme/one"), id="already-there"),
         pytest.param(
-            arrived(LayerStatus.ALREADY_THERE, replace(BLOB, media_type=OCI_LAYER)),
+            arrived(LayerStatus.ALREADY_THERE, BLOB._replace(media_type=OCI_LAYER)),
             Stored(BLOB, "acme/one"),
             id="already-there-in-an-oci-manifest",
         ),
@@ -347,12 +347,12 @@ def arrived(
         pytest.param(arrived(LayerStatus.WOULD_UPLOAD), None, id="dry-run"),
         pytest.param(arrived(LayerStatus.UPLOADED, None), None, id="unknown-blob"),
         pytest.param(
-            arrived(LayerStatus.UPLOADED, replace(BLOB, media_type=OCI_ZSTD_LAYER)),
-            Stored(replace(BLOB, media_type=OCI_ZSTD_LAYER), "acme/one", proven=True),
+            arrived(LayerStatus.UPLOADED, BLOB._replace(media_type=OCI_ZSTD_LAYER)),
+            Stored(BLOB._replace(media_type=OCI_ZSTD_LAYER), "acme/one", proven=True),
             id="uploaded-with-zstd",
         ),
         pytest.param(
-            arrived(LayerStatus.ALREADY_THERE, replace(BLOB, media_type=OCI_ZSTD_LAYER)),
+            arrived(LayerStatus.ALREADY_THERE, BLOB._replace(media_type=OCI_ZSTD_LAYER)),
             None,
             id="zstd-that-cannot-be-compared",
         ),
@@ -390,7 +390,7 @@ def test_the_first_image_that_brought_a_layer_counts() -> None:
 def test_who_brought_a_layer(pushes: list[tuple[str, LayerStatus]], by_pipe: bool) -> None:
     shared = SharedLayers()
     for uploader, status in pushes:
-        shared.add(replace(arrived(status), uploader=uploader))
+        shared.add(arrived(status)._replace(uploader=uploader))
     assert (DIFF_ID in shared.by_pipe) is by_pipe
 
 

@@ -5,7 +5,6 @@ import json
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from unit.fakes import Clock, Messages
@@ -230,7 +229,7 @@ EMPTY_END = GZIPPED + gzip.compress(b"")
 
 def layer(content: bytes = PLAIN) -> SourceBlob:
     """Make a layer of a source."""
-    return replace(in_memory("layer.tar", "", content), descriptor=None, diff_id=digest(1))
+    return in_memory("layer.tar", "", content)._replace(descriptor=None, diff_id=digest(1))
 
 
 def candidates(
@@ -265,7 +264,7 @@ def test_the_end_of_a_gzip_file_fits_a_layer(blob: bytes, content: bytes, expect
 def test_lengths_are_stored_modulo_four_gigabytes() -> None:
     """Source: RFC 1952, ISIZE is the length modulo 2^32."""
     end = struct.pack("<II", zlib.crc32(PLAIN), len(PLAIN))
-    assert is_made_from(replace(layer(), size=2**32 + len(PLAIN)), end, lambda: None)
+    assert is_made_from(layer()._replace(size=2**32 + len(PLAIN)), end, lambda: None)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 
 import pytest
 from unit.fakes import REQUEST, SETTINGS, Messages
@@ -69,7 +68,7 @@ class Source:
 
 def push(server: Rounds, *tags: str, replayable: bool = True) -> list[list[str]]:
     """Push tags, and return the requests of each round trip."""
-    told, settings, request = Messages(), replace(SETTINGS, uploader="auto"), replace(REQUEST, tags=tags)
+    told, settings, request = Messages(), SETTINGS._replace(uploader="auto"), REQUEST._replace(tags=tags)
     client = Client(settings.registry, settings.credentials, "test/1", told, adapter=server)
     repository = client.repository(request.repository)
     context = Context(settings, request, repository, told, Timing(time.monotonic, time.sleep, random.random))

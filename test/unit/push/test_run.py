@@ -91,7 +91,7 @@ def test_a_fresh_push_is_verified() -> None:
 
 
 def test_the_log_names_the_revision_of_the_image() -> None:
-    b = bench(SUCCESS, image=replace(IMAGE, revision="c0ffee"))
+    b = bench(SUCCESS, image=IMAGE._replace(revision="c0ffee"))
     b.run()
     assert b.told.of("INFO")[0] == (
         "app: 2 layers, 1.1 KB uncompressed, built from revision c0ffee → crg.apkg.io/acme/app: 1.0"
@@ -102,7 +102,7 @@ def test_the_log_names_the_revision_of_the_image() -> None:
     "image_id", [pytest.param(IMAGE_ID, id="config"), pytest.param(MANIFEST.digest, id="manifest-of-containerd")]
 )
 def test_an_image_that_is_there_is_not_pushed(image_id: str) -> None:
-    b = bench(image=replace(IMAGE, id=image_id))
+    b = bench(image=IMAGE._replace(id=image_id))
     b.store(MANIFEST, "1.0")
     result = b.run()
     assert statuses(result) == ["already there"]
@@ -599,7 +599,7 @@ def index_of(*manifests: Manifest) -> Manifest:
 
 def test_the_manifest_of_the_one_image_of_an_index_has_its_layers() -> None:
     index = index_of(MANIFEST)
-    b = bench(image=replace(CONTAINERD, id=index.digest), tags=["1", "2"])
+    b = bench(image=CONTAINERD._replace(id=index.digest), tags=["1", "2"])
     b.store(index, "1")
     b.store(MANIFEST)
     result = b.run()
@@ -666,7 +666,7 @@ def too_many() -> list[Line]:
     ],
 )
 def test_faults_over_the_containerd_store(plays: list[list[Line]], exit_code: int, attempts: int) -> None:
-    b = bench(*plays, image=replace(CONTAINERD, size=24 * 10**6))
+    b = bench(*plays, image=CONTAINERD._replace(size=24 * 10**6))
     if exit_code:
         raised, result = b.fail()
         assert (raised.exit_code, statuses(result)) == (exit_code, ["failed"])

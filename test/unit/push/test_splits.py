@@ -4,7 +4,6 @@ import gzip
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ class Archive:
             "split_size": PART,
             "max_attempts": 1,
         }
-        chosen = replace(SETTINGS, **(given | dict(settings)))
+        chosen = SETTINGS._replace(**(given | dict(settings)))
         repository = connected(clock, self.told, self.server).repository(REQUEST.repository)
         context = Context(chosen, REQUEST, repository, self.told, Timing(clock, clock.sleep, lambda: 0.0, clock.wait))
         stored = opened(self.folder, files)

@@ -1,7 +1,5 @@
 """Tags that exist already: IF_TAG_EXISTS, the order of tags, and what a rejected one means."""
 
-from dataclasses import replace
-
 import pytest
 from unit.fakes import SmallExport
 from unit.http import FakeRegistryServer, Outcome, Reply, Sent, error_reply, meeting
@@ -190,7 +188,7 @@ def stored_image(monkeypatch: pytest.MonkeyPatch, media_type: str, *plays: list[
     assert layer.descriptor is not None
     manifest = image_manifest(IMAGE_ID, 7, [(layer.descriptor.digest, layer.descriptor.size)], media_type)
     monkeypatch.setattr(SmallExport, "manifests", (manifest,))
-    image = replace(IMAGE, size=25 * MB, layers=(replace(IMAGE.layers[0], size=25 * MB), IMAGE.layers[1]))
+    image = IMAGE._replace(size=25 * MB, layers=(IMAGE.layers[0]._replace(size=25 * MB), IMAGE.layers[1]))
     b = bench(*plays, image=image, settings={"uploader": "auto", "max_attempts": 1})
     b.engine.unable = None
     b.store(OTHER, "1.0")

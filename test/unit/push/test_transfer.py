@@ -7,7 +7,6 @@ import io
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -77,7 +76,7 @@ class Transferring:
         ]
         self.image = Image("", 0, tuple(described))
         self.tracker = ProgressTracker(self.image)
-        settings = replace(SETTINGS, max_layer_size=limit, upload_timeout=timeout)
+        settings = SETTINGS._replace(max_layer_size=limit, upload_timeout=timeout)
         self.repository = connected(self.clock, self.told, self.server, run).repository("acme/app")
         context = Context(
             settings,
@@ -391,7 +390,7 @@ def test_a_layer_that_another_package_has_is_read_in_the_time_of_the_layer() -> 
 
     layer, parts = stored(NOISE), io.BytesIO(NOISE)
     reader = SimpleNamespace(readinto=read)
-    t = Transferring([replace(layer, repository="acme/base", open=lambda: reader)], run=30.0)
+    t = Transferring([layer._replace(repository="acme/base", open=lambda: reader)], run=30.0)
     t.server.on("GET", "*/blobs/*", Reply(206, delay=25.0))
     t.run()
     assert t.clock.now - 1000 >= 50
@@ -447,9 +446,9 @@ def test_a_layer_that_grows_over_the_limit_is_stopped() -> None:
 @pytest.mark.parametrize(
     "layer",
     [
-        pytest.param(replace(plain(NOISE), diff_id=digest(b"x")), id="another-diff-id"),
+        pytest.param(plain(NOISE)._replace(diff_id=digest(b"x")), id="another-diff-id"),
         pytest.param(
-            replace(stored(NOISE), descriptor=Descriptor(DOCKER_LAYER, digest(b"x"), len(NOISE))), id="another-digest"
+            stored(NOISE)._replace(descriptor=Descriptor(DOCKER_LAYER, digest(b"x"), len(NOISE))), id="another-digest"
         ),
     ],
 )
@@ -465,7 +464,7 @@ def test_a_source_that_fails_ends_the_transfer() -> None:
         def readinto(self, buffer: memoryview, /) -> int:
             raise RegistryFailedError("gone")
 
-    t = Transferring([replace(plain(NOISE), open=Broken)])
+    t = Transferring([plain(NOISE)._replace(open=Broken)])
     with ended(), pytest.raises(RegistryFailedError, match="gone"):
         t.run()
 
@@ -473,7 +472,7 @@ def test_a_source_that_fails_ends_the_transfer() -> None:
 def test_a_layer_that_only_its_bytes_identify_has_its_own_name_until_it_arrived() -> None:
     layers = [plain(NOISE), plain(NOISE[:-1])]
     t = Transferring(layers)
-    t.layers = [replace(blob, name=f"{n}/layer.tar", diff_id=None) for n, blob in enumerate(layers)]
+    t.layers = [blob._replace(name=f"{n}/layer.tar", diff_id=None) for n, blob in enumerate(layers)]
     assert t.run(replayable=False)
     assert t.statuses == [LayerStatus.UPLOADED] * 2
     assert len(t.tracker.snapshot()) == 2
@@ -491,7 +490,7 @@ def test_the_line_of_progress_counts_layers_that_wait_for_their_turn() -> None:
 def test_the_line_of_progress_counts_the_bytes_that_a_small_layer_is_stored_as(monkeypatch: pytest.MonkeyPatch) -> None:
     """A layer's size is that of its files, twelve bytes, say; stored as a compressed archive it is larger."""
     t = Transferring([plain(NOISE[:150])])
-    image = replace(t.image, layers=(replace(t.image.layers[0], size=12),))
+    image = t.image._replace(layers=(t.image.layers[0]._replace(size=12),))
     t.tracker = t.transfer.clocks.tracker = ProgressTracker(image)
     lines = list[str]()
 

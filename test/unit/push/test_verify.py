@@ -1,7 +1,6 @@
 """The proof: the manifest that was pushed, under its tag, with every blob."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from unit.fakes import Clock, Messages
@@ -130,7 +129,7 @@ def test_a_size_that_the_registry_does_not_report_counts_as_right() -> None:
 
 
 def test_blobs_that_are_distributed_from_elsewhere_are_not_asked_for() -> None:
-    foreign = replace(MANIFEST.layers[0], urls=("https://example.com/layer",))
+    foreign = MANIFEST.layers[0]._replace(urls=("https://example.com/layer",))
     server, repository = registry()
     server.blobs.pop(foreign.digest)
     assert missing_parts(repository, MANIFEST._replace(layers=(foreign, MANIFEST.layers[1]))) == []

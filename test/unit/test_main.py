@@ -272,6 +272,12 @@ WIRED = (
     "from pipe.wiring import wired;"
     "wired(SETTINGS._replace({settings}), Client('h:1', SETTINGS.credentials, 'test/1', Messages()), None)"
 )
+STARTED = (
+    "from datetime import date; import pipe.main; from pipe.config.reader import read_settings;"
+    "from pipe.output.log import Output; from pipe.registry.client import Client; from pipe.wiring import wired;"
+    f"output, settings = Output(()), read_settings({STEP}, date.min);"
+    "wired(settings, Client('h:1', settings.credentials, 'test/1', output), output)"
+)
 PROMOTION = "Promotion('acme/app', ('rc',), is_joined=False)"
 ENCODING = {"pipe.encoding", "pipe.push.transfer", "deflate", "isal"}
 PUSHING = {"pipe.engine.prefixes", "pipe.engine.stream", "pipe.push.engine_pusher", "pipe.push.takeover"}
@@ -287,12 +293,12 @@ PUSHING = {"pipe.engine.prefixes", "pipe.engine.stream", "pipe.push.engine_pushe
         ),
         pytest.param(
             f"from datetime import date; from pipe.config.reader import read_settings; read_settings({STEP}, date.min)",
-            {"docker", "requests", "yaml"},
+            {"difflib", "docker", "requests", "yaml"},
             id="settings",
         ),
         pytest.param(
             WIRED.format(settings="image_archive=None"),
-            {"pipe.source.archive"} | ENCODING | PUSHING,
+            {"difflib", "pipe.source.archive"} | ENCODING | PUSHING,
             id="engine",
         ),
         pytest.param(WIRED.format(settings="image_archive=Path('image.tar')"), {"docker"}, id="archive"),
@@ -305,12 +311,40 @@ PUSHING = {"pipe.engine.prefixes", "pipe.engine.stream", "pipe.push.engine_pushe
 )
 def test_only_what_is_needed_is_loaded(code: str, unwanted: set[str]) -> None:
     """Imports take most of the time of a run that finds everything up to date."""
+    assert set(printed(f"{code}; import sys; print(*sys.modules)")) & unwanted == set()
+
+
+def printed(code: str) -> list[str]:
+    """Return the words in the last line that a new Python prints."""
     run = subprocess.run(
-        [sys.executable, "-c", f"{code}; import sys; print(*sys.modules)"],
+        [sys.executable, "-c", code],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "test")))},
         capture_output=True,
         encoding="utf-8",
         check=True,
     )
-    assert set(run.stdout.splitlines()[-1].split()) & unwanted == set()
+    return run.stdout.splitlines()[-1].split()
+
+
+@pytest.mark.parametrize(
+    ("costly", "there"),
+    [
+        # Each is made of source text that is compiled. A named tuple takes a tenth of the time.
+        pytest.param(
+            "isinstance(value, type) and '__dataclass_fields__' in vars(value)",
+            {"Context", "Credentials", "RetryPolicy"},
+            id="dataclasses",
+        ),
+        # A pattern that is a string is compiled when `re` first matches it.
+        pytest.param("isinstance(value, re.Pattern)", {"pipe.registry.challenge._ITEM"}, id="patterns"),
+    ],
+)
+def test_little_is_compiled_at_the_start(costly: str, there: set[str]) -> None:
+    found = (
+        "import re, sys; names = {"
+        "value.__name__ if isinstance(value, type) else f'{module}.{name}'"
+        " for module, loaded in list(sys.modules.items()) if module.partition('.')[0] == 'pipe'"
+        f" for name, value in vars(loaded).items() if {costly}}}; print(*names)"
+    )
+    assert set(printed(f"{STARTED}; {found}")) == there

@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import re
 import sys
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
@@ -258,6 +259,34 @@ def work(characters: int) -> int:
     finally:
         sys.setprofile(before)
     return calls
+
+
+@pytest.mark.parametrize(
+    ("text", "compiled"),
+    [
+        pytest.param("app:1: 2 layers, 3.0 MB → crg.apkg.io/acme/app: latest", 0, id="innocent"),
+        pytest.param(f"…{TOKEN[:5]}", 0, id="cut"),
+        pytest.param(f"{SECOND} twice: {SECOND}", 1, id="plain"),
+        pytest.param(base64.b64encode(SECOND.encode()).decode(), 1, id="base64"),
+        pytest.param("50 %25", 1, id="escape"),
+    ],
+)
+def test_patterns_are_compiled_only_for_text_that_may_contain_a_secret(
+    monkeypatch: pytest.MonkeyPatch, text: str, compiled: int
+) -> None:
+    """They take several milliseconds, also of a run that logs three lines."""
+    patterns: list[str] = []
+    compile_pattern = re.compile
+
+    def counted(pattern: str) -> re.Pattern[str]:
+        patterns.append(pattern)
+        return compile_pattern(pattern)
+
+    monkeypatch.setattr("pipe.output.redaction.re.compile", counted)
+    redact = Redaction([TOKEN])
+    redact.add(SECOND)
+    assert SECOND not in redact(text)
+    assert len(patterns) == compiled
 
 
 def test_a_secret_of_a_hundred_kilobytes_causes_no_more_work_than_a_short_one() -> None:

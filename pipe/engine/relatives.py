@@ -1,7 +1,7 @@
 """Other images of the Engine that share layers with an image: their names lead to packages that may store these."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from docker import APIClient
 from docker.errors import NotFound
@@ -12,8 +12,7 @@ RELATIVES = 8
 """Images that are inspected: each takes a small request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Relative:
+class Relative(NamedTuple):
     """Another image.
 
     Attributes:
@@ -45,7 +44,7 @@ def relatives(
     listed = api.images(filters={"reference": pattern} if pattern else None) or []
     newest = [_listed(each) for each in sorted(listed, key=lambda each: -_number(each.get("Created")))]
     candidates = [each for each in newest if each.id != image.id and is_candidate(each)]
-    inspected = [replace(each, diff_ids=_diff_ids(api, each.id)) for each in candidates[:RELATIVES]]
+    inspected = [each._replace(diff_ids=_diff_ids(api, each.id)) for each in candidates[:RELATIVES]]
     diff_ids = {layer.diff_id for layer in image.layers}
     return tuple(each for each in inspected if not diff_ids.isdisjoint(each.diff_ids))
 

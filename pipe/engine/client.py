@@ -1,5 +1,6 @@
 """A client of the step's Docker Engine, which translates the SDK's errors into the pipe's."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
@@ -55,6 +56,8 @@ class Engine:
         self._clock = clock
         self._host = environment.get("DOCKER_HOST", "unix:///var/run/docker.sock")
         self._environment = dict(environment)
+        self._staging = threading.Lock()
+        self._is_swept = False
 
     @cached_property
     def _version(self) -> Mapping[str, Any]:
@@ -170,14 +173,17 @@ class Engine:
     def sweep(self, target: Reference, warn: Callable[[str], None]) -> None:
         """Undo what killed runs left in the Engine: tags of the target's repository, and temporary images.
 
-        `tagged` and `prefixes` do so as well; this is for a run that needs neither. A failure is ignored.
+        `tagged` and `prefixes` do so as well; this is for a run that needs neither. A failure is ignored. Temporary
+        images, which belong to no repository, are looked for once.
         """
         from pipe.engine.prefixes import remove_stale  # noqa: PLC0415
         from pipe.engine.tags import Tags  # noqa: PLC0415
 
         with suppress(EngineError, EngineUnreachableError), self._translated():
             Tags(self._api, target.repository).sweep(self._engine_clock(), warn)
-            remove_stale(self._api, self._engine_clock())
+            if not self._is_swept:
+                self._is_swept = True
+                remove_stale(self._api, self._engine_clock())
 
     def _client(self, timeout: int = TIMEOUT) -> APIClient:
         return self._connect(self._api.api_version, timeout)
@@ -207,7 +213,7 @@ class Engine:
 
     def saved(self, image: Image) -> SaveStream:
         """Return the stream of an image, a tar archive; the first read requests it."""
-        return SaveStream(self._connect(self._api.api_version, None), image.id)
+        return SaveStream(self._connect(self._api.api_version, None), image.id, self._staging)
 
     def prefixes(
         self, image: Image, warn: Callable[[str], None], known: frozenset[str] = frozenset()

@@ -4,6 +4,7 @@ import contextlib
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote
@@ -22,28 +23,35 @@ _DISK_FULL = ("no space left on device", "disk quota exceeded")
 class SaveStream:
     """The bytes of an image, a tar archive; the first read requests it, or `begin` before that."""
 
-    def __init__(self, api: APIClient, name: str) -> None:
+    def __init__(self, api: APIClient, name: str, turn: AbstractContextManager[object] | None = None) -> None:
         """Store what to request.
 
         Args:
             api: A client without a read timeout: a graphdriver Engine stages the whole image before it answers.
             name: Any name that the Engine knows.
+            turn: A lock that is held while the Engine stages an image ahead.
         """
         self._api = api
         self._name = name
+        self._turn = turn or contextlib.nullcontext()
         self._response: requests.Response | None = None
         self._body: Any = None
         self._failure: PipeError | None = None
         self._opening = threading.Lock()
         self._closed = False
 
-    def begin(self) -> None:
-        """Send the request from another thread, so that the Engine stages the image before it is read."""
+    def begin(self, *, ahead: bool = False) -> None:
+        """Send the request from another thread, so that the Engine stages the image before it is read.
+
+        Args:
+            ahead: Whether it waits until the Engine has staged the images before it: they are read first.
+        """
 
         def request() -> None:
             # The first read raises the error.
-            with contextlib.suppress(PipeError):
-                self._opened()
+            with self._turn if ahead else contextlib.nullcontext(), contextlib.suppress(PipeError):
+                if not self._closed:
+                    self._opened()
 
         threading.Thread(target=request, name="save", daemon=True).start()
 

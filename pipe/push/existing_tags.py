@@ -1,6 +1,6 @@
 """The tags that the registry has before the push, and after it rejected one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from pipe.errors import PipeError
@@ -32,6 +32,7 @@ class ExistingTags:
         image: Image,
         outcome: Outcome,
         found: Sequence[Manifest | None],
+        missing: Mapping[str, Sequence[str]],
         is_held: Callable[[Manifest, Image], bool] = holds,
     ) -> None:
         """Record the tags that are done, and apply IF_TAG_EXISTS to those with another image.
@@ -40,6 +41,7 @@ class ExistingTags:
             image: What is pushed.
             outcome: Receives what is decided.
             found: The manifest of each target, None if there is none.
+            missing: What the registry lacks of some manifests, by their digest.
             is_held: Returns whether a manifest is that of the image.
 
         Raises:
@@ -54,7 +56,7 @@ class ExistingTags:
                 outcome.set(self._other(target, manifest))
                 continue
             if manifest.digest not in whole:
-                whole[manifest.digest] = self._is_whole(target, manifest)
+                whole[manifest.digest] = self._is_whole(target, manifest, missing)
             if whole[manifest.digest]:
                 outcome.remember(manifest)
                 outcome.set(TagResult(target, TagStatus.ALREADY_THERE, manifest.digest, verified=True))
@@ -78,8 +80,10 @@ class ExistingTags:
             return TagResult(target, TagStatus.SKIPPED, previous=manifest.digest)
         raise tags.rejected(target, manifest.digest, self._origin(manifest), error) from error
 
-    def _is_whole(self, target: Reference, manifest: Manifest) -> bool:
-        missing = missing_parts(self._repository, manifest)
+    def _is_whole(self, target: Reference, manifest: Manifest, known: Mapping[str, Sequence[str]]) -> bool:
+        missing = known.get(manifest.digest)
+        if missing is None:
+            missing = missing_parts(self._repository, manifest)
         if missing:
             self._report.warning(
                 f"{target} points to this image, but the registry does not have {listed(missing, _SHOWN)}:"

@@ -1,14 +1,14 @@
 """What precedes a push: the image is found, the registry is asked; if possible while another image is pushed."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 
 from pipe.errors import PipeError
 from pipe.push.context import Context
+from pipe.push.early_staging import EarlyStaging
 from pipe.push.pushers import Pushers
 from pipe.push.questions import Answers, answers
 from pipe.push.reuse import Place
-from pipe.push.verify import holds
+from pipe.push.verify import holds, missing_parts
 from pipe.source.image_source import ImageSource
 
 FRESH = 30.0
@@ -19,7 +19,7 @@ class Preparation:
     """Prepares one push.
 
     Attributes:
-        staging: Ends the staging of the image when it is closed.
+        staging: The staging of the image, which ends with the push.
     """
 
     def __init__(self, context: Context, find: Callable[[], ImageSource], pushers: Pushers) -> None:
@@ -30,14 +30,15 @@ class Preparation:
             find: Finds the image.
             pushers: Decides what is asked and whether the image is staged.
         """
-        self.staging = ExitStack()
+        self.staging = EarlyStaging(pushers.staged)
         self._context = context
         self._find = find
         self._pushers = pushers
         self._source: ImageSource | None = None
         self._answers: Answers | None = None
         self._asked_at = 0.0
-        self._is_staged = False
+        self._surveyed: ImageSource | None = None
+        self._is_needed = True
 
     def ahead(self) -> None:
         """Do in another thread what can be done ahead, without logging; what fails is done again in its turn."""
@@ -47,15 +48,16 @@ class Preparation:
         try:
             source = self._source = self._find() if in_engine else None
             self._asked_at = context.timing.clock()
-            found = self._answers = self._ask(check=True)
+            self._answers = self._ask(() if source else self._pushers.likely, check=True)
+            if source is not None:
+                self._survey(source, self._answers)
         except PipeError:
             return
-        if source is None:
-            return
-        manifests = [found.manifests.get(Place(context.repository, tag)) for tag in context.request.tags]
-        is_done = all(manifest is not None and holds(manifest, source.image) for manifest in manifests)
-        if not is_done and found.refusal is None and found.failure is None:
-            self.stage(source)
+
+    def stage_ahead(self) -> None:
+        """Let the Engine stage the image if `ahead` found that it must be pushed and that this may pay."""
+        if self._surveyed is not None:
+            self.stage(self._surveyed)
 
     def source(self) -> ImageSource:
         """Return the image, staged if that may pay.
@@ -67,10 +69,9 @@ class Preparation:
         return source or self._find()
 
     def stage(self, source: ImageSource) -> None:
-        """Let the Engine stage the image if that may pay, until `staging` is closed."""
-        if not self._is_staged:
-            self._is_staged = True
-            self.staging.enter_context(self._pushers.staged(source))
+        """Let the Engine stage the image if that may pay, until `staging` is closed; never if `ahead` ruled it out."""
+        if self._is_needed:
+            self.staging.begin(source)
 
     def answers(self, *, check: bool) -> Answers:
         """Return what the registry answers; see `questions.answers`.
@@ -83,9 +84,30 @@ class Preparation:
         may_move = self._context.settings.if_tag_exists == "overwrite"
         if found is not None and may_move and self._context.timing.clock() - self._asked_at <= FRESH:
             return found
-        return self._ask(check=check)
+        return self._ask(self._pushers.likely, check=check)
 
-    def _ask(self, *, check: bool) -> Answers:
+    def _ask(self, others: Sequence[Place], *, check: bool) -> Answers:
         repository = self._context.repository
         repository.connect()
-        return answers(repository, self._context.request.tags, self._pushers.likely, check=check)
+        return answers(repository, self._context.request.tags, others, check=check)
+
+    def _survey(self, source: ImageSource, found: Answers) -> None:
+        """Ask what follows from the answers: for the parts of an image that is there, for other images if it is not.
+
+        Raises:
+            PipeError: The registry does not answer; the answers so far are kept.
+        """
+        if found.refusal is not None or found.failure is not None or source.present is not None:
+            self._is_needed = False
+            return
+        repository = self._context.repository
+        tags = [found.manifests[Place(repository, tag)] for tag in self._context.request.tags]
+        held = {each.digest: each for each in tags if each is not None and holds(each, source.image)}
+        missing = {digest: missing_parts(repository, manifest) for digest, manifest in held.items()}
+        self._answers = found._replace(missing=missing)
+        self._is_needed = all(missing.values())
+        if self._is_needed:
+            self._surveyed = source
+            others = [place for place in self._pushers.likely if place not in found.manifests]
+            read = answers(repository, (), others, check=False).manifests
+            self._answers = self._answers._replace(manifests=found.manifests | read)

@@ -1,7 +1,8 @@
 """What the registry is asked before a push, all at the same time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pipe.errors import PipeError
@@ -17,11 +18,13 @@ class Answers(NamedTuple):
         refusal: Why a push is not allowed, None if it is, or if that was not asked.
         failure: Why one of the target's tags cannot be read, None if all can.
         manifests: Those that could be read, by place; None for a tag that does not exist.
+        missing: What the registry lacks of manifests of the image, by their digest, as far as it was asked.
     """
 
     refusal: PipeError | None
     failure: PipeError | None
     manifests: dict[Place, Manifest | None]
+    missing: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 def answers(repository: Repository, tags: Sequence[str], others: Sequence[Place], *, check: bool) -> Answers:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from pipe.errors import (
     CertificateError,
@@ -15,12 +15,9 @@ from pipe.errors import (
     UntrustedHostError,
 )
 from pipe.push.context import Report
+from pipe.push.lookahead import Lookahead, PreparedPart
 from pipe.push.result import ReleaseResult, Result
 from pipe.push.shared_layers import SharedLayers
-from pipe.threads import Pool, wait
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 _CONCERN_ALL = (
     CertificateError,
@@ -39,7 +36,7 @@ class ReleaseLog(Report, Protocol):
         """Log the outcome for one image."""
 
 
-class ReleasePart(Protocol):
+class ReleasePart(PreparedPart, Protocol):
     """One push of a release.
 
     Attributes:
@@ -47,9 +44,6 @@ class ReleasePart(Protocol):
     """
 
     name: str
-
-    def prepare(self) -> None:
-        """Prepare the push in another thread, while the part before it runs."""
 
     def run(self, allowed: Callable[[], None]) -> None:
         """Push, and call `allowed` once the registry has allowed it.
@@ -78,8 +72,7 @@ class Release:
         self._log = log
         self._results: list[Result] = []
         self._allowed = False
-        self._thread = Pool(1, "preparation")
-        self._prepared: Future[None] | None = None
+        self._lookahead = Lookahead(parts)
 
     def run(self) -> None:
         """Push every image; one that fails does not stop the others unless they would fail for the same reason.
@@ -93,7 +86,7 @@ class Release:
         try:
             self._run_all()
         finally:
-            self._thread.close()
+            self._lookahead.close()
 
     def result(self, exit_code: int) -> ReleaseResult:
         """Return the outcome for every image, at any time; `exit_code` is that of the process."""
@@ -105,7 +98,7 @@ class Release:
         for index, part in enumerate(self._parts):
             self._log.info(f"Image {index + 1} of {len(self._parts)}: {part.name}")
             try:
-                error = self._run(part, self._parts[index + 1 : index + 2])
+                error = self._run(index, part)
             except BaseException as ended:
                 with suppress(Exception):
                     self._log.image(part.result(1), ended)
@@ -121,16 +114,13 @@ class Release:
         if failure is not None:
             raise failure
 
-    def _run(self, part: ReleasePart, following: Sequence[ReleasePart]) -> PipeError | None:
-        """Push one image while the following one is prepared; return why that failed."""
-        prepared, self._prepared = self._prepared, None
-        if prepared is not None:
-            wait(prepared)
+    def _run(self, index: int, part: ReleasePart) -> PipeError | None:
+        """Push one image while the following ones are prepared; return why that failed."""
+        self._lookahead.wait(index)
 
         def allowed() -> None:
             self._allowed = True
-            for each in following:
-                self._prepared = self._thread.submit(each.prepare)
+            self._lookahead.begin(index)
 
         try:
             part.run(allowed)

@@ -21,7 +21,6 @@ from pipe.push.preparation import Preparation
 from pipe.push.pusher import CannotPushError, Pushed
 from pipe.push.pushers import Pushers
 from pipe.push.result import Result, TagResult, TagStatus
-from pipe.push.reuse import Place
 from pipe.push.step import Kind
 from pipe.push.subject import Subject
 from pipe.push.verify import is_pushed, missing_parts, proven
@@ -82,6 +81,10 @@ class Push:
     def prepare(self) -> None:
         """Find the image and ask the registry, while another image is pushed; see `Preparation.ahead`."""
         self._preparation.ahead()
+
+    def stage(self) -> None:
+        """Let the Engine stage the image, while another image is pushed; see `Preparation.stage_ahead`."""
+        self._preparation.stage_ahead()
 
     def run(self, allowed: Callable[[], None] = lambda: None) -> None:
         """Push every tag; a tag that the registry rejects does not stop the others.
@@ -164,7 +167,7 @@ class Push:
 
         Only a registry that cannot be reached from here is left to the Engine.
         """
-        check, names = not self._reachable, self._request.tags
+        check = not self._reachable
         try:
             found = self._preparation.answers(check=check)
             if found.refusal is not None:
@@ -182,7 +185,7 @@ class Push:
         if found.failure is not None:
             raise found.failure
         self._pushers.surveyed(found.manifests)
-        self._subject.survey([found.manifests[Place(self._repository, tag)] for tag in names], found.manifests)
+        self._subject.survey(found)
         self._surveyed = True
         if self._outcome.pending():
             self._report.info("Push access confirmed.")

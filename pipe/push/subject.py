@@ -1,6 +1,5 @@
 """The image of a push: found once, checked, and replaced if its layers must be split."""
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pipe.errors import LimitError, PipeError
@@ -13,6 +12,7 @@ from pipe.push.outcome import Outcome
 from pipe.push.preparation import Preparation
 from pipe.push.pusher import CannotPushError
 from pipe.push.pushers import Pushers
+from pipe.push.questions import Answers
 from pipe.push.result import SplitResult
 from pipe.push.reuse import Place
 from pipe.push.verify import holds, holds_configs
@@ -72,27 +72,27 @@ class Subject:
             self._preparation.stage(source)
         return self._source
 
-    def survey(self, found: Sequence[Manifest | None], read: Mapping[Place, Manifest | None]) -> None:
+    def survey(self, answers: Answers) -> None:
         """Decide what is left to push, and split the layers that are known to exceed a size.
 
         Args:
-            found: The manifest of each target, None if there is none.
-            read: All manifests that were read.
+            answers: The registry's, with every target's manifest.
 
         Raises:
             TagExistsError: A tag points to another image, and IF_TAG_EXISTS is `fail`.
             CannotSplitError: A layer cannot be split.
         """
-        source = self.found()
+        source, read = self.found(), answers.manifests
+        found = [read[Place(self._repository, tag)] for tag in self._request.tags]
         if self._splits is not None:
             if self._settings.if_tag_exists == "fail" and any(found) and not self._splits.marks(read):
                 # Nothing in the registry is split: a tag of another image can be found without reading this one.
-                self._existing.survey(source.image, self._outcome, found)
+                self._existing.survey(source.image, self._outcome, found, answers.missing)
             is_there = any(holds(manifest, source.image) for manifest in found if manifest is not None)
             if not (is_there and self._settings.split_auto):
                 source = self._replaced(self._splits.in_advance(source, read))
             check_sizes(source, self._settings, self._report)
-        self._existing.survey(source.image, self._outcome, found, self._is_held)
+        self._existing.survey(source.image, self._outcome, found, answers.missing, self._is_held)
 
     def _is_held(self, manifest: Manifest, image: Image) -> bool:
         """Return whether a manifest is that of the image; the digest of an index that was split is not known."""

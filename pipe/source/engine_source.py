@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Export(Reader, Protocol):
     """The bytes of an image's export; see `pipe.engine.save`."""
 
-    def begin(self) -> None:
-        """Let the Engine stage the image, in another thread."""
+    def begin(self, *, ahead: bool = False) -> None:
+        """Let the Engine stage the image, in another thread; `ahead` if one image after the other."""
 
     def close(self) -> None:
         """End the export, in the Engine too."""
@@ -76,7 +76,7 @@ class EngineSource:
     def staged(self) -> Iterator[None]:
         """Let the Engine stage the image while the context lasts; a stream that was not used is ended."""
         self._staged = self._engine.saved(self.image)
-        self._staged.begin()
+        self._staged.begin(ahead=True)
         try:
             yield
         finally:

@@ -7,9 +7,11 @@ from docker.errors import ImageNotFound
 
 from pipe.engine.client import Engine
 from pipe.engine.kind import EngineKind
+from pipe.engine.prefixes import LABEL
 from pipe.errors import EngineUnreachableError, ImageNotFoundError
 from pipe.oci.image import Image
 from pipe.oci.manifest import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST
+from pipe.oci.reference import Reference
 
 FIX = "add `docker` to the step's `services`"
 
@@ -176,3 +178,30 @@ def test_an_image_that_is_not_there_gets_the_closest_names(name: str, there: lis
     with pytest.raises(ImageNotFoundError) as raised:
         engine.image(name)
     assert words in raised.value.cause
+
+
+class Swept:
+    """An Engine's API that lists nothing, and remembers what was asked."""
+
+    def __init__(self) -> None:
+        self.filters: list[dict[str, str]] = []
+
+    def images(self, filters: dict[str, str], *, all: bool = False) -> list[dict[str, object]]:  # noqa: A002
+        """List no image."""
+        assert all == ("label" in filters)
+        self.filters.append(filters)
+        return []
+
+
+def test_what_killed_runs_left_is_looked_for_in_each_repository_and_temporary_images_once() -> None:
+    api, engine = Swept(), Engine({})
+    warnings: list[str] = []
+    vars(engine).update(_api=api, _engine_clock=lambda: 0)
+    for name in ("one", "two"):
+        engine.sweep(Reference("crg.apkg.io", f"acme/{name}"), warnings.append)
+    assert warnings == []
+    assert api.filters == [
+        {"reference": "crg.apkg.io/acme/one:pipe-*"},
+        {"label": LABEL},
+        {"reference": "crg.apkg.io/acme/two:pipe-*"},
+    ]

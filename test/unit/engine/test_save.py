@@ -29,6 +29,9 @@ class Broken:
         assert stream
         return self
 
+    def close(self) -> None:
+        """Do nothing."""
+
     def readinto(self, buffer: memoryview) -> int:
         """Give some bytes, then break off as `http.client` does."""
         self._reads += 1
@@ -62,6 +65,55 @@ def test_an_image_is_staged_before_it_is_read_and_only_once() -> None:
     engine.staged.set()
     assert stream.readinto(memoryview(bytearray(10))) == 10
     assert engine.questions == 1
+
+
+class Turn:
+    """A lock of which it is known when a thread wants it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.wanted = threading.Semaphore(0)
+
+    def __enter__(self) -> None:
+        """Take it."""
+        self.wanted.release()
+        self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        """Give it back."""
+        self.wanted.release()
+        self.lock.release()
+
+
+@pytest.mark.parametrize("closed", [pytest.param(False, id="needed"), pytest.param(True, id="no-longer-needed")])
+def test_images_are_staged_ahead_one_after_the_other(closed: bool) -> None:
+    turn, first, second = Turn(), Slow(), Slow()
+    streams = [SaveStream(cast("APIClient", engine), "app", turn) for engine in (first, second)]
+    second.staged.set()
+    streams[0].begin(ahead=True)
+    assert first.asked.wait(60)
+    streams[1].begin(ahead=True)
+    assert turn.wanted.acquire(timeout=60)
+    assert turn.wanted.acquire(timeout=60)
+    assert second.questions == 0
+    if closed:
+        streams[1].close()
+    first.staged.set()
+    assert turn.wanted.acquire(timeout=60)
+    assert turn.wanted.acquire(timeout=60)
+    assert second.questions == (0 if closed else 1)
+
+
+def test_an_image_that_is_read_does_not_wait_for_the_staging_of_another() -> None:
+    turn, first, second = Turn(), Slow(), Slow()
+    streams = [SaveStream(cast("APIClient", engine), "app", turn) for engine in (first, second)]
+    second.staged.set()
+    streams[0].begin(ahead=True)
+    assert first.asked.wait(60)
+    streams[1].begin(ahead=True)
+    assert streams[1].readinto(memoryview(bytearray(10))) == 10
+    assert second.questions == 1
+    first.staged.set()
 
 
 class Unable(Broken):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from unit.fakes import REQUEST, SETTINGS, Clock, FakeEngine, Messages, OneImage
 from unit.http import HUNG, FakeRegistryServer
-from unit.runs import IMAGE, MANIFEST, OTHER, connected, encoder, store
+from unit.runs import BLOBS, IMAGE, IMAGE_ID, MANIFEST, OTHER, connected, encoder, store
 
 from pipe.errors import (
     CertificateError,
@@ -24,7 +24,7 @@ from pipe.errors import (
 )
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, Layer
-from pipe.oci.manifest import DOCKER_LAYER, OCI_LAYER, OCI_ZSTD_LAYER
+from pipe.oci.manifest import DOCKER_LAYER, OCI_LAYER, OCI_ZSTD_LAYER, Manifest
 from pipe.push.context import Context, Timing
 from pipe.push.preparation import FRESH, Preparation
 from pipe.push.pushers import Pushers
@@ -33,6 +33,7 @@ from pipe.push.result import LayerResult, LayerStatus, Result, TagResult, TagSta
 from pipe.push.reuse import Candidates, Place, Stored
 from pipe.push.run import Push
 from pipe.push.shared_layers import SharedLayers
+from pipe.source.image_source import ImageSource
 
 DIGEST = "sha256:" + "d" * 64
 
@@ -59,6 +60,9 @@ class Part:
 
     def prepare(self) -> None:
         self.done.append("prepare")
+
+    def stage(self) -> None:
+        assert "prepare" in self.done
 
     def run(self, allowed: Callable[[], None]) -> None:
         self.done.append("run")
@@ -162,9 +166,9 @@ def test_one_image_is_pushed_as_ever() -> None:
 
 
 def test_the_next_image_is_prepared_once_the_registry_has_allowed_a_push() -> None:
-    parts = Part("a"), Part("b", PackageNotFoundError(), late=False), Part("c")
+    parts = Part("a", PackageNotFoundError(), late=False), Part("b"), Part("c")
     run(*parts)
-    assert [part.done for part in parts] == [["run"], ["prepare", "run"], ["run"]]
+    assert [part.done for part in parts] == [["run"], ["run"], ["prepare", "run"]]
 
 
 class Surroundings:
@@ -182,10 +186,17 @@ class Surroundings:
         request = REQUEST._replace(image=repository, repository=repository)
         return Context(self.settings, request, self.client.repository(repository), self.log, timing, self.shared)
 
-    def push(self, repository: str, engine: FakeEngine) -> Push:
-        """Prepare a push."""
-        context = self.context(repository)
-        return Push(context, engine.find, Pushers(context, [Place(context.repository, "1.0")], encoder, engine))
+    def push(
+        self,
+        repository: str,
+        engine: FakeEngine | None = None,
+        *tags: str,
+        find: Callable[[], ImageSource] | None = None,
+    ) -> Push:
+        """Prepare a push of what an Engine finds, or of what is found otherwise."""
+        context, engine = self.context(repository), engine or FakeEngine(self.clock, IMAGE)
+        places = [Place(context.repository, tag) for tag in tags or ("1.0",)]
+        return Push(context, find or engine.find, Pushers(context, places, encoder, engine))
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -198,6 +209,60 @@ def test_images_that_are_there_are_found_and_asked_for_ahead(times: int) -> None
     assert [sent.path for sent in around.server.matching("GET", "*/manifests/1.0")] == [
         f"/v2/acme/{n}/manifests/1.0" for n in range(times)
     ]
+
+
+def test_an_image_that_is_there_takes_five_requests() -> None:
+    around = Surroundings()
+    store(around.server, MANIFEST, "1.0", "latest")
+    engine = FakeEngine(around.clock, LARGE)
+    pushes = [around.push(f"acme/{n}", engine, "1.0", "latest") for n in range(10)]
+    Release(pushes, around.shared, around.log).run()
+    for number in range(1, 10):
+        sent = [each for each in around.server.sent if each.path.startswith(f"/v2/acme/{number}/")]
+        assert sorted(f"{each.method} {each.path.split('/')[-2]}" for each in sent) == [
+            *["GET manifests"],
+            *["HEAD blobs"] * 3,
+            *["POST uploads"],
+        ]
+
+
+def test_only_the_first_of_images_that_are_there_is_staged() -> None:
+    around = Surroundings()
+    store(around.server, MANIFEST, "1.0")
+    sources: list[OneImage] = []
+
+    def find() -> OneImage:
+        sources.append(OneImage(LARGE))
+        return sources[-1]
+
+    Release([around.push(f"acme/{n}", find=find) for n in range(5)], around.shared, around.log).run()
+    assert sorted(source.done for source in sources) == [[], [], [], [], ["stage", "end of staging"]]
+
+
+def test_an_image_that_was_prepared_asks_nothing_in_its_turn() -> None:
+    around = Surroundings()
+    store(around.server, MANIFEST, "1.0")
+    push = around.push("acme/app", FakeEngine(around.clock, IMAGE))
+    push.prepare()
+    around.server.on("*", "*", 500)
+    push.run()
+    assert [tag.status for tag in push.result(0).tags] == [TagStatus.ALREADY_THERE]
+
+
+@pytest.mark.parametrize("gone", [pytest.param(BLOBS[0], id="layer"), pytest.param(IMAGE_ID, id="config")])
+def test_a_part_that_was_missing_ahead_is_reported_in_the_turn_of_its_image(gone: str) -> None:
+    around = Surroundings()
+    store(around.server, MANIFEST, "1.0")
+    del around.server.blobs[gone]
+    push = around.push("acme/app", FakeEngine(around.clock, IMAGE))
+    push.prepare()
+    assert around.log.of("WARNING") == []
+    with pytest.raises(LookupError):  # the Engine has no push to play
+        push.run()
+    [warning] = around.log.of("WARNING")
+    assert "points to this image, but the registry does not have" in warning
+    asked = around.server.matching("HEAD", f"*/blobs/{gone}")
+    assert len(asked) == 1
 
 
 def test_no_thread_outlives_the_push_of_its_image() -> None:
@@ -244,25 +309,49 @@ LARGE = IMAGE._replace(size=10**7, layers=tuple(layer._replace(size=5 * 10**6) f
 
 
 @pytest.mark.parametrize(
-    ("tag", "staged"),
+    ("tag", "gone", "staged"),
     [
-        pytest.param(None, True, id="new"),
-        pytest.param(OTHER, True, id="other-image"),
-        pytest.param(MANIFEST, False, id="up-to-date"),
+        pytest.param(None, "", True, id="new"),
+        pytest.param(OTHER, "", True, id="other-image"),
+        pytest.param(MANIFEST, "", False, id="up-to-date"),
+        pytest.param(MANIFEST, BLOBS[1], True, id="incomplete"),
     ],
 )
-def test_an_image_is_staged_ahead_unless_it_is_there(tag: object, staged: bool) -> None:
+def test_an_image_is_staged_ahead_unless_it_is_there(tag: Manifest | None, gone: str, staged: bool) -> None:
     around, find = Surroundings(), Found(LARGE)
     find.source = OneImage(LARGE)
     if tag is not None:
-        store(around.server, MANIFEST if tag is MANIFEST else OTHER, "1.0")
+        store(around.server, tag, "1.0")
+    around.server.blobs.pop(gone, None)
     preparation = prepared(around, find)
-    source = preparation.source()
+    assert find.source.done == []
+    preparation.stage_ahead()
     assert find.source.done == (["stage"] if staged else [])
-    preparation.stage(source)
-    assert find.source.done == ["stage"]
+    preparation.stage(preparation.source())
+    assert find.source.done == (["stage"] if staged else [])
     preparation.staging.close()
-    assert find.source.done == ["stage", "end of staging"]
+    assert find.source.done == (["stage", "end of staging"] if staged else [])
+
+
+def test_an_image_is_not_staged_after_its_push() -> None:
+    around, find = Surroundings(), Found(LARGE)
+    find.source = OneImage(LARGE)
+    preparation = prepared(around, find)
+    preparation.staging.close()
+    preparation.stage_ahead()
+    assert find.source.done == []
+
+
+@pytest.mark.parametrize(
+    ("there", "reads"),
+    [pytest.param(MANIFEST, ["1.0"], id="up-to-date"), pytest.param(OTHER, ["1.0", "latest"], id="other-image")],
+)
+def test_other_tags_are_read_ahead_only_for_an_image_to_push(there: Manifest, reads: list[str]) -> None:
+    around = Surroundings()
+    store(around.server, there, "1.0")
+    push = around.push("acme/app", FakeEngine(around.clock, IMAGE), "1.0", "latest")
+    push.prepare()
+    assert [sent.path.rpartition("/")[2] for sent in around.server.matching("GET", "*/manifests/*")] == reads
 
 
 def test_nothing_is_staged_for_a_push_that_is_not_allowed() -> None:
@@ -270,6 +359,8 @@ def test_nothing_is_staged_for_a_push_that_is_not_allowed() -> None:
     find.source = OneImage(LARGE)
     around.server.on("POST", "*", 403)
     preparation = prepared(around, find)
+    preparation.stage_ahead()
+    preparation.stage(preparation.source())
     assert preparation.answers(check=True).refusal is not None
     assert find.source.done == []
 

@@ -1,0 +1,47 @@
+"""The staging of one image in the Engine before the push needs it: begun at most once, by any thread."""
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from types import TracebackType
+from typing import Self
+
+from pipe.source.image_source import ImageSource
+
+
+class EarlyStaging:
+    """Lets the Engine stage an image until the push ends."""
+
+    def __init__(self, staged: Callable[[ImageSource], AbstractContextManager[None]]) -> None:
+        """Nothing is staged before `begin`.
+
+        Args:
+            staged: Returns a context that lasts as long as the staging.
+        """
+        self._staged = staged
+        self._lock = threading.Lock()
+        self._context = ExitStack()
+        self._decided = False
+
+    def begin(self, source: ImageSource) -> None:
+        """Begin, unless that was done before, or ruled out."""
+        with self._lock:
+            if not self._decided:
+                self._decided = True
+                self._context.enter_context(self._staged(source))
+
+    def close(self) -> None:
+        """End the staging, or rule it out: it does not begin afterwards."""
+        with self._lock:
+            self._decided = True
+            self._context.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the staging."""
+        self.close()

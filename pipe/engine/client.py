@@ -36,6 +36,9 @@ ALIVE_TIMEOUT = 3
 """Seconds for a ping to an Engine whose push ended unexpectedly."""
 HINT_TIMEOUT = 3
 """Seconds for the answer to a request that the push can do without."""
+STAGED_AT_ONCE = 2
+"""Images that the Engine stages ahead at the same time: each takes a core, which the first image needs for its layers.
+"""
 
 SIMILAR = 0.6
 """Similarity of two names from which one may be a typo of the other."""
@@ -56,7 +59,7 @@ class Engine:
         self._clock = clock
         self._host = environment.get("DOCKER_HOST", "unix:///var/run/docker.sock")
         self._environment = dict(environment)
-        self._staging = threading.Lock()
+        self._staging = threading.Semaphore(STAGED_AT_ONCE)
         self._is_swept = False
 
     @cached_property

@@ -29,7 +29,7 @@ class SaveStream:
         Args:
             api: A client without a read timeout: a graphdriver Engine stages the whole image before it answers.
             name: Any name that the Engine knows.
-            turn: A lock that is held while the Engine stages an image ahead.
+            turn: Held while the Engine stages an image ahead.
         """
         self._api = api
         self._name = name
@@ -44,7 +44,7 @@ class SaveStream:
         """Send the request from another thread, so that the Engine stages the image before it is read.
 
         Args:
-            ahead: Whether it waits until the Engine has staged the images before it: they are read first.
+            ahead: Whether it waits for its turn: the images before it are read first.
         """
 
         def request() -> None:

@@ -21,7 +21,7 @@ class Export(Reader, Protocol):
     """The bytes of an image's export; see `pipe.engine.save`."""
 
     def begin(self, *, ahead: bool = False) -> None:
-        """Let the Engine stage the image, in another thread; `ahead` if one image after the other."""
+        """Let the Engine stage the image, in another thread; `ahead` if it waits for its turn."""
 
     def close(self) -> None:
         """End the export, in the Engine too."""

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from pipe.engine.client import STAGED_AT_ONCE, Engine
 from pipe.engine.save import SaveStream
 from pipe.errors import EngineSaveError, ImageIncompleteError
+from pipe.oci.image import Image
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -114,6 +116,23 @@ def test_an_image_that_is_read_does_not_wait_for_the_staging_of_another() -> Non
     assert streams[1].readinto(memoryview(bytearray(10))) == 10
     assert second.questions == 1
     first.staged.set()
+
+
+def test_an_engine_stages_few_images_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = [Slow() for _ in range(STAGED_AT_ONCE + 1)]
+    connections, engine = iter(slow), Engine({})
+    vars(engine)["_api"] = Broken()
+    monkeypatch.setattr(engine, "_connect", lambda _version, _timeout: next(connections))
+    streams = [engine.saved(Image("app", 1, ())) for _ in slow]
+    for stream, each in zip(streams[:-1], slow, strict=False):
+        stream.begin(ahead=True)
+        assert each.asked.wait(60)
+    streams[-1].begin(ahead=True)
+    assert not slow[-1].asked.is_set()
+    slow[0].staged.set()
+    assert slow[-1].asked.wait(60)
+    for each in slow:
+        each.staged.set()
 
 
 class Unable(Broken):

@@ -62,7 +62,7 @@ class Part:
         self.done.append("prepare")
 
     def stage(self) -> None:
-        assert "prepare" in self.done
+        """Do nothing."""
 
     def run(self, allowed: Callable[[], None]) -> None:
         self.done.append("run")

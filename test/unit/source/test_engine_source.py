@@ -19,7 +19,7 @@ class Export:
         self._name = name
         self._done = done
 
-    def begin(self) -> None:
+    def begin(self, *, ahead: bool = False) -> None:
         """Note that the Engine stages the image."""
         self._done.append(f"begin {self._name}")
 

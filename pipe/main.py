@@ -95,11 +95,11 @@ class _Run:
         in_pipeline = bool(self._environment.get("BITBUCKET_BUILD_NUMBER"))
         self._destinations = Destinations(settings.result_file, settings.variables_file, references=not in_pipeline)
         # requests and the Docker SDK take most of the start-up time: the log begins before them, and the registry
-        # answers and issues a token while the SDK is imported and the Engine looks for the image.
+        # answers while the SDK is imported and the Engine looks for the image.
         from pipe.registry.client import Client  # noqa: PLC0415
 
         client = Client(settings.registry, settings.credentials, f"{about.name}/{about.version}", self._output)
-        client.connect_early([request.repository for request in settings.requests])
+        client.connect_early()
         from pipe.wiring import wired  # noqa: PLC0415
 
         self._release = wired(settings, client, self._output)

@@ -42,6 +42,8 @@ DEFAULT_TAG = "latest"
 def wired(settings: Settings, client: Client, output: Output) -> Release:
     """Put a run together; nothing happens yet, and only that is imported which any push from there needs."""
     requests, shared = settings.requests, SharedLayers()
+    if len(requests) > 1:
+        client.share_token(request.repository for request in requests)
     source = _source(settings, client, output)
     timing = Timing(time.monotonic, time.sleep, random.random)
     encoder = cache(partial(_encoder, settings))

@@ -7,7 +7,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -99,15 +99,9 @@ class Client:
         self._redirects = Redirects(domain, listener)
         self._repositories: dict[str, Repository] = {}
 
-    def connect_early(self, paths: Sequence[str] = ()) -> None:
-        """Start to connect in another thread; the first request waits for that, and fails if it fails.
-
-        Args:
-            paths: Of the repositories for which it then logs in, with one token; a failed login is repeated as needed.
-        """
-        if len(paths) > 1:
-            self.share_token(paths)
-        self._early = self.pool.submit(partial(self._connect_early, paths))
+    def connect_early(self) -> None:
+        """Start to connect in another thread; the first request waits for that, and fails if it fails."""
+        self._early = self.pool.submit(self._connect_early)
 
     def share_token(self, paths: Iterable[str]) -> None:
         """Use one token for pushes to several repositories, if the registry grants it."""
@@ -257,15 +251,13 @@ class Client:
                 self._base = early.result() if early else self._find_base()
             return self._base
 
-    def _connect_early(self, paths: Sequence[str]) -> str:
+    def _connect_early(self) -> str:
         base = f"https://{self.domain}"
         # A registry on this machine may not speak TLS.
         is_near = is_loopback(urlsplit(base).hostname or "")
         if not is_near:
             self._transport.open_ahead(base)
         found = self._find_base()
-        if paths:
-            self.pool.submit(lambda: self._authentication.authorize(scope_of(paths[0]), self.run_clock.left))
         if is_near and found == base:
             self._transport.open_ahead(base)
         return found

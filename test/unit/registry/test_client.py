@@ -1,12 +1,11 @@
 """Who receives credentials and layers, and how a client authenticates, waits and retries."""
 
-import contextlib
 import json
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -112,48 +111,6 @@ def test_an_early_failure_is_that_of_the_first_request_only() -> None:
     assert script.shown == [(V2, "")]
     setup.repository.check_push()
     assert script.shown == [(V2, ""), (V2, ""), (POST, "")]
-
-
-@pytest.mark.parametrize(
-    ("paths", "scopes"),
-    [
-        pytest.param([PATH], [f"repository:{PATH}:pull,push"], id="one"),
-        pytest.param(
-            [PATH, "acme/other"], [f"repository:{path}:pull,push" for path in (PATH, "acme/other")], id="several"
-        ),
-    ],
-)
-def test_an_early_connection_logs_in_before_the_first_request(paths: list[str], scopes: list[str]) -> None:
-    realm = f"{BASE}/token"
-    setup, script = scripted({V2: challenge(realm), f"GET {realm}": reply(200, {"token": "t"}), POST: ACCEPTED})
-    setup.client.connect_early(paths)
-    while len(script.sent) < 2:
-        setup.client.pool.run(lambda: None)
-    assert parse_qs(urlsplit(script.sent[1].url).query)["scope"] == scopes
-    setup.repository.check_push()
-    assert script.shown == [(V2, ""), (f"GET {realm}", BASIC), (POST, "Bearer t")]
-
-
-@pytest.mark.parametrize(
-    ("first", "logins", "outcome"),
-    [
-        pytest.param(reply(401), 1, pytest.raises(CredentialsRefusedError), id="refused"),
-        pytest.param(reply(503), 2, contextlib.nullcontext(), id="temporary"),
-    ],
-)
-def test_an_early_login_that_fails_is_repeated_unless_the_credentials_were_refused(
-    first: Reply, logins: int, outcome: contextlib.AbstractContextManager[object]
-) -> None:
-    realm = f"{BASE}/token"
-    tokens: list[Reply | Exception] = [first, reply(200, {"token": "t"})]
-    setup, script = scripted({V2: challenge(realm), f"GET {realm}": tokens, POST: ACCEPTED})
-    setup.client.connect_early([PATH])
-    while len(script.sent) < 2:
-        setup.client.pool.run(lambda: None)
-    with outcome:
-        setup.repository.check_push()
-    assert script.shown[1 : 1 + logins] == [(f"GET {realm}", BASIC)] * logins
-    assert [shown for shown in script.shown[1 + logins :] if shown[0] != POST] == []
 
 
 def test_requests_of_all_threads_wait_for_the_early_connection() -> None:

@@ -214,6 +214,8 @@ class _SecurePool(HTTPSConnectionPool):
                 self._put_conn(one)
 
         def open_one(connection: "BaseHTTPConnection") -> None:
+            # Else it would wait without end; the request that uses the connection sets its own.
+            connection.timeout = seconds
             try:
                 with limited(seconds, seconds):
                     connection.connect()
@@ -247,17 +249,19 @@ class DeadlineAdapter(HTTPAdapter):
     def open_others(self, url: str, verify: Any, seconds: float) -> None:  # noqa: ANN401
         """Open all direct connections over TLS but the first in other threads.
 
-        Requests that are sent at the same time would each wait for the handshakes of a connection.
+        Requests that are sent at the same time would each wait for the handshakes of a connection. If something is
+        wrong, such as the authorities, the first request finds that out.
 
         Args:
             url: Of the host.
             verify: The trusted authorities, as requests takes them.
             seconds: Maximum time that it takes.
         """
-        pool = self.get_connection_with_tls_context(Request("GET", url).prepare(), verify)
-        self.cert_verify(pool, url, verify, None)  # type: ignore[no-untyped-call]
-        if isinstance(pool, _SecurePool):
-            pool.open_others(seconds)
+        with contextlib.suppress(OSError):
+            pool = self.get_connection_with_tls_context(Request("GET", url).prepare(), verify)
+            self.cert_verify(pool, url, verify, None)  # type: ignore[no-untyped-call]
+            if isinstance(pool, _SecurePool):
+                pool.open_others(seconds)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401
         """Return the pools of connections through a proxy."""

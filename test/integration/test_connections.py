@@ -19,12 +19,15 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+import requests
 from integration.certificates import make_certificate
 from registry.client import Tls
+from urllib3 import HTTPSConnectionPool
 
 from pipe.config.settings import Credentials
 from pipe.errors import PipeError, RegistryFailedError, RegistryTooSlowError
 from pipe.registry.client import CONNECTIONS, Client
+from pipe.registry.deadline import DeadlineAdapter
 from pipe.registry.repository import Repository
 from pipe.registry.run_clock import RunClock
 from pipe.registry.transport import Bearer, Request, Transport
@@ -272,6 +275,18 @@ def test_connections_over_tls_are_opened_ahead(
     heads = [f"sha256:{number:064x}" for number in range(connections)]
     client.repository("acme/app").stat_all(heads)
     assert secure.connections == connections
+
+
+def test_connections_whose_handshakes_stall_are_free_again_in_time() -> None:
+    """A registry may limit the connections of a client."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        adapter = DeadlineAdapter(CONNECTIONS)
+        adapter.open_others(url, True, TIMEOUT)
+        pool = adapter.get_connection_with_tls_context(requests.Request("GET", url).prepare(), True)
+        assert isinstance(pool, HTTPSConnectionPool)
+        connections = [pool._get_conn(timeout=PATIENCE) for _ in range(CONNECTIONS)]  # noqa: SLF001
+        assert all(each.is_closed for each in connections)
 
 
 @pytest.mark.parametrize("through", ["direct", "proxy"])

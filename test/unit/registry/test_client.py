@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from unit.fakes import Messages
 from unit.http import HUNG, FakeHTTP, Reply, Sent, cut, error_reply, json_reply
-from unit.registry.support import BASE, BASIC, DOMAIN, PATH, UPLOADS, Registry, Setup
+from unit.registry.support import BASE, BASIC, CREDENTIALS, DOMAIN, PATH, UPLOADS, Registry, Setup
 
 from pipe.errors import (
+    ConfigurationError,
     CredentialsRefusedError,
     ImageRefusedError,
     PackageNotFoundError,
@@ -22,6 +24,7 @@ from pipe.errors import (
     RegistryUnreachableError,
     UntrustedHostError,
 )
+from pipe.registry.client import Client
 
 DIGEST = "sha256:" + "d" * 64
 Answers = dict[str, Reply | Exception | list[Reply | Exception]]
@@ -111,6 +114,19 @@ def test_an_early_failure_is_that_of_the_first_request_only() -> None:
     assert script.shown == [(V2, "")]
     setup.repository.check_push()
     assert script.shown == [(V2, ""), (V2, ""), (POST, "")]
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["usual", "early"])
+@pytest.mark.parametrize("domain", [DOMAIN, "localhost:1"], ids=["far", "near"])
+def test_authorities_that_cannot_be_read_are_explained(
+    monkeypatch: pytest.MonkeyPatch, domain: str, early: bool
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/authorities.pem")
+    client = Client(domain, CREDENTIALS, "test/1", Messages())
+    if early:
+        client.connect_early()
+    with pytest.raises(ConfigurationError, match=r"REQUESTS_CA_BUNDLE .*/nowhere/authorities\.pem"):
+        client.connect()
 
 
 def test_requests_of_all_threads_wait_for_the_early_connection() -> None:

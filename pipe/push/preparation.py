@@ -82,7 +82,8 @@ class Preparation:
         found, self._answers = self._answers, None
         # A tag that must not move may have been created since.
         may_move = self._context.settings.if_tag_exists == "overwrite"
-        if found is not None and may_move and self._context.timing.clock() - self._asked_at <= FRESH:
+        is_fresh = self._context.timing.clock() - self._asked_at <= FRESH
+        if found is not None and may_move and is_fresh and not found.is_temporary:
             return found
         return self._ask(self._pushers.likely, check=check)
 

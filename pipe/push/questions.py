@@ -26,6 +26,11 @@ class Answers(NamedTuple):
     manifests: dict[Place, Manifest | None]
     missing: Mapping[str, Sequence[str]] = MappingProxyType({})
 
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the registry may return something else soon: it was too busy to answer, for example."""
+        return any(error.temporary for error in (self.refusal, self.failure) if error is not None)
+
 
 def answers(repository: Repository, tags: Sequence[str], others: Sequence[Place], *, check: bool) -> Answers:
     """Check that a push is allowed, and read manifests.

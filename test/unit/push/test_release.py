@@ -33,6 +33,7 @@ from pipe.push.result import LayerResult, LayerStatus, Result, TagResult, TagSta
 from pipe.push.reuse import Candidates, Place, Stored
 from pipe.push.run import Push
 from pipe.push.shared_layers import SharedLayers
+from pipe.registry.client import QUESTION_TRIES
 from pipe.source.image_source import ImageSource
 
 DIGEST = "sha256:" + "d" * 64
@@ -373,6 +374,24 @@ def test_what_fails_ahead_is_done_again_in_its_turn() -> None:
     assert find.times == 2
     assert around.log.lines == []
     assert around.server.matching("POST") == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "times"),
+    [
+        pytest.param("POST", "*/uploads/", 1, id="check"),
+        pytest.param("GET", "*/manifests/1.0", QUESTION_TRIES, id="tag"),
+    ],
+)
+def test_a_registry_that_is_busy_ahead_costs_no_attempt(method: str, path: str, times: int) -> None:
+    around = Surroundings()
+    store(around.server, MANIFEST, "1.0")
+    around.server.on(method, path, 429, times=times)
+    push = around.push("acme/app", FakeEngine(around.clock, IMAGE))
+    push.prepare()
+    push.run()
+    assert [tag.status for tag in push.result(0).tags] == [TagStatus.ALREADY_THERE]
+    assert around.log.of("WARNING") == []
 
 
 def test_a_registry_that_fails_ahead_is_asked_again() -> None:

@@ -7,6 +7,7 @@ so that headers, chunk sizes, trailers and `100 Continue` cannot keep a request 
 import contextlib
 import functools
 import io
+import queue
 import socket
 import ssl
 import threading
@@ -193,12 +194,23 @@ def _trusting(file: str | None, directory: str | None) -> ssl.SSLContext:
     return context
 
 
+class _Free(queue.LifoQueue[Any]):
+    """Free connections; one that is open is used first, since a registry may not accept another one."""
+
+    def _get(self) -> "BaseHTTPConnection | None":
+        found: list[BaseHTTPConnection | None] = self.queue
+        is_open = (number for number in reversed(range(len(found))) if (one := found[number]) and one.is_connected)
+        return found.pop(next(is_open, -1))
+
+
 class _Pool(HTTPConnectionPool):
     ConnectionCls = _Deadline
+    QueueCls = _Free
 
 
 class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureDeadline
+    QueueCls = _Free
 
     def open_others(self, seconds: float) -> None:
         """Open all connections but the first in other threads; if that fails, a request opens its own."""

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import http.server
 import logging
+import math
 import os
 import select
 import socket
@@ -43,7 +44,9 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.connections = 0
+        self.connections = self.accepted = 0
+        self.most: float = math.inf
+        """Connections that are accepted; further ones are closed."""
         self.arrivals = threading.Semaphore(0)
         self.bodies: list[bytes] = []
         self.heads = threading.Barrier(1)
@@ -52,6 +55,11 @@ class Server(http.server.ThreadingHTTPServer):
     @property
     def domain(self) -> str:
         return f"127.0.0.1:{self.server_address[1]}"
+
+    def verify_request(self, request: object, client_address: object) -> bool:
+        """Return whether to accept a connection."""
+        self.accepted += 1
+        return self.accepted <= self.most
 
     def finish_request(self, request: object, client_address: object) -> None:
         if not isinstance(request, ssl.SSLSocket) and request.recv(1, socket.MSG_PEEK) == b"\x16":  # type: ignore[attr-defined]
@@ -287,6 +295,22 @@ def test_connections_whose_handshakes_stall_are_free_again_in_time() -> None:
         assert isinstance(pool, HTTPSConnectionPool)
         connections = [pool._get_conn(timeout=PATIENCE) for _ in range(CONNECTIONS)]  # noqa: SLF001
         assert all(each.is_closed for each in connections)
+
+
+def test_open_connections_are_used_if_the_registry_accepts_no_others(secure: Server) -> None:
+    secure.most = 1
+    # Else each would be accepted by the handshake.
+    secure.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]
+    client = Client(f"127.0.0.1:{secure.server_address[1]}", Credentials("me", "s3cr3t"), "test/1", Quiet())
+    client.connect_early()
+    client.connect()
+    for thread in threading.enumerate():
+        if thread.name.startswith("connection-"):
+            thread.join(PATIENCE)
+    registry = client.repository("acme/app")
+    for _ in range(CONNECTIONS):
+        registry.check_push()
+    assert secure.connections == secure.most
 
 
 @pytest.mark.parametrize("through", ["direct", "proxy"])

@@ -93,7 +93,8 @@ class Authentication:
     def lend(self, scope: Scope) -> None:
         """Request one token for requests that these scopes allow, except those that the first one alone allows.
 
-        It is requested once: if the registry does not grant it, these requests fail, and no other ones.
+        It is requested once: if the registry does not grant it, these requests fail, and no other ones. Those that the
+        first scope is needed for, too, get separate ones then.
         """
         with self._lock:
             self._lent.append(scope)
@@ -123,7 +124,9 @@ class Authentication:
         """Return the scope of the token for a request: the shared one, as long as the registry grants that."""
         if scope in self._alone or not _covers(self._shared, scope):
             lent = (each for each in reversed(self._lent) if scope != each[:1] and _covers(each, scope))
-            return next(lent, scope)
+            found = next(lent, scope)
+            # A mount from a repository that was not guessed does not depend on those that were.
+            return scope if found in self._refused and scope[:1] == found[:1] else found
         if self._shared not in self._tokens and self._challenge is not None:
             try:
                 self._log_in(self._challenge, self._shared, left)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from unit.http import HUNG, Outcome, Reply, Sent, cut, error_reply
+from unit.http import HUNG, Outcome, Reply, Sent, cut, error_reply, sha256
 from unit.registry.support import BASE, PATH, Registry
 
 from pipe.errors import PipeError
@@ -74,11 +74,20 @@ def test_a_token_that_is_not_granted_is_requested_once(answer: Outcome) -> None:
     setup.server.on("GET", "/token", lambda sent: answer if len(scopes(sent)) > 1 else None)
     for other in setup.others:
         assert failed(lambda: other.manifest("1"))  # noqa: B023
-    assert not setup.repository.mount(DIGEST, OTHERS[0])
     assert setup.requested == [[OWN], ALL]
     assert not setup.server.matching("GET", "*/manifests/1")
     setup.repository.stat(DIGEST)
     assert setup.tokens("HEAD", f"/v2/{PATH}/*")[-1] == "Bearer token-1"
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_token_that_is_not_granted_does_not_matter_for_a_repository_that_is_known_otherwise(status: int) -> None:
+    setup = Glimpsed()
+    setup.server.on("GET", "/token", lambda sent: status if "repository:acme/two:pull" in scopes(sent) else None)
+    assert failed(lambda: setup.others[0].manifest("1"))
+    setup.server.mountable[OTHERS[0], sha256(b"layer")] = b"layer"
+    assert setup.repository.mount(sha256(b"layer"), OTHERS[0])
+    assert setup.requested == [[OWN], ALL, ALL[:2]]
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -48,10 +48,10 @@ class SaveStream:
         """
 
         def request() -> None:
-            # The first read raises the error.
+            # The first read raises the error, or requests the image again: those before it may have taken the space.
             with self._turn if ahead else contextlib.nullcontext(), contextlib.suppress(PipeError):
                 if not self._closed:
-                    self._opened()
+                    self._opened(final=not ahead)
 
         threading.Thread(target=request, name="save", daemon=True).start()
 
@@ -70,14 +70,17 @@ class SaveStream:
                 self._response.close()
         return length
 
-    def _opened(self) -> Any:  # noqa: ANN401
+    def _opened(self, *, final: bool = True) -> Any:  # noqa: ANN401
         with self._opening:
             if self._failure is not None:
                 # http.client would report the end of an interrupted body.
                 raise self._failure
             if self._body is None:
-                with self._translated():
-                    self._body = self._open()
+                try:
+                    with self._translated():
+                        self._body = self._open()
+                finally:
+                    self._failure = self._failure if final else None
             return self._body
 
     @contextlib.contextmanager

@@ -145,6 +145,30 @@ class Unable(Broken):
         return {"message": "no space left on device"}
 
 
+class Full(Slow):
+    """An Engine whose disk is full until other images were read."""
+
+    def get(self, url: str, *, stream: bool) -> "Broken":
+        """Fail once."""
+        self.status_code = 200 if self.questions else 500
+        return super().get(url, stream=stream)
+
+    def json(self) -> dict[str, str]:
+        """Say why."""
+        return {"message": "no space left on device"}
+
+
+def test_an_image_that_could_not_be_staged_ahead_is_requested_again_in_its_turn() -> None:
+    turn, engine = Turn(), Full()
+    engine.staged.set()
+    stream = SaveStream(cast("APIClient", engine), "app", turn)
+    stream.begin(ahead=True)
+    assert turn.wanted.acquire(timeout=60)
+    assert turn.wanted.acquire(timeout=60)
+    assert stream.readinto(memoryview(bytearray(10))) == 10
+    assert engine.questions == 2
+
+
 def test_why_an_image_could_not_be_staged_is_told_who_reads() -> None:
     stream = SaveStream(cast("APIClient", Unable()), "app")
     stream.begin()

@@ -138,7 +138,7 @@ class Client:
         """Send a question, and again if that may help: another attempt of the push costs more.
 
         Args:
-            request: A request that changes nothing.
+            request: A request that changes nothing, or nothing more if it is sent again.
             scope: What it needs.
 
         Returns:

@@ -18,6 +18,7 @@ from pipe.errors import (
 )
 from pipe.oci.fields import members, read_json
 from pipe.oci.manifest import MEDIA_TYPES, OCI_INDEX, Manifest
+from pipe.oci.reference import is_digest
 from pipe.registry import errors
 from pipe.registry.authentication import scope_of
 from pipe.registry.blob_writer import BlobWriter
@@ -263,7 +264,9 @@ class Repository:
         """
         headers = {"Content-Type": manifest.media_type}
         request = Request("PUT", self._manifest(reference), headers, body=manifest.body, limit=2 * READ_TIMEOUT)
-        answer = self._client.send(request, self._scope)
+        # Under its digest, a manifest may be put again; many are put at the same time, which a registry may limit.
+        send = self._ask if is_digest(reference) else self._client.send
+        answer = send(request, self._scope)
         if answer.ok:
             return
         error = self._client.error(answer, self.path)

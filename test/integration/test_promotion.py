@@ -143,6 +143,7 @@ def test_failures_in_the_middle_are_retried(registry: LocalRegistry, run: Run, s
     registry.fault(method="GET", path=f"*/{STAGING}/blobs/*", times=1, after=1_000_000, cut="reset")
     registry.fault(method="PATCH", times=1, answer={"status": 503})
     registry.fault(method="PUT", path="*/manifests/sha256:*", times=1, answer={"status": 503})
+    registry.fault(method="PUT", path="*/manifests/1.8.0", times=1, answer={"status": 503})
     promoted = run(registry, **PROMOTE, PROMOTE="rc-21", FROM_PACKAGE=STAGING, TAGS="1.8.0")
     promoted.expect(0, "Attempt 1 of 3 failed")
     assert tagged(registry, "1.8.0") == tagged(registry, "rc-21", STAGING)

@@ -48,6 +48,13 @@ def test_siblings_are_put_at_the_same_time() -> None:
     assert set(server.manifests) == {each.digest for each in (*IMAGES, INNER)}
 
 
+def test_siblings_that_a_busy_registry_rejects_are_put_again() -> None:
+    server = FakeRegistryServer()
+    server.on("PUT", "*", 429, times=2)
+    put(server, *IMAGES)
+    assert set(server.manifests) == {each.digest for each in IMAGES}
+
+
 def test_a_manifest_that_is_listed_twice_is_put_once() -> None:
     assert put(FakeRegistryServer(), IMAGES[0], IMAGES[0]) == [IMAGES[0].digest]
 

@@ -19,6 +19,7 @@ from pipe.push.pushers import Pushers
 from pipe.push.referrers import MERGES, SETTLED, Referrers, fallback_tag
 from pipe.push.reuse import Place
 from pipe.push.run import Push
+from pipe.registry.client import QUESTION_TRIES
 from pipe.registry.run_clock import RUN_LIMIT
 from pipe.source.archive_source import ArchiveSource
 
@@ -303,7 +304,7 @@ def test_of_a_damaged_artifact_nothing_is_sent(made: Layout) -> None:
 
 
 def test_a_temporary_failure_is_retried(made: Layout) -> None:
-    made.server.on("PUT", f"*/manifests/{made.bill['digest']}", 503, times=1)
+    made.server.on("PUT", f"*/manifests/{made.bill['digest']}", 503, times=QUESTION_TRIES)
     made.server.on("PUT", f"*/manifests/{made.tag}", 503, times=1)
     made.push()
     assert made.statuses == ["pushed"] * 2

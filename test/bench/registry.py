@@ -44,8 +44,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--pairs", type=int, default=5, help="pushes of each kind")
     parser.add_argument("--only", help="one client: skopeo, docker or chunks")
     parser.add_argument("--size", type=int, default=1000, help="size of the image in MB")
+    parser.add_argument("--built", action="store_true", help="the registry's image is there")
     options = parser.parse_args(arguments)
-    build_image()
+    if not options.built:
+        build_image()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as clients:
         source = Path(folder)
         layers = [os.urandom(options.size * MEGABYTE // LAYERS) for _ in range(LAYERS)]

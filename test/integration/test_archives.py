@@ -339,7 +339,7 @@ def test_every_platform_of_an_index_arrives(
     children = [each["digest"] for each in json.loads(before)["manifests"]]
     assert [digest_in(registry, each) for each in children] == children
     puts = [entry.path.rpartition("/")[2] for entry in registry.requests(method="PUT", path="*/manifests/*")]
-    assert puts == [*children, "index"], "children before parents"
+    assert (sorted(puts[:-1]), puts[-1]) == (sorted(children), "index"), "children before parents"
     platforms = finished.result["platforms"]
     assert isinstance(platforms, list)
     named = [(f"linux/{each['platform']['architecture']}", each["digest"]) for each in json.loads(before)["manifests"]]

@@ -69,7 +69,7 @@ VARIABLES = (
     Variable("IF_TAG_EXISTS", "If a tag points to another image: `overwrite`, `skip` or `fail`", IF_TAG_EXISTS[0]),
     Variable("UPLOADER", "Who uploads: `engine` (Docker Engine), `pipe` (the pipe itself), or `auto`", UPLOADERS[0]),
     Variable("COMPRESSION", "How the pipe compresses layers: `auto`, `fast`, `small` or `zstd`", COMPRESSIONS[0]),
-    Variable("SPLIT_LAYERS", "Split large layers into parts of at most a size (`4GB`), or `auto`"),
+    Variable("SPLIT_LAYERS", "Split large layers"),
     Variable("REUSE_FROM", "More tags whose layers are reused: `tag`, or `other-package:tag`", array=True),
     Variable("IMAGE_ARCHIVE", "A file or directory to push instead of an image in Docker Engine"),
     # As regctl names it; oras has `--include-referrers`.

@@ -12,7 +12,7 @@ from pipe.engine.kind import EngineKind
 from pipe.oci.image import Image
 from pipe.oci.reference import Reference
 from pipe.push.plan import PendingLayer, reason_to_start
-from pipe.push.reuse import Place, origins
+from pipe.push.reuse import Place, origins, parsed
 from pipe.registry.repository import Repository
 
 if TYPE_CHECKING:
@@ -119,12 +119,7 @@ def packages(relative: "Relative", target: Reference) -> tuple[str, ...]:
     # In a containerd store each name has a digest, which is the ID, so it proves nothing.
     pulled = {name.partition("@")[0] for name in relative.digests if not name.endswith(own)}
     paths = []
-    for name in relative.tags:
-        try:
-            found = Reference.parse(name)
-        except ValueError:
-            # Such as <none>:<none>.
-            continue
+    for found in parsed(relative.tags):
         if found.domain == target.domain and found.path.startswith(f"{workspace}/"):
             paths.append(found.path)
         elif found.domain in LOCAL and (found.domain or found.repository not in pulled):

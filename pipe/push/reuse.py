@@ -8,7 +8,8 @@ are found before that: the end of the blob does not fit the layer.
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -152,16 +153,19 @@ def origins(image: Image, target: Reference, repository: Callable[[str], Reposit
     """
     workspace = target.path.partition("/")[0]
     places = []
-    for name in image.origins:
-        try:
-            found = Reference.parse(name)
-        except ValueError:
-            continue
+    for found in parsed(image.origins):
         if found.domain != target.domain or not found.path.startswith(f"{workspace}/"):
             continue
         if found.digest or found.path != target.path:
             places.append(Place(repository(found.path), found.digest or found.tag or "latest"))
     return list(dict.fromkeys(places))[:ORIGINS]
+
+
+def parsed(names: Iterable[str]) -> Iterator[Reference]:
+    """Yield the references of an Engine's names, without those that are none, such as `<none>:<none>`."""
+    for name in names:
+        with suppress(ValueError):
+            yield Reference.parse(name)
 
 
 def reusable(compression: str) -> frozenset[str]:

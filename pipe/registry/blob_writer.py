@@ -50,11 +50,20 @@ class BlobWriter:
         self._piece = CHUNK_MAXIMUM
         self._whole = True
 
-    def open(self) -> Answer:
-        """Request a new upload, and return the answer."""
-        return self._client.send(
+    def open_one(self) -> None:
+        """Open an upload for the next blob.
+
+        Raises:
+            UntrustedHostError: The upload is on another host.
+            PipeError: The registry does not open one.
+        """
+        at = self._client.clock()
+        answer = self._client.send(
             Request("POST", f"/v2/{self._path}/blobs/uploads/", OCTETS, follow=True), scope_of(self._path)
         )
+        if answer.status != HTTPStatus.ACCEPTED:
+            raise self._client.error(answer, self._path)
+        self.keep(answer, at)
 
     def keep(self, answer: Answer, at: float) -> None:
         """Keep an upload for the next blob, if it begins soon.
@@ -70,16 +79,14 @@ class BlobWriter:
 
     def open_ahead(self) -> None:
         """Open an upload in another thread; if that fails, the blob opens its own."""
-        self._spare.open_ahead(self._keep_one)
 
-    def _keep_one(self) -> None:
-        at = self._client.clock()
-        try:
-            answer = self.open()
-            if answer.status == HTTPStatus.ACCEPTED:
-                self.keep(answer, at)
-        except PipeError as error:
-            self._client.listener.debug(error.summary)
+        def open_one() -> None:
+            try:
+                self.open_one()
+            except PipeError as error:
+                self._client.listener.debug(error.summary)
+
+        self._spare.open_ahead(open_one)
 
     def put(self, chunks: Chunks, watch: UploadWatch) -> None:
         """Upload a blob; see `Repository.put_blob`."""

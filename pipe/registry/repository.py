@@ -77,11 +77,7 @@ class Repository:
             UntrustedHostError: The registry wants layers to be sent to another host.
             PipeError: The push is not allowed, or the registry does not answer.
         """
-        at = self._client.clock()
-        answer = self._writer.open()
-        if answer.status != HTTPStatus.ACCEPTED:
-            raise self._client.error(answer, self.path)
-        self._writer.keep(answer, at)
+        self._writer.open_one()
 
     def stat(self, digest: str) -> int | None:
         """Return the size of a blob in bytes, 0 if the registry does not say, None if the repository lacks it.

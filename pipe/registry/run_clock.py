@@ -5,7 +5,7 @@ Each request has a deadline, but an image decides how many there are, and a regi
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from pipe.errors import RegistryTooSlowError
 from pipe.units import format_duration
@@ -37,23 +37,13 @@ class RunClock:
         self._used = 0.0
         self._since = clock()
 
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
+    def waiting(self) -> AbstractContextManager[None]:
         """Count the time of the context, in which the registry is asked, or a wait precedes the next attempt."""
-        self._change(waits=1)
-        try:
-            yield
-        finally:
-            self._change(waits=-1)
+        return self._during(waits=1, layers=0)
 
-    @contextmanager
-    def uploading(self) -> Iterator[None]:
+    def uploading(self) -> AbstractContextManager[None]:
         """Stop the clock for the context, in which the clock of a layer runs."""
-        self._change(layers=1)
-        try:
-            yield
-        finally:
-            self._change(layers=-1)
+        return self._during(waits=0, layers=1)
 
     def left(self) -> float:
         """Return the seconds that are left; no request lasts longer, and no wait is begun that does."""
@@ -76,7 +66,15 @@ class RunClock:
             " Bitbucket's status page, and push fewer platforms, tags or images in one step.",
         )
 
-    def _change(self, *, waits: int = 0, layers: int = 0) -> None:
+    @contextmanager
+    def _during(self, *, waits: int, layers: int) -> Iterator[None]:
+        self._change(waits, layers)
+        try:
+            yield
+        finally:
+            self._change(-waits, -layers)
+
+    def _change(self, waits: int, layers: int) -> None:
         with self._lock:
             self._used += self._running()
             self._since = self._clock()

@@ -87,19 +87,25 @@ class Turn:
         self.lock.release()
 
 
+def two_ahead() -> tuple[Turn, Slow, Slow, SaveStream]:
+    """Let an Engine stage two images ahead; return the turn, both Engines, and the stream that waits for the first."""
+    turn, first, second = Turn(), Slow(), Slow()
+    begun, waiting = (SaveStream(cast("APIClient", engine), "app", turn) for engine in (first, second))
+    second.staged.set()
+    begun.begin(ahead=True)
+    assert first.asked.wait(60)
+    waiting.begin(ahead=True)
+    return turn, first, second, waiting
+
+
 @pytest.mark.parametrize("closed", [pytest.param(False, id="needed"), pytest.param(True, id="no-longer-needed")])
 def test_images_are_staged_ahead_one_after_the_other(closed: bool) -> None:
-    turn, first, second = Turn(), Slow(), Slow()
-    streams = [SaveStream(cast("APIClient", engine), "app", turn) for engine in (first, second)]
-    second.staged.set()
-    streams[0].begin(ahead=True)
-    assert first.asked.wait(60)
-    streams[1].begin(ahead=True)
+    turn, first, second, waiting = two_ahead()
     assert turn.wanted.acquire(timeout=60)
     assert turn.wanted.acquire(timeout=60)
     assert second.questions == 0
     if closed:
-        streams[1].close()
+        waiting.close()
     first.staged.set()
     assert turn.wanted.acquire(timeout=60)
     assert turn.wanted.acquire(timeout=60)
@@ -107,13 +113,8 @@ def test_images_are_staged_ahead_one_after_the_other(closed: bool) -> None:
 
 
 def test_an_image_that_is_read_does_not_wait_for_the_staging_of_another() -> None:
-    turn, first, second = Turn(), Slow(), Slow()
-    streams = [SaveStream(cast("APIClient", engine), "app", turn) for engine in (first, second)]
-    second.staged.set()
-    streams[0].begin(ahead=True)
-    assert first.asked.wait(60)
-    streams[1].begin(ahead=True)
-    assert streams[1].readinto(memoryview(bytearray(10))) == 10
+    _, first, second, waiting = two_ahead()
+    assert waiting.readinto(memoryview(bytearray(10))) == 10
     assert second.questions == 1
     first.staged.set()
 

@@ -18,6 +18,11 @@ from pipe.oci.manifest import DOCKER_LAYER, OCI_LAYER, OCI_ZSTD_LAYER
 
 BLOCK = 1024 * 1024
 """Plain bytes of a block. Independent blocks of this size cost 0.2 % of a gzip layer's size."""
+_LAST_SMALL_LIBDEFLATE = 9
+"""libdeflate's highest level that needs 2 MB; those above need 8."""
+_LAST_SMALL_ZSTD = 6
+"""zstd's highest level that needs 6 MB; those above need 13 to 20, but 5 with tables as small as a block: of 2^17 and
+2^18 entries, which make a block 0.3 % larger."""
 _GZIP = isal_zlib.MAX_WBITS | 16
 """A window of 32 KiB in a gzip container without a name or a time."""
 
@@ -32,6 +37,7 @@ class Codec:
         docker_media_type: The layer's type in a Docker manifest; None if Docker defines none.
         oci_media_type: The layer's type in an OCI manifest.
         compress: Returns a block's bytes; safe to call in several threads, which then run in parallel.
+        large: Whether it needs more than 7 MB for each block that it compresses.
     """
 
     name: str
@@ -39,6 +45,7 @@ class Codec:
     docker_media_type: str | None
     oci_media_type: str
     compress: Callable[[memoryview], bytes | bytearray]
+    large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,12 @@ def _libdeflate(level: int, block: memoryview) -> bytearray:
 
 
 def _zstandard(level: int, block: memoryview) -> bytes:
-    packed: bytes = _zstd_module().compress(block, level)
+    zstd = _zstd_module()
+    parameters = zstd.CompressionParameter
+    options = {parameters.compression_level: level}
+    if level > _LAST_SMALL_ZSTD:
+        options |= {parameters.hash_log: 17, parameters.chain_log: 18}
+    packed: bytes = zstd.compress(block, options=options)
     return packed
 
 
@@ -88,7 +100,8 @@ def _zstd_module() -> ModuleType:
 
 
 def _gzip_codec(name: str, level: int, speed: int, compress: Callable[[int, memoryview], bytes | bytearray]) -> Codec:
-    return Codec(f"{name} {level}", speed, DOCKER_LAYER, OCI_LAYER, partial(compress, level))
+    large = compress is _libdeflate and level > _LAST_SMALL_LIBDEFLATE
+    return Codec(f"{name} {level}", speed, DOCKER_LAYER, OCI_LAYER, partial(compress, level), large)
 
 
 def _zstd_codec(level: int, speed: int) -> Codec:
@@ -100,19 +113,18 @@ def _zstd_codec(level: int, speed: int) -> Codec:
 #   ISA-L       1: 1.114   2: 1.101   3: 1.083
 #   libdeflate  1: 1.063   2: 1.030   4: 1.015   5: 0.996   6: 0.991   7: 0.987   9: 0.984   10: 0.967   12: 0.965
 #   zstd        1: 1.052   2: 0.999   3: 0.961   6: 0.918   7: 0.914   9: 0.910   12: 0.906
-# libdeflate 10 and more need 7 MB for each processor, zstd 9 needs 12, all others at most 4. ISA-L would let `auto`
-# exceed the size of `docker push` by a tenth.
+# ISA-L would let `auto` exceed the size of `docker push` by a tenth (level 1) or, alone, by more than 6 % (level 3).
 _ISAL_1 = _gzip_codec("ISA-L", 1, 674, _isal)
 _LIBDEFLATE = {
     level: _gzip_codec("libdeflate", level, speed, _libdeflate)
-    for level, speed in ((1, 233), (2, 189), (4, 168), (5, 147), (6, 124), (7, 91), (9, 44))
+    for level, speed in ((1, 233), (2, 189), (4, 168), (5, 147), (6, 124), (7, 91), (9, 44), (10, 16))
 }
-_ZSTD = tuple(_zstd_codec(level, speed) for level, speed in ((1, 650), (2, 515), (3, 411), (6, 151)))
+_ZSTD = tuple(_zstd_codec(level, speed) for level, speed in ((1, 650), (2, 515), (3, 411), (6, 151), (18, 11)))
 
 COMPRESSIONS = {
     compression.name: compression
     for compression in (
-        Compression("auto", tuple(_LIBDEFLATE.values()), start=4, thrifty=3),
+        Compression("auto", tuple(_LIBDEFLATE.values()), start=1, thrifty=3),
         Compression("fast", (_ISAL_1,)),
         Compression("small", (_LIBDEFLATE[9],)),
         Compression("zstd", _ZSTD, start=2, thrifty=2),

@@ -12,7 +12,8 @@ from pipe.encoding.codecs import Codec, Compression
 WINDOW = 16
 """Blocks between two decisions: most of what the buffers of a run hold, so that one decision shows before the next."""
 STARVED = 0.3
-"""The share of time without anything to send from which a faster codec is taken."""
+"""The share of the time from which a faster codec is taken: without anything to send or, on a fast link, with blocks
+that wait for a processor."""
 FAST_LINK = 125_000_000
 """Bytes a second (1 Gbit/s) from which a layer may become larger than `docker push` makes it. On a slower link it never
 does, even if the processors are slow or busy."""
@@ -58,11 +59,13 @@ class Shares:
 
     Attributes:
         starved: Share of the time in which the link was idle because the processors were behind.
+        queued: Share of the time in which blocks waited for a processor.
         spare: Share of the processors' time in which they were idle because the link was behind.
         speed: Bytes a second that the link can carry: the most that it carried lately while it was in use.
     """
 
     starved: float
+    queued: float
     spare: float
     speed: float
 
@@ -75,16 +78,16 @@ def next_level(compression: Compression, level: int, shares: Shares) -> int:
         level: Index of the codec in use.
         shares: What was observed.
     """
-    fastest = 0 if shares.speed >= FAST_LINK else compression.thrifty
-    if level < fastest:
-        return level + 1
-    if level > fastest and shares.starved >= STARVED:
+    if shares.speed >= FAST_LINK:
+        if shares.queued >= STARVED:
+            return 0
+    elif level < compression.thrifty:
+        return compression.thrifty
+    elif level > compression.thrifty and shares.starved >= STARVED:
         return level - 1
-    if level + 1 < len(compression.codecs):
-        slower = compression.codecs[level].speed / compression.codecs[level + 1].speed
-        if (1 - shares.spare) * slower <= BUSY:
-            return level + 1
-    return level
+    work = (1 - shares.spare) * compression.codecs[level].speed
+    smaller = range(level + 1, len(compression.codecs))
+    return max((other for other in smaller if work <= BUSY * compression.codecs[other].speed), default=level)
 
 
 class Pace:
@@ -101,16 +104,20 @@ class Pace:
         self._clock = clock
         self._load = Load()
         self._since = clock()
-        self._observed = self._starved = self._spare = 0.0
+        self._observed = self._starved = self._queued = self._spare = 0.0
         self._sending = self._sent = 0.0
         self._blocks = 0
         self._highest = 0.0
         self._level = compression.start
 
-    @property
-    def codec(self) -> Codec:
-        """The codec for the next block."""
-        return self._compression.codecs[self._level]
+    def codec(self, *, large: bool = True) -> Codec:
+        """Return the codec for the next block.
+
+        Args:
+            large: Whether the memory is there for a large one; else the smallest of the others replaces it.
+        """
+        codecs = self._compression.codecs[: self._level + 1]
+        return next(codec for codec in reversed(codecs) if large or not codec.large)
 
     def observe(self, load: Load) -> None:
         """Count the time since the last call for the load given then, and note the present one."""
@@ -119,7 +126,8 @@ class Pace:
         # Until the first chunk is sent, the link's speed is not known, and waiting for it says nothing.
         if self._sent:
             self._observed += elapsed
-            self._starved += elapsed if self._load.is_starved else 0
+            self._starved += elapsed * self._load.is_starved
+            self._queued += elapsed * bool(self._load.queued)
             self._spare += elapsed * self._load.spare
         if self._load.sending:
             self._sending += elapsed
@@ -139,10 +147,12 @@ class Pace:
         self._blocks = 0
         speed = self._sent / self._sending if self._sending else 0.0
         self._highest = max(speed, FADING * self._highest)
-        shares = Shares(self._starved / self._observed, self._spare / self._observed, self._highest)
+        starved, queued, spare = (time / self._observed for time in (self._starved, self._queued, self._spare))
+        shares = Shares(starved, queued, spare, self._highest)
         level = next_level(self._compression, self._level, shares)
         # What was seen fades; how the time was used depends on the level, the link's speed does not.
         keep = 0.5 if level == self._level else 0
         self._level = level
-        self._observed, self._starved, self._spare = keep * self._observed, keep * self._starved, keep * self._spare
+        self._observed, self._starved = keep * self._observed, keep * self._starved
+        self._queued, self._spare = keep * self._queued, keep * self._spare
         self._sending, self._sent = self._sending / 2, self._sent / 2

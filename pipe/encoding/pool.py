@@ -22,6 +22,8 @@ SHARED_BUFFERS = 24
 SHARED_BUFFERS_PER_PROCESSOR = 4
 """With two processors, one blob has 34 buffers: a chunk of 8 MiB, compressed to a quarter, waits while the one before
 is being sent. With 22, a link of 200 Mbit/s was idle for a tenth of the time."""
+MOST_LARGE = 2
+"""Blocks that a large codec compresses at a time: the memory of a run must not grow with it on many processors."""
 SLACK = 4096
 """Bytes by which a block that does not compress may grow within its buffer."""
 
@@ -66,7 +68,7 @@ class BlockPool:
         self._buffer_freed = threading.Condition(self.lock)
         self._jobs: deque[Callable[[Codec], None]] = deque()
         self._job_added = threading.Condition(self.lock)
-        self._threads = self._working = self._sending = self._starving = self._blocked = 0
+        self._threads = self._working = self._large = self._sending = self._starving = self._blocked = 0
         self._closed = False
 
     @property
@@ -144,13 +146,15 @@ class BlockPool:
             while job := self._next_job():
                 self._working += 1
                 self._observe()
-                codec = self._pace.codec
+                codec = self._pace.codec(large=self._large < MOST_LARGE)
+                self._large += codec.large
                 self.lock.release()
                 try:
                     job(codec)
                 finally:
                     self.lock.acquire()
                     self._working -= 1
+                    self._large -= codec.large
                     self._pace.compressed()
                     self._observe()
             self._threads -= 1

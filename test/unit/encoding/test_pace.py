@@ -16,35 +16,40 @@ FAST, SLOW = 125_000_000, 124_999_999
 
 
 @pytest.mark.parametrize(
-    ("level", "starved", "spare", "speed", "expected"),
+    ("level", "starved", "queued", "spare", "speed", "expected"),
     [
-        pytest.param(1, 0, 0, FAST, 1, id="balanced"),
-        pytest.param(1, 0.29, 0, FAST, 1, id="link-idle-for-less-than-0.3-of-the-time"),
-        pytest.param(1, 0.3, 0, FAST, 0, id="link-idle-for-0.3-of-the-time"),
-        pytest.param(1, 1, 0, SLOW, 1, id="link-idle-but-too-slow-for-larger-layers"),
-        pytest.param(2, 1, 0, SLOW, 1, id="link-idle-and-a-faster-codec-makes-no-larger-layers"),
-        pytest.param(0, 1, 0, SLOW, 1, id="the-link-became-slow-for-larger-layers"),
-        pytest.param(3, 1, 0, FAST, 2, id="one-step-at-a-time"),
-        pytest.param(0, 1, 0, FAST, 0, id="none-is-faster"),
-        pytest.param(0, 0, 0.35, FAST, 0, id="no-room-for-1.25-times-as-much-work"),
-        pytest.param(0, 0, 0.36, FAST, 1, id="room-for-1.25-times-as-much-work"),
-        pytest.param(1, 0, 0.49, SLOW, 1, id="no-room-for-1.6-times-as-much-work"),
-        pytest.param(1, 0, 0.51, SLOW, 2, id="room-for-1.6-times-as-much-work"),
-        pytest.param(2, 0, 0.67, SLOW, 2, id="no-room-for-2.5-times-as-much-work"),
-        pytest.param(2, 0, 0.69, SLOW, 3, id="room-for-2.5-times-as-much-work"),
-        pytest.param(3, 0, 1, SLOW, 3, id="none-is-smaller"),
-        pytest.param(1, 0.5, 0.5, FAST, 0, id="an-idle-link-comes-first"),
+        pytest.param(1, 0, 0, 0, FAST, 1, id="balanced"),
+        pytest.param(1, 0.29, 0.29, 0, FAST, 1, id="fast-link-blocks-wait-for-less-than-0.3-of-the-time"),
+        pytest.param(1, 0, 0.3, 0, FAST, 0, id="fast-link-blocks-wait-for-0.3-of-the-time"),
+        pytest.param(3, 0, 1, 0, FAST, 0, id="fast-link-the-fastest-at-once"),
+        pytest.param(0, 1, 1, 0, FAST, 0, id="none-is-faster"),
+        pytest.param(1, 1, 1, 0, SLOW, 1, id="link-idle-but-too-slow-for-larger-layers"),
+        pytest.param(2, 0.29, 1, 0, SLOW, 2, id="link-idle-for-less-than-0.3-of-the-time"),
+        pytest.param(2, 0.3, 1, 0, SLOW, 1, id="link-idle-and-a-faster-codec-makes-no-larger-layers"),
+        pytest.param(3, 1, 1, 0, SLOW, 2, id="slow-link-one-step-at-a-time"),
+        pytest.param(0, 1, 1, 0, SLOW, 1, id="the-link-became-slow-for-larger-layers"),
+        pytest.param(0, 0, 0, 0.35, FAST, 0, id="no-room-for-1.25-times-as-much-work"),
+        pytest.param(0, 0, 0, 0.36, FAST, 1, id="room-for-1.25-times-as-much-work"),
+        pytest.param(1, 0, 0, 0.49, SLOW, 1, id="no-room-for-1.6-times-as-much-work"),
+        pytest.param(1, 0, 0, 0.51, SLOW, 2, id="room-for-1.6-times-as-much-work"),
+        pytest.param(2, 0, 0, 0.67, SLOW, 2, id="no-room-for-2.5-times-as-much-work"),
+        pytest.param(2, 0, 0, 0.69, SLOW, 3, id="room-for-2.5-times-as-much-work"),
+        pytest.param(1, 0, 0, 0.79, SLOW, 2, id="no-room-for-4-times-as-much-work"),
+        pytest.param(1, 0, 0, 0.81, SLOW, 3, id="room-for-4-times-as-much-work"),
+        pytest.param(3, 0, 0, 1, SLOW, 3, id="none-is-smaller"),
+        pytest.param(1, 0.5, 0.5, 0.5, FAST, 0, id="blocks-that-wait-come-first"),
+        pytest.param(2, 0.5, 0.5, 0.5, SLOW, 1, id="an-idle-link-comes-first"),
     ],
 )
-def test_the_next_level(level: int, starved: float, spare: float, speed: float, expected: int) -> None:
-    assert next_level(EVEN, level, Shares(starved, spare, speed)) == expected
+def test_the_next_level(level: int, starved: float, queued: float, spare: float, speed: float, expected: int) -> None:
+    assert next_level(EVEN, level, Shares(starved, queued, spare, speed)) == expected
 
 
 @pytest.mark.parametrize("level", range(len(AUTO.codecs)))
 def test_a_smaller_codec_is_not_left_at_once(level: int) -> None:
     """At the busiest that the smaller codec is taken, the processors still keep up with the link."""
     for spare in (step / 100 for step in range(101)):
-        after = next_level(AUTO, level, Shares(0, spare, FAST))
+        after = next_level(AUTO, level, Shares(0, 0, spare, FAST))
         if after > level:
             assert (1 - spare) * AUTO.codecs[level].speed / AUTO.codecs[after].speed < 1
 
@@ -76,7 +81,7 @@ class Clock:
         return self.now
 
 
-SENDS, WAITS, FULL = Load(2, 0, 1), Load(2, 0, 0, 1), Load(0, 1, 1, 0, 1)
+SENDS, CALM, WAITS, FULL = Load(2, 0, 1), Load(0, 0, 1), Load(2, 0, 0, 1), Load(0, 1, 1, 0, 1)
 FIRST = (SENDS, 0, 1)
 """A chunk so small and fast that the rest decides."""
 
@@ -86,10 +91,11 @@ FIRST = (SENDS, 0, 1)
     [
         pytest.param([(WAITS, 9, 0)], WINDOW, "80", id="nothing-sent-yet"),
         pytest.param([(WAITS, 9, 0), (SENDS, 1, FAST)], WINDOW, "80", id="the-wait-for-the-first-chunk-is-not-counted"),
-        pytest.param([FIRST, (SENDS, 1, FAST), (WAITS, 2, 0)], WINDOW, "100", id="link-idle-for-two-thirds"),
+        pytest.param([FIRST, (CALM, 1, FAST), (WAITS, 2, 0)], WINDOW, "100", id="blocks-wait-for-two-thirds"),
+        pytest.param([FIRST, (SENDS, 1, FAST)], WINDOW, "100", id="blocks-wait-while-others-are-sent"),
         pytest.param([FIRST, (SENDS, 1, SLOW - 1), (WAITS, 2, 0)], WINDOW, "80", id="and-it-is-slow"),
         pytest.param([FIRST, (SENDS, 1, FAST), (WAITS, 2, 0)], WINDOW - 1, "80", id="too-few-blocks-to-decide"),
-        pytest.param([FIRST, (SENDS, 3, 3 * FAST), (WAITS, 1, 0)], WINDOW, "80", id="link-idle-for-a-quarter"),
+        pytest.param([FIRST, (CALM, 3, 3 * FAST), (WAITS, 1, 0)], WINDOW, "80", id="blocks-wait-for-a-quarter"),
         pytest.param([FIRST, (SENDS, 1, SLOW), (FULL, 2, SLOW)], WINDOW, "50", id="link-behind-for-two-thirds"),
         pytest.param([FIRST, (SENDS, 2, SLOW), (FULL, 1, SLOW)], WINDOW, "80", id="link-behind-for-a-third"),
         pytest.param([FIRST], WINDOW, "80", id="no-time-has-passed"),
@@ -102,7 +108,7 @@ def test_the_pace_follows_the_load(steps: list[tuple[Load, int, int]], blocks: i
         last(pace, clock, load, seconds, size)
     for _ in range(blocks):
         pace.compressed()
-    assert pace.codec.name == expected
+    assert pace.codec().name == expected
 
 
 def last(pace: Pace, clock: Clock, load: Load, seconds: float, size: int) -> None:
@@ -120,7 +126,7 @@ def run(pace: Pace, clock: Clock, steps: list[tuple[Load, float, int]], windows:
             last(pace, clock, load, seconds, size)
         for _ in range(WINDOW):
             pace.compressed()
-    return pace.codec.name
+    return pace.codec().name
 
 
 def test_a_link_that_drops_to_a_tenth_and_rises_again() -> None:
@@ -129,7 +135,7 @@ def test_a_link_that_drops_to_a_tenth_and_rises_again() -> None:
     loopback = [(SENDS, 0.02, 8_000_000), (WAITS, 0.1, 0)]
     assert run(pace, clock, loopback, 6) == "libdeflate 1"
     assert run(pace, clock, [(SENDS, 0.1, 8_000_000), (WAITS, 0.02, 0)], 12) == "libdeflate 5"
-    assert run(pace, clock, [(SENDS, 0.1, 0), (FULL, 0.9, 8_000_000)], 12) == "libdeflate 9"
+    assert run(pace, clock, [(SENDS, 0.1, 0), (FULL, 0.9, 8_000_000)], 12) == "libdeflate 10"
     assert run(pace, clock, loopback, 12) == "libdeflate 1"
 
 

@@ -3,6 +3,7 @@
 import gzip
 import os
 import threading
+from functools import partial
 
 import pytest
 from unit.encoding.encoding import RANDOM as NOISE
@@ -10,7 +11,7 @@ from unit.encoding.encoding import Bytes, compression, digest, encoded, joined, 
 
 from pipe.encoding import blob as blobs
 from pipe.encoding import pool as pools
-from pipe.encoding.codecs import COMPRESSIONS, Codec
+from pipe.encoding.codecs import COMPRESSIONS, Codec, Compression
 from pipe.encoding.pace import Load
 from pipe.encoding.pool import MOST_PROCESSORS, OWN_BUFFERS, processors
 
@@ -153,8 +154,8 @@ class Watch:
         self.starved, self.full = threading.Event(), threading.Event()
         self.bytes = self.blocks = 0
 
-    @property
-    def codec(self) -> Codec:
+    def codec(self, *, large: bool) -> Codec:
+        assert large
         return Codec("", 1, None, "", self.compress)
 
     def compress(self, block: memoryview) -> bytes:
@@ -199,3 +200,20 @@ def test_a_chunk_that_is_not_sent_does_not_count(watch: Watch) -> None:
             break
     assert blob.source_read.wait(60)
     assert watch.bytes == 3 * BLOCK
+
+
+def test_two_blocks_at_a_time_are_compressed_by_a_large_codec() -> None:
+    """On many processors, each further block gets the smallest of the other codecs."""
+    all_at_once = threading.Barrier(6)
+
+    def named(name: bytes, _block: memoryview) -> bytes:
+        all_at_once.wait(60)
+        return name
+
+    codecs = (
+        Codec("", 3, None, "", bytes),
+        Codec("", 2, None, "", partial(named, b"other")),
+        Codec("", 1, None, "", partial(named, b"large"), large=True),
+    )
+    packed = joined(encoded(bytes(6 * BLOCK), pool=make_pool(Compression("", codecs, start=2), threads=6)))
+    assert (packed.count(b"large"), packed.count(b"other")) == (2, 4)

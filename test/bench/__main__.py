@@ -28,7 +28,8 @@ HEAD = """\
 Measured by `make bench`, which does its own set-up and writes this page. All contenders run in turn on one machine, \
 every other round in the reverse order; a number is the median of the rounds, a ratio or difference the median of the \
 rounds' own. Unless a section names a link or CNCF Distribution, the registry is the local one (`test/registry`) on \
-loopback.
+loopback. Processor time is that of all processes of the machine, those of the Engine and the registry too: a \
+contender that takes no longer than this time, divided by the number of cores, is bound by the processors.
 
 """
 

@@ -34,3 +34,11 @@ def description(pipes: Sequence[Pipe]) -> dict[str, str]:
 def _found(pattern: str, file: Path) -> str:
     match = re.search(pattern, file.read_text(encoding="utf-8"))
     return match[1] if match else "unknown"
+
+
+def processor_seconds() -> float:
+    """Return the seconds that all processors together have worked; source: proc_stat(5)."""
+    user, nice, system, _idle, _iowait, interrupts, soft = map(
+        int, _found(r"cpu +(.*)", Path("/proc/stat")).split()[:7]
+    )
+    return (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK")

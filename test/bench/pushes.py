@@ -47,12 +47,14 @@ class Run:
             the same as `seconds`.
         memory: Bytes that the pipe's process held at most (peak resident set); 0 for other commands.
         stored: Bytes of the layers that the registry stores afterwards, or that it received; 0 if unknown.
+        processor_seconds: That all processes of the machine spent meanwhile; 0 if unknown.
     """
 
     seconds: float
     process_seconds: float
     memory: int = 0
     stored: int = 0
+    processor_seconds: float = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,8 @@ def runs_table(runs: Runs, beside: str, stored: str = STORED) -> str:
         "difference": [_beside(difference(runs, name, beside), "+.2f", " s", name, beside) for name in runs],
         "ratio": [_beside(ratio(runs, name, beside), ".2f", "", name, beside) for name in runs],
     }
+    if any(run.processor_seconds for values in runs.values() for run in values):
+        columns["processor time"] = [f"{_processor_time(values):.2f} s" for values in runs.values()]
     if any(run.stored for values in runs.values() for run in values):
         columns[stored] = [f"{_median_megabytes(run.stored for run in values):.1f} MB" for values in runs.values()]
         if stored == STORED:
@@ -155,6 +157,10 @@ def _beside(value: float | None, form: str, unit: str, name: str, beside: str) -
 def _median(values: Iterator[float]) -> float | None:
     found = list(values)
     return statistics.median(found) if found else None
+
+
+def _processor_time(runs: Sequence[Run]) -> float:
+    return statistics.median(run.processor_seconds for run in runs)
 
 
 def _median_megabytes(values: Iterator[int]) -> float:

@@ -3,7 +3,9 @@
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
+from bench.machine import processor_seconds
 from bench.pushes import Run
 
 _MB = 1_000_000
@@ -17,8 +19,9 @@ class Runs(dict[str, list[Run]]):
         failures: Contenders that failed, with the last line of their output. They have no runs.
     """
 
-    def __init__(self, row: str) -> None:
+    def __init__(self, row: str, processors: Callable[[], float] = processor_seconds) -> None:
         super().__init__()
+        self._processors = processors
         self.failures: dict[str, str] = {}
         self._row = row
 
@@ -26,6 +29,7 @@ class Runs(dict[str, list[Run]]):
         """Let a contender push, unless it has failed before."""
         if name in self.failures:
             return
+        before = self._processors()
         try:
             run = push()
         except RuntimeError as error:
@@ -33,8 +37,10 @@ class Runs(dict[str, list[Run]]):
             self.failures[name] = _COLOUR.sub("", str(error)).strip().splitlines()[-1].strip()
             self.pop(name, None)
             return
+        run = replace(run, processor_seconds=self._processors() - before)
         self.setdefault(name, []).append(run)
         facts = [f"{run.seconds:.2f} s", f"process {run.process_seconds:.2f} s"]
+        facts += [f"processors {run.processor_seconds:.2f} s"]
         facts += [f"{run.stored / _MB:.2f} MB stored"] * bool(run.stored)
         facts += [f"{run.memory / _MB:.0f} MB of memory"] * bool(run.memory)
         sys.stderr.write(f"{self._row}: {name}: {', '.join(facts)}\n")

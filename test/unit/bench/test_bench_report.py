@@ -20,8 +20,8 @@ def runs(**contenders: list[Run]) -> Runs:
 
 
 PAIRS = runs(
-    pipe=[Run(1, 0.5, 80_000_000, 110), Run(6, 5, 90_000_000, 100), Run(2, 1, 70_000_000, 90)],
-    docker=[Run(2, 2, 0, 100), Run(3, 3, 0, 100), Run(1, 1, 0, 100)],
+    pipe=[Run(1, 0.5, 80_000_000, 110, 2), Run(6, 5, 90_000_000, 100, 4), Run(2, 1, 70_000_000, 90, 3)],
+    docker=[Run(2, 2, 0, 100, 5), Run(3, 3, 0, 100, 5), Run(1, 1, 0, 100, 5)],
 )
 
 
@@ -43,10 +43,10 @@ def test_a_contender_without_runs_has_no_number(measured: Measure, missing: str)
 
 def test_a_table_has_the_columns_that_were_measured() -> None:
     assert report.runs_table(PAIRS, DOCKER).splitlines() == [
-        "|  | median | from, to | difference | ratio | stored | stored, ratio | peak memory |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-        "| pipe | 2.00 s | 1.00 to 6.00 s | +1.00 s | 2.00 | 0.0 MB | 1.000 | 90.0 MB |",
-        "| `docker push` | 2.00 s | 1.00 to 3.00 s |  |  | 0.0 MB |  |  |",
+        "|  | median | from, to | difference | ratio | processor time | stored | stored, ratio | peak memory |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| pipe | 2.00 s | 1.00 to 6.00 s | +1.00 s | 2.00 | 3.00 s | 0.0 MB | 1.000 | 90.0 MB |",
+        "| `docker push` | 2.00 s | 1.00 to 3.00 s |  |  | 5.00 s | 0.0 MB |  |  |",
     ]
     seconds = runs(pipe=[Run(1, 1)], docker=[Run(2, 2)])
     assert report.runs_table(seconds, DOCKER).splitlines()[0] == "|  | median | from, to | difference | ratio |"
@@ -54,7 +54,7 @@ def test_a_table_has_the_columns_that_were_measured() -> None:
 
 def test_bytes_received_have_no_ratio() -> None:
     head = report.runs_table(PAIRS, DOCKER, "received").splitlines()[0]
-    assert head == "|  | median | from, to | difference | ratio | received | peak memory |"
+    assert head == "|  | median | from, to | difference | ratio | processor time | received | peak memory |"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_targets(target: Target, cells: tuple[str, str, str, str]) -> None:
 
 
 def test_a_contender_that_fails_has_no_runs_and_does_not_run_again() -> None:
-    found = Runs("row")
+    found = Runs("row", iter(range(99)).__next__)
     calls: list[str] = []
 
     def fail() -> Run:
@@ -84,7 +84,7 @@ def test_a_contender_that_fails_has_no_runs_and_does_not_run_again() -> None:
         found.add("pipe", fail)
         found.add(DOCKER, lambda: Run(2, 2))
     assert calls == ["pipe"]
-    assert found == {DOCKER: [Run(2, 2), Run(2, 2)]}
+    assert found == {DOCKER: [Run(2, 2, processor_seconds=1)] * 2}
     assert report.runs_table(found, DOCKER).splitlines()[-1] == "Failed: pipe: `✖ REUSE_FROM is wrong.`"
 
 

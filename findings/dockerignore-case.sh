@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # docker 7.2.0 (PyPI), @balena/dockerignore 1.0.2 and @zeit/dockerignore 0.0.5 (npm): the lines of .dockerignore are
 # patterns of Go's filepath.Match, by Docker's documentation, and these distinguish capital letters; so do the file
-# systems of Linux. All three libraries ignore the case by default, so the line `Build` also keeps the folder `build` out
-# of the build context, without a word, and an image that `docker build` makes has other files or cannot be built.
+# systems of Linux. All three libraries ignore the case by default, so the line `Build` also keeps the folder `build`
+# out of the build context, without a word, and an image that `docker build` makes has other files or cannot be built.
 # @balena/dockerignore has the option `ignorecase: false`; @zeit/dockerignore has it too, but goes on ignoring the case.
 # The pattern `\#x`, which is the way to name a file `#x` (a line that starts with `#` is a comment), leaves that file
 # out in the npm packages, and not in docker.

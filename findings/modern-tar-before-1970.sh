@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # modern-tar 0.8.6 (npm): GNU tar's own format writes a time before 1970 as a negative number in base 256. `unpackTar`
-# takes the header for a damaged one and leaves the file out, without an error; with `strict: true` it raises "TAR number
-# too large". The usual `--mtime 1970-01-01` of reproducible archives is such a time in every zone east of Greenwich. The
-# POSIX format, which has a PAX record for the time, is read. GNU tar, Python's tarfile and `tar` 7.5.23 (npm) read both.
+# takes the header for a damaged one and leaves the file out, without an error; with `strict: true` it raises "TAR
+# number too large". The usual `--mtime 1970-01-01` of reproducible archives is such a time in every zone east of
+# Greenwich. The POSIX format, which has a PAX record for the time, is read. GNU tar, Python's tarfile and `tar` 7.5.23
+# (npm) read both.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

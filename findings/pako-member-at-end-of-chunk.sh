@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # pako 3.0.3 (npm): a gzip file may have several members (RFC 1952, section 2.2); layers in eStargz have one for each
 # file. `Inflate` reads all of them, unless a chunk ends exactly where a member ends: it takes that for the end of the
-# stream and drops what follows, although `err` stays 0 and `push` returns true. So the result depends on the sizes of the
-# chunks, which a network sets. `ungzip` of the same bytes returns everything, as does `Gunzip`, fflate 0.8.3's stream.
+# stream and drops what follows, although `err` stays 0 and `push` returns true. So the result depends on the sizes of
+# the chunks, which a network sets. `ungzip` of the same bytes returns everything, as does `Gunzip`, fflate 0.8.3's
+# stream.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # registry-api-v2-client 1.2.0 (PyPI): `push_docker_tar` returns the digest of a manifest that no client can pull. Its
 # descriptor of the config has the size of all layers, not that of the config. If the archive names types of layers
-# (`LayerSources`, as `docker save` of Docker 25 and later does), it copies OCI's types into a manifest of Docker's type.
-# The registry (docker-registry 2.8.2+ds1-1, Debian 12) accepts both; skopeo 1.9.3 (1.9.3+ds1-1+b10) rejects both.
+# (`LayerSources`, as `docker save` of Docker 25 and later does), it copies OCI's types into a manifest of Docker's
+# type. The registry (docker-registry 2.8.2+ds1-1, Debian 12) accepts both; skopeo 1.9.3 (1.9.3+ds1-1+b10) rejects both.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

@@ -2,11 +2,14 @@
 # skopeo 1.9.3 (Debian 12, 1.9.3+ds1-1+b10): copying an image to an OCI layout changes the type of its manifest from
 # Docker's to OCI's. Its config, which both formats share, is written anew with the fields of OCI's specification only:
 # Healthcheck, OnBuild and Shell are lost, without a message, and the config's digest, which is the image's ID, changes. So
-# the image that is pushed from the layout has no health check. `podman save --format oci-archive` (4.3.1) does the same.
-# The other direction, `--format v2s2`, keeps the config byte for byte.
+# the image that is pushed from the layout has no health check. `podman save --format oci-archive` (4.3.1, 5.4.2) does the
+# same. Other directions keep the config byte for byte.
+# umoci 0.4.7 (Debian 12, 0.4.7+ds-3+b7; 0.6.0, too) does so with an OCI image that has these fields, as buildx makes them,
+# if a command changes anything of it: here the author.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 
+debian umoci=0.4.7+ds-3+b7
 run='{"Cmd": ["app"], "Healthcheck": {"Test": ["CMD", "check"]}, "OnBuild": ["RUN make"], "Shell": ["/bin/bash", "-c"]}'
 printf '{"architecture": "amd64", "os": "linux", "config": %s, "rootfs": {"type": "layers", "diff_ids": []}}' "$run" >config.json
 echo '[{"Config": "config.json", "RepoTags": ["app:1"], "Layers": []}]' >manifest.json
@@ -44,3 +47,8 @@ expect '.v2+json Cmd Healthcheck OnBuild Shell the same' "from OCI to Docker: $(
 skopeo copy dir:made oci:kept:app >skopeo.log
 skopeo copy oci:kept:app dir:copied >skopeo.log
 expect '.v1+json Cmd Healthcheck OnBuild Shell the same' "from OCI to OCI: $(fields copied)"
+
+umoci=root/usr/bin/umoci
+$umoci config --image kept:app --tag changed --author name
+skopeo copy oci:kept:changed dir:changed >skopeo.log
+expect '.v1+json Cmd another config' "umoci config --author: $(fields changed)"

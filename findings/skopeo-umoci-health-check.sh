@@ -5,7 +5,7 @@
 # the image that is pushed from the layout has no health check. `podman save --format oci-archive` (4.3.1, 5.4.2) does the
 # same. Other directions keep the config byte for byte.
 # umoci 0.4.7 (Debian 12, 0.4.7+ds-3+b7; 0.6.0, too) does so with an OCI image that has these fields, as buildx makes them,
-# if a command changes anything of it: here the author.
+# if a command changes anything of it: here the author, or a file.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 
@@ -49,6 +49,9 @@ skopeo copy oci:kept:app dir:copied >skopeo.log
 expect '.v1+json Cmd Healthcheck OnBuild Shell the same' "from OCI to OCI: $(fields copied)"
 
 umoci=root/usr/bin/umoci
-$umoci config --image kept:app --tag changed --author name
-skopeo copy oci:kept:changed dir:changed >skopeo.log
-expect '.v1+json Cmd another config' "umoci config --author: $(fields changed)"
+$umoci config --image kept:app --tag author --author name
+$umoci insert --rootless --image kept:app --tag file config.json /file
+for tag in author file; do
+    skopeo copy "oci:kept:$tag" "dir:$tag" >skopeo.log
+    expect '.v1+json Cmd another config' "umoci, another $tag: $(fields "$tag")"
+done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# skopeo 1.9.3 (Debian 12, 1.9.3+ds1-1+b10): copying an image to an OCI layout changes the type of its manifest from
+# skopeo 1.9.3 (Debian 12, 1.9.3+ds1-1+b10; 1.18.0, too): copying an image to an OCI layout changes its manifest's type from
 # Docker's to OCI's. Its config, which both formats share, is written anew with the fields of OCI's specification only:
 # Healthcheck, OnBuild and Shell are lost, without a message, and the config's digest, which is the image's ID, changes. So
 # the image that is pushed from the layout has no health check. `podman save --format oci-archive` (4.3.1, 5.4.2) does the

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # crane 0.20.7 (Debian forky, 0.20.7+ds1-5): `crane append` adds a tar to an image as a layer. It recognises one that is
-# compressed by gzip or zstd, but takes one compressed by bzip2 or xz, as root file systems often are, for a plain tar: it
-# compresses it again, and the diffID is that of the compressed file. The exit code is 0, and all digests are right, so
-# the image can be pushed and copied, and is found to be broken when it is unpacked: "unexpected EOF" of umoci 0.4.7 and
-# of Docker Engine 20.10.24, whose `docker import` and ADD accept the file.
+# compressed by gzip or zstd, but takes one compressed by bzip2 or xz, as root file systems often are, for a plain tar:
+# it compresses it again, and the diffID is that of the compressed file. The exit code is 0, and all digests are right, so
+# the image can be pushed and copied. Who unpacks it gets an error ("unexpected EOF" of umoci 0.4.7 and of Docker Engine
+# 20.10.24, whose `docker import` accepts such a file); `crane validate` would have found it.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

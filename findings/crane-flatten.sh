@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# crane 0.20.7 (Debian forky, 0.20.7+ds1-5): `crane flatten` makes one layer of an image's layers (and `crane export` one
-# tar), with exit code 0, and `crane validate` passes, but the content differs from that which umoci 0.4.7 (Debian 12,
-# 0.4.7+ds-3+b7) unpacks of the image's layers, and from OCI's image specification:
+# crane 0.20.7 (Debian forky, 0.20.7+ds1-5): `crane flatten` makes one layer of an image's layers (and `crane export`
+# one tar), with exit code 0, and `crane validate` passes, but the content differs from that which umoci 0.4.7 (Debian
+# 12, 0.4.7+ds-3+b7) unpacks of the image's layers, and from OCI's image specification:
 # - `opaque`: the files that an opaque whiteout (`.wh..wh..opq`) hides are there again.
 # - `replaced`: if a layer has the whiteout of a folder and then that folder with new files, the new files are missing.
 #   (OCI: a whiteout only applies to lower layers.)
 # - `changed-b`, another name (a hard link) of a file that a later layer changes, has the new content.
-# - `removed-b`: if the later layer removes the file, the other name is a link to nothing: umoci, GNU tar and
-#   Docker Engine 20.10.24 cannot unpack the result.
+# - `removed-b`: if the later layer removes the file, the other name is a link to nothing: umoci, GNU tar and Docker
+#   Engine 20.10.24 cannot unpack the result.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

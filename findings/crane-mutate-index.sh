@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# crane 0.20.7 (Debian forky, 0.20.7+ds1-5): of a tag with images of several platforms, `crane mutate --label` and `crane
-# append` change the image of linux/amd64, and write that alone, although `--platform` is documented as `all` by default. If
-# the new tag is the old one, all other platforms are gone, with exit code 0 and no message. `crane mutate --annotation`
-# refuses an index ("not yet supported"), and `crane flatten` changes the image of each platform and keeps the index.
+# crane 0.20.7 (Debian forky, 0.20.7+ds1-5): of a tag with images of several platforms, `crane mutate --label` and
+# `crane append` change the image of linux/amd64, and write that alone, although `--platform` is documented as `all` by
+# default. If the new tag is the old one, all other platforms are gone, with exit code 0 and no message. `crane mutate
+# --annotation` refuses an index ("not yet supported"), and `crane flatten` changes the image of each platform and keeps
+# the index.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Distribution 2.8.2 (docker-registry 2.8.2+ds1-1, Debian 12; 2.8.3 of Debian 13 does the same): `garbage-collect
-# --delete-untagged` is described as deleting manifests that no tag refers to. It deletes the manifests of every platform
-# of a tagged image index, too, with their configs and layers, and exits with 0. The tag and the index remain: a GET of
-# the tag returns 200, and a pull of any platform fails. Without the option they are kept.
+# --delete-untagged` is described as deleting manifests that no tag refers to. It deletes the manifests of every
+# platform of a tagged image index, too, with their configs and layers, and exits with 0. The tag and the index remain:
+# a GET of the tag returns 200, and a pull of any platform fails. Without the option they are kept.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Docker Engine 20.10.24 (Debian 12, docker.io 20.10.24+dfsg1-1+deb12u1+b6): two tags of a repository have the same image
-# with its layer compressed differently, as after a push with another compression: one image ID, two manifests. After a
-# pull of both, `docker inspect` of either tag lists the digests of both manifests, ordered by digest. So `{{index
-# .RepoDigests 0}}`, by which scripts pin what they pulled, returns the manifest of the other tag for one of the two; only
-# the output of `docker pull` has the right one. Needs root. (docker-registry 2.8.2+ds1-1, Debian 12.)
+# Docker Engine 20.10.24 (Debian 12, docker.io 20.10.24+dfsg1-1+deb12u1+b6): two tags of a repository have the same
+# image with its layer compressed differently, as after a push with another compression: one image ID, two manifests.
+# After a pull of both, `docker inspect` of either tag lists the digests of both manifests, ordered by digest. So
+# `{{index .RepoDigests 0}}`, by which scripts pin what they pulled, returns the manifest of the other tag for one of
+# the two; only the output of `docker pull` has the right one. Needs root. (docker-registry 2.8.2+ds1-1, Debian 12.)
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # crane 0.20.7 and oras 1.3.3 (Debian forky, 0.20.7+ds1-5 and 1.3.3-1), skopeo 1.9.3 (Debian 12, 1.9.3+ds1-1+b10): one
-# platform of one image index is another image to each. containerd's rules, which Docker Engine follows, are those of
-# skopeo; podman 4.3.1 does as skopeo.
+# platform of one image index is another image to each. Docker Engine 20.10.24 and podman 4.3.1 choose as skopeo does.
 # - `linux/arm` of arm/v5, v6 and v7 is v5, the first of them, to crane and oras; it is v7 to skopeo.
-# - `linux/amd64` of amd64/v3 and amd64 is v3, which older processors cannot run, to crane and oras; to skopeo the other.
+# - `linux/amd64` of amd64/v3 and amd64 is v3, which older processors cannot run, to crane and oras; to skopeo the
+#   other.
 # - `linux/arm64/v8` of arm64, which is the same, is nothing to crane and oras.
-# - `linux/amd64` of a manifest without a platform, which is optional in an index, is nothing to oras.
+# - `linux/amd64` of a manifest without a platform, which is optional in an index, is nothing to oras, nor to Docker Engine.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # podman 4.3.1 (Debian 12, 4.3.1+ds1-8+deb12u1+b3; 5.4.2 of Debian 13 does the same): `podman save one:1 two:1` of two
-# different images writes one image, and lists both names for it, with exit code 0. A `podman load` of that archive turns
-# `two:1` into the image `one:1`. `docker save` with the same arguments writes both images, and so does podman with
-# `--multi-image-archive`; without it, further names are tags of the first image. Needs root.
+# different images writes one image, and lists both names for it, with exit code 0. A `podman load` of that archive
+# turns `two:1` into the image `one:1`. `docker save` with the same arguments writes both images, and so does podman
+# with `--multi-image-archive`; without it, further names are tags of the first image. Needs root.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

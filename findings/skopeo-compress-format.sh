@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # skopeo 1.9.3 (Debian 12, 1.9.3+ds1-1+b10; 1.18.0, too): `copy --dest-compress-format=zstd` of an image whose layer is
-# gzip stores the layer as zstd. If the repository has the gzip layer, from a copy without the option, the same command makes a tag with
-# the gzip layer, with exit code 0 and no message: a blob that is there is used before the option is looked at. So the
-# images of a repository do not become zstd by copying them again. (docker-registry 2.8.2+ds1-1, Debian 12.)
+# gzip stores the layer as zstd. If the repository has the gzip layer, from a copy without the option, the same command
+# makes a tag with the gzip layer, with exit code 0 and no message: a blob that is there is used before the option is
+# looked at. So the images of a repository do not become zstd by copying them again. (docker-registry 2.8.2+ds1-1,
+# Debian 12.)
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # skopeo 1.9.3 (Debian 12, 1.9.3+ds1-1+b10) and oras 1.2.0 (Debian 13, 1.2.0-1+b9): in a registry without referrers API
-# (docker-registry 2.8.2+ds1-1, Debian 12) `oras attach` lists an artifact in an index under the tag sha256-<digest>, with
-# its type, `artifactType`. `skopeo copy --all` copies indexes byte for byte, but not if a descriptor has that field: it
-# writes the index anew, without it, with another digest and exit code 0. In the copied repository `oras discover
-# --artifact-type`, and whatever else looks for signatures or SBOMs by type, finds nothing. skopeo 1.18.0 keeps the index.
+# (docker-registry 2.8.2+ds1-1, Debian 12) `oras attach` lists an artifact in an index under the tag sha256-<digest>,
+# with its type, `artifactType`. `skopeo copy --all` copies indexes byte for byte, but not if a descriptor has that
+# field: it writes the index anew, without it, with another digest and exit code 0. In the copied repository `oras
+# discover --artifact-type`, and whatever else looks for signatures or SBOMs by type, finds nothing. skopeo 1.18.0 keeps
+# the index.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# skopeo 1.9.3 (Debian 12, 1.9.3+ds1-1+b10; 1.18.0, too): copying an image to an OCI layout changes its manifest's type from
-# Docker's to OCI's. Its config, which both formats share, is written anew with the fields of OCI's specification only:
-# Healthcheck, OnBuild and Shell are lost, without a message, and the config's digest, which is the image's ID, changes. So
-# the image that is pushed from the layout has no health check. `podman save --format oci-archive` (4.3.1, 5.4.2) does the
-# same. Other directions keep the config byte for byte.
-# umoci 0.4.7 (Debian 12, 0.4.7+ds-3+b7; 0.6.0, too) does so with an OCI image that has these fields, as buildx makes them,
-# if a command changes anything of it: here the author, or a file.
+# skopeo 1.9.3 (Debian 12, 1.9.3+ds1-1+b10; 1.18.0, too): copying an image to an OCI layout changes its manifest's type
+# from Docker's to OCI's. Its config, which both formats share, is written anew with the fields of OCI's specification
+# only: Healthcheck, OnBuild and Shell are lost, without a message, and the config's digest, which is the image's ID,
+# changes. So the image that is pushed from the layout has no health check. `podman save --format oci-archive` (4.3.1,
+# 5.4.2) does the same. Other directions keep the config byte for byte.
+# umoci 0.4.7 (Debian 12, 0.4.7+ds-3+b7; 0.6.0, too) does so with an OCI image that has these fields, as buildx makes
+# them, if a command changes anything of it: here the author, or a file.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # umoci 0.4.7 (Debian 12, 0.4.7+ds-3+b7; 0.6.0 does the same): index.json of an OCI layout may list descriptors of any
-# media type. `umoci gc` follows only OCI's own: if a manifest has Docker's type, its config and its layers are deleted as
-# garbage, with exit code 0, and `umoci ls` still lists the image. Layouts that `oras cp --to-oci-layout` 1.3.3 and `crane
-# pull --format=oci` 0.20.7 write of a Docker image have such a manifest.
+# media type. `umoci gc` follows only OCI's own: if a manifest has Docker's type, its config and its layers are deleted
+# as garbage, with exit code 0, and `umoci ls` still lists the image. Layouts that `oras cp --to-oci-layout` 1.3.3 and
+# `crane pull --format=oci` 0.20.7 write of a Docker image have such a manifest.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

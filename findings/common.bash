@@ -17,6 +17,19 @@ debian() {
     for package in ./*.deb; do dpkg-deb --extract "$package" root; done
 }
 
+# debian_of RELEASE PACKAGE=VERSION...: unpack packages of another release of Debian in ./root. They come with no others,
+# so they must be programs that need only the C library of Debian 12.
+debian_of() {
+    local from=$folder/apt-$1
+    mkdir --parents "$from/sources" "$from/lists/partial"
+    sed "s/bookworm/$1/g" /etc/apt/sources.list.d/debian.sources >"$from/sources/debian.sources"
+    local apt=(apt-get -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$from/sources"
+        -o "Dir::State::Lists=$from/lists" -o "Dir::Cache=$from")
+    { "${apt[@]}" update && "${apt[@]}" download "${@:2}"; } >/dev/null 2>&1 ||
+        { echo "not to be had here: ${*:2} (Debian $1)" >&2; exit 2; }
+    for package in ./*.deb; do dpkg-deb --extract "$package" root; done
+}
+
 # javascript PACKAGE@VERSION...: make ./node_modules with packages.
 javascript() {
     npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix . "$@" >/dev/null

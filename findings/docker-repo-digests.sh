@@ -29,13 +29,15 @@ for level in fast best; do
 done
 
 export DOCKER_HOST=unix://$folder/docker.sock DOCKER_CONFIG=$folder/docker
-# Nothing of the machine's /etc is read or changed.
+# Nothing of the machine's /etc is read or changed. The bridge is one of its own: with `--bridge finding0`, dockerd would
+# remove docker0, though another Engine uses it.
+ip link add finding0 type bridge && ip address add 192.0.2.1/24 dev finding0
 # shellcheck disable=SC2016 # of the inner shell
 PATH=$folder/root/usr/sbin:$folder/root/usr/bin:$PATH unshare --mount bash -c 'mount -t tmpfs etc /etc && exec dockerd "$@"' - \
     --host "$DOCKER_HOST" --data-root "$folder/engine" --exec-root "$folder/exec" --pidfile docker.pid --storage-driver vfs \
-    --bridge none --iptables=false --ip6tables=false --ip-forward=false >dockerd.log 2>&1 &
+    --bridge finding0 --iptables=false --ip6tables=false --ip-forward=false >dockerd.log 2>&1 &
 # shellcheck disable=SC2046 # the processes' ids
-trap 'kill $(jobs -p); wait; rm -rf "$folder"' EXIT
+trap 'kill $(jobs -p); wait; ip link delete finding0; rm -rf "$folder"' EXIT
 docker=root/usr/bin/docker
 until $docker version >/dev/null 2>&1; do
     kill -0 $! 2>/dev/null || { cat dockerd.log >&2; exit 2; }

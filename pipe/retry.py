@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
@@ -40,24 +39,39 @@ def retry_after(header: str, now: float) -> float | None:
         return None
 
 
-@dataclass(slots=True)
 class RetryPolicy:
     """Counts the failures of a request or of a whole push, and decides on the next attempt.
 
     Attributes:
         maximum: Maximum number of attempts.
-        random: Returns a number from 0 up to 1.
         made: Number of failed attempts so far.
         allowed: Whether the registry has accepted a push with these credentials before: an `unauthorized` after
             that is an expired token of the Engine, and is retried once.
-        first: Seconds before the second attempt.
     """
 
-    maximum: int
-    random: Callable[[], float]
-    made: int = 0
-    allowed: bool = False
-    first: float = FIRST_DELAY
+    def __init__(
+        self,
+        maximum: int,
+        random: Callable[[], float],
+        made: int = 0,
+        first: float = FIRST_DELAY,
+        *,
+        allowed: bool = False,
+    ) -> None:
+        """Count from the first attempt, or from a later one.
+
+        Args:
+            maximum: Maximum number of attempts.
+            random: Returns a number from 0 up to 1.
+            made: Number of failed attempts so far.
+            first: Seconds before the second attempt.
+            allowed: Whether the registry has accepted a push with these credentials before.
+        """
+        self.maximum = maximum
+        self.made = made
+        self.allowed = allowed
+        self._random = random
+        self._first = first
 
     def call(
         self,
@@ -100,6 +114,6 @@ class RetryPolicy:
             self.allowed = False
         if self.made >= self.maximum or not (error.temporary or passing):
             return None
-        delay = min(self.first * 2.0 ** (self.made - 1), MAXIMUM_DELAY)
-        delay = max(delay * (1 - JITTER * self.random()), error.retry_after or 0.0)
+        delay = min(self._first * 2.0 ** (self.made - 1), MAXIMUM_DELAY)
+        delay = max(delay * (1 - JITTER * self._random()), error.retry_after or 0.0)
         return delay if delay < left else None

@@ -1,7 +1,6 @@
 """The settings of a run; `pipe.config.reader` reads them from the environment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,8 +8,7 @@ from pipe.config.variables import COMPRESSIONS, IF_TAG_EXISTS
 from pipe.oci.reference import Reference
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """The credentials for the registry.
 
     Attributes:
@@ -19,7 +17,10 @@ class Credentials:
     """
 
     username: str
-    token: str = field(repr=False)
+    token: str
+
+    def __repr__(self) -> str:  # noqa: D105 # without the token
+        return f"Credentials(username={self.username!r})"
 
 
 class ReuseFrom(NamedTuple):

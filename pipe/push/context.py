@@ -1,7 +1,6 @@
 """What all parts of a push share: settings, request, repository, log, time and randomness."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from pipe.config.settings import PushRequest, Settings
@@ -39,22 +38,31 @@ class Timing(NamedTuple):
     wait: Callable[[Cancel, float], None] = Cancel.wait
 
 
-@dataclass(frozen=True, slots=True)
 class Context:
-    """What all parts of a push share.
+    """What all parts of a push share."""
 
-    Attributes:
-        settings: The user's settings.
-        request: What to push, and where.
-        repository: Where to push.
-        report: The log.
-        timing: Time and randomness.
-        shared: The layers that the run has brought to the registry before this push.
-    """
+    def __init__(  # noqa: PLR0913, PLR0917 # a record
+        self,
+        settings: Settings,
+        request: PushRequest,
+        repository: Repository,
+        report: Report,
+        timing: Timing,
+        shared: SharedLayers | None = None,
+    ) -> None:
+        """Keep together what a push needs.
 
-    settings: Settings
-    request: PushRequest
-    repository: Repository
-    report: Report
-    timing: Timing
-    shared: SharedLayers = field(default_factory=SharedLayers)
+        Args:
+            settings: The user's settings.
+            request: What to push, and where.
+            repository: Where to push.
+            report: The log.
+            timing: Time and randomness.
+            shared: The layers that the run has brought to the registry before this push; None before the first.
+        """
+        self.settings = settings
+        self.request = request
+        self.repository = repository
+        self.report = report
+        self.timing = timing
+        self.shared = SharedLayers() if shared is None else shared

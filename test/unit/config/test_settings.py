@@ -45,6 +45,11 @@ def problems(**variables: str) -> list[str]:
     return raised.value.problems
 
 
+def test_no_representation_contains_the_token() -> None:
+    assert "s3cr3t" not in f"{read()} {read()!r} {read().credentials}"
+    assert repr(read().credentials) == "Credentials(username='step')"
+
+
 def test_the_snippet_with_nothing_but_the_image() -> None:
     assert read() == Settings(
         requests=(

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -579,7 +579,8 @@ def test_a_signal_while_waiting_ends_it() -> None:
         raise StoppedError(2 if seconds == 2 else 9)
 
     timing = Timing(b.clock, stop, lambda: 0.0)
-    context = replace(b.context, timing=timing)
+    context = copy(b.context)
+    context.timing = timing
     push = Push(context, b.engine.find, Pushers(context, [], encoder, b.engine))
     with pytest.raises(StoppedError):
         push.run()

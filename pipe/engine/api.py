@@ -12,6 +12,14 @@ class NoMessageError(APIError):
 class Api(APIClient):
     """The SDK's client."""
 
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Prepare a request; without parameters, it gets an empty text as such.
+
+        To find out whether an empty mapping can be read, requests loads Python's parser and disassembler.
+        """
+        request.params = request.params or ""
+        return super().prepare_request(request)
+
     def _raise_for_status(self, response: requests.Response) -> None:
         """Raise the Engine's error; the SDK fails if it is JSON without `message`, as podman's answer to a push is."""
         try:

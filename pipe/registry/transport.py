@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import NamedTuple, TypedDict
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 import requests
 from requests.adapters import BaseAdapter
@@ -184,7 +184,8 @@ class Transport:
                     request.method,
                     request.url,
                     headers=dict(request.headers),
-                    params=list(request.query),
+                    # To find out whether anything but text can be read, requests loads Python's parser.
+                    params=urlencode(request.query),
                     data=request.body,
                     auth=auth,
                 )

@@ -24,6 +24,15 @@ ENDED = StreamEnded()
 """The end of a stream that did not break off."""
 
 
+class _Unasked(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        raise AssertionError(f"{instance!r} is compared with {cls.__name__}")
+
+
+class Unchecked(metaclass=_Unasked):
+    """A protocol that is not checked at run time: the first such check loads Python's parser."""
+
+
 class Clock:
     """Time that passes only when something waits."""
 

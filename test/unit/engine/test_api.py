@@ -5,7 +5,7 @@ import io
 import pytest
 import requests
 from requests.adapters import BaseAdapter
-from unit.fakes import Clock
+from unit.fakes import Clock, Unchecked
 
 from pipe.config.settings import Credentials
 from pipe.engine import events
@@ -40,6 +40,11 @@ def answering(status: int, body: str) -> Api:
     api = Api(version="1.41", base_url="tcp://h:2375")
     api.mount("http://", Answering(status, body))
     return api
+
+
+def test_requests_need_not_find_out_what_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("requests.models._SupportsRead", Unchecked)
+    assert answering(200, '{"ApiVersion": "1.41"}').version() == {"ApiVersion": "1.41"}
 
 
 SHAPES = ("{}", "[]", "null", "1", '"no"', '{"message": 1}', '{"message": null}', '{"Message": "no"}')

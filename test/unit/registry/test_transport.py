@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 import requests
+from unit.fakes import Unchecked
 from unit.http import FakeHTTP, Reply, Sent
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
@@ -100,6 +101,27 @@ def test_the_environment_names_proxies_and_certificates(monkeypatch: pytest.Monk
     assert network.proxies == ["http://proxy:3128", None, None, None]
     assert network.verify == ["/ca.pem"] * 4
     assert "no_proxy" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("query", "url"),
+    [
+        pytest.param((), "https://crg.apkg.io/v2/?n=1", id="none"),
+        pytest.param(
+            (("mount", "sha256:1"), ("from", "a/b c")),
+            "https://crg.apkg.io/v2/?n=1&mount=sha256%3A1&from=a%2Fb+c",
+            id="two",
+        ),
+    ],
+)
+def test_requests_need_not_find_out_what_can_be_read(
+    monkeypatch: pytest.MonkeyPatch, query: tuple[tuple[str, str], ...], url: str
+) -> None:
+    monkeypatch.setattr("requests.models._SupportsRead", Unchecked)
+    network = Proxies()
+    transport = Transport("crg.apkg.io", "test/1", 5, trace=lambda _: None, adapter=network)
+    transport.send(Request("GET", "https://crg.apkg.io/v2/?n=1", query=query), Bearer())
+    assert network.sent[0].url == url
 
 
 @pytest.mark.parametrize(

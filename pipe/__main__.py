@@ -18,6 +18,9 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, _exit)
     # Nothing that is imported becomes garbage; `main` turns the collector on again.
     gc.disable()
+    from pipe.bundle import install
+
+    install()
     from pipe.main import main
 
     exit_code = main(sys.argv[1:], os.environ)

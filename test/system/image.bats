@@ -109,6 +109,32 @@ PYTHON
     [[ -e $(echo "$ROOT"/usr/lib/python3.*/json/decoder.pyc) ]]
 }
 
+@test "a run that finds everything up to date imports little, and all of it from the bundle" {
+    local program
+    program=$(cat <<'PYTHON'
+import os, runpy, sys
+
+def report(code, end=os._exit):
+    added = {name: module for name, module in sys.modules.items() if name not in before}
+    files = [name for name, module in added.items() if type(module.__spec__.loader).__name__.startswith("Source")]
+    print("files:", *sorted(files), flush=True)
+    print("parsers:", *sorted(added.keys() & {"ast", "dataclasses", "dis", "inspect", "tokenize"}), flush=True)
+    print("modules:", len(added), flush=True)
+    end(code)
+
+before = set(sys.modules)
+os._exit = report
+runpy.run_module("pipe", run_name="__main__", alter_sys=True)
+PYTHON
+    )
+    run_pipe 0 --env PACKAGE_NAME=my-container-app --env TAGS=bundle
+    run_container 0 "${GOOD_PUSH[@]}" --env PACKAGE_NAME=my-container-app --env TAGS=bundle --entrypoint python3 \
+        "$PIPE_IMAGE" -c "$program"
+    expect "Up to date: bundle"
+    expect --stdout $'files: contextlib pipe pipe.bundle signal\n' $'parsers:\n'
+    ((${output##*modules: } <= 370)) || differs "imported modules" "at most 370" "${output##*modules: }"
+}
+
 @test "requests does without a package that guesses character sets, and does not warn" {
     run python_in_image <<<'import requests; print(requests.compat.chardet)'
     expect_equal "exit code" 0 "$status"

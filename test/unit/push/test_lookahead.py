@@ -14,6 +14,7 @@ class Parts:
     """Pushes that record what is done with them.
 
     Attributes:
+        found: Numbers of those that were looked for.
         prepared: Numbers of those that were prepared.
         staged: Numbers of those that were staged, in this order.
     """
@@ -26,6 +27,7 @@ class Parts:
             together: How many must be in preparation at the same time before one is prepared.
             raised: What each preparation raises.
         """
+        self.found: list[int] = []
         self.prepared: list[int] = []
         self.staged: list[int] = []
         self.changed = threading.Condition()
@@ -45,6 +47,10 @@ class Part:
     def __init__(self, parts: Parts, number: int) -> None:
         self._parts = parts
         self._number = number
+
+    def find(self) -> None:
+        """Record it."""
+        self._parts.found.append(self._number)
 
     def prepare(self) -> None:
         """Wait for the others, and record it."""

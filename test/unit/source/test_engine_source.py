@@ -15,6 +15,8 @@ KNOWN = frozenset({"sha256:2"})
 class Export:
     """An export whose bytes nothing reads."""
 
+    others = ()
+
     def __init__(self, name: str, done: list[str]) -> None:
         self._name = name
         self._done = done

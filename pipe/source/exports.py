@@ -63,4 +63,6 @@ class Exports:
             return None
         from pipe.source.shared_export import SharedExport  # noqa: PLC0415
 
-        return SharedExport(self._engine.saved(*together), together)
+        # One image may be pushed to several packages.
+        distinct = tuple({each.id: each for each in together}.values())
+        return SharedExport(self._engine.saved(*distinct), distinct)

@@ -27,7 +27,7 @@ class SharedExport:
 
         Args:
             export: Of these images.
-            images: At least two.
+            images: At least one.
         """
         self.images = images
         self._export = export
@@ -70,7 +70,8 @@ class SharedExport:
         with self._changed:
             self._changed.wait_for(lambda: self._copied > position or self._ended or is_closed())
             copied, file = self._copied, self._file
-            if is_closed() or (self._failure is not None and copied <= position):
+            # An image that has read nothing yet can be read from another export.
+            if is_closed() or (self._failure is not None and (copied <= position or not position)):
                 raise self._failure or EngineSaveError("the export of Docker Engine is no longer needed.")
         return os.preadv(file.number, [buffer[: copied - position]], position) if file and copied > position else 0
 

@@ -67,6 +67,15 @@ class Part:
             self._parts.changed.notify_all()
 
 
+def test_the_first_images_are_found_before_any_is_pushed() -> None:
+    parts = Parts(10)
+    lookahead = Lookahead(parts.all)
+    lookahead.find()
+    assert sorted(parts.found) == list(range(PREPARED + 1))
+    assert parts.prepared == []
+    lookahead.close()
+
+
 def test_the_next_images_are_prepared_at_the_same_time() -> None:
     parts = Parts(10, together=PREPARED)
     lookahead = Lookahead(parts.all)

@@ -183,7 +183,7 @@ class _Exporter:
     def __init__(self, engine: "Engine", exports: Exports, context: Context) -> None:
         self._engine = engine
         self._context = context
-        self.saved = exports.export
+        self.saved, self.staged = engine.saved, exports.staged
 
     def prefixes(self, image: Image, known: frozenset[str]) -> AbstractContextManager[tuple[Image, ...]]:
         return self._engine.prefixes(image, self._context.report.warning, known)

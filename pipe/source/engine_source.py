@@ -37,6 +37,9 @@ class Exporter(Protocol):
     def saved(self, image: Image) -> Export:
         """Prepare an export of an image."""
 
+    def staged(self, image: Image) -> Export:
+        """Prepare an export of an image, and perhaps of others that are staged while it is pushed."""
+
     def prefixes(self, image: Image, known: frozenset[str]) -> AbstractContextManager[tuple[Image, ...]]:
         """Provide temporary images of the first layers; none if the Engine does not support them.
 
@@ -79,7 +82,7 @@ class EngineSource:
     @contextmanager
     def staged(self) -> Iterator[None]:
         """Let the Engine stage the image while the context lasts; a stream that was not used is ended."""
-        self._staged = self._engine.saved(self.image)
+        self._staged = self._engine.staged(self.image)
         self._staged.begin(ahead=True)
         try:
             yield

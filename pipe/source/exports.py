@@ -45,8 +45,11 @@ class Exports:
         with self._lock:
             self._found[number] = image
 
-    def export(self, image: Image) -> "Export":
-        """Prepare an export with an image; the first call decides which of the images found so far share one."""
+    def staged(self, image: Image) -> "Export":
+        """Prepare an export that an image may share with others that are staged while it is pushed.
+
+        The first call decides which of the images found so far share one.
+        """
         with self._lock:
             if not self._is_decided:
                 self._is_decided = True

@@ -45,6 +45,11 @@ class Exporter:
         """Prepare an export."""
         return Export(image.id, self.done)
 
+    def staged(self, image: Image) -> Export:
+        """Prepare an export that several images may share."""
+        self.done.append(f"stage {image.id}")
+        return self.saved(image)
+
     @contextmanager
     def prefixes(self, image: Image, known: frozenset[str]) -> Iterator[tuple[Image, ...]]:
         """Provide a prefix."""
@@ -89,5 +94,6 @@ def test_an_image_that_is_staged_already_is_not_staged_again() -> None:
     source = EngineSource(IMAGE, engine)
     with source.staged(), source.blobs():
         pass
+    assert engine.done[0] == "stage sha256:whole"
     assert engine.done.count("begin sha256:whole") == 1
     assert engine.known == [frozenset()]

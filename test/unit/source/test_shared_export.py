@@ -257,7 +257,7 @@ def test_the_first_image_decides_what_is_exported_at_once(
     for number, image in ((2, THIRD), (1, OTHER), (0, IMAGE)):
         exports.found(number, image)
     for image in exported:
-        exports.export(image)
+        exports.staged(image)
     assert engine.asked == asked
 
 
@@ -266,6 +266,6 @@ def test_one_image_that_is_pushed_twice_is_exported_once() -> None:
     exports = Exports(engine, len)
     exports.found(0, IMAGE)
     exports.found(1, IMAGE)
-    first, second = exports.export(IMAGE), exports.export(IMAGE)
+    first, second = exports.staged(IMAGE), exports.staged(IMAGE)
     assert (first.others, second.others) == ((), ())
     assert engine.asked == [(IMAGE_ID,)]

@@ -22,6 +22,7 @@ from pipe.push.shared_layers import SharedLayers
 from pipe.registry.client import Client
 from pipe.registry.glimpse import glimpse
 from pipe.source.engine_source import EngineSource
+from pipe.source.exports import Exports
 from pipe.source.image_source import ImageSource
 
 if TYPE_CHECKING:
@@ -47,14 +48,14 @@ def wired(settings: Settings, client: Client, output: Output) -> Release:
     source = _source(settings, client, output)
     timing = Timing(time.monotonic, time.sleep, random.random)
     encoder = cache(partial(_encoder, settings))
-    parts = []
+    parts: list[Push] = []
     for request in requests:
         context = Context(settings, request, client.repository(request.repository), output, timing, shared)
         pushers = Pushers(
             context, _places(context, client), encoder, source.engine, _hints(context, client, source.engine)
         )
         referrers = _referrers(context, encoder)
-        parts.append(Push(context, source.finder(context, referrers), pushers, referrers, _splits(context)))
+        parts.append(Push(context, source.finder(context, referrers, len(parts)), pushers, referrers, _splits(context)))
     return Release(parts, shared, output)
 
 
@@ -117,7 +118,7 @@ class _Archive:
 
         return opened(self._settings.image_archive or Path(), self._output)
 
-    def finder(self, context: Context, referrers: "Referrers | None") -> Callable[[], ImageSource]:
+    def finder(self, context: Context, referrers: "Referrers | None", _number: int) -> Callable[[], ImageSource]:
         """Return what finds the image of a request, and its artifacts."""
         from pipe.source.archive import image_in  # noqa: PLC0415
         from pipe.source.archive_source import ArchiveSource  # noqa: PLC0415
@@ -144,7 +145,7 @@ class _Registry:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def finder(self, context: Context, _referrers: "Referrers | None") -> Callable[[], ImageSource]:
+    def finder(self, context: Context, _referrers: "Referrers | None", _number: int) -> Callable[[], ImageSource]:
         """Return what finds the image of a request, or joins its images."""
         from pipe.push.promotion import find  # noqa: PLC0415
 
@@ -156,19 +157,22 @@ class _Docker:
 
     def __init__(self, settings: Settings, client: Client) -> None:
         from pipe.engine.client import Engine  # noqa: PLC0415
+        from pipe.engine.staging import exported_together  # noqa: PLC0415
 
         self.engine = Engine(settings.docker)
+        self._exports = Exports(self.engine, exported_together)
         self._client = client
 
-    def finder(self, context: Context, _referrers: "Referrers | None") -> Callable[[], ImageSource]:
+    def finder(self, context: Context, _referrers: "Referrers | None", number: int) -> Callable[[], ImageSource]:
         """Return what finds the image of a request."""
-        engine = self.engine
+        engine, exports = self.engine, self._exports
 
         def find() -> ImageSource:
             image = engine.image(context.request.image)
+            exports.found(number, image)
             # A graphdriver store knows the sizes of the layers, so the Engine need not be asked what it is.
             stored = any(layer.size is None for layer in image.layers) and engine.kind().containerd
-            return EngineSource(image, _Exporter(engine, context), containerd=stored)
+            return EngineSource(image, _Exporter(engine, exports, context), containerd=stored)
 
         return find
 
@@ -176,10 +180,10 @@ class _Docker:
 class _Exporter:
     """The exports of an Engine, for a source that knows neither registry nor log."""
 
-    def __init__(self, engine: "Engine", context: Context) -> None:
+    def __init__(self, engine: "Engine", exports: Exports, context: Context) -> None:
         self._engine = engine
         self._context = context
-        self.saved = engine.saved
+        self.saved, self.staged = engine.saved, exports.staged
 
     def prefixes(self, image: Image, known: frozenset[str]) -> AbstractContextManager[tuple[Image, ...]]:
         return self._engine.prefixes(image, self._context.report.warning, known)

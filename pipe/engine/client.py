@@ -214,9 +214,10 @@ class Engine:
             containerd="io.containerd.snapshotter" in store,
         )
 
-    def saved(self, image: Image) -> SaveStream:
-        """Return the stream of an image, a tar archive; the first read requests it."""
-        return SaveStream(self._connect(self._api.api_version, None), image.id, self._staging)
+    def saved(self, image: Image, *others: Image) -> SaveStream:
+        """Return the stream of one or several images, a tar archive; the first read requests it."""
+        api = self._connect(self._api.api_version, None)
+        return SaveStream(api, image.id, self._staging, [each.id for each in others])
 
     def prefixes(
         self, image: Image, warn: Callable[[str], None], known: frozenset[str] = frozenset()

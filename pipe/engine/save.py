@@ -3,7 +3,7 @@
 import contextlib
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from http.client import HTTPException
 from typing import Any
@@ -15,24 +15,38 @@ from docker.errors import DockerException
 from urllib3.exceptions import HTTPError
 
 from pipe.errors import EngineSaveError, PipeError
+from pipe.oci.image import Image
 from pipe.text import clean, root_cause
 
 _DISK_FULL = ("no space left on device", "disk quota exceeded")
 
 
 class SaveStream:
-    """The bytes of an image, a tar archive; the first read requests it, or `begin` before that."""
+    """The bytes of one or several images, a tar archive; the first read requests it, or `begin` before that.
 
-    def __init__(self, api: APIClient, name: str, turn: AbstractContextManager[object] | None = None) -> None:
+    Attributes:
+        others: None: only `pipe.source.shared_export` reads several images from one stream.
+    """
+
+    others: tuple[Image, ...] = ()
+
+    def __init__(
+        self,
+        api: APIClient,
+        name: str,
+        turn: AbstractContextManager[object] | None = None,
+        others: Sequence[str] = (),
+    ) -> None:
         """Store what to request.
 
         Args:
-            api: A client without a read timeout: a graphdriver Engine stages the whole image before it answers.
+            api: A client without a read timeout: a graphdriver Engine stages all images before it answers.
             name: Any name that the Engine knows.
             turn: Held while the Engine stages an image ahead.
+            others: Names of further images; a layer that several have comes once.
         """
         self._api = api
-        self._name = name
+        self._names = (name, *others)
         self._turn = turn or contextlib.nullcontext()
         self._response: requests.Response | None = None
         self._body: Any = None
@@ -100,7 +114,9 @@ class SaveStream:
             raise self._failure from error
 
     def _open(self) -> Any:  # noqa: ANN401
-        url = f"{self._api.base_url}/v{self._api.api_version}/images/{quote(self._name, safe='')}/get"
+        first, *others = (quote(name, safe="") for name in self._names)
+        what = f"get?names={'&names='.join((first, *others))}" if others else f"{first}/get"
+        url = f"{self._api.base_url}/v{self._api.api_version}/images/{what}"
         response = self._response = self._api.get(url, stream=True)
         if self._closed:
             # The consumer has left, so the Engine can stop.

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from itertools import accumulate
 
+from pipe.oci.image import Image
+
 STAGING = 130e6
 """Bytes a second at which an Engine stages an image for `GET /images/{name}/get`: 130 to 310 MB measured."""
 WORTH_IMAGE = 50_000_000
 """Unpacked bytes of an image below which the Engine stages it within half a second (75 to 130 MB/s on 20.10)."""
 WORTH_PREFIX = 8_000_000
 """Unpacked bytes of a prefix below which it brings nothing worth a request."""
+MOST_TOGETHER = 130_000_000
+"""Unpacked bytes of the images that one export has at most: the Engine stages them in a second."""
 MOST = 5
 """Prefixes of one image, all of which the Engine stages at the same time."""
 
@@ -52,3 +56,27 @@ def prefix_bytes(sizes: Sequence[int | None]) -> int:
     """Return the bytes of the longest prefix, which flow before the whole image is staged."""
     lengths = prefix_lengths(sizes)
     return sum(size or 0 for size in sizes[: lengths[-1] if lengths else 0])
+
+
+def exported_together(images: Sequence[Image]) -> int:
+    """Return how many of the first images one export should have; 1 if each should have its own.
+
+    The Engine stages the layers that they share once, but the first image waits for the layers of all.
+
+    Args:
+        images: In the order of the pushes.
+    """
+    best, distinct, every = 1, dict[str, int](), 0
+    first = 0
+    for number, image in enumerate(images, 1):
+        sizes = {layer.diff_id: layer.size for layer in image.layers if layer.size is not None}
+        distinct |= sizes
+        every += sum(sizes.values())
+        union = sum(distinct.values())
+        if union > MOST_TOGETHER or any(layer.size is None for layer in image.layers):
+            break
+        first = first or union
+        saved, waited = every - union, union - first
+        if saved >= max(waited, WORTH_PREFIX):
+            best = number
+    return best

@@ -84,6 +84,11 @@ class Image(NamedTuple):
     revision: str = ""
 
     @property
+    def diff_ids(self) -> tuple[str, ...]:
+        """The diffIDs of its layers, from the lowest up."""
+        return tuple(layer.diff_id for layer in self.layers)
+
+    @property
     def summary(self) -> str:
         """Its layers and size, and the revision if it is known."""
         layers = f"{len(self.layers)} layer{'s'[: len(self.layers) != 1]}"

@@ -16,6 +16,9 @@ STAGED = 2
 class PreparedPart(Protocol):
     """One push of a release, before its turn."""
 
+    def find(self) -> None:
+        """Find the image."""
+
     def prepare(self) -> None:
         """Find the image and ask the registry about it."""
 
@@ -37,6 +40,10 @@ class Lookahead:
         self._staging = Pool(1, "staging")
         self._prepared: dict[int, Future[None]] = {}
         self._staged = 0
+
+    def find(self) -> None:
+        """Find the first images, all at the same time: which layers they share decides how the Engine stages them."""
+        self._preparing.gather([part.find for part in self._parts[: 1 + PREPARED]])
 
     def begin(self, index: int) -> None:
         """Prepare the pushes after the one with this index, which the registry has allowed."""

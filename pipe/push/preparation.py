@@ -1,6 +1,7 @@
 """What precedes a push: the image is found, the registry is asked; if possible while another image is pushed."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from pipe.errors import PipeError
 from pipe.push.context import Context
@@ -40,13 +41,21 @@ class Preparation:
         self._surveyed: ImageSource | None = None
         self._is_needed = True
 
+    def find(self) -> None:
+        """Find an image that is in the Engine, before its turn; if that fails, it is done again."""
+        # An archive is read in no time, and what is unusual in it is logged.
+        if self._source is None and self._context.settings.image_archive is None:
+            with suppress(PipeError):
+                self._source = self._find()
+
     def ahead(self) -> None:
         """Do in another thread what can be done ahead, without logging; what fails is done again in its turn."""
         context = self._context
-        # An archive is read in no time, and what is unusual in it is logged.
-        in_engine = context.settings.image_archive is None
+        self.find()
+        source = self._source
+        if source is None and context.settings.image_archive is None:
+            return
         try:
-            source = self._source = self._find() if in_engine else None
             self._asked_at = context.timing.clock()
             self._answers = self._ask(() if source else self._pushers.likely, check=True)
             if source is not None:

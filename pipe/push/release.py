@@ -95,6 +95,7 @@ class Release:
 
     def _run_all(self) -> None:
         failure: PipeError | None = None
+        self._lookahead.find()
         for index, part in enumerate(self._parts):
             self._log.info(f"Image {index + 1} of {len(self._parts)}: {part.name}")
             try:

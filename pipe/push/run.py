@@ -78,6 +78,10 @@ class Push:
         self._pushed: dict[str, Pushed] = {}
         self._ahead: set[Reference] = set()
 
+    def find(self) -> None:
+        """Find the image, before its turn; see `Preparation.find`."""
+        self._preparation.find()
+
     def prepare(self) -> None:
         """Find the image and ask the registry, while another image is pushed; see `Preparation.ahead`."""
         self._preparation.ahead()

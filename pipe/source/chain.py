@@ -9,12 +9,14 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ ,\n\t\r]*")
 
 
-def diff_id_of(directory: str, description: bytes, diff_ids: Sequence[str]) -> str | None:
+@lru_cache(maxsize=1024)
+def diff_id_of(directory: str, description: bytes, diff_ids: tuple[str, ...]) -> str | None:
     """Return the diffID of the layer in a directory, None if the name does not prove it.
 
     Args:

@@ -37,18 +37,29 @@ class DaemonStream:
         config: The image's configuration; b"" before it arrives, and from a containerd store.
     """
 
-    def __init__(self, stream: Reader, image_id: str, diff_ids: Sequence[str], *, containerd: bool = False) -> None:
+    def __init__(
+        self,
+        stream: Reader,
+        image_id: str,
+        diff_ids: Sequence[str],
+        *,
+        others: Sequence[Sequence[str]] = (),
+        containerd: bool = False,
+    ) -> None:
         """Prepare; nothing is read yet.
 
         Args:
             stream: The bytes.
             image_id: The digest of the configuration or, in a containerd store, of the manifest.
             diff_ids: From the base up.
+            others: The same of other images in the stream, whose layers are skipped unless this image has them too.
             containerd: Whether blobs are sent as stored, even if their digest is a diffID.
         """
         self._stream = stream
         self._image_id = image_id
         self._diff_ids = () if containerd else diff_ids
+        self._others = others
+        self._foreign = frozenset(each for other in others for each in other) - frozenset(diff_ids)
         self._left = 0
         self._kept: dict[str, bytes] = {}
         self.config = b""
@@ -92,8 +103,9 @@ class DaemonStream:
         """Return an entry's blob if it can be sent now."""
         directory = entry.name.rpartition("/")[0]
         if entry.name.endswith(_LAYER):
-            diff_id = diff_id_of(directory, descriptions.pop(directory, b""), self._diff_ids)
-            return self._opened(entry, diff_id, None)
+            diff_id = self._diff_id(directory, descriptions.pop(directory, b""))
+            is_own = not self._others or diff_id in self._diff_ids
+            return self._opened(entry, diff_id, None) if is_own else None
         if entry.name.endswith(_DESCRIPTION) and entry.size <= SMALL:
             descriptions[directory] = self._content(entry)
             return None
@@ -101,9 +113,16 @@ class DaemonStream:
         digest = f"sha256:{named[1] or named[2]}" if named else ""
         if digest in self._diff_ids:
             return self._opened(entry, digest, None)
+        if digest in self._foreign:
+            return None
         if entry.size <= SMALL:
             return self._kept_or_sent(entry, digest)
         return self._opened(entry, None, Descriptor("", digest, entry.size)) if is_digest(digest) else None
+
+    def _diff_id(self, directory: str, description: bytes) -> str | None:
+        """Return the diffID of a layer that a directory's name proves; that of another image may be this image's."""
+        found = (diff_id_of(directory, description, tuple(each)) for each in (self._diff_ids, *self._others))
+        return next(filter(None, found), None)
 
     def _kept_or_sent(self, entry: Entry, digest: str) -> SourceBlob | None:
         """Keep a possible document; return any other blob."""

@@ -1,6 +1,6 @@
 """An image in a Docker Engine as a source: the Engine's export streams, each of which passes once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class Export(Reader, Protocol):
-    """The bytes of an image's export; see `pipe.engine.save`."""
+    """The bytes of an export that contains an image; see `pipe.engine.save` and `pipe.source.shared_export`."""
+
+    @property
+    def others(self) -> Sequence[Image]:
+        """The other images in it."""
 
     def begin(self, *, ahead: bool = False) -> None:
         """Let the Engine stage the image, in another thread; `ahead` if it waits for its turn."""
@@ -32,6 +36,9 @@ class Exporter(Protocol):
 
     def saved(self, image: Image) -> Export:
         """Prepare an export of an image."""
+
+    def staged(self, image: Image) -> Export:
+        """Prepare an export of an image, and perhaps of others that are staged while it is pushed."""
 
     def prefixes(self, image: Image, known: frozenset[str]) -> AbstractContextManager[tuple[Image, ...]]:
         """Provide temporary images of the first layers; none if the Engine does not support them.
@@ -75,7 +82,7 @@ class EngineSource:
     @contextmanager
     def staged(self) -> Iterator[None]:
         """Let the Engine stage the image while the context lasts; a stream that was not used is ended."""
-        self._staged = self._engine.saved(self.image)
+        self._staged = self._engine.staged(self.image)
         self._staged.begin(ahead=True)
         try:
             yield
@@ -148,4 +155,5 @@ class EngineSource:
         from pipe.source.daemon import DaemonStream  # noqa: PLC0415
 
         stack.enter_context(closing(export))
-        return DaemonStream(export, image.id, [layer.diff_id for layer in image.layers], containerd=self._containerd)
+        others = [each.diff_ids for each in export.others]
+        return DaemonStream(export, image.id, image.diff_ids, others=others, containerd=self._containerd)

@@ -17,12 +17,12 @@ FAILED = (
     b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
     b'{"message":"the proxy of a test failed"}'
 )
-SAVE = re.compile(rb"GET /v[\d.]+/images/[^ ]+/get ")
+SAVE = re.compile(rb"GET /v[\d.]+/images/(?:[^ ]+/get|get\?[^ ]+) ")
 
 
 @dataclass
 class Save:
-    """What becomes of the streams of images (`GET /images/{name}/get`).
+    """What becomes of the streams of images (`GET /images/{name}/get`, or of several, `GET /images/get?names=`).
 
     Attributes:
         times: How many of them it becomes of.
@@ -31,6 +31,7 @@ class Save:
         cut: Whether the connection ends then.
         change: Bytes that are changed wherever they pass, and what they become, of the same length.
         seen: Set once a stream was asked for.
+        asked: How many images each of them has.
     """
 
     times: int = 1_000_000
@@ -39,6 +40,7 @@ class Save:
     cut: bool = False
     change: tuple[bytes, bytes] | None = None
     seen: threading.Event = field(default_factory=threading.Event)
+    asked: list[int] = field(default_factory=list)
 
 
 class EngineProxy:
@@ -98,6 +100,7 @@ class EngineProxy:
             is_save = SAVE.match(head) is not None and self.save.times > 0
             if is_save:
                 self.save.times -= 1
+                self.save.asked.append(max(1, head.partition(b"\r\n")[0].count(b"names=")))
                 self.save.seen.set()
             if is_save and not self.save.after and self._acted():
                 return

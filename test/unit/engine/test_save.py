@@ -50,10 +50,12 @@ class Slow(Broken):
         self.asked = threading.Event()
         self.staged = threading.Event()
         self.questions = 0
+        self.urls: list[str] = []
 
     def get(self, url: str, *, stream: bool) -> "Broken":
         """Answer once it is staged."""
         self.questions += 1
+        self.urls.append(url)
         self.asked.set()
         assert self.staged.wait(60)
         return super().get(url, stream=stream)
@@ -67,6 +69,21 @@ def test_an_image_is_staged_before_it_is_read_and_only_once() -> None:
     engine.staged.set()
     assert stream.readinto(memoryview(bytearray(10))) == 10
     assert engine.questions == 1
+
+
+@pytest.mark.parametrize(
+    ("others", "url"),
+    [
+        pytest.param([], "/v/images/sha256%3Aa/get", id="one"),
+        pytest.param(["b&c", "d"], "/v/images/get?names=sha256%3Aa&names=b%26c&names=d", id="several"),
+    ],
+)
+def test_several_images_are_requested_at_once(others: list[str], url: str) -> None:
+    engine = Slow()
+    engine.staged.set()
+    stream = SaveStream(cast("APIClient", engine), "sha256:a", others=others)
+    assert stream.readinto(memoryview(bytearray(10))) == 10
+    assert engine.urls == [url]
 
 
 class Turn:

@@ -14,6 +14,7 @@ class Parts:
     """Pushes that record what is done with them.
 
     Attributes:
+        found: Numbers of those that were looked for.
         prepared: Numbers of those that were prepared.
         staged: Numbers of those that were staged, in this order.
     """
@@ -26,6 +27,7 @@ class Parts:
             together: How many must be in preparation at the same time before one is prepared.
             raised: What each preparation raises.
         """
+        self.found: list[int] = []
         self.prepared: list[int] = []
         self.staged: list[int] = []
         self.changed = threading.Condition()
@@ -46,6 +48,10 @@ class Part:
         self._parts = parts
         self._number = number
 
+    def find(self) -> None:
+        """Record it."""
+        self._parts.found.append(self._number)
+
     def prepare(self) -> None:
         """Wait for the others, and record it."""
         self._parts.barrier.wait(LONG)
@@ -59,6 +65,15 @@ class Part:
             assert self._number in self._parts.prepared
             self._parts.staged.append(self._number)
             self._parts.changed.notify_all()
+
+
+def test_the_first_images_are_found_before_any_is_pushed() -> None:
+    parts = Parts(10)
+    lookahead = Lookahead(parts.all)
+    lookahead.find()
+    assert sorted(parts.found) == list(range(PREPARED + 1))
+    assert parts.prepared == []
+    lookahead.close()
 
 
 def test_the_next_images_are_prepared_at_the_same_time() -> None:

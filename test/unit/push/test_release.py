@@ -59,6 +59,9 @@ class Part:
         self._outcome = outcome
         self._late = late
 
+    def find(self) -> None:
+        self.done.append("find")
+
     def prepare(self) -> None:
         self.done.append("prepare")
 
@@ -169,7 +172,7 @@ def test_one_image_is_pushed_as_ever() -> None:
 def test_the_next_image_is_prepared_once_the_registry_has_allowed_a_push() -> None:
     parts = Part("a", PackageNotFoundError(), late=False), Part("b"), Part("c")
     run(*parts)
-    assert [part.done for part in parts] == [["run"], ["run"], ["prepare", "run"]]
+    assert [part.done for part in parts] == [["find", "run"], ["find", "run"], ["find", "prepare", "run"]]
 
 
 class Surroundings:

@@ -33,11 +33,11 @@ class Stream:
         return length
 
 
-def v1_directories(diff_ids: Sequence[str]) -> dict[str, bytes | str]:
-    """Make the directories of an old Engine, each named by its v1 ID."""
+def v1_directories(diff_ids: Sequence[str], layers: Sequence[bytes | str] = LAYERS) -> dict[str, bytes | str]:
+    """Make the directories of an old Engine, each named by its v1 ID; a text is the link of a layer."""
     files: dict[str, bytes | str] = {}
     parent = chain = ""
-    for number, (diff_id, layer) in enumerate(zip(diff_ids, LAYERS, strict=True)):
+    for number, (diff_id, layer) in enumerate(zip(diff_ids, layers, strict=True)):
         chain = digest(f"{chain} {diff_id}".encode()) if chain else diff_id
         last = number == len(diff_ids) - 1
         described: dict[str, object] = {"created": "1970-01-01T00:00:00Z", "container_config": {"Cmd": ["<&>"]}}

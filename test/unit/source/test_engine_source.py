@@ -15,6 +15,8 @@ KNOWN = frozenset({"sha256:2"})
 class Export:
     """An export whose bytes nothing reads."""
 
+    others = ()
+
     def __init__(self, name: str, done: list[str]) -> None:
         self._name = name
         self._done = done
@@ -42,6 +44,11 @@ class Exporter:
     def saved(self, image: Image) -> Export:
         """Prepare an export."""
         return Export(image.id, self.done)
+
+    def staged(self, image: Image) -> Export:
+        """Prepare an export that several images may share."""
+        self.done.append(f"stage {image.id}")
+        return self.saved(image)
 
     @contextmanager
     def prefixes(self, image: Image, known: frozenset[str]) -> Iterator[tuple[Image, ...]]:
@@ -87,5 +94,6 @@ def test_an_image_that_is_staged_already_is_not_staged_again() -> None:
     source = EngineSource(IMAGE, engine)
     with source.staged(), source.blobs():
         pass
+    assert engine.done[0] == "stage sha256:whole"
     assert engine.done.count("begin sha256:whole") == 1
     assert engine.known == [frozenset()]

@@ -1,0 +1,47 @@
+"""Which images of a release one export has."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from pipe.engine.staging import MOST_TOGETHER, WORTH_PREFIX, exported_together
+from pipe.oci.image import Image, Layer
+
+MB = 1_000_000
+
+
+def image(*layers: tuple[str, int | None]) -> Image:
+    """Return an image of layers with these diffIDs and sizes."""
+    made = tuple(Layer(number, diff_id, size) for number, (diff_id, size) in enumerate(layers, 1))
+    return Image("sha256:image", sum(size or 0 for _, size in layers), made)
+
+
+def on(base: int | None, *own: int | None) -> Sequence[Image]:
+    """Return images with one base, each with a layer of its own."""
+    return [image(("base", base), (f"own-{number}", size)) for number, size in enumerate(own)]
+
+
+@pytest.mark.parametrize(
+    ("images", "together"),
+    [
+        pytest.param([], 1, id="none"),
+        pytest.param(on(20 * MB, 5 * MB), 1, id="one"),
+        pytest.param(on(20 * MB, 5 * MB, 5 * MB, 5 * MB), 3, id="three-on-one-base"),
+        pytest.param(on(20 * MB, 5 * MB, 20 * MB), 2, id="the-first-waits-for-as-much-as-is-saved"),
+        pytest.param(on(20 * MB, 5 * MB, 20 * MB + 1), 1, id="the-first-waits-for-more"),
+        pytest.param(on(20 * MB, 5 * MB, 30 * MB, 5 * MB), 3, id="the-third-makes-up-for-the-second"),
+        pytest.param(on(20 * MB, 5 * MB, 5 * MB, 90 * MB), 2, id="without-the-third"),
+        pytest.param(on(WORTH_PREFIX, 1, 1), 2, id="a-base-that-is-worth-it"),
+        pytest.param(on(WORTH_PREFIX - 1, 1, 1), 1, id="a-small-base"),
+        pytest.param(on(MOST_TOGETHER - 2, 1, 1), 2, id="as-much-as-is-staged-in-a-second"),
+        pytest.param(on(MOST_TOGETHER - 1, 1, 1), 1, id="more-than-is-staged-in-a-second"),
+        pytest.param(on(None, 5 * MB, 5 * MB), 1, id="sizes-unknown"),
+        pytest.param([*on(20 * MB, 5 * MB, 5 * MB), *on(20 * MB, None)], 2, id="one-size-unknown"),
+        pytest.param([image(("a", 20 * MB)), image(("b", 20 * MB))], 1, id="nothing-shared"),
+        pytest.param([*on(20 * MB, 5 * MB)] * 2, 2, id="one-image-twice"),
+    ],
+)
+def test_images_share_an_export_if_that_saves_more_than_the_first_one_waits(
+    images: Sequence[Image], together: int
+) -> None:
+    assert exported_together(images) == together

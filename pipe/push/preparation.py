@@ -10,6 +10,7 @@ from pipe.push.pushers import Pushers
 from pipe.push.questions import Answers, answers
 from pipe.push.reuse import Place
 from pipe.push.verify import holds, missing_parts
+from pipe.registry.repository import LONG_ROUND_TRIP
 from pipe.source.image_source import ImageSource
 
 FRESH = 30.0
@@ -66,7 +67,7 @@ class Preparation:
     def stage_ahead(self) -> None:
         """Let the Engine stage the image if `ahead` found that it must be pushed and that this may pay."""
         if self._surveyed is not None:
-            self.stage(self._surveyed)
+            self.stage(self._surveyed, is_missing=True)
 
     def source(self) -> ImageSource:
         """Return the image, staged if that may pay.
@@ -77,9 +78,18 @@ class Preparation:
         source, self._source = self._source, None
         return source or self._find()
 
-    def stage(self, source: ImageSource) -> None:
-        """Let the Engine stage the image if that may pay, until `staging` is closed; never if `ahead` ruled it out."""
-        if self._is_needed:
+    def stage(self, source: ImageSource, *, is_missing: bool = False) -> None:
+        """Let the Engine stage the image if that may pay, until `staging` is closed; never if `ahead` ruled it out.
+
+        A registry that is near is asked first: staging an image that turns out to be there takes the Engine longer than
+        the whole run takes.
+
+        Args:
+            source: The image.
+            is_missing: Whether the registry is known not to have it.
+        """
+        is_near = 0 < self._context.repository.round_trip < LONG_ROUND_TRIP
+        if self._is_needed and (is_missing or not is_near):
             self.staging.begin(source)
 
     def answers(self, *, check: bool) -> Answers:

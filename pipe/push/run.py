@@ -193,6 +193,8 @@ class Push:
         self._surveyed = True
         if self._outcome.pending():
             self._report.info("Push access confirmed.")
+            if self._outcome.manifest is None:
+                self._preparation.stage(self._subject.found(), is_missing=True)
 
     def _push(self, target: Reference) -> TagResult:
         """Make one attempt for one tag."""

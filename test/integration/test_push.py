@@ -99,7 +99,7 @@ def test_second_push_is_known_to_be_there_without_the_engine(registry: LocalRegi
 
 
 def test_an_image_that_is_there_loads_nothing_that_pushes(registry: LocalRegistry, images: Images, run: Run) -> None:
-    """Imports take most of such a run; the image is of a size that the Engine stages meanwhile."""
+    """Imports take most of such a run; the image is of a size that the Engine may stage before the plan is made."""
     image = images.build(8 * MB)
     run(registry, IMAGE_NAME=image.name, TAGS="there").expect(0)
     again = run(registry, IMAGE_NAME=image.name, TAGS="there", PYTHONPROFILEIMPORTTIME="1")

@@ -13,6 +13,7 @@ from unit.runs import BASE, IMAGE, IMAGE_ID, MANIFEST, TOP, Bench, bench, pushes
 from pipe.engine import events
 from pipe.errors import EngineGaveUpError, EngineSaveError, LayerTooLargeError, PipeError, RegistryFailedError
 from pipe.oci.image import Image
+from pipe.registry.repository import LONG_ROUND_TRIP
 
 MB = 10**6
 BACK = "Falling back to Docker Engine."
@@ -142,6 +143,32 @@ def test_what_the_engine_staged_early_is_always_released(
         b.fail()
     assert b.engine.source is not None
     assert b.engine.source.done == (["stage", "end of staging"] if staged else [])
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["already-there", "missing"])
+@pytest.mark.parametrize(
+    ("seconds", "at_once"),
+    [
+        pytest.param(0.0, True, id="not-known"),
+        pytest.param(LONG_ROUND_TRIP - 0.01, False, id="near"),
+        pytest.param(LONG_ROUND_TRIP + 0.01, True, id="far"),
+    ],
+)
+def test_a_near_registry_is_asked_before_the_engine_stages(seconds: float, at_once: bool, there: bool) -> None:
+    b = uploading(of_size(25), PUSHED)
+    asked: list[bool] = []
+
+    def is_staged() -> bool:
+        return b.engine.source is not None and "stage" in b.engine.source.done
+
+    b.server.on("GET", "/v2/", lambda _: b.clock.pass_by(seconds))
+    b.server.on("GET", "*/manifests/*", lambda _: asked.append(is_staged()))
+    if there:
+        b.store(MANIFEST, "1.0")
+    b.context.repository.connect()
+    b.run()
+    assert asked[0] is at_once
+    assert is_staged() is (at_once or not there)
 
 
 def test_nothing_stays_staged_while_the_engine_pushes() -> None:

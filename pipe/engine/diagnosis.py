@@ -56,7 +56,9 @@ def _tag_lost(_target: Reference, words: str) -> EngineError:
 
 def image_incomplete(words: str) -> ImageIncompleteError:
     """Make the error for an image whose blobs a containerd store lacks."""
-    return ImageIncompleteError(clean(words, lines=1), fix="Pull the image again, or build it again, before the pipe.")
+    # Docker 28.5 begins with the kind of the error, which the message names already.
+    words = clean(words.removeprefix("NotFound: "), lines=1)
+    return ImageIncompleteError(words, fix="Pull the image again, or build it again, before the pipe.")
 
 
 def _incomplete(_target: Reference, words: str) -> ImageIncompleteError:

@@ -74,13 +74,14 @@ def test_no_header_names_a_file_a_time_or_a_system(codec: Codec) -> None:
 def test_a_block_has_the_same_bytes_in_every_thread(codec: Codec) -> None:
     block, found = WORDS[: BLOCK // 4], []
     threads = [
-        threading.Thread(target=lambda: found.append(digest(codec.compress(memoryview(block))))) for _ in range(4)
+        threading.Thread(target=lambda: found.append(bytes(codec.compress(memoryview(block))))) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [digest(packed(codec, block))] * 4
+    assert [unpacked(codec, each) == block for each in found] == [True] * 4
+    assert [digest(each) for each in found] == [digest(packed(codec, block))] * 4
 
 
 @pytest.mark.parametrize(

@@ -193,8 +193,9 @@ def test_every_rejected_manifest_is_a_rejection(message: str) -> None:
     assert (error.exit_code, error.temporary) == (4, False)
 
 
-def test_an_image_that_the_store_lacks_is_no_failure_of_the_registry() -> None:
-    error = from_engine(TARGET, f"content digest sha256:{'0' * 64}: not found")
+@pytest.mark.parametrize("kind", [pytest.param("", id="26.1"), pytest.param("NotFound: ", id="28.5")])
+def test_an_image_that_the_store_lacks_is_no_failure_of_the_registry(kind: str) -> None:
+    error = from_engine(TARGET, f"{kind}content digest sha256:{'0' * 64}: not found")
     assert type(error) is ImageIncompleteError
     assert (error.exit_code, error.temporary) == (3, False)
     assert str(error) == (

@@ -119,7 +119,9 @@ _LIBDEFLATE = {
     level: _gzip_codec("libdeflate", level, speed, _libdeflate)
     for level, speed in ((1, 233), (2, 189), (4, 168), (5, 147), (6, 124), (7, 91), (9, 44), (10, 16))
 }
-_ZSTD = tuple(_zstd_codec(level, speed) for level, speed in ((1, 650), (2, 515), (3, 411), (6, 151), (18, 11)))
+_ZSTD = tuple(
+    _zstd_codec(level, speed) for level, speed in ((1, 650), (2, 515), (3, 411), (6, 151), (17, 13), (18, 11))
+)
 
 COMPRESSIONS = {
     compression.name: compression

@@ -28,7 +28,7 @@ WORLD = Path(registry.__file__).with_name("world.yaml")
 
 def three_packages(bench: Bench) -> Section:
     """Measure images that share a new layer, each pushed to another package."""
-    runs = Runs("packages")
+    runs = Runs("packages", processors=None)
     size, _ = bench.sized(SHARED)
     for names in in_turn(bench.contenders, bench.rounds):
         with siblings(size, PACKAGES) as images:
@@ -50,7 +50,7 @@ def other_package(bench: Bench) -> Section:
         **bench.contenders,
         **bench.pipe_pushes("pipe", suffix=reusing, REUSE_FROM=f"{PACKAGE}:latest"),
     }
-    runs = Runs("other-package")
+    runs = Runs("other-package", processors=None)
     for names in in_turn(pushes, bench.rounds):
         with fresh_image(*bench.sized(OTHER)) as image:
             for name in names:

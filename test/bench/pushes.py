@@ -108,14 +108,10 @@ class Place:
     def _image(
         self, image: str, mounts: Sequence[str], variables: Mapping[str, str]
     ) -> subprocess.CompletedProcess[str]:
-        socket = self.engine.removeprefix("unix://")
-        options = [f"--volume={socket}:{SOCKET.removeprefix('unix://')}"]
-        if socket == self.engine:
-            options = [f"--env=DOCKER_HOST={self.engine}"]
-        options += [f"--env={name}={value}" for name, value in variables.items()]
+        options = [f"--env={name}={value}" for name, value in variables.items()]
         options += [f"--volume={path}:{path}" for path in mounts]
         options += [f"--cpuset-cpus={self.processors}"] * bool(self.processors)
-        return self.docker("run", "--rm", "--network=host", *options, "--entrypoint=python3", image, "-c", _WATCH)
+        return self._watched(image, options=options)
 
     def _command(self, pipe: Pipe, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -124,6 +120,21 @@ class Place:
             environment |= _AS_IN_THE_IMAGE | {"PYTHONPATH": str(pipe.folder)}
         pinned = ["taskset", "--cpu-list", self.processors] if self.processors else []
         return run(*self.inside, *pinned, sys.executable, "-c", _WATCH, *pipe.command, environment=environment)
+
+    def empty_python(self, image: str) -> Run:
+        """Run a program without a line in the pipe's image, in a container and by a parent like those of a push."""
+        began = time.monotonic()
+        done = self._watched(image, "python3", "-c", "")
+        return Run(time.monotonic() - began, json.loads(done.stdout)["seconds"])
+
+    def _watched(self, image: str, *command: str, options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        socket = self.engine.removeprefix("unix://")
+        engine = f"--volume={socket}:{SOCKET.removeprefix('unix://')}"
+        if socket == self.engine:
+            engine = f"--env=DOCKER_HOST={self.engine}"
+        return self.docker(
+            "run", "--rm", "--network=host", engine, *options, "--entrypoint=python3", image, "-c", _WATCH, *command
+        )
 
     def docker_push(self, image: str, *tags: str) -> Run:
         """Push with `docker push`, once for each tag; the login and `docker tag` come before and are not timed."""

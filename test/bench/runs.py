@@ -19,9 +19,15 @@ class Runs(dict[str, list[Run]]):
         failures: Contenders that failed, with the last line of their output. They have no runs.
     """
 
-    def __init__(self, row: str, processors: Callable[[], float] = processor_seconds) -> None:
+    def __init__(self, row: str, processors: Callable[[], float] | None = processor_seconds) -> None:
+        """Begin without runs.
+
+        Args:
+            row: The row's name.
+            processors: Returns the seconds that all processors have worked; None if pushes include a preparation.
+        """
         super().__init__()
-        self._processors = processors
+        self._processors = processors or (lambda: 0.0)
         self.failures: dict[str, str] = {}
         self._row = row
 
@@ -40,7 +46,7 @@ class Runs(dict[str, list[Run]]):
         run = replace(run, processor_seconds=self._processors() - before)
         self.setdefault(name, []).append(run)
         facts = [f"{run.seconds:.2f} s", f"process {run.process_seconds:.2f} s"]
-        facts += [f"processors {run.processor_seconds:.2f} s"]
+        facts += [f"processors {run.processor_seconds:.2f} s"] * bool(run.processor_seconds)
         facts += [f"{run.stored / _MB:.2f} MB stored"] * bool(run.stored)
         facts += [f"{run.memory / _MB:.0f} MB of memory"] * bool(run.memory)
         sys.stderr.write(f"{self._row}: {name}: {', '.join(facts)}\n")

@@ -82,7 +82,7 @@ def mostly_known(bench: Bench) -> Section:
     title = "An image of which the registry has four fifths, on an Engine that never saw the registry"
     if not can_make_engines():
         return Section(title, "Not measured here: it needs root and `dockerd`, to start Engines.")
-    runs = Runs("known")
+    runs = Runs("known", processors=None)
     shares: list[float] = []
     with relatives(*bench.sized(KNOWN), new=1) as (known, image):
         for names in in_turn(bench.contenders, bench.rounds):

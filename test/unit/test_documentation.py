@@ -106,7 +106,7 @@ QUESTIONS = [
     pytest.param("two parallel steps", ("The last push wins", "exit code 6", "it succeeds"), id="one-tag-at-once"),
     pytest.param("zstd?", ("COMPRESSION: 'small'", "UPLOADER: 'pipe'", "| `zstd` |"), id="compression"),
     pytest.param(
-        "Docker 29 and", ("containerd", "Docker 26.1", "`crg.apkg.io`", "docker:29-dind"), id="tested-versions"
+        "Docker 29 and", ("containerd", "Docker 26.1", "`crg.apkg.io`", "docker:28-dind"), id="tested-versions"
     ),
     pytest.param(
         "podman, rootless", ("$XDG_RUNTIME_DIR/podman/podman.sock", "quay.io/podman/stable", "vfs save"), id="podman"

@@ -217,8 +217,11 @@ def registry_failed(target: Reference, words: str, *, retry_after: float | None 
 
 def unreachable(target: Reference, words: str) -> RegistryUnreachableError:
     """Return the error for a registry that does not accept a connection."""
+    # Docker Engine names the address that it requested, which can be that of a token server.
+    own = words == "Connection refused" or f"//{target.domain}/" in words
+    refused = own and words.lower().endswith("connection refused")
     return RegistryUnreachableError(
-        f"{target.domain}: {clean(words)}",
+        f"{target.domain} refuses connections." if refused else f"{target.domain}: {clean(words)}",
         fix="Check REGISTRY for a typo, and the network's DNS, firewall and proxy.",
     )
 

@@ -273,7 +273,8 @@ def no_answer(error: Exception, target: Reference, host: str, *, tls: bool) -> E
     if not isinstance(error, requests.RequestException | HTTPError):
         return ConfigurationError([f"REQUESTS_CA_BUNDLE names a file that cannot be read: {clean(str(error))}"])
     if never_connected and not isinstance(error, requests.exceptions.ProxyError):
-        return errors.unreachable(target, reason)
+        elsewhere = host != urlsplit(f"//{target.domain}").hostname
+        return errors.unreachable(target, f"{host}: {reason}" if elsewhere else reason)
     return errors.registry_failed(target, _failure(error, reason))
 
 

@@ -27,12 +27,14 @@ def test_closed_port_is_tried_again_and_by_the_engine(images: Images, run: Run, 
         "The registry cannot be reached",
         "Continuing with Docker Engine, which may still reach it",
         "Attempt 1 of 2 failed",
-        "Connection refused",
+        f"The registry cannot be reached: {closed_port} refuses connections.",
         "Check REGISTRY",
         within=20,
     )
     assert finished.log.count("WARNING: ") == 2, "on the Engine, and on the attempt"
+    assert finished.log.count(f"{closed_port} refuses connections.") == 3, "each warning, and the error"
     finished.expect_not("Errno")
+    finished.expect_not("dial tcp")
     assert finished.references == []
     tags = finished.result["tags"]
     assert isinstance(tags, list)

@@ -14,7 +14,7 @@ from pipe.errors import (
 )
 from pipe.oci.reference import Reference
 from pipe.registry.answer import Answer
-from pipe.registry.errors import Refusal, from_answer, from_status, is_temporary
+from pipe.registry.errors import Refusal, from_answer, from_status, is_temporary, unreachable
 
 TARGET = Reference("crg.apkg.io", "acme/app", "1")
 ACCESS, QUOTA, READ = "requires write access", "for more storage", "read (pull) access"
@@ -117,3 +117,26 @@ def test_a_token_of_too_small_a_scope_lacks_access(method: str, words: str) -> N
     assert type(error) is PushDeniedError
     assert error.status == 401
     assert words in str(error)
+
+
+_DIAL = "dial tcp 192.0.2.1:443: connect: connection refused"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        pytest.param("Connection refused", "crg.apkg.io refuses connections.", id="by-the-pipe"),
+        pytest.param(f'Get "https://crg.apkg.io/v2/": {_DIAL}', "crg.apkg.io refuses connections.", id="by-an-Engine"),
+        pytest.param(
+            f'Get "https://auth.example/token": {_DIAL}',
+            f'crg.apkg.io: Get "https://auth.example/token": {_DIAL}',
+            id="the-token-server-by-an-Engine",
+        ),
+        pytest.param(
+            "auth.example: Connection refused", "crg.apkg.io: auth.example: Connection refused", id="the-token-server"
+        ),
+        pytest.param("Name or service not known", "crg.apkg.io: Name or service not known", id="another-reason"),
+    ],
+)
+def test_a_host_that_refuses_connections_is_named_in_few_words(words: str, expected: str) -> None:
+    assert str(unreachable(TARGET, words)).splitlines()[0] == f"The registry cannot be reached: {expected}"

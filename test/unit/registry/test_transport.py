@@ -220,7 +220,7 @@ RESET = ProtocolError("Connection aborted.", ConnectionResetError(104, "Connecti
             requests.ConnectionError(given_up(UNRESOLVED)), RegistryUnreachableError, "Name or service", id="no-name"
         ),
         pytest.param(
-            requests.ConnectionError(given_up(refused())), RegistryUnreachableError, "Connection refused", id="refused"
+            requests.ConnectionError(given_up(refused())), RegistryUnreachableError, "io refuses", id="refused"
         ),
         pytest.param(
             requests.ConnectTimeout(given_up(ConnectTimeoutError(CONNECTION, "timed out"))),
@@ -265,6 +265,11 @@ def test_why_there_is_no_answer(error: Exception, kind: type[Exception], words: 
     found = no_answer(error, TARGET, "crg.apkg.io", tls=True)
     assert type(found) is kind
     assert words in str(found)
+
+
+def test_another_host_that_refuses_connections_is_named() -> None:
+    found = no_answer(requests.ConnectionError(given_up(refused())), TARGET, "auth.example", tls=True)
+    assert "crg.apkg.io: auth.example: Connection refused" in str(found)
 
 
 @pytest.mark.parametrize(

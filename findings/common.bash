@@ -79,6 +79,24 @@ upload() {
         "$to&digest=$(digest "$1")"
 }
 
+# blobs_module: write blobs.py, by which a script in Python makes an OCI layout in the folder `layout`.
+blobs_module() {
+    cat >blobs.py <<'PYTHON'
+import hashlib, json, pathlib
+
+KIND = "application/vnd.oci.image"
+blobs = pathlib.Path("layout/blobs/sha256")
+blobs.mkdir(parents=True)
+
+
+def blob(content, kind, **more):
+    data = content if isinstance(content, bytes) else json.dumps(content).encode()
+    digest = hashlib.sha256(data).hexdigest()
+    (blobs / digest).write_bytes(data)
+    return {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(data), **more}
+PYTHON
+}
+
 # expect WORDS TEXT: print TEXT, and fail unless it contains WORDS.
 expect() {
     printf '%s\n' "$2"

@@ -9,20 +9,11 @@
 . "${BASH_SOURCE[0]%/*}/common.bash"
 
 python olot==1.2.1
+blobs_module
 cat >add.py <<'PYTHON'
-import hashlib, json, pathlib
+import json, pathlib
+from blobs import KIND, blob, blobs
 import olot.basics
-
-KIND = "application/vnd.oci.image"
-blobs = pathlib.Path("layout/blobs/sha256")
-blobs.mkdir(parents=True)
-
-
-def blob(content, kind, **more):
-    data = content if isinstance(content, bytes) else json.dumps(content).encode()
-    digest = hashlib.sha256(data).hexdigest()
-    (blobs / digest).write_bytes(data)
-    return {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(data), **more}
 
 
 def manifest(config, layer, os, **more):

@@ -8,19 +8,10 @@
 
 export REGISTRY_LOG_ACCESSLOG_DISABLED=false
 distribution
+blobs_module
 cat >layout.py <<'PYTHON'
-import hashlib, json, pathlib
-
-KIND = "application/vnd.oci.image"
-blobs = pathlib.Path("layout/blobs/sha256")
-blobs.mkdir(parents=True)
-
-
-def blob(content, kind, **more):
-    data = content if isinstance(content, bytes) else json.dumps(content).encode()
-    digest = hashlib.sha256(data).hexdigest()
-    (blobs / digest).write_bytes(data)
-    return {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(data), **more}
+import json, pathlib
+from blobs import KIND, blob, blobs
 
 
 def manifest(system, architecture, kind, *contents):

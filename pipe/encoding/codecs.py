@@ -99,9 +99,13 @@ def _zstd_module() -> ModuleType:
     return importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 
-def _gzip_codec(name: str, level: int, speed: int, compress: Callable[[int, memoryview], bytes | bytearray]) -> Codec:
-    large = compress is _libdeflate and level > _LAST_SMALL_LIBDEFLATE
-    return Codec(f"{name} {level}", speed, DOCKER_LAYER, OCI_LAYER, partial(compress, level), large)
+def _isal_codec(level: int, speed: int) -> Codec:
+    return Codec(f"ISA-L {level}", speed, DOCKER_LAYER, OCI_LAYER, partial(_isal, level))
+
+
+def _libdeflate_codec(level: int, speed: int) -> Codec:
+    large = level > _LAST_SMALL_LIBDEFLATE
+    return Codec(f"libdeflate {level}", speed, DOCKER_LAYER, OCI_LAYER, partial(_libdeflate, level), large)
 
 
 def _zstd_codec(level: int, speed: int) -> Codec:
@@ -114,9 +118,9 @@ def _zstd_codec(level: int, speed: int) -> Codec:
 #   libdeflate  1: 1.063   2: 1.030   4: 1.015   5: 0.996   6: 0.991   7: 0.987   9: 0.984   10: 0.967   12: 0.965
 #   zstd        1: 1.052   2: 0.999   3: 0.961   6: 0.918   7: 0.914   9: 0.910   12: 0.906
 # ISA-L would let `auto` exceed the size of `docker push` by a tenth (level 1) or, alone, by more than 6 % (level 3).
-_ISAL_1 = _gzip_codec("ISA-L", 1, 674, _isal)
+_ISAL_1 = _isal_codec(1, 674)
 _LIBDEFLATE = {
-    level: _gzip_codec("libdeflate", level, speed, _libdeflate)
+    level: _libdeflate_codec(level, speed)
     for level, speed in ((1, 233), (2, 189), (4, 168), (5, 147), (6, 124), (7, 91), (9, 44), (10, 16))
 }
 _ZSTD = tuple(

@@ -75,6 +75,9 @@ class Browser:
 
     def open(self, path: str = "/") -> None:
         self.driver.get(self.registry.url + path)
+        # If an address of the machine changes, as it does when other tests start containers, Chromium loads the
+        # page anew, and `get` returns before it has its style sheet.
+        self._awaits(path, lambda: self.driver.execute_script("return document.readyState") == "complete")
 
     def log_in(self, user: str = "admin") -> None:
         self.driver.delete_all_cookies()

@@ -58,17 +58,20 @@ def prefix_bytes(sizes: Sequence[int | None]) -> int:
     return sum(size or 0 for size in sizes[: lengths[-1] if lengths else 0])
 
 
-def exported_together(images: Sequence[Image]) -> int:
-    """Return how many of the first images one export should have; 1 if each should have its own.
+def exported_together(images: Sequence[Image]) -> slice:
+    """Choose which images one export should have; none of them if each should have its own.
 
-    The Engine stages the layers that they share once, but the first image waits for the layers of all.
+    The Engine stages the layers that they share once, but the first of them waits for the layers of all. It stages two
+    exports on two processors, so the first image of all has one of its own: three images of 25 MB on a base of 20 MB
+    took 0.39 s in one export, and 0.31 s in two, of which the first one began after 0.18 s (20.10).
 
     Args:
         images: In the order of the pushes.
     """
-    best, distinct, every = 1, dict[str, int](), 0
+    start = 0 if images[1:] and images[1].id == images[0].id else 1
+    end, distinct, every = start, dict[str, int](), 0
     first = 0
-    for number, image in enumerate(images, 1):
+    for number, image in enumerate(images[start:], start + 1):
         sizes = {layer.diff_id: layer.size for layer in image.layers if layer.size is not None}
         distinct |= sizes
         every += sum(sizes.values())
@@ -78,5 +81,5 @@ def exported_together(images: Sequence[Image]) -> int:
         first = first or union
         saved, waited = every - union, union - first
         if saved >= max(waited, WORTH_PREFIX):
-            best = number
-    return best
+            end = number
+    return slice(start, end)

@@ -128,10 +128,9 @@ class Candidates:
         comparable = named.media_type in GZIP and not stored.proven
         if named.size < TRAILER and comparable:
             return None
-        size, mounted = repository.stat(named.digest), False
-        if size is None and stored.repository != repository.path:
-            mounted = repository.mount(named.digest, stored.repository)
-            size = named.size if mounted else None
+        # If a tag of this repository had the layer, it would be the one that is stored: it need not be asked for first.
+        mounted = stored.repository != repository.path and repository.mount(named.digest, stored.repository)
+        size = named.size if mounted else repository.stat(named.digest)
         # A registry that stores its blobs elsewhere does not return their size.
         if size not in {0, named.size}:
             return None

@@ -20,6 +20,7 @@ from pipe.registry.upload import (
     OCTETS,
     PROTOCOL,
     Chunks,
+    OpenUpload,
     UploadSession,
     opened,
 )
@@ -78,13 +79,14 @@ class BlobWriter:
         self._spare.keep(opened(self._client, answer, at, kept=True))
 
     def open_ahead(self) -> None:
-        """Open an upload in another thread; if that fails, the blob opens its own."""
+        """Open an upload in another thread; if that fails, it was the first try of the blob that takes it."""
 
-        def open_one() -> None:
+        def open_one() -> PipeError | None:
             try:
                 self.open_one()
             except PipeError as error:
-                self._client.listener.debug(error.summary)
+                return error
+            return None
 
         self._spare.open_ahead(open_one)
 
@@ -184,24 +186,31 @@ class BlobWriter:
         return session
 
     def _open(self, watch: UploadWatch) -> UploadSession:
-        if spare := self._spare.take(watch.check):
+        spare = self._spare.take(watch.check)
+        if isinstance(spare, OpenUpload):
             return UploadSession(self._client, self._path, spare, watch)
-        retry = self._retry()
+        retry, failure = self._retry(), spare
         while True:
             watch.check()
-            at = self._client.clock()
-            limit = min(READ_TIMEOUT, watch.remaining())
-            request = Request("POST", f"/v2/{self._path}/blobs/uploads/", OCTETS, limit=limit, follow=True)
-            try:
-                answer = self._client.upload(request, scope_of(self._path))
-                if answer.status == HTTPStatus.ACCEPTED:
-                    return UploadSession(self._client, self._path, opened(self._client, answer, at), watch)
-                failure = self._client.error(answer, self._path)
-            except errors.NO_ANSWER as error:
-                failure = error
-            if failure.status in PROTOCOL - {HTTPStatus.NOT_FOUND} and HARMLESS.issuperset(failure.codes):
-                raise errors.recast(UnsupportedError, failure)
-            self._pause(retry, failure, watch)
+            made = failure or self._opened(watch)
+            if isinstance(made, UploadSession):
+                return made
+            if made.status in PROTOCOL - {HTTPStatus.NOT_FOUND} and HARMLESS.issuperset(made.codes):
+                raise errors.recast(UnsupportedError, made)
+            self._pause(retry, made, watch)
+            failure = None
+
+    def _opened(self, watch: UploadWatch) -> UploadSession | PipeError:
+        at = self._client.clock()
+        limit = min(READ_TIMEOUT, watch.remaining())
+        request = Request("POST", f"/v2/{self._path}/blobs/uploads/", OCTETS, limit=limit, follow=True)
+        try:
+            answer = self._client.upload(request, scope_of(self._path))
+            if answer.status != HTTPStatus.ACCEPTED:
+                return self._client.error(answer, self._path)
+            return UploadSession(self._client, self._path, opened(self._client, answer, at), watch)
+        except errors.NO_ANSWER as error:
+            return error
 
     def _chunk_size(self, watch: UploadWatch) -> int:
         """Return the bytes of a chunk, 0 if the registry takes a stream only; found out with the first large blob."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
 
+from pipe.errors import PipeError
 from pipe.registry.upload import OpenUpload
 
 if TYPE_CHECKING:
@@ -24,24 +25,24 @@ class SpareUploads:
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: list[OpenUpload] = []
-        self._ahead: list[Future[None]] = []
+        self._ahead: list[Future[PipeError | None]] = []
 
     def keep(self, upload: OpenUpload) -> None:
         """Keep an upload for the next blob, if that begins soon."""
         with self._lock:
             self._kept.append(upload)
 
-    def open_ahead(self, keep_one: Callable[[], None]) -> None:
+    def open_ahead(self, keep_one: Callable[[], PipeError | None]) -> None:
         """Open an upload in another thread.
 
         Args:
-            keep_one: Opens an upload and keeps it, or does nothing if that fails: then the blob opens its own.
+            keep_one: Opens an upload and keeps it, or returns why that failed.
         """
         with self._lock:
             self._ahead.append(self._pool.submit(keep_one))
 
-    def take(self, check: Callable[[], None]) -> OpenUpload | None:
-        """Return a spare upload, also one that is just being opened; None if there is none.
+    def take(self, check: Callable[[], None]) -> OpenUpload | PipeError | None:
+        """Return a spare upload, also one that is just being opened, or why it could not be; None if there is none.
 
         Args:
             check: Raises if the blob's upload was cancelled.
@@ -58,3 +59,5 @@ class SpareUploads:
             while not ahead.done():
                 check()
                 wait([ahead], STEP)
+            if failure := ahead.result():
+                return failure

@@ -1,4 +1,4 @@
-"""The exports of the images of one run: those of the first images are one if that saves the Engine work."""
+"""The exports of the images of one run: those of several images are one if that saves the Engine work."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -21,15 +21,15 @@ class Saver(Protocol):
 class Exports:
     """The exports of one run."""
 
-    def __init__(self, engine: Saver, together: Callable[[Sequence[Image]], int]) -> None:
+    def __init__(self, engine: Saver, together: Callable[[Sequence[Image]], slice]) -> None:
         """Nothing is exported yet.
 
         Args:
             engine: Exports.
-            together: Returns how many of the first images one export should have.
+            together: Returns which images one export should have.
         """
         self._engine = engine
-        self._count = together
+        self._together = together
         self._lock = threading.Lock()
         self._found: dict[int, Image] = {}
         self._is_decided = False
@@ -48,7 +48,7 @@ class Exports:
     def staged(self, image: Image) -> "Export":
         """Prepare an export that an image may share with others that are staged while it is pushed.
 
-        The first call decides which of the images found so far share one.
+        The first call decides which of the images that were found so far share one, from this image on.
         """
         with self._lock:
             if not self._is_decided:
@@ -61,8 +61,10 @@ class Exports:
 
     def _decided(self, image: Image) -> "SharedExport | None":
         images = [self._found[number] for number in sorted(self._found)]
-        together = images[: self._count(images)]
-        if len(together) < 2 or image.id != together[0].id:  # noqa: PLR2004 # several
+        turn = next((number for number, each in enumerate(images) if each.id == image.id), len(images))
+        images = images[turn:]
+        together = images[self._together(images)]
+        if len(together) < 2:  # noqa: PLR2004 # several
             return None
         from pipe.source.shared_export import SharedExport  # noqa: PLC0415
 

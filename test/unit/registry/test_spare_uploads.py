@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from pipe.errors import PipeError, RegistryFailedError
 from pipe.registry.spare_uploads import UPLOAD_AGE, SpareUploads
 from pipe.registry.upload import OpenUpload
 from pipe.threads import Cancel, CancelledError, Pool
@@ -20,7 +21,7 @@ class Uploads:
         """Return an upload that is opened now."""
         return OpenUpload("https://registry/1", 0, self.now, kept=True)
 
-    def take(self) -> OpenUpload | None:
+    def take(self) -> OpenUpload | PipeError | None:
         """Take one for a blob whose upload goes on."""
         return self.spare.take(lambda: None)
 
@@ -64,8 +65,10 @@ def test_one_that_is_being_opened_is_awaited(uploads: Uploads) -> None:
     assert checked.is_set()
 
 
-def test_the_blob_opens_its_own_if_none_could_be_opened(uploads: Uploads) -> None:
-    uploads.spare.open_ahead(lambda: None)
+def test_the_blob_learns_why_none_could_be_opened(uploads: Uploads) -> None:
+    failure = RegistryFailedError("429 Too Many Requests")
+    uploads.spare.open_ahead(lambda: failure)
+    assert uploads.take() is failure
     assert uploads.take() is None
 
 

@@ -242,18 +242,21 @@ THIRD = image_of("sha256:third", DIFF_IDS[:1])
 
 
 @pytest.mark.parametrize(
-    ("count", "exported", "asked"),
+    ("together", "exported", "asked"),
     [
-        pytest.param(2, [IMAGE, OTHER, THIRD], [(IMAGE_ID, OTHER_ID), (THIRD.id,)], id="the-first-two"),
-        pytest.param(1, [IMAGE, OTHER], [(IMAGE_ID,), (OTHER_ID,)], id="none"),
-        pytest.param(2, [THIRD, IMAGE], [(THIRD.id,), (IMAGE_ID,)], id="not-once-another-image-came-first"),
+        pytest.param(slice(0, 2), [IMAGE, OTHER, THIRD], [(IMAGE_ID, OTHER_ID), (THIRD.id,)], id="the-first-two"),
+        pytest.param(slice(1, 3), [IMAGE, OTHER, THIRD], [(OTHER_ID, THIRD.id), (IMAGE_ID,)], id="all-but-the-first"),
+        pytest.param(slice(1, 1), [IMAGE, OTHER], [(IMAGE_ID,), (OTHER_ID,)], id="none"),
+        pytest.param(slice(0, 1), [IMAGE, OTHER], [(IMAGE_ID,), (OTHER_ID,)], id="one-alone"),
+        pytest.param(slice(0, 2), [OTHER, THIRD], [(OTHER_ID, THIRD.id)], id="without-one-that-is-up-to-date"),
+        pytest.param(slice(0, 2), [THIRD, IMAGE], [(THIRD.id,), (IMAGE_ID,)], id="not-those-before"),
     ],
 )
 def test_the_first_image_decides_what_is_exported_at_once(
-    count: int, exported: list[Image], asked: list[tuple[str, ...]]
+    together: slice, exported: list[Image], asked: list[tuple[str, ...]]
 ) -> None:
     engine = Saver()
-    exports = Exports(engine, lambda images: min(count, len(images)))
+    exports = Exports(engine, lambda _: together)
     for number, image in ((2, THIRD), (1, OTHER), (0, IMAGE)):
         exports.found(number, image)
     for image in exported:
@@ -261,9 +264,17 @@ def test_the_first_image_decides_what_is_exported_at_once(
     assert engine.asked == asked
 
 
+def test_an_image_that_was_not_found_before_is_exported_alone() -> None:
+    engine = Saver()
+    exports = Exports(engine, lambda _: slice(0, None))
+    exports.found(0, IMAGE)
+    exports.staged(OTHER)
+    assert engine.asked == [(OTHER_ID,)]
+
+
 def test_one_image_that_is_pushed_twice_is_exported_once() -> None:
     engine = Saver()
-    exports = Exports(engine, len)
+    exports = Exports(engine, lambda _: slice(0, None))
     exports.found(0, IMAGE)
     exports.found(1, IMAGE)
     first, second = exports.staged(IMAGE), exports.staged(IMAGE)

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import inspect
 import io
+import random
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ from pipe.push.context import Context, Timing
 from pipe.push.progress import ProgressTracker
 from pipe.push.result import LayerStatus
 from pipe.push.reuse import Candidates, Stored
-from pipe.push.transfer import BEGINNINGS, WORKERS, Transfer
+from pipe.push.transfer import BEGINNINGS, UNASKED, WORKERS, Transfer
 from pipe.registry.body import UploadWatch
 from pipe.registry.run_clock import RUN_LIMIT
 from pipe.registry.upload import CHUNK
@@ -138,6 +139,24 @@ def test_a_blob_of_one_chunk_takes_two_requests() -> None:
         ("POST", 0),
         ("PUT", 1000),
     ]
+
+
+@pytest.mark.parametrize(
+    ("blob", "is_asked_for"),
+    [
+        pytest.param(plain(NOISE), False, id="small-layer"),
+        pytest.param(plain(random.Random(1).randbytes(UNASKED)), True, id="larger-layer"),
+        pytest.param(stored(NOISE), True, id="small-layer-that-is-sent-as-it-is"),
+        pytest.param(in_memory("config", DOCKER_CONFIG, NOISE), False, id="config"),
+        pytest.param(in_memory("config", DOCKER_CONFIG, bytes(UNASKED + 1)), True, id="larger-config"),
+        pytest.param(in_memory("config", DOCKER_CONFIG, NOISE)._replace(repository="acme/b"), True, id="elsewhere"),
+    ],
+)
+def test_a_small_new_blob_is_not_asked_for(blob: SourceBlob, is_asked_for: bool) -> None:
+    t = Transferring([blob])
+    t.run()
+    assert bool(t.server.matching("HEAD", "*/blobs/*")) is is_asked_for
+    assert len(t.server.matching("PUT", "*/blobs/*")) == 1
 
 
 def test_how_chunks_are_accepted_is_asked_for_the_first_blob_that_has_two() -> None:

@@ -62,7 +62,7 @@ def exported_together(images: Sequence[Image]) -> slice:
     """Choose which images one export should have; none of them if each should have its own.
 
     The Engine stages the layers that they share once, but the first of them waits for the layers of all. It stages two
-    exports on two processors, so the first image of all has one of its own: three images of 25 MB on a base of 20 MB
+    exports on two processors, so the first image of all has a separate one: three images of 25 MB on a base of 20 MB
     took 0.39 s in one export, and 0.31 s in two, of which the first one began after 0.18 s (20.10).
 
     Args:

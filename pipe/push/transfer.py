@@ -11,7 +11,7 @@ from pipe.errors import EngineSaveError, LimitError, PipeError, RegistryFailedEr
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, shorten
 from pipe.push.admission import TICK, Link, Places
-from pipe.push.ahead import AHEAD, answered, distinct
+from pipe.push.ahead import AHEAD, Novelty, answered, distinct
 from pipe.push.blob_upload import BlobUpload, Delivery, Encoded, name_of
 from pipe.push.clocks import Clocks
 from pipe.push.context import Context
@@ -31,9 +31,6 @@ BEGINNINGS = 3
 """How often an upload starts at the first byte before the push fails."""
 AGAIN = 1.0
 """Seconds before that."""
-UNASKED = 2_000_000
-"""Bytes up to which a new blob is sent without asking whether the registry has it, by chance: at 200 Mbit/s, they take
-the time of a round trip of 80 ms. A layer that a known tag has is not new."""
 SLOWEST_STAGING = 20e6
 """Bytes a second: an Engine that stages an image silently is given this much time on top of one upload's."""
 
@@ -64,8 +61,7 @@ class Transfer:
         self.max_layer_size = context.settings.max_layer_size
         self._names = {layer.diff_id: layer.short_id for layer in image.layers}
         self._names |= {layer.descriptor.digest: layer.short_id for layer in image.layers if layer.descriptor}
-        self._image = image
-        self.image_size = image.size
+        self.image = image
 
     def forget(self) -> None:
         """Drop all cached existence information: the registry lacks a blob that it reported."""
@@ -94,7 +90,7 @@ class Transfer:
         Raises:
             PipeError: A blob did not arrive.
         """
-        for layer in self._image.layers:
+        for layer in self.image.layers:
             size = layer.descriptor.size if layer.descriptor else layer.size
             if size is not None:
                 self.clocks.tracker.expect(layer.short_id, size)
@@ -123,6 +119,7 @@ class _Workers:
         self._outcomes: queue.SimpleQueue[Delivery | BaseException | None] = queue.SimpleQueue()
         self._progress = (-1, transfer.clocks.now())
         self._link = Link(transfer.clocks, transfer.wait)
+        self._novelty = Novelty(transfer.repository, transfer.image)
         self.cancel = Cancel()
 
     def start(self, blobs: Callable[[], Iterable[SourceBlob]]) -> None:
@@ -153,7 +150,7 @@ class _Workers:
         transfer, (changes, since) = self._transfer, self._progress
         if changes != transfer.clocks.tracker.changes:
             self._progress = transfer.clocks.tracker.changes, now
-        elif not self._replayable and now - since > transfer.clocks.timeout + transfer.image_size / SLOWEST_STAGING:
+        elif not self._replayable and now - since > transfer.clocks.timeout + transfer.image.size / SLOWEST_STAGING:
             raise EngineSaveError(
                 f"Docker Engine sent nothing of the image for {format_duration(now - since)}.",
                 fix="Run the step again. If it fails again, check the Engine's log.",
@@ -210,11 +207,14 @@ class _Workers:
         known = self._transfer.known.get(blob.key)
         if known is not None:
             return lambda: Delivery(blob.key, known)
-        # In an Engine's export, the config comes between layers, which would wait for the answer.
-        goes_unasked = blob.is_config and blob.size <= UNASKED and not blob.repository
-        if blob.descriptor is None or goes_unasked:
+        if blob.descriptor is None or self._is_asked_for(blob):
             return None
         return partial(self._find, blob, blob.descriptor)
+
+    def _is_asked_for(self, blob: SourceBlob) -> bool:
+        """Return whether an answer about a blob is on its way, for which an Engine's next layer must not wait."""
+        named = blob.descriptor
+        return not self._replayable and named is not None and self._novelty.answers_for(named.digest)
 
     def _find(self, blob: SourceBlob, descriptor: Descriptor) -> Delivery | None:
         """Find a blob that is sent as it is in the registry, or mount it; None if it must be uploaded."""
@@ -261,8 +261,8 @@ class _Workers:
         chunks = upload.chunks(encoded)
         try:
             digest = chunks.peek()
-            unasked = blob.descriptor is None and transfer.trusting and encoded.made > UNASKED
-            if digest and unasked and transfer.repository.stat(digest) is not None:
+            unasked = transfer.trusting and (blob.descriptor is None or self._is_asked_for(blob))
+            if digest and unasked and not self._novelty.is_new(digest, encoded.made, self.cancel.check):
                 return self._there(blob, upload.descriptor(transfer.media_type), key=encoded.diff_id)
             upload.start(transfer.clocks.now())
             try:

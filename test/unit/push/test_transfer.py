@@ -29,12 +29,13 @@ from pipe.errors import (
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, Layer
 from pipe.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER
+from pipe.push.ahead import UNASKED
 from pipe.push.clocks import Clocks
 from pipe.push.context import Context, Timing
 from pipe.push.progress import ProgressTracker
 from pipe.push.result import LayerStatus
 from pipe.push.reuse import Candidates, Stored
-from pipe.push.transfer import BEGINNINGS, UNASKED, WORKERS, Transfer
+from pipe.push.transfer import BEGINNINGS, WORKERS, Transfer
 from pipe.registry.body import UploadWatch
 from pipe.registry.run_clock import RUN_LIMIT
 from pipe.registry.upload import CHUNK
@@ -43,6 +44,7 @@ from pipe.source.blob import SourceBlob, in_memory
 NOISE = b"".join(hashlib.sha256(str(number).encode()).digest() for number in range(20_000))
 """640 kB that do not compress."""
 GZIPPED = gzip.compress(NOISE)
+CONFIG = b'{"architecture":"amd64"}'
 LARGE = NOISE * 14
 """More than one chunk, which compress to little: sent as it is, it has two chunks."""
 
@@ -75,7 +77,7 @@ class Transferring:
             Layer(n, blob.diff_id or digest(str(n).encode()), blob.size, None, blob.descriptor)
             for n, blob in enumerate(layers, 1)
         ]
-        self.image = Image("", 0, tuple(described))
+        self.image = Image(digest(CONFIG), 0, tuple(described))
         self.tracker = ProgressTracker(self.image)
         settings = SETTINGS._replace(max_layer_size=limit, upload_timeout=timeout)
         self.repository = connected(self.clock, self.told, self.server, run).repository("acme/app")
@@ -88,6 +90,7 @@ class Transferring:
         )
         self.transfer = Transfer(context, self.image, Clocks(self.tracker, timeout, self.clock, self.told), encoder())
         self.layers = layers
+        self.blobs: Callable[[], Iterable[SourceBlob]] = lambda: self.layers
 
     def run(self, *candidates: tuple[SourceBlob, bytes], replayable: bool = True) -> bool:
         """Bring the layers to the registry, some of which other manifests pair with blobs."""
@@ -95,7 +98,7 @@ class Transferring:
             str(blob.diff_id): Stored(Descriptor(DOCKER_LAYER, digest(data), len(data)), "acme/app")
             for blob, data in candidates
         }
-        return self.transfer.run(lambda: self.layers, Candidates(self.repository, pairs), replayable=replayable)
+        return self.transfer.run(self.blobs, Candidates(self.repository, pairs), replayable=replayable)
 
     @property
     def statuses(self) -> list[LayerStatus]:
@@ -141,22 +144,49 @@ def test_a_blob_of_one_chunk_takes_two_requests() -> None:
     ]
 
 
+SMALL, LARGER = plain(NOISE), plain(random.Random(1).randbytes(UNASKED))
+
+
 @pytest.mark.parametrize(
-    ("blob", "is_asked_for"),
+    ("layer", "config", "asked"),
     [
-        pytest.param(plain(NOISE), False, id="small-layer"),
-        pytest.param(plain(random.Random(1).randbytes(UNASKED)), True, id="larger-layer"),
-        pytest.param(stored(NOISE), True, id="small-layer-that-is-sent-as-it-is"),
-        pytest.param(in_memory("config", DOCKER_CONFIG, NOISE), False, id="config"),
-        pytest.param(in_memory("config", DOCKER_CONFIG, bytes(UNASKED + 1)), True, id="larger-config"),
-        pytest.param(in_memory("config", DOCKER_CONFIG, NOISE)._replace(repository="acme/b"), True, id="elsewhere"),
+        pytest.param(SMALL, 404, 1, id="the-image-is-new"),
+        pytest.param(SMALL, 200, 2, id="the-image-was-pushed"),
+        pytest.param(SMALL, 500, 2, id="nobody-knows"),
+        pytest.param(LARGER, 404, 2, id="a-larger-layer"),
+        pytest.param(stored(NOISE), 404, 1, id="a-layer-that-is-sent-as-it-is"),
     ],
 )
-def test_a_small_new_blob_is_not_asked_for(blob: SourceBlob, is_asked_for: bool) -> None:
-    t = Transferring([blob])
+def test_a_small_layer_of_a_new_image_is_not_asked_for(layer: SourceBlob, config: int, asked: int) -> None:
+    t = Transferring([layer])
+    t.server.on("HEAD", f"*/blobs/{t.image.id}", config, times=None)
     t.run()
-    assert bool(t.server.matching("HEAD", "*/blobs/*")) is is_asked_for
+    assert len({sent.path for sent in t.server.matching("HEAD", "*/blobs/*")}) == asked
     assert len(t.server.matching("PUT", "*/blobs/*")) == 1
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["there", "new"])
+def test_layers_behind_the_config_do_not_wait_for_the_question_about_it(is_there: bool) -> None:
+    config, layer = in_memory("config", DOCKER_CONFIG, CONFIG), plain(NOISE)
+    t = Transferring([layer])
+    sent, answered = threading.Event(), threading.Event()
+
+    def layers() -> Iterator[SourceBlob]:
+        yield config
+        yield layer
+        sent.set()
+
+    def answer(_: Sent) -> Outcome:
+        answered.set()
+        assert sent.wait(60), "the layer waits for the answer"
+        return 200 if is_there else 404
+
+    t.server.on("HEAD", f"*/blobs/{t.image.id}", answer)
+    t.blobs = layers
+    t.run(replayable=False)
+    assert answered.is_set()
+    assert len(t.server.matching("HEAD", f"*/blobs/{t.image.id}")) == 1
+    assert (digest(CONFIG) in t.server.blobs) is not is_there
 
 
 def test_how_chunks_are_accepted_is_asked_for_the_first_blob_that_has_two() -> None:

@@ -26,6 +26,7 @@ class Save:
 
     Attributes:
         times: How many of them it becomes of.
+        images: How many images each of those has; None for any number.
         after: Bytes of the answer that pass before; 0 for before the Engine is asked.
         act: Called then.
         cut: Whether the connection ends then.
@@ -38,6 +39,7 @@ class Save:
     after: int = 0
     act: Callable[[], None] = lambda: None
     cut: bool = False
+    images: int | None = None
     change: tuple[bytes, bytes] | None = None
     seen: threading.Event = field(default_factory=threading.Event)
     asked: list[int] = field(default_factory=list)
@@ -97,10 +99,11 @@ class EngineProxy:
             if self.refuse and self.refuse.match(head):
                 client.sendall(FAILED)
                 return
-            is_save = SAVE.match(head) is not None and self.save.times > 0
+            images = max(1, head.partition(b"\r\n")[0].count(b"names="))
+            is_save = SAVE.match(head) is not None and self.save.times > 0 and self.save.images in {None, images}
             if is_save:
                 self.save.times -= 1
-                self.save.asked.append(max(1, head.partition(b"\r\n")[0].count(b"names=")))
+                self.save.asked.append(images)
                 self.save.seen.set()
             if is_save and not self.save.after and self._acted():
                 return

@@ -65,7 +65,10 @@ bats_test_function --description "4: an access token" -- wrong_credentials pipel
 }
 
 @test "5: a layer is too large, and the tag does not appear" {
-    run_pipe 5 --env MAX_LAYER_SIZE=999kB --env TAGS=too-large
+    # A layer that the registry has is not sent, however large.
+    fresh=$SAMPLE:too-large
+    make_image "$fresh" 1000000
+    run_pipe 5 --env IMAGE_NAME="$fresh" --env MAX_LAYER_SIZE=999kB --env TAGS=too-large
     expect_failure "A layer is too large for the registry" "COPY" "MAX_LAYER_SIZE"
     expect_equal "manifests that were sent" "" "$(controls requests PUT | grep /manifests/)"
 }

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipe.errors import PipeError
 from pipe.registry.upload import OpenUpload
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipe.threads import Pool
 
 UPLOAD_AGE = 30.0
-"""Seconds after which an upload that was opened in advance is not used any more."""
+"""Seconds after which an upload that was opened in advance, or a failure to open it, is not used any more."""
 STEP = 0.25
 """Seconds after which a thread that waits for the answer of another checks whether its upload was cancelled."""
 
@@ -25,7 +25,7 @@ class SpareUploads:
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: list[OpenUpload] = []
-        self._ahead: list[Future[PipeError | None]] = []
+        self._ahead: list[Future[_Failure | None]] = []
 
     def keep(self, upload: OpenUpload) -> None:
         """Keep an upload for the next blob, if that begins soon."""
@@ -38,11 +38,19 @@ class SpareUploads:
         Args:
             keep_one: Opens an upload and keeps it, or returns why that failed.
         """
+
+        def attempt() -> _Failure | None:
+            failure = keep_one()
+            return _Failure(failure, self._clock()) if failure else None
+
         with self._lock:
-            self._ahead.append(self._pool.submit(keep_one))
+            self._ahead.append(self._pool.submit(attempt))
 
     def take(self, check: Callable[[], None]) -> OpenUpload | PipeError | None:
         """Return a spare upload, also one that is just being opened, or why it could not be; None if there is none.
+
+        An attempt that still waits for a thread of the pool is withdrawn, and an old failure is dropped: the blob that
+        it was meant for needed no upload, and the registry may have recovered since.
 
         Args:
             check: Raises if the blob's upload was cancelled.
@@ -58,6 +66,15 @@ class SpareUploads:
                 ahead = self._ahead.pop(0)
             while not ahead.done():
                 check()
-                wait([ahead], STEP)
-            if failure := ahead.result():
-                return failure
+                if not wait([ahead], STEP).done and ahead.cancel():
+                    break
+            failed = None if ahead.cancelled() else ahead.result()
+            if failed and self._clock() - failed.at < max(UPLOAD_AGE, failed.error.retry_after or 0.0):
+                return failed.error
+
+
+class _Failure(NamedTuple):
+    """Why an upload could not be opened, and when."""
+
+    error: PipeError
+    at: float

@@ -47,7 +47,7 @@ class SharedExport:
             alone: Prepares an export of this image only, which is read if this one fails, or was not needed.
         """
         with self._changed:
-            if self._ended and not self._readers:
+            if self._failure or (self._ended and not self._readers):
                 return alone()
             self._readers += 1
         return _SharedReader(self, tuple(each for each in self.images if each.id != image.id), alone)
@@ -91,12 +91,18 @@ class SharedExport:
         try:
             self._copy_all()
         except OSError as error:
-            failure = EngineSaveError(f"{_COPY} cannot be written: {error.strerror or error}.")
+            # The next attempt exports each image alone, which takes no copy.
+            failure = EngineSaveError(f"{_COPY} cannot be written: {error.strerror or error}.", temporary=True)
         except BaseException as error:  # noqa: BLE001 # the readers raise it
             failure = error
-        with self._changed:
-            self._ended, self._failure = True, self._failure or failure
-            self._changed.notify_all()
+        try:
+            if failure is not None:
+                # The Engine needs the space of its copies for the images that are now exported alone.
+                self._export.close()
+        finally:
+            with self._changed:
+                self._ended, self._failure = True, failure
+                self._changed.notify_all()
 
     def _copy_all(self) -> None:
         import tempfile  # noqa: PLC0415 # while the Engine stages the images
@@ -150,7 +156,11 @@ class _SharedReader:
                 if self._position or self._closed:
                     raise
                 # Another image may be the reason, or the space for all of them.
-                self._alone = self._make()
+                alone = self._alone = self._make()
+                if self._closed:
+                    # By another thread, which may not have seen this export.
+                    alone.close()
+                    raise
             else:
                 self._position += length
                 return length

@@ -1,8 +1,12 @@
 """One export of several images: what each image is given, and what becomes of the export."""
 
+import errno
+import os
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import IO
 
 import pytest
 from unit.source.archives import CONFIG, DIFF_IDS, IMAGE_ID, LAYERS, as_json, digest, tar
@@ -173,6 +177,91 @@ def test_an_image_gets_its_own_export_if_a_copy_does_not_fit_on_the_disk(monkeyp
     first.begin()
     assert content(first) == whole.data
     assert len(alone.made) == 1
+
+
+def full(monkeypatch: pytest.MonkeyPatch, size: int, after: threading.Event) -> None:
+    """Let the disk be full once so many bytes of a copy were written, and `after` is set."""
+    make = tempfile.TemporaryFile
+
+    def temporary_file() -> IO[bytes]:
+        file = make()
+        write = file.write
+
+        def limited(piece: bytes) -> int:
+            if file.tell() >= size:
+                assert after.wait(LONG)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return write(piece)
+
+        monkeypatch.setattr(file, "write", limited)
+        return file
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", temporary_file)
+
+
+def test_a_push_is_repeated_without_a_copy_if_the_disk_becomes_full_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = threading.Event()
+    full(monkeypatch, 1, begun)
+    whole, alone = Whole(), Alone()
+    whole.go.set()
+    first, second = shared(whole, alone)
+    first.begin()
+    assert first.readinto(memoryview(bytearray(10))) == 10
+    begun.set()
+    with pytest.raises(EngineSaveError, match="cannot be written: No space left on device") as error:
+        content(first)
+    assert error.value.temporary
+    assert alone.made == []
+    assert content(second) == tar(LAYOUT)
+
+
+@pytest.mark.parametrize("failure", ["engine", "disk"])
+def test_an_export_that_failed_is_ended_before_its_images_are_exported_alone(
+    monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    whole = Whole(failure=EngineSaveError("cut") if failure == "engine" else None)
+    whole.go.set()
+    at_once = threading.Event()
+    at_once.set()
+    full(monkeypatch, 0, at_once)
+    closed: list[int] = []
+
+    def alone() -> Whole:
+        closed.append(whole.closed)
+        return Alone()()
+
+    export = SharedExport(whole, (IMAGE, OTHER))
+    first = export.reader(IMAGE, alone)
+    first.begin()
+    content(first)
+    export.reader(OTHER, alone)
+    assert closed == [1, 1]
+
+
+def test_an_image_that_comes_after_the_export_failed_can_be_staged_ahead_alone() -> None:
+    whole, alone = Whole(failure=EngineSaveError("cut")), Alone()
+    whole.go.set()
+    export = SharedExport(whole, (IMAGE, OTHER))
+    first = export.reader(IMAGE, alone)
+    first.begin()
+    content(first)
+    export.reader(OTHER, alone).begin(ahead=True)
+    assert [each.begun for each in alone.made] == [0, 1]
+
+
+def test_an_export_that_is_prepared_while_the_reader_is_closed_is_ended() -> None:
+    whole, alone = Whole(failure=EngineSaveError("no space")), Alone()
+    whole.go.set()
+
+    def closing() -> Whole:
+        first.close()
+        return alone()
+
+    first, _ = shared(whole, closing)
+    first.begin()
+    with pytest.raises(EngineSaveError):
+        content(first)
+    assert [each.closed for each in alone.made] == [1]
 
 
 def test_an_export_that_ends_early_fails_for_an_image_that_has_begun_to_read_it() -> None:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from importlib.machinery import ModuleSpec, SourcelessFileLoader
-from importlib.util import spec_from_file_location
+from importlib.util import MAGIC_NUMBER, spec_from_file_location
 from types import CodeType, ModuleType
 
 FOLDER = os.path.dirname(__file__)  # noqa: PTH120 # a run that starts has not imported pathlib yet
@@ -22,8 +22,8 @@ _INDEX, _CODE = "bundle.index", "bundle.code"
 
 
 def install(folder: str = FOLDER) -> None:
-    """Import from the bundle what it contains; without a bundle, do nothing."""
-    with contextlib.suppress(FileNotFoundError):
+    """Import from the bundle what it contains; without a whole one that this Python has written, do nothing."""
+    with contextlib.suppress(OSError, EOFError, TypeError, ValueError):
         sys.meta_path.insert(0, _BundleFinder(folder))
 
 
@@ -31,9 +31,16 @@ class _BundleFinder:
     """Finds the modules of a bundle, each with the attributes that it has without one."""
 
     def __init__(self, folder: str) -> None:
-        with open(os.path.join(folder, _INDEX), "rb") as index:  # noqa: PTH118, PTH123
-            self._modules = marshal.loads(index.read())  # noqa: S302 # as trustworthy as the code beside it
-        self._code = os.open(os.path.join(folder, _CODE), os.O_RDONLY)  # noqa: PTH118
+        with open(os.path.join(folder, _INDEX), "rb") as file:  # noqa: PTH118, PTH123
+            index = file.read()
+        if not index.startswith(MAGIC_NUMBER):
+            raise ValueError
+        # As trustworthy as the code beside it.
+        size, self._modules = marshal.loads(index[len(MAGIC_NUMBER) :])  # noqa: S302
+        code = os.path.join(folder, _CODE)  # noqa: PTH118
+        if os.stat(code).st_size != size:  # noqa: PTH116
+            raise ValueError
+        self._code = os.open(code, os.O_RDONLY)
 
     def find_spec(
         self, fullname: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
@@ -72,8 +79,9 @@ def write(folder: str, names: Iterable[str]) -> None:
                 spec.origin,
                 spec.submodule_search_locations,
             )
+        size = file.tell()
     with open(os.path.join(folder, _INDEX), "wb") as file:  # noqa: PTH118, PTH123
-        file.write(marshal.dumps(modules))
+        file.write(MAGIC_NUMBER + marshal.dumps((size, modules)))
 
 
 def _loaded() -> Iterator[tuple[ModuleSpec, CodeType]]:

@@ -1,8 +1,11 @@
 """The bundle of byte code, written and imported from by Pythons that have loaded nothing else."""
 
+import marshal
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ ATTRIBUTES = (
     "for each in (shop, shop.till): print(each.__name__, each.__file__, each.__cached__, each.__package__, "
     "getattr(each, '__path__', None), each.__spec__.origin, each.__spec__.parent, each.__spec__.has_location)"
 )
+OTHER_NUMBER = bytes(each ^ 1 for each in MAGIC_NUMBER)
 INSTALL = "import pipe.bundle; pipe.bundle.install('.')"
 
 
@@ -82,17 +86,26 @@ def test_a_traceback_shows_sources(bundled: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "missing",
+    ("name", "damage"),
     [
-        pytest.param("bundle.index", id="no-index"),
-        pytest.param("bundle.code", id="no-code"),
+        pytest.param("bundle.index", lambda _: None, id="no-index"),
+        pytest.param("bundle.code", lambda _: None, id="no-code"),
+        pytest.param("bundle.index", lambda _: b"", id="empty-index"),
+        pytest.param("bundle.index", lambda data: data[:-1], id="truncated-index"),
+        pytest.param("bundle.index", lambda _: b"no index", id="other-index"),
+        pytest.param("bundle.index", lambda data: MAGIC_NUMBER + marshal.dumps(len(data)), id="other-value"),
+        pytest.param("bundle.index", lambda data: OTHER_NUMBER + data[len(MAGIC_NUMBER) :], id="another-python"),
+        pytest.param("bundle.code", lambda data: data[:-1], id="truncated-code"),
+        pytest.param("bundle.code", lambda data: data + b"\0", id="other-code"),
     ],
 )
-def test_without_a_bundle_files_are_imported(bundled: Path, tmp_path: Path, missing: str) -> None:
+def test_without_a_whole_bundle_of_this_python_files_are_imported(
+    bundled: Path, tmp_path: Path, name: str, damage: Callable[[bytes], bytes | None]
+) -> None:
     for path in bundled.glob("bundle.*"):
-        if path.name != missing:
-            (tmp_path / path.name).write_bytes(path.read_bytes())
-    found = printed(
-        bundled, f"import pipe.bundle; pipe.bundle.install({str(tmp_path)!r}); import shop; print(shop.FROM)"
-    )
-    assert found == "file"
+        data = path.read_bytes()
+        found = damage(data) if path.name == name else data
+        if found is not None:
+            (tmp_path / path.name).write_bytes(found)
+    code = f"import pipe.bundle; pipe.bundle.install({str(tmp_path)!r}); import shop.till; print(shop.FROM)"
+    assert printed(bundled, code) == "file"

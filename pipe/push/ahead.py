@@ -62,11 +62,16 @@ class Novelty:
         return self._repository.stat(digest) is None
 
     def _was_pushed(self, check: Callable[[], None]) -> bool | None:
-        """Return whether the repository has the config, None if it did not answer, or was not asked."""
+        """Return whether the repository has the config, None if it did not answer, or was not asked.
+
+        A question that still waits for a thread of the pool is withdrawn: all may wait to ask again.
+        """
         if self._asked is None:
             return None
-        while not wait([self._asked], TICK).done:
+        while not wait([self._asked], TICK).done and not self._asked.cancel():
             check()
+        if self._asked.cancelled():
+            return None
         try:
             return self._asked.result() is not None
         except PipeError:

@@ -5,15 +5,16 @@ from collections.abc import Iterator
 
 import pytest
 from unit.fakes import Clock, Messages
-from unit.http import FakeRegistryServer, meeting
+from unit.http import FakeRegistryServer, Sent, meeting
 from unit.runs import connected
 
 from pipe.errors import RegistryFailedError
+from pipe.oci.image import Image, Layer
 from pipe.oci.manifest import DOCKER_LAYER
-from pipe.push.ahead import AHEAD, answered, distinct
+from pipe.push.ahead import AHEAD, Novelty, answered, distinct
 from pipe.registry.client import CONNECTIONS
 from pipe.source.blob import SourceBlob, in_memory
-from pipe.threads import CancelledError, Pool
+from pipe.threads import CancelledError, Pool, apart
 
 BLOBS = [in_memory(str(number), DOCKER_LAYER, str(number).encode()) for number in range(3 * AHEAD)]
 
@@ -79,3 +80,71 @@ def test_every_connection_asks_at_the_same_time() -> None:
     repository = connected(Clock(), Messages(), server).repository("acme/app")
     found = answered(repository.pool, BLOBS, lambda blob: lambda: repository.stat(blob.key), nothing, AHEAD)
     assert [answer for _, answer in found] == [None] * len(BLOBS)
+
+
+IMAGE = Image(f"sha256:{'1' * 64}", 0, (Layer(1, f"sha256:{'2' * 64}", 1),))
+SMALL = f"sha256:{'3' * 64}"
+
+
+class Asked:
+    """The question about a config, while every thread of the pool is busy until `release` is set."""
+
+    def __init__(self) -> None:
+        self.server, self.release = FakeRegistryServer(), threading.Event()
+        repository = connected(Clock(), Messages(), self.server).repository("acme/app")
+        for _ in range(CONNECTIONS):
+            repository.pool.submit(self.release.wait)
+        self.pool, self.novelty = repository.pool, Novelty(repository, IMAGE)
+
+    def finish(self) -> None:
+        """Let every thread finish what it does."""
+        self.release.set()
+        meet = threading.Barrier(CONNECTIONS)
+        self.pool.gather([meet.wait] * CONNECTIONS)
+
+
+@pytest.fixture
+def asked() -> Iterator[Asked]:
+    """The question waits for a thread."""
+    made = Asked()
+    yield made
+    made.release.set()
+
+
+@pytest.mark.parametrize("digest", [SMALL, IMAGE.id], ids=["layer", "config"])
+@pytest.mark.parametrize("is_there", [True, False], ids=["there", "new"])
+def test_a_blob_is_asked_for_itself_if_no_thread_asks_about_the_config(
+    asked: Asked, digest: str, is_there: bool
+) -> None:
+    asked.server.on("HEAD", f"*/{digest}", 200 if is_there else 404, times=None)
+    checks = iter(range(8))
+
+    def check() -> None:
+        assert next(checks, None) is not None, "it still waits"
+
+    found = [apart(lambda: asked.novelty.is_new(digest, 1, check)).result(60)]
+    asked.finish()
+    found.append(apart(lambda: asked.novelty.is_new(digest, 1, check)).result(60))
+    assert found == [not is_there] * 2
+    assert [sent.path.rpartition("/")[2] for sent in asked.server.matching("HEAD", "*/blobs/*")] == [digest] * 2
+
+
+def test_a_wait_for_the_answer_about_a_config_ends_when_the_work_is_cancelled() -> None:
+    server, release = FakeRegistryServer(), threading.Event()
+    asking = threading.Event()
+
+    def answer(_: Sent) -> int:
+        asking.set()
+        release.wait()
+        return 404
+
+    server.on("HEAD", f"*/{IMAGE.id}", answer)
+    novelty = Novelty(connected(Clock(), Messages(), server).repository("acme/app"), IMAGE)
+    assert asking.wait(60)
+
+    def cancelled() -> None:
+        raise CancelledError
+
+    with pytest.raises(CancelledError):
+        novelty.is_new(SMALL, 1, cancelled)
+    release.set()

@@ -24,7 +24,8 @@ class Novelty:
     """Whether blobs that were just made are new to a repository.
 
     One early question about the config reveals whether the image was pushed there before, under whichever tag. If it
-    was not, its small layers are new, too: to ask for each would take a round trip, and seldom save one.
+    was not, its small layers are new, too: to ask for each would take a round trip, and seldom save one. Once this run
+    has sent blobs, every blob is asked for.
     """
 
     def __init__(self, repository: Repository, image: Image) -> None:
@@ -37,7 +38,7 @@ class Novelty:
         self._repository = repository
         self._config = image.id
         self._asked: Future[int | None] | None = None
-        if any(layer.descriptor is None for layer in image.layers):
+        if repository.is_untouched and any(layer.descriptor is None for layer in image.layers):
             self._asked = repository.pool.submit(partial(repository.stat, image.id))
 
     def answers_for(self, digest: str) -> bool:

@@ -49,6 +49,7 @@ class Repository:
         path: Such as `acme/app`.
         pool: Threads for questions.
         run_clock: The time of the run for everything but layers.
+        is_untouched: Whether no blob was sent to it in this run, so far.
     """
 
     def __init__(self, client: "Client", path: str) -> None:
@@ -56,6 +57,7 @@ class Repository:
         self.path = path
         self.pool = client.pool
         self.run_clock = client.run_clock
+        self.is_untouched = True
         self._client = client
         self._ask = client.ask
         self._scope = scope_of(path)
@@ -194,6 +196,7 @@ class Repository:
             UploadLostError: The registry lost the upload: it must start again from the first byte.
             PipeError: The registry rejects the blob, or keeps failing; whatever `watch` raises.
         """
+        self.is_untouched = False
         self._writer.put(chunks, watch)
 
     def manifest(self, reference: str) -> Manifest | None:

@@ -165,6 +165,15 @@ def test_a_small_layer_of_a_new_image_is_not_asked_for(layer: SourceBlob, config
     assert len(t.server.matching("PUT", "*/blobs/*")) == 1
 
 
+def test_after_a_first_try_every_layer_is_asked_for() -> None:
+    """One that failed may have sent a layer whose answer came too late."""
+    t = Transferring([plain(NOISE)])
+    t.run()
+    t.transfer.known.clear()
+    t.run()
+    assert len(t.server.matching("PUT", "*/blobs/*")) == 1
+
+
 @pytest.mark.parametrize("is_there", [True, False], ids=["there", "new"])
 def test_layers_behind_the_config_do_not_wait_for_the_question_about_it(is_there: bool) -> None:
     config, layer = in_memory("config", DOCKER_CONFIG, CONFIG), plain(NOISE)

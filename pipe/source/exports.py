@@ -48,7 +48,8 @@ class Exports:
     def staged(self, image: Image) -> "Export":
         """Prepare an export that an image may share with others that are staged while it is pushed.
 
-        The first call decides which of the images that were found so far share one, from this image on.
+        The first call decides which of the images that were found so far share one. If the images before this one need
+        none, it counts as the first.
         """
         with self._lock:
             if not self._is_decided:
@@ -62,8 +63,12 @@ class Exports:
     def _decided(self, image: Image) -> "SharedExport | None":
         images = [self._found[number] for number in sorted(self._found)]
         turn = next((number for number, each in enumerate(images) if each.id == image.id), len(images))
-        images = images[turn:]
-        together = images[self._together(images)]
+        span = self._together(images)
+        if turn > span.start:
+            # Those before need no export.
+            images = images[turn:]
+            span = self._together(images)
+        together = images[span]
         if len(together) < 2:  # noqa: PLR2004 # several
             return None
         from pipe.source.shared_export import SharedExport  # noqa: PLC0415

@@ -335,6 +335,7 @@ THIRD = image_of("sha256:third", DIFF_IDS[:1])
     [
         pytest.param(slice(0, 2), [IMAGE, OTHER, THIRD], [(IMAGE_ID, OTHER_ID), (THIRD.id,)], id="the-first-two"),
         pytest.param(slice(1, 3), [IMAGE, OTHER, THIRD], [(OTHER_ID, THIRD.id), (IMAGE_ID,)], id="all-but-the-first"),
+        pytest.param(slice(1, 3), [OTHER, THIRD, IMAGE], [(OTHER_ID, THIRD.id), (IMAGE_ID,)], id="the-others-first"),
         pytest.param(slice(1, 1), [IMAGE, OTHER], [(IMAGE_ID,), (OTHER_ID,)], id="none"),
         pytest.param(slice(0, 1), [IMAGE, OTHER], [(IMAGE_ID,), (OTHER_ID,)], id="one-alone"),
         pytest.param(slice(0, 2), [OTHER, THIRD], [(OTHER_ID, THIRD.id)], id="without-one-that-is-up-to-date"),

@@ -163,8 +163,10 @@ class _SecureDeadline(_Deadline, HTTPSConnection):
     @property
     def is_connected(self) -> bool:
         """Whether the connection is open: tickets of TLS 1.3 that came before the first answer do not end it."""
-        if super().is_connected or not isinstance(self.sock, ssl.SSLSocket):
-            return super().is_connected
+        # Asked once: a ticket may come at any moment.
+        is_silent = super().is_connected
+        if is_silent or not isinstance(self.sock, ssl.SSLSocket):
+            return is_silent
         try:
             self.sock.settimeout(0)
             self.sock.recv(1)

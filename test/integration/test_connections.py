@@ -24,11 +24,12 @@ import requests
 from integration.certificates import make_certificate
 from registry.client import Tls
 from urllib3 import HTTPSConnectionPool
+from urllib3.connection import HTTPConnection
 
 from pipe.config.settings import Credentials
 from pipe.errors import PipeError, RegistryFailedError, RegistryTooSlowError
 from pipe.registry.client import CONNECTIONS, Client
-from pipe.registry.deadline import DeadlineAdapter
+from pipe.registry.deadline import DeadlineAdapter, _SecureDeadline
 from pipe.registry.repository import Repository
 from pipe.registry.run_clock import RunClock
 from pipe.registry.transport import Bearer, Request, Transport
@@ -283,6 +284,20 @@ def test_connections_over_tls_are_opened_ahead(
     heads = [f"sha256:{number:064x}" for number in range(connections)]
     client.repository("acme/app").stat_all(heads)
     assert secure.connections == connections
+
+
+@pytest.mark.parametrize("silent", [(True, False), (False, False)], ids=["between-two-looks", "before"])
+def test_a_ticket_does_not_end_a_connection(monkeypatch: pytest.MonkeyPatch, silent: tuple[bool, bool]) -> None:
+    """TLS 1.3 sends tickets after the handshake, at any moment; no request was sent yet."""
+    looks = iter(silent)
+    monkeypatch.setattr(HTTPConnection, "is_connected", property(lambda _: next(looks)))
+    here, there = socket.socketpair()
+    context = ssl.create_default_context()
+    with there, context.wrap_socket(here, server_hostname="x.test", do_handshake_on_connect=False) as secure:
+        connection = _SecureDeadline("x.test")
+        connection.sock = secure
+        assert connection.is_connected
+        connection.sock = None
 
 
 def test_connections_whose_handshakes_stall_are_free_again_in_time() -> None:

@@ -261,8 +261,8 @@ class _Workers:
         chunks = upload.chunks(encoded)
         try:
             digest = chunks.peek()
-            unasked = transfer.trusting and (blob.descriptor is None or self._is_asked_for(blob))
-            if digest and unasked and not self._novelty.is_new(digest, encoded.made, self.cancel.check):
+            is_open = transfer.trusting and (blob.descriptor is None or self._is_asked_for(blob))
+            if digest and is_open and not self._novelty.is_new(digest, encoded.made, self.cancel.check):
                 return self._there(blob, upload.descriptor(transfer.media_type), key=encoded.diff_id)
             upload.start(transfer.clocks.now())
             try:

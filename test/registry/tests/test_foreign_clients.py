@@ -33,6 +33,8 @@ def client(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     kind = CLIENTS[request.param]
     registry = request.getfixturevalue("over_tls" if kind is OfDxf else "registry")
     registry.clear()
+    # oras-py prefers a login in the home folder to the one that it is given.
+    monkeypatch.setenv("HOME", str(tmp_path))
     # oras-py waits for minutes before it says what it was refused.
     monkeypatch.setattr("oras.decorator.time", SimpleNamespace(sleep=lambda _: None))
     foreign = kind(registry, tmp_path)

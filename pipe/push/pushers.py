@@ -1,6 +1,5 @@
 """The pushers of one run: planned from facts, made when their turn comes, kept over all attempts."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -27,8 +26,9 @@ from pipe.push.plan import (
 )
 from pipe.push.progress import ProgressTracker, Snapshot
 from pipe.push.pusher import CannotPushError, Pushed, Pusher
-from pipe.push.reuse import Place, Stored, Wanted, known_layers, reusable
+from pipe.push.reuse import Place
 from pipe.push.step import Kind, Step, after
+from pipe.push.stored_layers import StoredLayers
 from pipe.source.image_source import ImageSource
 from pipe.threads import apart
 
@@ -72,21 +72,17 @@ class Pushers:
         self._repository = context.repository
         self._report = context.report
         self._places = places
-        self._hints = hints
+        self._stored = StoredLayers(context, places, hints)
         self._shared = context.shared
         self._encoder = encoder
         self._may_split = self._settings.split_auto
         self._engine = engine
         self._clocks: Clocks | None = None
         self._steps: tuple[Step, ...] = ()
-        self._stored: dict[str, Stored] | None = None
-        self._guessed: dict[str, Stored] | None = None
-        self._finding = threading.Lock()
         self._kind: EngineKind | None = None
         self._registry_pusher: RegistryPusher | None = None
         self._known: dict[str, Descriptor] = {}
         self.used: str | None = None
-        self._read: Mapping[Place, Manifest | None] = {}
 
     @property
     def engine_may_push(self) -> bool:
@@ -106,7 +102,7 @@ class Pushers:
 
     def surveyed(self, read: Mapping[Place, Manifest | None]) -> None:
         """Keep the manifests of tags that were read already; None for a tag that does not exist."""
-        self._read = read
+        self._stored.read = read
 
     def staged(self, source: ImageSource) -> AbstractContextManager[None]:
         """Let the Engine stage a small image that the pipe may push, while the registry is asked."""
@@ -151,7 +147,8 @@ class Pushers:
         self._may_split = self._may_split and not is_final
         if self._registry_pusher is not None:
             self._known |= self._registry_pusher.known
-        self._engine = self._clocks = self._registry_pusher = self._stored = self._guessed = None
+        self._engine = self._clocks = self._registry_pusher = None
+        self._stored.forget()
         self._steps = ()
 
     def push(self, source: ImageSource, reference: Reference, step: Step) -> Pushed:
@@ -195,7 +192,7 @@ class Pushers:
 
     def present(self, image: Image) -> frozenset[str]:
         """Return the diffIDs of the layers that the registry has, and that a push would not send."""
-        named = {diff_id: stored.descriptor for diff_id, stored in self._find_named(image).items()}
+        named = {diff_id: stored.descriptor for diff_id, stored in self._stored.named(image).items()}
         named |= {layer.diff_id: layer.descriptor for layer in image.layers if layer.descriptor is not None}
         sizes = self._repository.stat_all(each.digest for each in named.values())
         return frozenset(diff_id for diff_id, each in named.items() if sizes[each.digest] is not None)
@@ -204,11 +201,11 @@ class Pushers:
         settings = self._settings
         trip = self._repository.round_trip
         may = reachable and self.engine_may_push and settings.uploader == "auto" and may_start(image, trip)
-        known = frozenset(self._find_named(image)) if may else frozenset()
+        known = frozenset(self._stored.named(image)) if may else frozenset()
         kind = self._engine_kind() if may else EngineKind()
         # Unless the pipe may begin, the Engine does in any case, and what is guessed then may end its push.
         may_guess = may and sent_by_pipe(image, kind, trip)
-        guessed = frozenset(self._find_stored(image)) - known if may_guess else frozenset()
+        guessed = frozenset(self._stored.all(image)) - known if may_guess else frozenset()
         return plan(
             Facts(
                 image,
@@ -239,7 +236,7 @@ class Pushers:
 
             transfer = Transfer(self._context, image, clocks, self._encoder())
             transfer.known.update(self._known)
-            self._registry_pusher = RegistryPusher(transfer, lambda: self._find_stored(image))
+            self._registry_pusher = RegistryPusher(transfer, lambda: self._stored.all(image))
         return self._registry_pusher
 
     def _new_clocks(self, image: Image) -> Clocks:
@@ -262,35 +259,8 @@ class Pushers:
         # An Engine that compresses on every core takes half a second for this answer.
         kind = self._engine_kind()
         # The answers are there when the Engine sends its first layer.
-        found = apart(lambda: frozenset(self._find_stored(image)))
+        found = apart(lambda: frozenset(self._stored.all(image)))
         return Takeover(image, clocks, kind, lambda: found).reason
-
-    def _find_stored(self, image: Image) -> dict[str, Stored]:
-        """Find, once, the layers that the registry stores, also by a guess."""
-        with self._finding:
-            stored = self._find_named(image)
-            if self._guessed is None:
-                missing = frozenset(layer.diff_id for layer in image.layers if layer.descriptor is None) - stored.keys()
-                places = self._hints.guessed(image, missing) if self._hints and missing else ()
-                of_use = Wanted(missing, media_types=reusable(self._settings.compression))
-                self._guessed = known_layers(places, of_use, {}, self._report.debug)
-            return stored | self._guessed
-
-    def _find_named(self, image: Image) -> dict[str, Stored]:
-        """Find, once, the layers that the registry stores under other tags or in packages that the image names."""
-        if self._stored is None:
-            wanted = frozenset(layer.diff_id for layer in image.layers if layer.descriptor is None)
-            blobs = frozenset(layer.descriptor.digest for layer in image.layers if layer.descriptor is not None)
-            shared = self._shared.find(wanted | blobs)
-            wanted, blobs = wanted - shared.keys(), blobs - shared.keys()
-            found = self._hints.named(image) if self._hints and wanted | blobs else ()
-            places = [*self._places, *found]
-            if not wanted:
-                # The repository itself reports whether it has a blob.
-                places = [place for place in places if place.repository.path != self._repository.path]
-            of_use = Wanted(wanted, blobs, reusable(self._settings.compression))
-            self._stored = shared | known_layers(places, of_use, self._read, self._report.debug)
-        return self._stored
 
     def _engine_kind(self) -> EngineKind:
         if self._kind is None:

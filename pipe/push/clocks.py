@@ -39,9 +39,18 @@ class Clocks:
         self.now = clock
         self._report = report
         self._began = self._last_line = clock()
+        self._is_muted = False
+
+    def mute(self) -> None:
+        """Log nothing: it is another push's turn."""
+        self._is_muted = True
+
+    def unmute(self) -> None:
+        """Log again, the next line of progress when one is due."""
+        self._is_muted, self._last_line = False, self.now()
 
     def check(self, now: float) -> None:
-        """Check every upload that is under way, and log a line of progress if one is due.
+        """Check every upload that is under way, and log a line of progress if one is due and the log is this push's.
 
         Raises:
             UploadTooSlowError: An upload has taken longer than the registry allows, or will.
@@ -52,12 +61,12 @@ class Clocks:
             needed = self.needed(one, now)
             if needed > self.timeout and self.foretells:
                 raise self.too_slow(one, now)
-            if needed > self.timeout and self.tracker.warn(name):
+            if needed > self.timeout and not self._is_muted and self.tracker.warn(name):
                 self._report.warning(
                     f"{one.layer.label}: at this rate the upload will take {format_duration(needed)}, but the registry"
                     f" times out after {format_duration(self.timeout)}."
                 )
-        if now - self._last_line >= LINE_EVERY:
+        if now - self._last_line >= LINE_EVERY and not self._is_muted:
             self._last_line = now
             self._report.info(f"{now - self._began:.0f} s: {self.tracker.line(now, self.timeout)}")
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from pipe.errors import PipeError
 from pipe.push.context import Context
+from pipe.push.early_sending import EarlySending
 from pipe.push.early_staging import EarlyStaging
 from pipe.push.pushers import Pushers
 from pipe.push.questions import Answers, answers
@@ -12,6 +14,11 @@ from pipe.push.reuse import Place
 from pipe.push.verify import holds, missing_parts
 from pipe.registry.repository import LONG_ROUND_TRIP
 from pipe.source.image_source import ImageSource
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from pipe.threads import Cancel
 
 FRESH = 30.0
 """Seconds for which answers that came ahead count: another push may change the tags."""
@@ -22,6 +29,7 @@ class Preparation:
 
     Attributes:
         staging: The staging of the image, which ends with the push.
+        early: The sending of the blobs before the push.
     """
 
     def __init__(self, context: Context, find: Callable[[], ImageSource], pushers: Pushers) -> None:
@@ -33,6 +41,7 @@ class Preparation:
             pushers: Decides what is asked and whether the image is staged.
         """
         self.staging = EarlyStaging(pushers.staged)
+        self.early = EarlySending(context, pushers)
         self._context = context
         self._find = find
         self._pushers = pushers
@@ -68,6 +77,15 @@ class Preparation:
         """Let the Engine stage the image if `ahead` found that it must be pushed and that this may pay."""
         if self._surveyed is not None:
             self.stage(self._surveyed, is_missing=True)
+
+    def send_ahead(self, cancel: "Cancel") -> "Future[None] | None":
+        """Begin to send the blobs if `ahead` found that the image must be pushed; see `EarlySending.begin`."""
+        if self._surveyed is None or self._answers is None or self._answers.is_temporary:
+            return None
+        try:
+            return self.early.begin(self._surveyed, self._answers.manifests, cancel)
+        except PipeError:
+            return None
 
     def source(self) -> ImageSource:
         """Return the image, staged if that may pay.

@@ -48,6 +48,7 @@ class Pushers:
 
     Attributes:
         used: Who pushed last: "engine" or "pipe"; None before the first push.
+        stored: Finds the layers that the registry stores.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Pushers:
         self._repository = context.repository
         self._report = context.report
         self._places = places
-        self._stored = StoredLayers(context, places, hints)
+        self.stored = StoredLayers(context, places, hints)
         self._shared = context.shared
         self._encoder = encoder
         self._may_split = self._settings.split_auto
@@ -102,7 +103,7 @@ class Pushers:
 
     def surveyed(self, read: Mapping[Place, Manifest | None]) -> None:
         """Keep the manifests of tags that were read already; None for a tag that does not exist."""
-        self._stored.read = read
+        self.stored.read = read
 
     def staged(self, source: ImageSource) -> AbstractContextManager[None]:
         """Let the Engine stage a small image that the pipe may push, while the registry is asked."""
@@ -148,11 +149,19 @@ class Pushers:
         if self._registry_pusher is not None:
             self._known |= self._registry_pusher.known
         self._engine = self._clocks = self._registry_pusher = None
-        self._stored.forget()
+        self.stored.forget()
         self._steps = ()
 
-    def push(self, source: ImageSource, reference: Reference, step: Step) -> Pushed:
+    def push(
+        self, source: ImageSource, reference: Reference, step: Step, sent: Callable[[], None] = lambda: None
+    ) -> Pushed:
         """Push with one step of the plan.
+
+        Args:
+            source: The image.
+            reference: The tag.
+            step: Who pushes.
+            sent: Called once all blobs are in the registry, unless the Engine sends them.
 
         Raises:
             CannotPushError: It cannot push.
@@ -162,13 +171,30 @@ class Pushers:
             self._report.info(step.reason)
         self.used = step.kind.value
         try:
-            return self._pusher(source.image, step).push(source, reference)
+            if step.kind is Kind.ENGINE and self._engine is not None:
+                return self._engine_pusher(self._engine, source.image, step).push(source, reference)
+            pusher = self.direct(source.image)
+            pusher.send(source)
+            sent()
+            return pusher.push(source, reference)
         except LimitError as error:
             if not after(self._steps, limit=True):
                 if self._settings.split_auto or self._settings.split_size is not None:
                     error.fix = SPLIT_ALREADY
                 raise
             raise CannotPushError(error.summary, error) from error
+
+    def direct(self, image: Image) -> "RegistryPusher":
+        """Return the pipe's own pusher, which keeps what has arrived."""
+        if self._registry_pusher is None:
+            from pipe.push.registry_pusher import RegistryPusher  # noqa: PLC0415
+            from pipe.push.transfer import Transfer  # noqa: PLC0415
+
+            clocks = self._clocks = self._clocks or self._new_clocks(image)
+            transfer = Transfer(self._context, image, clocks, self._encoder())
+            transfer.known.update(self._known)
+            self._registry_pusher = RegistryPusher(transfer, lambda: self.stored.all(image))
+        return self._registry_pusher
 
     def forget(self) -> None:
         """Check everything again with the next push: the registry lacks a blob that it reported."""
@@ -192,7 +218,7 @@ class Pushers:
 
     def present(self, image: Image) -> frozenset[str]:
         """Return the diffIDs of the layers that the registry has, and that a push would not send."""
-        named = {diff_id: stored.descriptor for diff_id, stored in self._stored.named(image).items()}
+        named = {diff_id: stored.descriptor for diff_id, stored in self.stored.named(image).items()}
         named |= {layer.diff_id: layer.descriptor for layer in image.layers if layer.descriptor is not None}
         sizes = self._repository.stat_all(each.digest for each in named.values())
         return frozenset(diff_id for diff_id, each in named.items() if sizes[each.digest] is not None)
@@ -201,11 +227,11 @@ class Pushers:
         settings = self._settings
         trip = self._repository.round_trip
         may = reachable and self.engine_may_push and settings.uploader == "auto" and may_start(image, trip)
-        known = frozenset(self._stored.named(image)) if may else frozenset()
+        known = frozenset(self.stored.named(image)) if may else frozenset()
         kind = self._engine_kind() if may else EngineKind()
         # Unless the pipe may begin, the Engine does in any case, and what is guessed then may end its push.
         may_guess = may and sent_by_pipe(image, kind, trip)
-        guessed = frozenset(self._stored.all(image)) - known if may_guess else frozenset()
+        guessed = frozenset(self.stored.all(image)) - known if may_guess else frozenset()
         return plan(
             Facts(
                 image,
@@ -221,23 +247,14 @@ class Pushers:
             )
         )
 
-    def _pusher(self, image: Image, step: Step) -> Pusher:
-        clocks = self._clocks = self._clocks or self._new_clocks(image)
+    def _engine_pusher(self, engine: "PlannedEngine", image: Image, step: Step) -> Pusher:
         # Many runs push nothing, and each pusher is loaded when it is needed.
-        if step.kind is Kind.ENGINE and self._engine is not None:
-            from pipe.push.engine_pusher import EnginePusher  # noqa: PLC0415
+        from pipe.push.engine_pusher import EnginePusher  # noqa: PLC0415
 
-            check_unpacked(image, self._settings.max_layer_size)
-            hand_over = self._hand_over(image, clocks) if step.hands_over else None
-            return EnginePusher(self._context, self._engine, clocks, hand_over)
-        if self._registry_pusher is None:
-            from pipe.push.registry_pusher import RegistryPusher  # noqa: PLC0415
-            from pipe.push.transfer import Transfer  # noqa: PLC0415
-
-            transfer = Transfer(self._context, image, clocks, self._encoder())
-            transfer.known.update(self._known)
-            self._registry_pusher = RegistryPusher(transfer, lambda: self._stored.all(image))
-        return self._registry_pusher
+        clocks = self._clocks = self._clocks or self._new_clocks(image)
+        check_unpacked(image, self._settings.max_layer_size)
+        hand_over = self._hand_over(image, clocks) if step.hands_over else None
+        return EnginePusher(self._context, engine, clocks, hand_over)
 
     def _new_clocks(self, image: Image) -> Clocks:
         idle = "waiting for Docker Engine" if self._engine is not None else "nothing sent yet"
@@ -259,7 +276,7 @@ class Pushers:
         # An Engine that compresses on every core takes half a second for this answer.
         kind = self._engine_kind()
         # The answers are there when the Engine sends its first layer.
-        found = apart(lambda: frozenset(self._stored.all(image)))
+        found = apart(lambda: frozenset(self.stored.all(image)))
         return Takeover(image, clocks, kind, lambda: found).reason
 
     def _engine_kind(self) -> EngineKind:

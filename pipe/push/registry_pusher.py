@@ -1,6 +1,7 @@
 """The pipe's own push: every blob from the source to the registry, then the manifest under its tag."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pipe.errors import (
@@ -16,6 +17,7 @@ from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image
 from pipe.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, OCI_ZSTD_LAYER, Manifest
 from pipe.oci.reference import Reference
+from pipe.push.clocks import Clocks
 from pipe.push.manifests import put_manifests
 from pipe.push.pusher import CannotPushError, Pushed
 from pipe.push.reuse import Candidates, Stored
@@ -24,6 +26,7 @@ from pipe.registry.errors import recast
 from pipe.source.blob import SourceBlob, in_memory
 from pipe.source.compressible import compressed
 from pipe.source.image_source import BlobStream, ImageSource
+from pipe.threads import Cancel
 
 PASSES = 2
 """How often the source of one attempt is read: a second time if a candidate for reuse was wrong."""
@@ -53,9 +56,28 @@ class RegistryPusher:
         self._content: _Content | None = None
 
     @property
+    def clocks(self) -> Clocks:
+        """The clocks of the push."""
+        return self._transfer.clocks
+
+    @property
     def known(self) -> dict[str, Descriptor]:
         """Blobs that the registry has; see `Transfer`."""
         return self._transfer.known
+
+    def send(self, source: ImageSource, cancel: Cancel | None = None) -> None:
+        """Bring every blob of an image to the registry, unless that is done.
+
+        Args:
+            source: The image.
+            cancel: Ends it, None if nothing else than an exception does.
+
+        Raises:
+            CannotPushError: As for `push`.
+            CancelledError: It was cancelled.
+            PipeError: A blob did not arrive.
+        """
+        self._sent(source, cancel or Cancel())
 
     def push(self, source: ImageSource, reference: Reference) -> Pushed:
         """Push an image under one tag.
@@ -65,24 +87,32 @@ class RegistryPusher:
                 support such uploads.
             PipeError: The push failed.
         """
-        try:
-            # All blobs have arrived if the content is known: a further tag, or an attempt after the manifest alone
-            # failed, does not read the source again.
-            content = self._content = self._content or self._sent(source)
+        content = self._sent(source, Cancel())
+        with _falling_back():
             manifest = self._put(reference, content, source.image)
-        except (EngineSaveError, ContentMismatchError, UnsupportedError) as error:
-            raise CannotPushError(f"{error.summary}\nFalling back to Docker Engine.", error) from error
         return Pushed(manifest.digest, manifest)
 
-    def _sent(self, source: ImageSource) -> _Content:
-        """Bring every blob of the source to the registry."""
+    def _sent(self, source: ImageSource, cancel: Cancel) -> _Content:
+        """Bring every blob to the registry, unless that is done.
+
+        All have arrived if the content is known: a further tag, or an attempt after the manifest alone failed, does not
+        read the source again.
+        """
+        if self._content is None:
+            with _falling_back():
+                self._content = self._transferred(source, cancel)
+        return self._content
+
+    def _transferred(self, source: ImageSource, cancel: Cancel) -> _Content:
         transfer = self._transfer
         transfer.clocks.tracker.restart()
         for _ in range(PASSES):
             # An Engine stages the image while the registry is asked.
             with source.blobs(lambda: frozenset(self._reusable())) as blobs:
                 candidates = Candidates(transfer.repository, self._reusable())
-                complete = transfer.run(lambda: _all_of(blobs, source), candidates, replayable=source.replayable)
+                complete = transfer.run(
+                    lambda: _all_of(blobs, source), candidates, replayable=source.replayable, cancel=cancel
+                )
                 content = _Content(tuple(blobs.manifests), blobs.config)
             if complete:
                 return content
@@ -150,6 +180,15 @@ class RegistryPusher:
         layers = tuple(filter(None, known))
         is_docker = all(layer.media_type == DOCKER_LAYER for layer in layers)
         return Manifest.of_docker(descriptor, layers) if is_docker else Manifest.of_oci(descriptor, layers)
+
+
+@contextmanager
+def _falling_back() -> Iterator[None]:
+    """Leave to the next pusher what this one cannot push."""
+    try:
+        yield
+    except (EngineSaveError, ContentMismatchError, UnsupportedError) as error:
+        raise CannotPushError(f"{error.summary}\nFalling back to Docker Engine.", error) from error
 
 
 def _zstd_rejected(error: PipeError) -> PipeError:

@@ -15,7 +15,7 @@ from pipe.errors import (
     UntrustedHostError,
 )
 from pipe.push.context import Report
-from pipe.push.lookahead import Lookahead, PreparedPart
+from pipe.push.lookahead import Lookahead, Prepared
 from pipe.push.result import ReleaseResult, Result
 from pipe.push.shared_layers import SharedLayers
 
@@ -36,7 +36,7 @@ class ReleaseLog(Report, Protocol):
         """Log the outcome for one image."""
 
 
-class ReleasePart(PreparedPart, Protocol):
+class ReleasePart(Protocol):
     """One push of a release.
 
     Attributes:
@@ -45,8 +45,16 @@ class ReleasePart(PreparedPart, Protocol):
 
     name: str
 
-    def run(self, allowed: Callable[[], None]) -> None:
-        """Push, and call `allowed` once the registry has allowed it.
+    @property
+    def preparation(self) -> Prepared:
+        """What can be done before its turn."""
+
+    def run(self, allowed: Callable[[], None], sent: Callable[[], None]) -> None:
+        """Push.
+
+        Args:
+            allowed: Called once the registry has allowed it.
+            sent: Called once all blobs are in the registry, unless an Engine sends them.
 
         Raises:
             PipeError: The push failed.
@@ -72,7 +80,7 @@ class Release:
         self._log = log
         self._results: list[Result] = []
         self._allowed = False
-        self._lookahead = Lookahead(parts)
+        self._lookahead = Lookahead([part.preparation for part in parts])
 
     def run(self) -> None:
         """Push every image; one that fails does not stop the others unless they would fail for the same reason.
@@ -81,7 +89,7 @@ class Release:
             PipeError: The first failure; `result` has the outcome for each image.
         """
         if len(self._parts) == 1:
-            self._parts[0].run(lambda: None)
+            self._parts[0].run(lambda: None, lambda: None)
             return
         try:
             self._run_all()
@@ -123,8 +131,12 @@ class Release:
             self._allowed = True
             self._lookahead.begin(index)
 
+        def sent() -> None:
+            self._shared.add(part.result(0))
+            self._lookahead.send(index)
+
         try:
-            part.run(allowed)
+            part.run(allowed, sent)
         except PipeError as error:
             return error
         return None

@@ -39,6 +39,7 @@ class Push:
 
     Attributes:
         name: The image's name, as the user wrote it.
+        preparation: What can be done before its turn.
     """
 
     def __init__(
@@ -70,38 +71,29 @@ class Push:
         self._outcome = Outcome(context)
         self._existing = ExistingTags(context)
         self._began: float | None = None
-        self._preparation = Preparation(context, find, pushers)
-        self._subject = Subject(context, self._preparation, pushers, self._outcome, splits)
+        self.preparation = Preparation(context, find, pushers)
+        self._subject = Subject(context, self.preparation, pushers, self._outcome, splits)
         self._allowed: Callable[[], None] = lambda: None
+        self._sent: Callable[[], None] = lambda: None
         self._reachable = self._surveyed = False
         self._checked_in: int | None = None
         self._pushed: dict[str, Pushed] = {}
         self._ahead: set[Reference] = set()
 
-    def find(self) -> None:
-        """Find the image, before its turn; see `Preparation.find`."""
-        self._preparation.find()
-
-    def prepare(self) -> None:
-        """Find the image and ask the registry, while another image is pushed; see `Preparation.ahead`."""
-        self._preparation.ahead()
-
-    def stage(self) -> None:
-        """Let the Engine stage the image, while another image is pushed; see `Preparation.stage_ahead`."""
-        self._preparation.stage_ahead()
-
-    def run(self, allowed: Callable[[], None] = lambda: None) -> None:
+    def run(self, allowed: Callable[[], None] = lambda: None, sent: Callable[[], None] = lambda: None) -> None:
         """Push every tag; a tag that the registry rejects does not stop the others.
 
         Args:
             allowed: Called once the registry has allowed the push.
+            sent: Called once all blobs are in the registry, unless an Engine sends them.
 
         Raises:
             PipeError: A tag did not arrive; `result` has the outcome for each.
         """
-        self._began, self._allowed = self._timing.clock(), allowed
+        self._began = self.preparation.early.since or self._timing.clock()
+        self._allowed, self._sent = allowed, sent
         rejected: PipeError | None = None
-        with self._preparation.staging:
+        with self.preparation.staging:
             self._attempted(self._request.targets[0], self._prepared)
             for target in tags.ordered(self._outcome.pending()):
                 self._put_ahead(target)
@@ -173,7 +165,7 @@ class Push:
         """
         check = not self._reachable
         try:
-            found = self._preparation.answers(check=check)
+            found = self.preparation.answers(check=check)
             if found.refusal is not None:
                 raise found.refusal
         except RegistryUnreachableError as error:
@@ -194,7 +186,7 @@ class Push:
         if self._outcome.pending():
             self._report.info("Push access confirmed.")
             if self._outcome.manifest is None:
-                self._preparation.stage(self._subject.found(), is_missing=True)
+                self.preparation.stage(self._subject.found(), is_missing=True)
 
     def _push(self, target: Reference) -> TagResult:
         """Make one attempt for one tag."""
@@ -254,14 +246,15 @@ class Push:
 
     def _uploaded(self, source: ImageSource, target: Reference) -> Pushed:
         """Push the image with the first pusher of the plan that can."""
+        self.preparation.early.wait(source.image)
         pushers = self._pushers
         while True:
             step = pushers.current(source, reachable=self._reachable)
             if step.kind is Kind.ENGINE:
                 # The Engine need not stage an image that it pushes.
-                self._preparation.staging.close()
+                self.preparation.staging.close()
             try:
-                return pushers.push(source, target, step)
+                return pushers.push(source, target, step, self._sent)
             except CannotPushError as error:
                 source = self._subject.give_way(error)
             except StatusLostError:

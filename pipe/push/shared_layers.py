@@ -1,5 +1,6 @@
 """Layers that several images of one run have in common: the first image brings them, the others find or mount them."""
 
+import threading
 from collections.abc import Iterable
 
 from pipe.oci.manifest import DOCKER_LAYER
@@ -16,6 +17,8 @@ class SharedLayers:
 
     def __init__(self) -> None:
         self._stored: dict[str, Stored] = {}
+        self._claimed: set[str] = set()
+        self._lock = threading.Lock()
         self.by_pipe: frozenset[str] = frozenset()
 
     def add(self, result: Result) -> None:
@@ -48,3 +51,15 @@ class SharedLayers:
             keys: DiffIDs, or digests of layers that are sent as they are.
         """
         return {key: self._stored[key] for key in keys if key in self._stored}
+
+    def claim(self, diff_ids: frozenset[str]) -> bool:
+        """Claim layers that an image is about to bring; return False if another one is bringing one of them."""
+        with self._lock:
+            is_free = self._claimed.isdisjoint(diff_ids)
+            self._claimed.update(diff_ids if is_free else ())
+        return is_free
+
+    def release(self, diff_ids: frozenset[str]) -> None:
+        """Give back what was claimed: the layers have arrived, or have failed to."""
+        with self._lock:
+            self._claimed -= diff_ids

@@ -34,6 +34,7 @@ AGAIN = 1.0
 SLOWEST_STAGING = 20e6
 """Bytes a second: an Engine that stages an image silently is given this much time on top of one upload's."""
 
+Blobs = Callable[[], Iterable[SourceBlob]]
 Encode = Callable[[SourceBlob, Cancel, threading.Event], Encoded]
 """Starts to encode a blob; the event is set once its source was read to the end, or has failed."""
 
@@ -76,18 +77,20 @@ class Transfer:
         """Return the name of a layer in the progress."""
         return self._names.get(diff_id) or shorten(diff_id)
 
-    def run(self, blobs: Callable[[], Iterable[SourceBlob]], candidates: Candidates, *, replayable: bool) -> bool:
+    def run(self, blobs: Blobs, candidates: Candidates, *, replayable: bool, cancel: Cancel | None = None) -> bool:
         """Bring every blob to the registry.
 
         Args:
             blobs: Starts the iteration over the blobs, in another thread.
             candidates: What the registry may have, by diffID.
             replayable: Whether a blob can be read again, and after the next one was requested.
+            cancel: Ends it from another thread; None if none does.
 
         Returns:
             Whether all arrived; if not, the source must be read once more for the others.
 
         Raises:
+            CancelledError: It was cancelled.
             PipeError: A blob did not arrive.
         """
         for layer in self.image.layers:
@@ -98,7 +101,7 @@ class Transfer:
         complete = True
         try:
             workers.start(blobs)
-            while (delivery := workers.next()) is not None:
+            while (delivery := workers.next(cancel or workers.cancel)) is not None:
                 complete = complete and delivery.descriptor is not None
                 self.known |= {delivery.key: delivery.descriptor} if delivery.descriptor is not None else {}
         finally:
@@ -122,7 +125,7 @@ class _Workers:
         self._novelty = Novelty(transfer.repository, transfer.image)
         self.cancel = Cancel()
 
-    def start(self, blobs: Callable[[], Iterable[SourceBlob]]) -> None:
+    def start(self, blobs: Blobs) -> None:
         """Start to read the source."""
         threading.Thread(target=self._guarded, args=(partial(self._feed, blobs),), name="source", daemon=True).start()
 
@@ -131,10 +134,11 @@ class _Workers:
         self.cancel.cancel()
         self._threads.close()
 
-    def next(self) -> Delivery | None:
+    def next(self, cancel: Cancel) -> Delivery | None:
         """Wait for the next delivery, None after the last one; raise what went wrong."""
         clocks = self._transfer.clocks
         while True:
+            cancel.check()
             clocks.check(clocks.now())
             self._check_silence(clocks.now())
             try:
@@ -166,7 +170,7 @@ class _Workers:
         except BaseException as error:  # noqa: BLE001
             self._outcomes.put(error)
 
-    def _feed(self, blobs: Callable[[], Iterable[SourceBlob]]) -> None:
+    def _feed(self, blobs: Blobs) -> None:
         if not self._replayable:
             threading.Thread(target=self._ask_all, name="candidates", daemon=True).start()
         delivered: list[Future[None]] = []

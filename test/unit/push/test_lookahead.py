@@ -1,10 +1,12 @@
 """Which images of a release are prepared and staged while another one is pushed."""
 
 import threading
+from concurrent.futures import Future
 
 import pytest
 
 from pipe.push.lookahead import PREPARED, STAGED, Lookahead
+from pipe.threads import Cancel, apart
 
 LONG = 60.0
 """Seconds after which a test fails that waits for another thread."""
@@ -17,6 +19,9 @@ class Parts:
         found: Numbers of those that were looked for.
         prepared: Numbers of those that were prepared.
         staged: Numbers of those that were staged, in this order.
+        sent: Numbers of those whose blobs were sent, in this order.
+        refused: Numbers of those whose blobs must not be sent now.
+        endless: Whether sending blobs ends only when it is cancelled.
     """
 
     def __init__(self, count: int, *, together: int = 1, raised: Exception | None = None) -> None:
@@ -30,6 +35,9 @@ class Parts:
         self.found: list[int] = []
         self.prepared: list[int] = []
         self.staged: list[int] = []
+        self.sent: list[int] = []
+        self.refused: set[int] = set()
+        self.endless = False
         self.changed = threading.Condition()
         self.barrier = threading.Barrier(together)
         self.raised = raised
@@ -52,19 +60,29 @@ class Part:
         """Record it."""
         self._parts.found.append(self._number)
 
-    def prepare(self) -> None:
+    def ahead(self) -> None:
         """Wait for the others, and record it."""
         self._parts.barrier.wait(LONG)
         self._parts.prepared.append(self._number)
         if self._parts.raised is not None:
             raise self._parts.raised
 
-    def stage(self) -> None:
+    def stage_ahead(self) -> None:
         """Record it, after the preparation."""
         with self._parts.changed:
             assert self._number in self._parts.prepared
             self._parts.staged.append(self._number)
             self._parts.changed.notify_all()
+
+    def send_ahead(self, cancel: Cancel) -> Future[None] | None:
+        """Record it, after the staging."""
+        parts = self._parts
+        with parts.changed:
+            assert self._number in parts.staged
+            if self._number in parts.refused:
+                return None
+            parts.sent.append(self._number)
+        return apart(lambda: cancel.wait(LONG) if parts.endless else None)
 
 
 def test_the_first_images_are_found_before_any_is_pushed() -> None:
@@ -122,3 +140,55 @@ def test_an_unexpected_error_of_a_preparation_is_raised_in_the_turn_of_its_image
         lookahead.wait(1)
     lookahead.close()
     assert parts.staged == []
+
+
+def test_the_blobs_of_the_next_images_are_sent_once() -> None:
+    parts = Parts(6)
+    lookahead = Lookahead(parts.all)
+    for number in range(6):
+        lookahead.wait(number)
+        assert parts.sent[:number] == list(range(1, number + 1))
+        lookahead.begin(number)
+        # The one after the next is sent only if it is staged by then.
+        parts.wait_for(staged=list(range(1, min(5, number + STAGED) + 1)))
+        # A further attempt sends all again.
+        lookahead.send(number)
+        lookahead.send(number)
+    lookahead.close()
+    assert parts.sent == [1, 2, 3, 4, 5]
+
+
+def test_an_image_that_must_wait_for_another_one_is_sent_after_that() -> None:
+    parts = Parts(4)
+    parts.refused = {2}
+    lookahead = Lookahead(parts.all)
+    lookahead.begin(0)
+    parts.wait_for(staged=[1, 2])
+    lookahead.send(0)
+    lookahead.wait(1)
+    assert parts.sent == [1]
+    parts.refused = set()
+    lookahead.send(1)
+    lookahead.wait(2)
+    assert parts.sent[:2] == [1, 2]
+    lookahead.close()
+
+
+def test_nothing_is_sent_for_an_image_that_was_not_prepared() -> None:
+    parts = Parts(3)
+    lookahead = Lookahead(parts.all)
+    lookahead.send(0)
+    lookahead.wait(1)
+    lookahead.close()
+    assert parts.sent == []
+
+
+def test_a_transfer_ends_when_the_release_does() -> None:
+    parts = Parts(2)
+    parts.endless = True
+    lookahead = Lookahead(parts.all)
+    lookahead.begin(0)
+    lookahead.send(0)
+    lookahead.wait(1)
+    lookahead.close()
+    assert parts.sent == [1]

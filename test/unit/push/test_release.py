@@ -35,6 +35,7 @@ from pipe.push.run import Push
 from pipe.push.shared_layers import SharedLayers
 from pipe.registry.client import QUESTION_TRIES
 from pipe.source.image_source import ImageSource
+from pipe.threads import Cancel
 
 DIGEST = "sha256:" + "d" * 64
 
@@ -55,6 +56,7 @@ class Part:
 
     def __init__(self, name: str, outcome: BaseException | None = None, *, late: bool = True) -> None:
         self.name = name
+        self.preparation = self
         self.done: list[str] = []
         self._outcome = outcome
         self._late = late
@@ -62,13 +64,16 @@ class Part:
     def find(self) -> None:
         self.done.append("find")
 
-    def prepare(self) -> None:
+    def ahead(self) -> None:
         self.done.append("prepare")
 
-    def stage(self) -> None:
+    def stage_ahead(self) -> None:
         """Do nothing."""
 
-    def run(self, allowed: Callable[[], None]) -> None:
+    def send_ahead(self, cancel: Cancel) -> None:
+        """Do nothing."""
+
+    def run(self, allowed: Callable[[], None], _sent: Callable[[], None]) -> None:
         self.done.append("run")
         if self._late:
             allowed()
@@ -247,7 +252,7 @@ def test_an_image_that_was_prepared_asks_nothing_in_its_turn() -> None:
     around = Surroundings()
     store(around.server, MANIFEST, "1.0")
     push = around.push("acme/app", FakeEngine(around.clock, IMAGE))
-    push.prepare()
+    push.preparation.ahead()
     around.server.on("*", "*", 500)
     push.run()
     assert [tag.status for tag in push.result(0).tags] == [TagStatus.ALREADY_THERE]
@@ -259,7 +264,7 @@ def test_a_part_that_was_missing_ahead_is_reported_in_the_turn_of_its_image(gone
     store(around.server, MANIFEST, "1.0")
     del around.server.blobs[gone]
     push = around.push("acme/app", FakeEngine(around.clock, IMAGE))
-    push.prepare()
+    push.preparation.ahead()
     assert around.log.of("WARNING") == []
     with pytest.raises(LookupError):  # the Engine has no push to play
         push.run()
@@ -354,7 +359,7 @@ def test_other_tags_are_read_ahead_only_for_an_image_to_push(there: Manifest, re
     around = Surroundings()
     store(around.server, there, "1.0")
     push = around.push("acme/app", FakeEngine(around.clock, IMAGE), "1.0", "latest")
-    push.prepare()
+    push.preparation.ahead()
     assert [sent.path.rpartition("/")[2] for sent in around.server.matching("GET", "*/manifests/*")] == reads
 
 
@@ -391,7 +396,7 @@ def test_a_registry_that_is_busy_ahead_costs_no_attempt(method: str, path: str, 
     store(around.server, MANIFEST, "1.0")
     around.server.on(method, path, 429, times=times)
     push = around.push("acme/app", FakeEngine(around.clock, IMAGE))
-    push.prepare()
+    push.preparation.ahead()
     push.run()
     assert [tag.status for tag in push.result(0).tags] == [TagStatus.ALREADY_THERE]
     assert around.log.of("WARNING") == []

@@ -1,0 +1,87 @@
+"""The blobs of a release's next images, which are sent while the manifest of the one before is put and read back."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pipe.errors import PipeError
+from pipe.push.context import Context
+from pipe.push.pusher import CannotPushError
+from pipe.push.pushers import Pushers
+from pipe.push.step import Kind
+from pipe.source.image_source import ImageSource
+from pipe.threads import Cancel, apart, wait
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Future
+
+    from pipe.oci.image import Image
+    from pipe.oci.manifest import Manifest
+    from pipe.push.reuse import Place
+
+
+class EarlySending:
+    """Sends the blobs of one image ahead; its push does again what failed.
+
+    Attributes:
+        since: When that began; None if it did not.
+    """
+
+    def __init__(self, context: Context, pushers: Pushers) -> None:
+        """Nothing is sent before `begin`."""
+        self._settings = context.settings
+        self._clock = context.timing.clock
+        self._shared = context.shared
+        self._pushers = pushers
+        self._under_way: Future[None] | None = None
+        self.since: float | None = None
+
+    def begin(
+        self, source: ImageSource, read: "Mapping[Place, Manifest | None]", cancel: Cancel
+    ) -> "Future[None] | None":
+        """Begin to send the blobs in another thread.
+
+        Only small images are sent ahead, which the Engine has staged by then: a large one would take the link from the
+        image whose turn it is while that one's time limit runs.
+
+        Args:
+            source: The image, which the registry lacks.
+            read: Manifests of tags that were read already; None for a tag that does not exist.
+            cancel: Ends it.
+
+        Returns:
+            Its end. None if the pipe would not push the image as it is, if its tags may rule out the push, or if an
+            image that is under way brings a layer of it, which can be mounted then.
+
+        Raises:
+            PipeError: The registry does not answer.
+        """
+        image, settings, pushers = source.image, self._settings, self._pushers
+        is_split = settings.split_auto or settings.split_size is not None
+        if not pushers.engine_may_stage(image) or is_split or settings.if_tag_exists != "overwrite":
+            return None
+        pushers.surveyed(read)
+        if pushers.current(source, reachable=True).kind is not Kind.REGISTRY:
+            return None
+        missing = frozenset(layer.diff_id for layer in image.layers) - pushers.stored.named(image).keys()
+        if not self._shared.claim(missing):
+            return None
+        pusher = pushers.direct(image)
+        pusher.clocks.mute()
+        self.since = self._clock()
+
+        def send() -> None:
+            try:
+                with suppress(PipeError, CannotPushError):
+                    pusher.send(source, cancel)
+            finally:
+                self._shared.release(missing)
+
+        self._under_way = apart(send)
+        return self._under_way
+
+    def wait(self, image: "Image") -> None:
+        """Wait for the end, now that it is this push's turn; in the main thread, a signal interrupts."""
+        if self._under_way is not None:
+            self._pushers.direct(image).clocks.unmute()
+            wait(self._under_way)

@@ -91,7 +91,7 @@ def _hints(context: Context, client: Client, engine: "Engine | None") -> Hints |
     """Return what finds further places; a promotion needs none."""
     if context.request.promotion is not None:
         return None
-    return Hints(context.request.targets, client.repository, partial(glimpse, client), engine)
+    return Hints(context.request.targets, client.repository, partial(glimpse, client), engine, context.shared.untagged)
 
 
 def _splits(context: Context) -> "Splits | None":

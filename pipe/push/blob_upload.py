@@ -75,6 +75,7 @@ class BlobUpload:
         self.blob = blob
         self.name = transfer.name(blob)
         self.started: float | None = None
+        self._sending: float | None = None
         self.is_open = False
         self._clocks = transfer.clocks
         self._run_clock = transfer.run_clock
@@ -123,6 +124,7 @@ class BlobUpload:
         if self.started is None:
             run_clock = self._run_clock
             self._under_way.enter_context(run_clock.waiting() if self.blob.is_config else run_clock.uploading())
+            self._sending = at
         self.started = at if self.started is None else min(self.started, at)
         return self.started
 
@@ -130,7 +132,7 @@ class BlobUpload:
         """Record that an upload was opened, which may have been some time before the clock began."""
         started, self.is_open = self.start(at), True
         if not self.blob.is_config:
-            self._clocks.tracker.begin(self.name, started)
+            self._clocks.tracker.begin(self.name, started, self._sending)
             self._clocks.tracker.advance(self.name, 0, self._expected())
 
     def sent(self, total: int) -> None:

@@ -65,6 +65,7 @@ class EarlySending:
             return None
         missing = frozenset(layer.diff_id for layer in image.layers) - pushers.stored.named(image).keys()
         if not self._shared.claim(missing):
+            pushers.discard_plan()
             return None
         pusher = pushers.direct(image)
         pusher.clocks.mute()

@@ -5,7 +5,7 @@ images on one new layer, pushed by three calls: a name of the first is the defau
 finds the layer there, and mounts it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from pipe.engine.kind import EngineKind
@@ -47,6 +47,7 @@ class Hints:
         repository: Callable[[str], Repository],
         glimpse: Callable[[str, Sequence[str]], Sequence[Repository]],
         engine: Related | None,
+        untagged: Collection[str] = (),
     ) -> None:
         """Nothing is requested yet.
 
@@ -55,12 +56,14 @@ class Hints:
             repository: Returns the repository with a path.
             glimpse: Returns other repositories to read by chance; see `pipe.registry.glimpse`.
             engine: It has the image; None if no Engine has it.
+            untagged: Paths of repositories that are known to be of no use.
         """
         self._target = targets[0]
         self._tags = tuple(dict.fromkeys((*(each.tag for each in targets[:TAGS]), LATEST)))
         self._repository = repository
         self._glimpse = glimpse
         self._engine = engine
+        self._untagged = untagged
 
     def named(self, image: Image) -> Sequence[Place]:
         """Return the places that names in the registry lead to: those of the image, and of its relatives."""
@@ -84,12 +87,15 @@ class Hints:
         sizes = {layer.diff_id: layer.size for layer in image.layers if layer.diff_id in missing}
         if self._engine is None or weight(sizes, missing, image.size) < WORTH:
             return ()
-        found = self._engine.relatives(image, lambda each: each.size >= WORTH and bool(packages(each, self._target)))
+        found = self._engine.relatives(image, lambda each: each.size >= WORTH and bool(self._packages(each)))
         shared = [(weight(sizes, missing & each.diff_ids, image.size), each) for each in found]
         worth = sorted((each for each in shared if each[0] >= WORTH), key=lambda each: -each[0])
-        paths = dict.fromkeys(path for _, each in worth for path in packages(each, self._target))
+        paths = dict.fromkeys(path for _, each in worth for path in self._packages(each))
         chosen = self._glimpse(self._target.path, tuple(paths)[:PACKAGES]) if paths else ()
         return [Place(repository, tag) for repository in chosen for tag in self._tags]
+
+    def _packages(self, relative: "Relative") -> list[str]:
+        return [path for path in packages(relative, self._target) if path not in self._untagged]
 
 
 def sent_by_pipe(image: Image, kind: EngineKind, round_trip: float) -> bool:

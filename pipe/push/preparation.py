@@ -70,8 +70,14 @@ class Preparation:
             self._answers = self._ask(() if source else self._pushers.likely, check=True)
             if source is not None:
                 self._survey(source, self._answers)
+                self._note(self._answers)
         except PipeError:
             return
+
+    def _note(self, found: Answers) -> None:
+        """Note a repository without tags: the other images of the run need not look for layers there."""
+        if found.failure is None and not any(found.manifests.values()):
+            self._context.shared.untagged.add(self._context.repository.path)
 
     def stage_ahead(self) -> None:
         """Let the Engine stage the image if `ahead` found that it must be pushed and that this may pay."""

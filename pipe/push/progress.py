@@ -20,7 +20,8 @@ class LayerProgress(NamedTuple):
             bytes of the blob.
         total: Bytes of the whole layer, counted likewise; 0 if unknown.
         started: When its upload last began, by the clock; None if it has not.
-        seconds: Duration of the upload, None until it is done, or if its start was not seen.
+        sending: When the push came to it: an upload can be opened before that.
+        seconds: Seconds from then until it was done, None before, or if its start was not seen.
         retries: How often the Engine restarted it.
         warned: Whether a warning said that it is too slow.
         descriptor: The blob that stores it in the registry, None while unknown.
@@ -32,6 +33,7 @@ class LayerProgress(NamedTuple):
     sent: int = 0
     total: int = 0
     started: float | None = None
+    sending: float | None = None
     seconds: float | None = None
     retries: int = 0
     warned: bool = False
@@ -88,9 +90,10 @@ class ProgressTracker:
         """Add a layer of `total` bytes that waits for its turn."""
         self._change(name, lambda one: one if one.total else one._replace(total=total))
 
-    def begin(self, name: str, at: float) -> None:
-        """Record that a layer's upload began."""
-        self._change(name, lambda one: one._replace(status=LayerStatus.UPLOADING, started=at, sent=0))
+    def begin(self, name: str, at: float, sending: float | None = None) -> None:
+        """Record that a layer's upload began; `sending` is when the push came to it, if that was later."""
+        came = at if sending is None else sending
+        self._change(name, lambda one: one._replace(status=LayerStatus.UPLOADING, started=at, sending=came, sent=0))
 
     def advance(self, name: str, sent: int, total: int) -> None:
         """Record the bytes sent, and those of the whole layer (0 if unknown)."""
@@ -122,7 +125,7 @@ class ProgressTracker:
             if one.status is LayerStatus.UPLOADED:
                 return one
             uploaded = status is LayerStatus.UPLOADED and one.started is not None
-            seconds = at - one.started if uploaded and one.started is not None else one.seconds
+            seconds = at - one.sending if uploaded and one.sending is not None else one.seconds
             total = descriptor.size if uploaded and descriptor is not None else one.total
             kept = status is not LayerStatus.UPLOADED and (one.reused or reused)
             return one._replace(status=status, seconds=seconds, total=total, sent=total, reused=kept)

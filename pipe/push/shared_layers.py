@@ -13,6 +13,7 @@ class SharedLayers:
 
     Attributes:
         by_pipe: DiffIDs of those that the pipe brought, so that Docker Engine does not know of them.
+        untagged: Paths of the run's repositories that had none of the tags that were read.
     """
 
     def __init__(self) -> None:
@@ -20,6 +21,7 @@ class SharedLayers:
         self._claimed: set[str] = set()
         self._lock = threading.Lock()
         self.by_pipe: frozenset[str] = frozenset()
+        self.untagged: set[str] = set()
 
     def add(self, result: Result) -> None:
         """Add the layers of an image that arrived, also if its push failed after that.

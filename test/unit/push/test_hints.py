@@ -135,6 +135,12 @@ def test_the_places_that_are_guessed(whole: Image, missing: str, others: list[Re
     assert len(found) <= PACKAGES * 3
 
 
+def test_packages_of_this_run_without_tags_are_of_no_use() -> None:
+    client, engine = connected(Clock(), Messages(), Packages()), Relatives([relative("one", "a"), relative("two", "a")])
+    hints = Hints([TARGET], client.repository, partial(glimpse, client), engine, {"acme/one"})
+    assert {place.repository.path for place in hints.guessed(TWO, frozenset("ab"))} == {"acme/two"}
+
+
 @pytest.mark.parametrize(
     ("tags", "expected"),
     [

@@ -562,6 +562,26 @@ def test_the_line_of_progress_counts_the_bytes_that_a_small_layer_is_stored_as(m
     assert lines[0].startswith(f"0 B of at most {lines[1]} B, ")
 
 
+def test_the_time_of_a_layer_is_not_that_of_an_upload_that_waited_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check of a push opens an upload; the registry's limit counts from there, but the layer comes later."""
+    t = Transferring([plain(NOISE)])
+    elapsed = list[float]()
+
+    def put(chunks: Iterable[memoryview], watch: UploadWatch) -> None:
+        t.clock.now += 2.0
+        watch.began(t.clock.now - 30.0)
+        [layer] = t.tracker.snapshot().values()
+        elapsed.append(layer.elapsed(t.clock.now))
+        for _ in chunks:
+            t.clock.now += 1.0
+
+    monkeypatch.setattr(t.repository, "put_blob", put)
+    t.run()
+    [layer] = t.tracker.snapshot().values()
+    assert elapsed == [30.0]
+    assert layer.seconds == 3.0
+
+
 def test_a_config_is_no_layer_in_the_line_of_progress() -> None:
     layer = plain(NOISE)
     t = Transferring([layer])

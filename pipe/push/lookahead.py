@@ -15,7 +15,7 @@ PREPARED = 3
 STAGED = 2
 """Images that the Engine stages ahead: each takes the space of a copy."""
 CLOSING = 5.0
-"""Seconds that a transfer has to end: it looks every quarter of a second whether it must."""
+"""Seconds for the end of a transfer, which looks every quarter of a second whether it was cancelled."""
 
 
 class Prepared(Protocol):

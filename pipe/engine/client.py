@@ -19,7 +19,7 @@ from pipe.engine.api import Api
 from pipe.engine.clock import EngineClock
 from pipe.engine.history import image_from
 from pipe.engine.kind import EngineKind
-from pipe.engine.relatives import Relative, relatives
+from pipe.engine.relatives import Relative, Relatives
 from pipe.engine.save import SaveStream
 from pipe.errors import EngineError, EngineUnreachableError, ImageNotFoundError
 from pipe.oci.image import Image
@@ -61,6 +61,7 @@ class Engine:
         self._environment = dict(environment)
         self._staging = threading.Semaphore(STAGED_AT_ONCE)
         self._is_swept = False
+        self._relatives = Relatives()
 
     @cached_property
     def _version(self) -> Mapping[str, Any]:
@@ -147,7 +148,7 @@ class Engine:
             self._translated(),
             closing(self._client(HINT_TIMEOUT)) as api,
         ):
-            return relatives(api, image, is_candidate, pattern)
+            return self._relatives.of(api, image, is_candidate, pattern)
         return ()
 
     def _not_found(self, name: str) -> ImageNotFoundError:

@@ -16,7 +16,7 @@ class Listing:
     """An Engine that lists images, whose IDs say which layers they have."""
 
     def __init__(self, images: Sequence[Mapping[str, object]] | Exception | None, gone: str = "") -> None:
-        self._images = images
+        self.listed = images
         self._gone = gone
         self.filters: list[object] = []
         self.inspected: list[str] = []
@@ -24,9 +24,9 @@ class Listing:
     def images(self, filters: dict[str, str] | None) -> Sequence[Mapping[str, object]] | None:
         """List the images, or fail."""
         self.filters.append(filters)
-        if isinstance(self._images, Exception):
-            raise self._images
-        return self._images
+        if isinstance(self.listed, Exception):
+            raise self.listed
+        return self.listed
 
     def inspect_image(self, name: str) -> dict[str, object]:
         """Describe an image."""
@@ -123,3 +123,20 @@ def test_what_is_known_of_a_relative(
 def test_an_image_that_was_removed_since_is_no_relative(monkeypatch: pytest.MonkeyPatch) -> None:
     api = Listing([other("a+b"), other("a+c")], gone="a+b")
     assert [each.id for each in found(monkeypatch, api)] == ["a+c"]
+
+
+def test_each_list_and_each_image_is_requested_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, engine = Listing([other("a+b"), other("a+c")]), Engine({})
+    monkeypatch.setattr(engine, "_client", lambda _: api)
+    for pattern in (None, "h/acme/*", None, "h/acme/*"):
+        assert [each.id for each in engine.relatives(IMAGE, lambda _: True, pattern)] == ["a+b", "a+c"]
+    assert api.filters == [None, {"reference": "h/acme/*"}]
+    assert api.inspected == ["a+b", "a+c"]
+
+
+def test_a_list_that_failed_is_requested_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, engine = Listing(DockerException("busy")), Engine({})
+    monkeypatch.setattr(engine, "_client", lambda _: api)
+    assert engine.relatives(IMAGE, lambda _: True) == ()
+    api.listed = [other("a+b")]
+    assert [each.id for each in engine.relatives(IMAGE, lambda _: True)] == ["a+b"]

@@ -47,12 +47,12 @@ class StoredLayers:
         """Return the layers under other tags, or in packages that the image names.
 
         Returns:
-            By diffID, or by digest if a layer is sent as it is.
+            By diffID, or by digest if a layer is sent as it is; what other images bring is found with each call.
         """
+        wanted = frozenset(layer.diff_id for layer in image.layers if layer.descriptor is None)
+        blobs = frozenset(layer.descriptor.digest for layer in image.layers if layer.descriptor is not None)
+        shared = self._shared.find(wanted | blobs)
         if self._named is None:
-            wanted = frozenset(layer.diff_id for layer in image.layers if layer.descriptor is None)
-            blobs = frozenset(layer.descriptor.digest for layer in image.layers if layer.descriptor is not None)
-            shared = self._shared.find(wanted | blobs)
             wanted, blobs = wanted - shared.keys(), blobs - shared.keys()
             found = self._hints.named(image) if self._hints and wanted | blobs else ()
             places = [*self._places, *found]
@@ -60,8 +60,8 @@ class StoredLayers:
                 # The repository itself reports whether it has a blob.
                 places = [place for place in places if place.repository.path != self._repository.path]
             of_use = Wanted(wanted, blobs, self._media_types)
-            self._named = shared | known_layers(places, of_use, self.read, self._report.debug)
-        return self._named
+            self._named = known_layers(places, of_use, self.read, self._report.debug)
+        return self._named | shared
 
     def all(self, image: Image) -> dict[str, Stored]:
         """Return the layers, also those that are found by a guess; by any thread."""
@@ -72,4 +72,4 @@ class StoredLayers:
                 places = self._hints.guessed(image, missing) if self._hints and missing else ()
                 of_use = Wanted(missing, media_types=self._media_types)
                 self._guessed = known_layers(places, of_use, {}, self._report.debug)
-            return stored | self._guessed
+            return self._guessed | stored

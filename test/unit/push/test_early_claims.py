@@ -1,0 +1,127 @@
+"""Images that are sent ahead: what they share is sent once, and what they are not sent for is decided in their turn."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+from unit.fakes import REQUEST, SETTINGS, Clock, FakeEngine, Messages
+from unit.http import Outcome, Sent
+from unit.packages import Packages
+from unit.runs import connected, encoder
+
+from pipe.oci.image import Image, Layer
+from pipe.oci.manifest import Manifest
+from pipe.push.context import Context, Timing
+from pipe.push.pushers import Pushers
+from pipe.push.result import LayerStatus
+from pipe.push.reuse import Place
+from pipe.push.run import Push
+from pipe.push.shared_layers import SharedLayers
+from pipe.source.blob import SourceBlob, StoredImage, in_memory
+from pipe.threads import Cancel
+
+LONG = 60.0
+"""Seconds after which a test fails that waits for another thread."""
+SIZE = 5 * 10**6
+"""Bytes that each layer counts as: the images are worth the pipe's push."""
+BASE, COMMON, ONE, TWO = (hashlib.sha512(name).digest() * 50 for name in (b"base", b"common", b"one", b"two"))
+
+
+def digest(data: bytes) -> str:
+    """Return a digest."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+class Source:
+    """An image that an Engine streams."""
+
+    manifests: tuple[Manifest, ...] = ()
+    present: Manifest | None = None
+    replayable = False
+
+    def __init__(self, *contents: bytes) -> None:
+        self._contents = contents
+        diff_ids = [digest(each) for each in contents]
+        self.config = json.dumps({"rootfs": {"type": "layers", "diff_ids": diff_ids}}).encode()
+        layers = tuple(Layer(n, diff_id, SIZE) for n, diff_id in enumerate(diff_ids, 1))
+        self.image = Image(digest(self.config), SIZE * len(layers), layers)
+
+    def __iter__(self) -> Iterator[SourceBlob]:
+        """Yield the layers."""
+        for data in self._contents:
+            yield SourceBlob("layer", len(data), digest(data), None, in_memory("layer", "", data).open)
+
+    def blobs(self, known: Callable[[], frozenset[str]] = frozenset) -> AbstractContextManager["Source"]:
+        """Open the image."""
+        known()
+        return nullcontext(self)
+
+    def stored(self, _copied: Callable[[int], None]) -> StoredImage:
+        """Return nothing: no layer is split."""
+        return StoredImage((), b"", (), ())
+
+    def staged(self) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()
+
+
+class Run:
+    """Pushes of one run to the packages `acme/1`, `acme/2` and so on."""
+
+    def __init__(self, uploader: str = "pipe") -> None:
+        self.registry, self.log, self.clock = Packages("acme/1", "acme/2", "acme/3"), Messages(), Clock()
+        self.shared = SharedLayers()
+        self.settings = SETTINGS._replace(uploader=uploader, max_attempts=1)
+        self.client = connected(self.clock, self.log, self.registry)
+
+    def push(self, number: int, source: Source) -> Push:
+        """Prepare a push ahead."""
+        path = f"acme/{number}"
+        repository = self.client.repository(path)
+        timing = Timing(self.clock, self.clock.sleep, lambda: 0.0, self.clock.wait)
+        request = REQUEST._replace(image=path, repository=path)
+        context = Context(self.settings, request, repository, self.log, timing, self.shared)
+        engine = FakeEngine(self.clock, source.image)
+        pushers = Pushers(context, [Place(repository, "1.0")], encoder, engine)
+        push = Push(context, lambda: source, pushers)
+        push.preparation.ahead()
+        return push
+
+    def finish(self, push: Push) -> list[LayerStatus]:
+        """Do what the turn of a push does, and return the status of each layer."""
+        push.run()
+        result = push.result(0)
+        self.shared.add(result)
+        return [layer.status for layer in result.layers]
+
+
+class Gate:
+    """Holds requests back until it is opened."""
+
+    def __init__(self) -> None:
+        self._opened = threading.Event()
+
+    def __call__(self, _: Sent) -> Outcome | None:
+        """Wait, then let the request go on."""
+        assert self._opened.wait(LONG)
+        return None
+
+    def open(self) -> None:
+        """Let all go on."""
+        self._opened.set()
+
+
+UPLOADED, MOUNTED = LayerStatus.UPLOADED, LayerStatus.MOUNTED
+
+
+def test_a_layer_that_another_image_is_bringing_is_mounted_in_the_turn() -> None:
+    run, gate = Run(), Gate()
+    one, two = run.push(1, Source(COMMON, ONE)), run.push(2, Source(COMMON, TWO))
+    run.registry.on("P*", "/v2/acme/1/blobs/uploads/*", gate)
+    assert one.preparation.send_ahead(Cancel()) is not None
+    assert two.preparation.send_ahead(Cancel()) is None
+    gate.open()
+    assert run.finish(one) == [UPLOADED, UPLOADED]
+    assert run.finish(two) == [MOUNTED, UPLOADED]

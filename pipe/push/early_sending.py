@@ -72,11 +72,8 @@ class EarlySending:
         self.since = self._clock()
 
         def send() -> None:
-            try:
-                with suppress(PipeError, CannotPushError):
-                    pusher.send(source, cancel)
-            finally:
-                self._shared.release(missing)
+            with suppress(PipeError, CannotPushError):
+                pusher.send(source, cancel)
 
         self._under_way = apart(send)
         return self._under_way

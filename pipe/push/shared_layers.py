@@ -55,13 +55,11 @@ class SharedLayers:
         return {key: self._stored[key] for key in keys if key in self._stored}
 
     def claim(self, diff_ids: frozenset[str]) -> bool:
-        """Claim layers that an image is about to bring; return False if another one is bringing one of them."""
+        """Claim layers that an image is about to bring; return False if another one has claimed one of them.
+
+        A claim lasts: once the layers have arrived, and the turn of their image has come, `find` finds them.
+        """
         with self._lock:
             is_free = self._claimed.isdisjoint(diff_ids)
             self._claimed.update(diff_ids if is_free else ())
         return is_free
-
-    def release(self, diff_ids: frozenset[str]) -> None:
-        """Give back what was claimed: the layers have arrived, or have failed to."""
-        with self._lock:
-            self._claimed -= diff_ids

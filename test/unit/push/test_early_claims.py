@@ -125,3 +125,14 @@ def test_a_layer_that_another_image_is_bringing_is_mounted_in_the_turn() -> None
     gate.open()
     assert run.finish(one) == [UPLOADED, UPLOADED]
     assert run.finish(two) == [MOUNTED, UPLOADED]
+
+
+def test_a_layer_that_has_arrived_ahead_is_not_sent_again_before_the_turn_of_its_image() -> None:
+    run = Run()
+    one, two = run.push(1, Source(COMMON, ONE)), run.push(2, Source(COMMON, TWO))
+    under_way = one.preparation.send_ahead(Cancel())
+    assert under_way is not None
+    under_way.result(LONG)
+    assert two.preparation.send_ahead(Cancel()) is None
+    assert run.finish(one) == [UPLOADED, UPLOADED]
+    assert run.finish(two) == [MOUNTED, UPLOADED]

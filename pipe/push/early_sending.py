@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from pipe.oci.manifest import Manifest
     from pipe.push.reuse import Place
 
+SMALL = 8_000_000
+"""Unpacked bytes to send of an image that is sent beside another one: two large ones would exceed the memory of a push,
+and the link has enough to do with one."""
+
 
 class EarlySending:
     """Sends the blobs of one image ahead; its push does again what failed.
@@ -37,7 +41,7 @@ class EarlySending:
         self.since: float | None = None
 
     def begin(
-        self, source: ImageSource, read: "Mapping[Place, Manifest | None]", cancel: Cancel
+        self, source: ImageSource, read: "Mapping[Place, Manifest | None]", cancel: Cancel, *, is_next: bool
     ) -> "Future[None] | None":
         """Begin to send the blobs in another thread.
 
@@ -48,10 +52,11 @@ class EarlySending:
             source: The image, which the registry lacks.
             read: Manifests of tags that were read already; None for a tag that does not exist.
             cancel: Ends it.
+            is_next: Whether no other image may be under way.
 
         Returns:
-            Its end. None if the pipe would not push the image as it is, if its tags may rule out the push, or if an
-            image that is under way brings a layer of it, which can be mounted then.
+            Its end. None if the pipe would not push the image as it is, if its tags may rule out the push, if an image
+            that is under way brings a layer of it, which can be mounted then, or if it is too large beside that image.
 
         Raises:
             PipeError: The registry does not answer.
@@ -64,8 +69,8 @@ class EarlySending:
         if pushers.current(source, reachable=True).kind is not Kind.REGISTRY:
             return None
         missing = frozenset(layer.diff_id for layer in image.layers) - pushers.stored.named(image).keys()
-        if not self._shared.claim(missing):
-            pushers.discard_plan()
+        size = sum(layer.size or 0 for layer in image.layers if layer.diff_id in missing)
+        if not (is_next or size <= SMALL) or not self._shared.claim(missing):
             return None
         pusher = pushers.direct(image)
         pusher.clocks.mute()

@@ -21,6 +21,10 @@ CLOSING = 5.0
 class Prepared(Protocol):
     """What can be done for one push of a release before its turn; see `pipe.push.preparation`."""
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether the push sends anything, as far as `ahead` found out."""
+
     def find(self) -> None:
         """Find the image."""
 
@@ -30,7 +34,7 @@ class Prepared(Protocol):
     def stage_ahead(self) -> None:
         """Let the Engine stage the image if `ahead` found that this may pay."""
 
-    def send_ahead(self, cancel: Cancel) -> "Future[None] | None":
+    def send_ahead(self, cancel: Cancel, *, is_next: bool) -> "Future[None] | None":
         """Begin to send the image's blobs, and return the end of that; None if it may not be done now."""
 
 
@@ -99,12 +103,20 @@ class Lookahead:
         self._parts[number].stage_ahead()
 
     def _send(self, index: int) -> None:
-        """Begin to send what can be sent now: the next image once it is staged, a further one if it is by then."""
+        """Begin to send what can be sent now: the next image once it is staged, a further one if it is by then.
+
+        An image that is sent only in its turn brings layers then that those after it may share: they wait for it.
+        """
         for number in range(index + 1, index + 1 + STAGED):
-            staged = self._staged.get(number)
-            if staged is None or number in self._sent or not (number == index + 1 or staged.done()):
+            if number in self._sent:
                 continue
+            staged, is_next = self._staged.get(number), number == index + 1
             # What went wrong unexpectedly is raised in the turn of that image.
-            sent = None if staged.exception() else self._parts[number].send_ahead(self._cancel)
+            if staged is None or not (is_next or staged.done()) or staged.exception():
+                return
+            part = self._parts[number]
+            sent = part.send_ahead(self._cancel, is_next=is_next)
             if sent is not None:
                 self._sent[number] = sent
+            elif part.is_needed:
+                return

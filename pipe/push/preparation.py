@@ -30,6 +30,7 @@ class Preparation:
     Attributes:
         staging: The staging of the image, which ends with the push.
         early: The sending of the blobs before the push.
+        is_needed: Whether the push sends anything, as far as `ahead` found out.
     """
 
     def __init__(self, context: Context, find: Callable[[], ImageSource], pushers: Pushers) -> None:
@@ -49,7 +50,7 @@ class Preparation:
         self._answers: Answers | None = None
         self._asked_at = 0.0
         self._surveyed: ImageSource | None = None
-        self._is_needed = True
+        self.is_needed = True
 
     def find(self) -> None:
         """Find an image that is in the Engine, before its turn; if that fails, it is done again."""
@@ -84,12 +85,12 @@ class Preparation:
         if self._surveyed is not None:
             self.stage(self._surveyed, is_missing=True)
 
-    def send_ahead(self, cancel: "Cancel") -> "Future[None] | None":
+    def send_ahead(self, cancel: "Cancel", *, is_next: bool) -> "Future[None] | None":
         """Begin to send the blobs if `ahead` found that the image must be pushed; see `EarlySending.begin`."""
         if self._surveyed is None or self._answers is None or self._answers.is_temporary:
             return None
         try:
-            return self.early.begin(self._surveyed, self._answers.manifests, cancel)
+            return self.early.begin(self._surveyed, self._answers.manifests, cancel, is_next=is_next)
         except PipeError:
             return None
 
@@ -113,7 +114,7 @@ class Preparation:
             is_missing: Whether the registry is known not to have it.
         """
         is_near = 0 < self._context.repository.round_trip < LONG_ROUND_TRIP
-        if self._is_needed and (is_missing or not is_near):
+        if self.is_needed and (is_missing or not is_near):
             self.staging.begin(source)
 
     def answers(self, *, check: bool) -> Answers:
@@ -142,15 +143,15 @@ class Preparation:
             PipeError: The registry does not answer; the answers so far are kept.
         """
         if found.refusal is not None or found.failure is not None or source.present is not None:
-            self._is_needed = False
+            self.is_needed = False
             return
         repository = self._context.repository
         tags = [found.manifests[Place(repository, tag)] for tag in self._context.request.tags]
         held = {each.digest: each for each in tags if each is not None and holds(each, source.image)}
         missing = {digest: missing_parts(repository, manifest) for digest, manifest in held.items()}
         self._answers = found._replace(missing=missing)
-        self._is_needed = all(missing.values())
-        if self._is_needed:
+        self.is_needed = all(missing.values())
+        if self.is_needed:
             self._surveyed = source
             others = [place for place in self._pushers.likely if place not in found.manifests]
             read = answers(repository, (), others, check=False).manifests

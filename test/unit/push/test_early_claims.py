@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
+import pytest
 from unit.fakes import REQUEST, SETTINGS, Clock, FakeEngine, Messages
 from unit.http import Outcome, Sent
 from unit.packages import Packages
@@ -14,6 +15,7 @@ from unit.runs import connected, encoder
 from pipe.oci.image import Image, Layer
 from pipe.oci.manifest import Manifest
 from pipe.push.context import Context, Timing
+from pipe.push.early_sending import SMALL
 from pipe.push.pushers import Pushers
 from pipe.push.result import LayerStatus
 from pipe.push.reuse import Place
@@ -24,7 +26,7 @@ from pipe.threads import Cancel
 
 LONG = 60.0
 """Seconds after which a test fails that waits for another thread."""
-SIZE = 5 * 10**6
+SIZE = 4 * 10**6
 """Bytes that each layer counts as: the images are worth the pipe's push."""
 BASE, COMMON, ONE, TWO = (hashlib.sha512(name).digest() * 50 for name in (b"base", b"common", b"one", b"two"))
 
@@ -120,8 +122,8 @@ def test_a_layer_that_another_image_is_bringing_is_mounted_in_the_turn() -> None
     run, gate = Run(), Gate()
     one, two = run.push(1, Source(COMMON, ONE)), run.push(2, Source(COMMON, TWO))
     run.registry.on("P*", "/v2/acme/1/blobs/uploads/*", gate)
-    assert one.preparation.send_ahead(Cancel()) is not None
-    assert two.preparation.send_ahead(Cancel()) is None
+    assert one.preparation.send_ahead(Cancel(), is_next=True) is not None
+    assert two.preparation.send_ahead(Cancel(), is_next=False) is None
     gate.open()
     assert run.finish(one) == [UPLOADED, UPLOADED]
     assert run.finish(two) == [MOUNTED, UPLOADED]
@@ -130,9 +132,18 @@ def test_a_layer_that_another_image_is_bringing_is_mounted_in_the_turn() -> None
 def test_a_layer_that_has_arrived_ahead_is_not_sent_again_before_the_turn_of_its_image() -> None:
     run = Run()
     one, two = run.push(1, Source(COMMON, ONE)), run.push(2, Source(COMMON, TWO))
-    under_way = one.preparation.send_ahead(Cancel())
+    under_way = one.preparation.send_ahead(Cancel(), is_next=True)
     assert under_way is not None
     under_way.result(LONG)
-    assert two.preparation.send_ahead(Cancel()) is None
+    assert two.preparation.send_ahead(Cancel(), is_next=False) is None
     assert run.finish(one) == [UPLOADED, UPLOADED]
     assert run.finish(two) == [MOUNTED, UPLOADED]
+
+
+@pytest.mark.parametrize("is_next", [pytest.param(True, id="the-next"), pytest.param(False, id="a-further-one")])
+def test_a_large_image_is_not_sent_beside_another_one(is_next: bool) -> None:
+    run = Run()
+    large = run.push(1, Source(*(bytes([number]) for number in range(SMALL // SIZE + 1))))
+    under_way = large.preparation.send_ahead(Cancel(), is_next=is_next)
+    assert (under_way is not None) is is_next
+    assert run.finish(large) == [UPLOADED] * 3

@@ -21,6 +21,8 @@ class Parts:
         staged: Numbers of those that were staged, in this order.
         sent: Numbers of those whose blobs were sent, in this order.
         refused: Numbers of those whose blobs must not be sent now.
+        unneeded: Numbers of those that send nothing.
+        beside: Numbers of those that may only be sent beside another one.
         endless: Whether sending blobs ends only when it is cancelled.
     """
 
@@ -37,6 +39,8 @@ class Parts:
         self.staged: list[int] = []
         self.sent: list[int] = []
         self.refused: set[int] = set()
+        self.unneeded: set[int] = set()
+        self.beside: set[int] = set()
         self.endless = False
         self.changed = threading.Condition()
         self.barrier = threading.Barrier(together)
@@ -74,12 +78,18 @@ class Part:
             self._parts.staged.append(self._number)
             self._parts.changed.notify_all()
 
-    def send_ahead(self, cancel: Cancel) -> Future[None] | None:
+    @property
+    def is_needed(self) -> bool:
+        """Whether it sends anything."""
+        return self._number not in self._parts.unneeded
+
+    def send_ahead(self, cancel: Cancel, *, is_next: bool) -> Future[None] | None:
         """Record it, after the staging."""
         parts = self._parts
         with parts.changed:
             assert self._number in parts.staged
-            if self._number in parts.refused:
+            parts.beside.update(() if is_next else {self._number})
+            if self._number in parts.refused | parts.unneeded:
                 return None
             parts.sent.append(self._number)
         return apart(lambda: cancel.wait(LONG) if parts.endless else None)
@@ -171,6 +181,22 @@ def test_an_image_that_must_wait_for_another_one_is_sent_after_that() -> None:
     lookahead.send(1)
     lookahead.wait(2)
     assert parts.sent[:2] == [1, 2]
+    lookahead.close()
+
+
+@pytest.mark.parametrize("kind", ["refused", "unneeded"])
+def test_an_image_is_not_sent_before_one_that_brings_its_layers_in_its_turn(kind: str) -> None:
+    parts = Parts(4)
+    getattr(parts, kind).add(1)
+    lookahead = Lookahead(parts.all)
+    lookahead.begin(0)
+    parts.wait_for(staged=[1, 2])
+    # The staging of both has ended once that of a third begins.
+    lookahead.begin(1)
+    parts.wait_for(staged=[1, 2, 3])
+    lookahead.send(0)
+    lookahead.wait(1)
+    assert (parts.sent, parts.beside) == (([], set()) if kind == "refused" else ([2], {2}))
     lookahead.close()
 
 

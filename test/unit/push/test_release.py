@@ -57,6 +57,7 @@ class Part:
     def __init__(self, name: str, outcome: BaseException | None = None, *, late: bool = True) -> None:
         self.name = name
         self.preparation = self
+        self.is_needed = True
         self.done: list[str] = []
         self._outcome = outcome
         self._late = late
@@ -70,7 +71,7 @@ class Part:
     def stage_ahead(self) -> None:
         """Do nothing."""
 
-    def send_ahead(self, cancel: Cancel) -> None:
+    def send_ahead(self, cancel: Cancel, *, is_next: bool) -> None:
         """Do nothing."""
 
     def run(self, allowed: Callable[[], None], _sent: Callable[[], None]) -> None:

@@ -66,11 +66,12 @@ class EarlySending:
         if not pushers.engine_may_stage(image) or is_split or settings.if_tag_exists != "overwrite":
             return None
         pushers.surveyed(read)
-        if pushers.current(source, reachable=True).kind is not Kind.REGISTRY:
-            return None
+        kind = pushers.current(source, reachable=True).kind
         missing = frozenset(layer.diff_id for layer in image.layers) - pushers.stored.named(image).keys()
         size = sum(layer.size or 0 for layer in image.layers if layer.diff_id in missing)
-        if not (is_next or size <= SMALL) or not self._shared.claim(missing):
+        if kind is not Kind.REGISTRY or not (is_next or size <= SMALL) or not self._shared.claim(missing):
+            # Until its turn, others may bring its layers.
+            pushers.replan()
             return None
         pusher = pushers.direct(image)
         pusher.clocks.mute()

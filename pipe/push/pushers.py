@@ -130,10 +130,9 @@ class Pushers:
             self._steps = self._planned(source.image, reachable=True)
         return self._steps[0]
 
-    def discard_plan(self) -> None:
-        """Plan anew in its turn: by then the registry has more layers."""
+    def replan(self) -> None:
+        """Make the plan anew when it is needed."""
         self._steps = ()
-        self.stored.forget()
 
     def give_way(self, error: CannotPushError) -> Step | None:
         """Return the next step that can help, and log why; None if there is none."""

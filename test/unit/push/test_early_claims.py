@@ -43,12 +43,12 @@ class Source:
     present: Manifest | None = None
     replayable = False
 
-    def __init__(self, *contents: bytes) -> None:
+    def __init__(self, *contents: bytes, size: int = SIZE) -> None:
         self._contents = contents
         diff_ids = [digest(each) for each in contents]
         self.config = json.dumps({"rootfs": {"type": "layers", "diff_ids": diff_ids}}).encode()
-        layers = tuple(Layer(n, diff_id, SIZE) for n, diff_id in enumerate(diff_ids, 1))
-        self.image = Image(digest(self.config), SIZE * len(layers), layers)
+        layers = tuple(Layer(n, diff_id, size) for n, diff_id in enumerate(diff_ids, 1))
+        self.image = Image(digest(self.config), size * len(layers), layers)
 
     def __iter__(self) -> Iterator[SourceBlob]:
         """Yield the layers."""
@@ -147,3 +147,12 @@ def test_a_large_image_is_not_sent_beside_another_one(is_next: bool) -> None:
     under_way = large.preparation.send_ahead(Cancel(), is_next=is_next)
     assert (under_way is not None) is is_next
     assert run.finish(large) == [UPLOADED] * 3
+
+
+def test_an_image_that_the_engine_would_push_is_planned_again_once_others_have_brought_its_layers() -> None:
+    run = Run("auto")
+    two = run.push(2, Source(COMMON, TWO, size=10**7))
+    assert two.preparation.send_ahead(Cancel(), is_next=True) is None
+    run.settings = run.settings._replace(uploader="pipe")
+    assert run.finish(run.push(1, Source(COMMON, ONE))) == [UPLOADED, UPLOADED]
+    assert run.finish(two) == [MOUNTED, UPLOADED]

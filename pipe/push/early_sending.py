@@ -78,6 +78,8 @@ class EarlySending:
         self.since = self._clock()
 
         def send() -> None:
+            # A run that has ended by now waits for no transfer, which could leave a temporary image in the Engine.
+            cancel.check()
             with suppress(PipeError, CannotPushError):
                 pusher.send(source, cancel)
 

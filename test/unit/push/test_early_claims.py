@@ -22,7 +22,7 @@ from pipe.push.reuse import Place
 from pipe.push.run import Push
 from pipe.push.shared_layers import SharedLayers
 from pipe.source.blob import SourceBlob, StoredImage, in_memory
-from pipe.threads import Cancel
+from pipe.threads import Cancel, CancelledError
 
 LONG = 60.0
 """Seconds after which a test fails that waits for another thread."""
@@ -37,7 +37,11 @@ def digest(data: bytes) -> str:
 
 
 class Source:
-    """An image that an Engine streams."""
+    """An image that an Engine streams.
+
+    Attributes:
+        opened: How often it was opened.
+    """
 
     manifests: tuple[Manifest, ...] = ()
     present: Manifest | None = None
@@ -48,6 +52,7 @@ class Source:
         diff_ids = [digest(each) for each in contents]
         self.config = json.dumps({"rootfs": {"type": "layers", "diff_ids": diff_ids}}).encode()
         layers = tuple(Layer(n, diff_id, size) for n, diff_id in enumerate(diff_ids, 1))
+        self.opened = 0
         self.image = Image(digest(self.config), size * len(layers), layers)
 
     def __iter__(self) -> Iterator[SourceBlob]:
@@ -58,6 +63,7 @@ class Source:
     def blobs(self, known: Callable[[], frozenset[str]] = frozenset) -> AbstractContextManager["Source"]:
         """Open the image."""
         known()
+        self.opened += 1
         return nullcontext(self)
 
     def stored(self, _copied: Callable[[int], None]) -> StoredImage:
@@ -156,3 +162,14 @@ def test_an_image_that_the_engine_would_push_is_planned_again_once_others_have_b
     run.settings = run.settings._replace(uploader="pipe")
     assert run.finish(run.push(1, Source(COMMON, ONE))) == [UPLOADED, UPLOADED]
     assert run.finish(two) == [MOUNTED, UPLOADED]
+
+
+def test_an_image_is_not_opened_after_the_end_of_the_run() -> None:
+    run, source, cancel = Run(), Source(COMMON, ONE), Cancel()
+    push = run.push(1, source)
+    cancel.cancel()
+    under_way = push.preparation.send_ahead(cancel, is_next=True)
+    assert under_way is not None
+    with pytest.raises(CancelledError):
+        under_way.result(LONG)
+    assert source.opened == 0

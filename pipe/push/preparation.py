@@ -86,7 +86,13 @@ class Preparation:
             self.stage(self._surveyed, is_missing=True)
 
     def send_ahead(self, cancel: "Cancel", *, is_next: bool) -> "Future[None] | None":
-        """Begin to send the blobs if `ahead` found that the image must be pushed; see `EarlySending.begin`."""
+        """Begin to send the blobs if `ahead` found that the image must be pushed; see `EarlySending.begin`.
+
+        With that the push has begun: its turn relies on the same answers.
+        """
+        if self._surveyed is not None and not self._is_fresh():
+            self._surveyed = None
+            self.ahead()
         if self._surveyed is None or self._answers is None or self._answers.is_temporary:
             return None
         try:
@@ -126,10 +132,13 @@ class Preparation:
         found, self._answers = self._answers, None
         # A tag that must not move may have been created since.
         may_move = self._context.settings.if_tag_exists == "overwrite"
-        is_fresh = self._context.timing.clock() - self._asked_at <= FRESH
-        if found is not None and may_move and is_fresh and not found.is_temporary:
+        if found is not None and may_move and self._is_fresh() and not found.is_temporary:
             return found
         return self._ask(self._pushers.likely, check=check)
+
+    def _is_fresh(self) -> bool:
+        """Return whether the answers that came ahead still count; once blobs are sent, they do."""
+        return self.early.since is not None or self._context.timing.clock() - self._asked_at <= FRESH
 
     def _ask(self, others: Sequence[Place], *, check: bool) -> Answers:
         repository = self._context.repository

@@ -16,13 +16,14 @@ from pipe.oci.image import Image, Layer
 from pipe.oci.manifest import Manifest
 from pipe.push.context import Context, Timing
 from pipe.push.early_sending import SMALL
+from pipe.push.preparation import FRESH
 from pipe.push.pushers import Pushers
-from pipe.push.result import LayerStatus
+from pipe.push.result import LayerStatus, TagStatus
 from pipe.push.reuse import Place
 from pipe.push.run import Push
 from pipe.push.shared_layers import SharedLayers
 from pipe.source.blob import SourceBlob, StoredImage, in_memory
-from pipe.threads import Cancel, CancelledError
+from pipe.threads import Cancel, CancelledError, apart
 
 LONG = 60.0
 """Seconds after which a test fails that waits for another thread."""
@@ -97,6 +98,16 @@ class Run:
         push.preparation.ahead()
         return push
 
+    def wait(self, *, sent_by_others: Source) -> None:
+        """Let so much time pass that answers are old; another run pushes an image to `acme/1` then."""
+        self.clock.pass_by(FRESH + 1)
+        other = Run()
+        other.finish(other.push(1, sent_by_others))
+        here, there = self.registry["acme/1"], other.registry["acme/1"]
+        here.manifests |= there.manifests
+        here.tags |= there.tags
+        here.blobs |= there.blobs
+
     def finish(self, push: Push) -> list[LayerStatus]:
         """Do what the turn of a push does, and return the status of each layer."""
         push.run()
@@ -110,11 +121,18 @@ class Gate:
 
     def __init__(self) -> None:
         self._opened = threading.Event()
+        self._held = threading.Semaphore(0)
 
     def __call__(self, _: Sent) -> Outcome | None:
         """Wait, then let the request go on."""
+        self._held.release()
         assert self._opened.wait(LONG)
         return None
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many requests are held back."""
+        for _ in range(count):
+            assert self._held.acquire(timeout=LONG)
 
     def open(self) -> None:
         """Let all go on."""
@@ -173,3 +191,28 @@ def test_an_image_is_not_opened_after_the_end_of_the_run() -> None:
     with pytest.raises(CancelledError):
         under_way.result(LONG)
     assert source.opened == 0
+
+
+def test_answers_that_are_old_are_asked_for_again_before_blobs_are_sent() -> None:
+    run, source = Run(), Source(COMMON, ONE)
+    push = run.push(1, source)
+    run.wait(sent_by_others=Source(COMMON, ONE))
+    assert push.preparation.send_ahead(Cancel(), is_next=True) is None
+    assert not push.preparation.is_needed
+    assert run.finish(push) == [LayerStatus.ALREADY_THERE] * 2
+    assert source.opened == 0
+
+
+def test_a_push_whose_blobs_are_sent_ahead_ends_although_another_run_has_pushed_the_image() -> None:
+    run, gate = Run(), Gate()
+    push = run.push(1, Source(COMMON, ONE))
+    run.registry.on("PUT", "/v2/acme/1/blobs/uploads/*", gate)
+    under_way = push.preparation.send_ahead(Cancel(), is_next=True)
+    assert under_way is not None
+    gate.wait_for(2)
+    run.wait(sent_by_others=Source(COMMON, ONE))
+    turn = apart(lambda: run.finish(push))
+    gate.open()
+    assert turn.result(LONG) == [UPLOADED, UPLOADED]
+    assert under_way.done()
+    assert [tag.status for tag in push.result(0).tags] == [TagStatus.PUSHED]

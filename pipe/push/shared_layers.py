@@ -31,7 +31,8 @@ class SharedLayers:
         """
         repository = result.tags[0].target.path
         by_engine = result.uploader == "engine"
-        statuses = ARRIVED if by_engine else {LayerStatus.UPLOADED}
+        # Of a layer that the pipe mounted, the Engine may not know either.
+        statuses = ARRIVED if by_engine else {LayerStatus.UPLOADED, LayerStatus.MOUNTED}
         brought = {each.layer.diff_id for each in result.shown_layers if each.status in statuses}
         self.by_pipe = self.by_pipe - brought if by_engine else self.by_pipe | brought
         for layer in result.shown_layers:

@@ -501,6 +501,7 @@ def test_the_first_image_that_brought_a_layer_counts() -> None:
             [("pipe", LayerStatus.UPLOADED), ("engine", LayerStatus.ALREADY_THERE)], False, id="the-engine-knows-it"
         ),
         pytest.param([("pipe", LayerStatus.UPLOADED), ("pipe", LayerStatus.MOUNTED)], True, id="the-pipe-mounts-it"),
+        pytest.param([("pipe", LayerStatus.MOUNTED)], True, id="the-pipe-finds-it-elsewhere"),
         pytest.param(
             [("engine", LayerStatus.UPLOADED), ("pipe", LayerStatus.ALREADY_THERE)], False, id="the-engine-before"
         ),

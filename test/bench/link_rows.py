@@ -96,7 +96,7 @@ def round_trips(bench: Bench) -> Section:
     for names in in_turn(bench.contenders, bench.rounds):
         with fresh_image(*bench.sized(FOUR_LAYERS)) as image:
             for name in names:
-                with bench.distribution() as registry, _far(bench, registry) as place:
+                with bench.distribution() as registry, far(bench, registry) as place:
                     pushes = bench.contenders
                     fresh.add(name, lambda: counted(registry, lambda: pushes[name](place, image)))  # noqa: B023
                     unchanged.add(name, lambda: pushes[name](place, image))  # noqa: B023
@@ -123,7 +123,8 @@ def round_trips(bench: Bench) -> Section:
 
 
 @contextlib.contextmanager
-def _far(bench: Bench, registry: Registry) -> Iterator[Place]:
+def far(bench: Bench, registry: Registry) -> Iterator[Place]:
+    """Provide a registry over a link with long round trips."""
     with forwarded(registry.host, ROUND_TRIP) as (host, _):
         yield Place(bench.engine, host)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from bench import report
 from bench.contenders import Pipe
 from bench.images import siblings
+from bench.link_rows import ROUND_TRIP, far
 from bench.measure import DOCKER, PIPE, Bench
 from bench.package_rows import WORKSPACE, workspace
 from bench.pushes import Place, Run
@@ -21,12 +22,14 @@ ONE_CALL, CALLS = f"{PIPE}, one call", f"{PIPE}, a call for each"
 
 
 def release(bench: Bench) -> Section:
-    """Measure three new images that share a base, and ten that are all there."""
-    fresh, unchanged = _fresh(bench), _unchanged(bench)
+    """Measure three new images that share a base, near and far, and ten that are all there."""
+    fresh, over_link, unchanged = _fresh(bench), _over_link(bench), _unchanged(bench)
     what = f"{FRESH} images of {(BASE + OWN) / report.MEGABYTE:g} MB on one base of {BASE / report.MEGABYTE:g} MB"
     text = (
         f"{what}, to {FRESH} packages; new images in each round, and a new registry for each contender;"
         f" {bench.rounds} rounds.\n\n{report.runs_table(fresh, CALLS, 'received')}\n\n"
+        f"Over {ROUND_TRIP * 1000:g} ms of round trip, to CNCF Distribution alone:\n\n"
+        f"{report.runs_table(over_link, CALLS)}\n\n"
         f"{UNCHANGED} such images that the registry has; {bench.rounds} rounds.\n\n"
         f"{report.runs_table(unchanged, CALLS)}"
     )
@@ -56,6 +59,19 @@ def _fresh(bench: Bench) -> Runs:
                         name,
                         lambda: replace(_push(name, pipe, places, images), stored=received(registry)),  # noqa: B023
                     )
+    return runs
+
+
+def _over_link(bench: Bench) -> Runs:
+    runs = Runs("release, far")
+    pipe = bench.pipes[0]
+    for names in in_turn((ONE_CALL, CALLS, DOCKER), bench.rounds):
+        with siblings(BASE, _packages(FRESH), OWN) as images:
+            for name in names:
+                with bench.distribution() as registry, far(bench, registry) as place:
+                    places = _places(place, images)
+                    os.sync()
+                    runs.add(name, lambda: _push(name, pipe, places, images))  # noqa: B023
     return runs
 
 

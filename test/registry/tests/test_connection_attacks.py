@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from registry.tests.outside import OutsideRegistry
 
 
+LONG = 60.0
+"""Seconds after which a test fails whose connection is not cut off."""
+
+
 @pytest.fixture(scope="module")
 def guarded(registry_image: None) -> Iterator[LocalRegistry]:
     known = local_registry(
@@ -46,13 +50,11 @@ class TestConnections:
     )
     def test_headers_that_never_end_are_cut_off(self, guarded: LocalRegistry, beginning: bytes) -> None:
         address, port = guarded.host.split(":")
-        with socket.create_connection((address, int(port)), timeout=10) as connection:
+        with socket.create_connection((address, int(port)), timeout=LONG) as connection:
             connection.sendall(beginning)
-            began = time.monotonic()
             with contextlib.suppress(ConnectionError):
                 while connection.recv(1000):
                     connection.sendall(b"c")
-            assert time.monotonic() - began < 5
 
     @pytest.mark.parametrize("path", ["/login", "/logout", "/create", "/api/packages", "/api/faults"])
     def test_a_body_that_never_ends_is_cut_off(self, guarded: LocalRegistry, path: str) -> None:
@@ -65,7 +67,7 @@ class TestConnections:
                 "Cookie": f"registry_session={visitor.cookies.get('registry_session', '')}",
                 "Authorization": f"Basic {base64.b64encode(b'admin:admin-token').decode()}",
             }
-        connection = HTTPConnection(guarded.host, timeout=5)
+        connection = HTTPConnection(guarded.host, timeout=LONG)
         connection.putrequest("POST", path, skip_host=True)
         for name, value in head.items():
             connection.putheader(name, value)
@@ -74,7 +76,7 @@ class TestConnections:
         connection.close()
 
     def test_one_that_waits_for_its_next_request_is_not(self, guarded: LocalRegistry) -> None:
-        connection = HTTPConnection(guarded.host, timeout=10)
+        connection = HTTPConnection(guarded.host, timeout=LONG)
         connection.request("GET", "/v2/")
         first = connection.sock
         assert connection.getresponse().read()
@@ -139,9 +141,9 @@ class TestFloods:
         before = peak_memory(either)
         address, port = either.host.split(":")
         block = repeated * (65_536 // len(repeated))
-        with socket.create_connection((address, int(port)), timeout=10) as connection:
+        with socket.create_connection((address, int(port)), timeout=LONG) as connection:
             connection.sendall(beginning)
-            deadline = time.monotonic() + 4
+            deadline = time.monotonic() + LONG
             with contextlib.suppress(ConnectionError):
                 while time.monotonic() < deadline:
                     connection.sendall(block)
@@ -150,7 +152,7 @@ class TestFloods:
 
     def test_a_head_that_is_too_long_is_told_so(self, registry: LocalRegistry) -> None:
         address, port = registry.host.split(":")
-        with socket.create_connection((address, int(port)), timeout=10) as connection:
+        with socket.create_connection((address, int(port)), timeout=LONG) as connection:
             connection.sendall(self.HEAD + b"a: b\r\n" * 299)
             assert connection.recv(1000).startswith(b"HTTP/1.1 431 ")
 

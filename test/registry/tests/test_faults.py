@@ -154,7 +154,7 @@ class TestConnections:
             asked = threads.submit(session.get, f"{registry.url}/v2/")
             registry.wait_for(path="/v2/", state="open")
             registry.clear_faults()
-            assert isinstance(asked.exception(timeout=5), requests.ConnectionError)
+            assert isinstance(asked.exception(timeout=60), requests.ConnectionError)
 
     def test_a_slow_link(self, registry: LocalRegistry, session: requests.Session) -> None:
         registry.fault(method="PATCH", bytes_per_second=1_000_000)

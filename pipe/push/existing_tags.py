@@ -62,6 +62,33 @@ class ExistingTags:
                 outcome.set(TagResult(target, TagStatus.ALREADY_THERE, manifest.digest, verified=True))
         self._reject(outcome, dict(zip(targets, found, strict=True)))
 
+    def elsewhere(
+        self, image: Image, outcome: Outcome, others: Mapping[str, Manifest], missing: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Find the image under a tag that is no target: its manifest is all that the targets need.
+
+        Args:
+            image: What is pushed.
+            outcome: Receives the manifest.
+            others: The manifests of further tags.
+            missing: What the registry lacks of some manifests, by their digest.
+        """
+        held = [(tag, manifest) for tag, manifest in others.items() if holds(manifest, image)]
+        for tag, manifest in held if outcome.pending() and outcome.manifest is None else ():
+            if self._has_all_of(manifest, missing):
+                self._report.info(f"{tag} is this image: nothing need be uploaded.")
+                outcome.remember(manifest)
+                return
+
+    def _has_all_of(self, manifest: Manifest, known: Mapping[str, Sequence[str]]) -> bool:
+        """Return whether the registry has a manifest that is of use, but not needed, with all that it names."""
+        missing = known.get(manifest.digest)
+        try:
+            return not (missing_parts(self._repository, manifest) if missing is None else missing)
+        except PipeError as error:
+            self._report.debug(f"{manifest.digest} is not used. {error.summary}")
+            return False
+
     def rejected(self, image: Image, target: Reference, outcome: Outcome, error: PipeError) -> TagResult:
         """Find out why the registry rejected a tag: it may point to the image already, or be protected.
 

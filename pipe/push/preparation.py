@@ -165,3 +165,9 @@ class Preparation:
             others = [place for place in self._pushers.likely if place not in found.manifests]
             read = answers(repository, (), others, check=False).manifests
             self._answers = self._answers._replace(manifests=found.manifests | read)
+            held = {each.digest: each for each in read.values() if each is not None and holds(each, source.image)}
+            missing |= {digest: missing_parts(repository, manifest) for digest, manifest in held.items()}
+            self._answers = self._answers._replace(missing=missing)
+            if not all(missing.values()):
+                # Its manifest under another tag is all that the push needs.
+                self.is_needed, self._surveyed = False, None

@@ -237,6 +237,10 @@ class Push:
             return None
         try:
             tags.put(self._repository, manifest, target, is_present=source.present is not None)
+        except BlobMissingError:
+            self._outcome.manifest = None
+            self._pushers.forget()
+            raise
         except UnsupportedError as error:
             if self._outcome.tag(target).previous is not None or not self._pushers.engine_may_push:
                 raise

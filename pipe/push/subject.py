@@ -92,7 +92,13 @@ class Subject:
             if not (is_there and self._settings.split_auto):
                 source = self._replaced(self._splits.in_advance(source, read))
             check_sizes(source, self._settings, self._report)
+        others = {
+            place.tag: manifest
+            for place, manifest in read.items()
+            if manifest is not None and place.repository is self._repository and place.tag not in self._request.tags
+        }
         self._existing.survey(source.image, self._outcome, found, answers.missing, self._is_held)
+        self._existing.elsewhere(source.image, self._outcome, others, answers.missing)
 
     def _is_held(self, manifest: Manifest, image: Image) -> bool:
         """Return whether a manifest is that of the image; the digest of an index that was split is not known."""

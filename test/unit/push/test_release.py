@@ -259,6 +259,18 @@ def test_an_image_that_was_prepared_asks_nothing_in_its_turn() -> None:
     assert [tag.status for tag in push.result(0).tags] == [TagStatus.ALREADY_THERE]
 
 
+def test_an_image_that_latest_is_needs_neither_staging_nor_uploads_ahead() -> None:
+    around = Surroundings()
+    store(around.server, MANIFEST, "latest")
+    push = around.push("acme/app", FakeEngine(around.clock, LARGE), "1.0", "latest")
+    push.preparation.ahead()
+    assert not push.preparation.is_needed
+    assert push.preparation.send_ahead(Cancel(), is_next=True) is None
+    push.run()
+    assert [tag.status for tag in push.result(0).tags] == [TagStatus.PUSHED]
+    assert len(around.server.matching("HEAD", f"*/blobs/{BLOBS[0]}")) == 1
+
+
 @pytest.mark.parametrize("gone", [pytest.param(BLOBS[0], id="layer"), pytest.param(IMAGE_ID, id="config")])
 def test_a_part_that_was_missing_ahead_is_reported_in_the_turn_of_its_image(gone: str) -> None:
     around = Surroundings()

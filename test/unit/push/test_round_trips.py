@@ -85,6 +85,7 @@ def push(server: Rounds, *tags: str, replayable: bool = True) -> list[list[str]]
         pytest.param((), ("1",), False, 6, id="fresh-from-an-engine"),
         pytest.param(("1",), ("1",), True, 3, id="unchanged"),
         pytest.param(("1",), ("1", "2", "3", "4", "5"), True, 6, id="four-more-tags"),
+        pytest.param(("latest",), ("1", "2", "3", "4"), False, 6, id="four-tags-of-latest"),
     ],
 )
 def test_round_trips(before: tuple[str, ...], tags: tuple[str, ...], replayable: bool, rounds: int) -> None:

@@ -24,6 +24,7 @@ from unit.runs import (
     image_manifest,
     pushes,
     statuses,
+    store,
 )
 from unit.source.archives import docker_archive, opened, tar
 
@@ -51,7 +52,7 @@ from pipe.push.context import Timing
 from pipe.push.pushers import Pushers
 from pipe.push.result import LayerStatus, TagStatus
 from pipe.push.run import Push
-from pipe.registry.client import CONNECTIONS
+from pipe.registry.client import CONNECTIONS, QUESTION_TRIES
 from pipe.source.archive_source import ArchiveSource
 
 DRY = {"dry_run": True}
@@ -160,6 +161,46 @@ def test_further_tags_are_put_without_the_engine() -> None:
     assert pushes(b.engine) == ["crg.apkg.io/acme/app:1.0"]
     assert b.server.tags == dict.fromkeys(("1.0", "1", "latest"), MANIFEST.digest)
     assert b.asked[-4:] == ["PUT 1", "GET 1", "PUT latest", "GET latest"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "uploader"), [("overwrite", "auto"), ("skip", "auto"), ("fail", "auto"), ("overwrite", "pipe")]
+)
+def test_an_image_that_latest_is_gets_its_tags_without_an_upload(policy: str, uploader: str) -> None:
+    b = bench(tags=["1.0", "1"], settings={"if_tag_exists": policy, "uploader": uploader})
+    store(b.server, MANIFEST, "latest")
+    b.push.run()
+    result = b.push.result(0)
+    assert statuses(result) == ["pushed", "pushed"]
+    assert {tag.digest for tag in result.tags} == {MANIFEST.digest}
+    assert b.engine.done == ["find app"]
+    assert b.server.matching("PUT", "*/blobs/*") == []
+    assert "latest is this image: nothing need be uploaded." in b.told.of("INFO")
+
+
+@pytest.mark.parametrize("gone", [pytest.param(BLOBS[0], id="layer"), pytest.param(IMAGE_ID, id="config")])
+def test_an_image_of_which_latest_lacks_a_part_is_pushed(gone: str) -> None:
+    b = bench(SUCCESS)
+    store(b.server, MANIFEST, "latest")
+    del b.server.blobs[gone]
+    b.push.run()
+    assert pushes(b.engine) == ["crg.apkg.io/acme/app:1.0"]
+
+
+def test_a_registry_that_does_not_say_what_latest_has_is_pushed_to() -> None:
+    b = bench(SUCCESS)
+    store(b.server, MANIFEST, "latest")
+    b.server.on("HEAD", f"*/blobs/{BLOBS[0]}", 500, times=QUESTION_TRIES)
+    b.push.run()
+    assert pushes(b.engine) == ["crg.apkg.io/acme/app:1.0"]
+
+
+def test_a_part_that_only_the_manifest_lacks_is_sent() -> None:
+    b = bench(SUCCESS, settings={"max_attempts": 2})
+    store(b.server, MANIFEST, "latest")
+    b.server.on("PUT", "*/manifests/1.0", error_reply(404, "MANIFEST_BLOB_UNKNOWN"), times=1)
+    b.push.run()
+    assert pushes(b.engine) == ["crg.apkg.io/acme/app:1.0"]
 
 
 def test_further_tags_that_are_there_are_left_alone() -> None:

@@ -52,11 +52,12 @@ class EarlySending:
             source: The image, which the registry lacks.
             read: Manifests of tags that were read already; None for a tag that does not exist.
             cancel: Ends it.
-            is_next: Whether no other image may be under way.
+            is_next: Whether its turn is the next one; a further image is sent only if it is tiny.
 
         Returns:
-            Its end. None if the pipe would not push the image as it is, if its tags may rule out the push, if an image
-            that is under way brings a layer of it, which can be mounted then, or if it is too large beside that image.
+            The end of that. None if the blobs must wait for the push itself: the pipe would not push the image as it
+            is, its tags may rule out the push, an image before it brings one of its layers, which can be mounted then,
+            or two images at once would be too large.
 
         Raises:
             PipeError: The registry does not answer.

@@ -76,7 +76,7 @@ class ExistingTags:
         held = [(tag, manifest) for tag, manifest in others.items() if holds(manifest, image)]
         for tag, manifest in held if outcome.pending() and outcome.manifest is None else ():
             if self._has_all_of(manifest, missing):
-                self._report.info(f"{tag} is this image: nothing need be uploaded.")
+                self._report.info(f"{tag} already points to this image: nothing is uploaded.")
                 outcome.remember(manifest)
                 return
 

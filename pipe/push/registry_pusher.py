@@ -70,7 +70,7 @@ class RegistryPusher:
 
         Args:
             source: The image.
-            cancel: Ends it, None if nothing else than an exception does.
+            cancel: Ends it from another thread; None if none does.
 
         Raises:
             CannotPushError: As for `push`.

@@ -1,8 +1,8 @@
 """The row of several images: one call of the pipe beside a call, or a `docker push`, for each."""
 
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 
 from bench import report
@@ -23,7 +23,8 @@ ONE_CALL, CALLS = f"{PIPE}, one call", f"{PIPE}, a call for each"
 
 def release(bench: Bench) -> Section:
     """Measure three new images that share a base, near and far, and ten that are all there."""
-    fresh, over_link, unchanged = _fresh(bench), _over_link(bench), _unchanged(bench)
+    fresh, over_link = _fresh(bench, "release", _near), _fresh(bench, "release, far", _over_link)
+    unchanged = _unchanged(bench)
     what = f"{FRESH} images of {(BASE + OWN) / report.MEGABYTE:g} MB on one base of {BASE / report.MEGABYTE:g} MB"
     text = (
         f"{what}, to {FRESH} packages; new images in each round, and a new registry for each contender;"
@@ -46,33 +47,32 @@ def release(bench: Bench) -> Section:
     return Section("Several images in one call", text, targets)
 
 
-def _fresh(bench: Bench) -> Runs:
-    runs = Runs("release")
+def _fresh(
+    bench: Bench, row: str, target: Callable[[Bench], AbstractContextManager[tuple[Place, Callable[[], int]]]]
+) -> Runs:
+    """Push new images; `target` provides a new registry, and what it has received."""
+    runs = Runs(row)
     pipe = bench.pipes[0]
     for names in in_turn((ONE_CALL, CALLS, DOCKER), bench.rounds):
         with siblings(BASE, _packages(FRESH), OWN) as images:
             for name in names:
-                with workspace(_packages(FRESH)) as registry:
-                    places = _places(Place(bench.engine, registry.host), images)
-                    os.sync()
-                    runs.add(
-                        name,
-                        lambda: replace(_push(name, pipe, places, images), stored=received(registry)),  # noqa: B023
-                    )
-    return runs
-
-
-def _over_link(bench: Bench) -> Runs:
-    runs = Runs("release, far")
-    pipe = bench.pipes[0]
-    for names in in_turn((ONE_CALL, CALLS, DOCKER), bench.rounds):
-        with siblings(BASE, _packages(FRESH), OWN) as images:
-            for name in names:
-                with bench.distribution() as registry, far(bench, registry) as place:
+                with target(bench) as (place, count):
                     places = _places(place, images)
                     os.sync()
-                    runs.add(name, lambda: _push(name, pipe, places, images))  # noqa: B023
+                    runs.add(name, lambda: replace(_push(name, pipe, places, images), stored=count()))  # noqa: B023
     return runs
+
+
+@contextmanager
+def _near(bench: Bench) -> Iterator[tuple[Place, Callable[[], int]]]:
+    with workspace(_packages(FRESH)) as registry:
+        yield Place(bench.engine, registry.host), lambda: received(registry)
+
+
+@contextmanager
+def _over_link(bench: Bench) -> Iterator[tuple[Place, Callable[[], int]]]:
+    with bench.distribution() as registry, far(bench, registry) as place:
+        yield place, lambda: 0
 
 
 def _unchanged(bench: Bench) -> Runs:

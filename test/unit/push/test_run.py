@@ -175,7 +175,7 @@ def test_an_image_that_latest_is_gets_its_tags_without_an_upload(policy: str, up
     assert {tag.digest for tag in result.tags} == {MANIFEST.digest}
     assert b.engine.done == ["find app"]
     assert b.server.matching("PUT", "*/blobs/*") == []
-    assert "latest is this image: nothing need be uploaded." in b.told.of("INFO")
+    assert "latest already points to this image: nothing is uploaded." in b.told.of("INFO")
 
 
 @pytest.mark.parametrize("gone", [pytest.param(BLOBS[0], id="layer"), pytest.param(IMAGE_ID, id="config")])

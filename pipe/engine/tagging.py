@@ -5,7 +5,8 @@ wrong. Another pipe may do the same with another image at the same time, and a k
 Therefore a run first adds a second tag to its image, a *marker*: `pipe-<key>-<original>-<run>-<time>`.
 
 - `key` stands for the target's tag, and `original` for the image that it named before. A run that finds a marker on
-  the image that the target's tag names copies its `original`; the last run to leave restores it.
+  the image that the target's tag names copies its `original`; the last run to leave restores it. A run that leaves
+  adds `-leaving` to its marker first: of two that leave at once, each would take the other for one that stays.
 - `run` and `time` show whether the run is alive. A process ID means nothing in another container, and a host name
   nothing in another Engine's network, so runs only compare times, by the Engine's clock. A push may take hours, so no
   age of a push proves that its run is dead: a run *renews* its marker every `BEAT` seconds, and one without a renewal
@@ -96,19 +97,15 @@ class Tag:
         with suppress(*_ERRORS):
             # Leftovers of others must not fail this push.
             self._tags.sweep(self._clock(), self._warn)
-        before = self._tags.image_of(self._target.tag)
-        marked = next(iter(self._markers(before)), None) if before else None
+        before, markers = self._tags.image_of(self._target.tag)
+        marked = next((each for each in markers if each.key == key_of(self._target.tag)), None)
         if before == self._image.id and marked is None:
             return
-        original = marked.original if marked else before or ""
+        original = marked.original if marked else before
         self._marker = Marker(key_of(self._target.tag), original, secrets.token_hex(4), self._clock())
         self._tags.set(self._image.id, str(self._marker))
         self._tags.set(self._image.id, self._target.tag)
         self._renewal.start()
-
-    def _markers(self, image: str) -> list[Marker]:
-        key = key_of(self._target.tag)
-        return [marker for marker in self._tags.markers(image) if marker.key == key]
 
     def _renew(self) -> None:
         """Replace the marker by a newer one, again and again."""
@@ -131,23 +128,29 @@ class Tag:
             # One that still waits for the Engine may leave a marker, which the next run removes.
             self._renewal.join(CLOSING_TIMEOUT)
         try:
-            named, now = self._tags.image_of(self._target.tag), self._clock()
-            others = [each for each in self._markers(self._image.id) if each.run != self._marker.run]
-            if named == self._image.id and all(other.is_dead(now) for other in others):
-                original = self._marker.original
-                if not self._tags.give_back(self._image.id, self._target.tag, original):
-                    self._keep(self._target.tag)
-            for marker in self._markers(self._image.id):
-                if marker.run == self._marker.run and (kept := self._tags.drop(self._image.id, marker)):
-                    self._keep(kept)
+            leaving = replace(self._marker, at=self._clock(), leaving=True)
+            self._tags.set(self._image.id, str(leaving))
+            self._tags.remove(str(self._marker))
+            kept = {self._restore_if_last(leaving)}
+            for marker in self._tags.markers(self._image.id):
+                if marker.run == leaving.run:
+                    kept.add(self._tags.drop(self._image.id, marker))
+            for tag in kept - {""}:
+                self._warn(
+                    f"The image keeps the tag {self._target.with_tag(tag)} in Docker Engine: it is the image's only"
+                    " tag; removing it would delete the image."
+                )
         except _ERRORS as error:
             self._warn(
                 f"Docker Engine's tag {self._target} could not be restored ({root_cause(error)}). That tag and a"
                 " pipe-… tag may be left behind; a later push to this repository through this Engine removes them."
             )
 
-    def _keep(self, tag: str) -> None:
-        self._warn(
-            f"The image keeps the tag {self._target.with_tag(tag)} in Docker Engine: it is the image's only tag;"
-            " removing it would delete the image."
-        )
+    def _restore_if_last(self, ours: Marker) -> str:
+        """Restore the target's tag unless another run needs it; return it if it must stay on the image."""
+        named, markers = self._tags.image_of(self._target.tag)
+        others = [each for each in markers if each.key == ours.key and each.run != ours.run]
+        is_last = named == self._image.id and all(each.leaving or each.is_dead(ours.at) for each in others)
+        if is_last and not self._tags.give_back(named, self._target.tag, ours.original):
+            return self._target.tag
+        return ""

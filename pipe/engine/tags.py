@@ -7,6 +7,9 @@ from docker.errors import NotFound
 
 from pipe.engine.marker import PREFIX, Marker, key_of
 
+TRIES = 5
+"""Times that a tag is looked up while others move it."""
+
 
 class Tags:
     """The tags of one repository in an Engine."""
@@ -16,12 +19,22 @@ class Tags:
         self._api = api
         self.repository = repository
 
-    def image_of(self, tag: str) -> str | None:
-        """Return the ID of the image that a tag names."""
-        try:
-            return str(self._api.inspect_image(f"{self.repository}:{tag}")["Id"])
-        except NotFound:
-            return None
+    def image_of(self, tag: str) -> tuple[str, list[Marker]]:
+        """Return the ID of the image that a tag names, and the image's markers; "" and none if there is no such tag.
+
+        Both are of one moment. An Engine finds the image first and lists its names then; if another pipe moved the
+        tag in between, the names lack it, and the question is repeated.
+        """
+        name = f"{self.repository}:{tag}"
+        for _ in range(TRIES):
+            try:
+                image = self._api.inspect_image(name)
+            except NotFound:
+                break
+            names = image.get("RepoTags") or []
+            if name in names:
+                return str(image["Id"]), self._markers(names)
+        return "", []
 
     def names(self, image: str) -> list[str]:
         """Return all names of an image, of any repository."""
@@ -32,7 +45,10 @@ class Tags:
 
     def markers(self, image: str) -> list[Marker]:
         """Return the markers of an image."""
-        return [marker for tag in self._of(self.names(image)) if (marker := Marker.parse(tag))]
+        return self._markers(self.names(image))
+
+    def _markers(self, names: list[str]) -> list[Marker]:
+        return [marker for tag in self._of(names) if (marker := Marker.parse(tag))]
 
     def marked_images(self) -> set[str]:
         """Return the IDs of all images with a marker."""
@@ -95,6 +111,6 @@ class Tags:
                 for tag in self._of(self.names(image)):
                     # A pipe that pushes this image under this tag right now will put the tag back.
                     if key_of(tag) == marker.key and not at_work and self.give_back(image, tag, marker.original):
-                        outcome = "moved back" if self.image_of(tag) else "removed"
+                        outcome = "moved back" if self.image_of(tag)[0] else "removed"
                         warn(f"A killed run left the tag {self.repository}:{tag} in Docker Engine; it was {outcome}.")
                 self.drop(image, marker)

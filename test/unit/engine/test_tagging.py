@@ -5,14 +5,14 @@ import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
+from unit.engine.tags import NOW, OURS, TARGET, THEIRS, USERS, EngineTags
 
 from pipe.engine import tagging
 from pipe.engine.marker import DEAD_AFTER, Marker, key_of
 from pipe.engine.tagging import CLOSING_TIMEOUT, Tag
 from pipe.errors import StoppedError
 from pipe.oci.image import Image
-from pipe.oci.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,58 +20,27 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 REPOSITORY = "crg.apkg.io/acme/app"
-TARGET = Reference("crg.apkg.io", "acme/app", "1")
-OURS, THEIRS, USERS = (f"sha256:{letter * 64}" for letter in "abc")
 SIGTERM = 15
-NOW = 1_800_000_000
 
 
-class Tags:
+class Tags(EngineTags):
     """An Engine's tags; a signal comes in place of one of the requests, or the Engine fails."""
 
     def __init__(self, tags: "Mapping[str, str]") -> None:
-        self.tags = dict(tags)
-        self._ids = set(tags.values())
-        self.timeout = 30
+        super().__init__(tags)
         self.stop_in = -1
         self.renewed = threading.Event()
 
-    def _request(self) -> None:
+    def request(self) -> None:
+        """Stop the run if it is time."""
         if threading.current_thread() is threading.main_thread():
             self.stop_in -= 1
             if self.stop_in == 0:
                 raise StoppedError(SIGTERM)
 
-    def close(self) -> None:
-        """Close nothing."""
-
-    def inspect_image(self, name: str) -> dict[str, Any]:
-        """Find an image."""
-        self._request()
-        image = self.tags.get(name, name if name in self._ids else "")
-        if not image:
-            raise NotFound(name)
-        return {"Id": image, "RepoTags": [tag for tag, named in self.tags.items() if named == image]}
-
-    def images(self, filters: dict[str, str]) -> list[dict[str, Any]]:
-        """List images by the beginning of a tag."""
-        self._request()
-        beginning = filters["reference"].removesuffix("*")
-        return [{"Id": image, "RepoTags": [tag]} for tag, image in self.tags.items() if tag.startswith(beginning)]
-
-    def tag(self, image: str, repository: str, tag: str) -> None:
-        """Set a tag."""
-        self._request()
-        if image not in self._ids:
-            raise NotFound(image)
-        self.tags[f"{repository}:{tag}"] = image
-
     def remove_image(self, name: str, *, noprune: bool) -> None:
         """Remove a tag."""
-        assert noprune
-        self._request()
-        if self.tags.pop(name, None) is None:
-            raise NotFound(name)
+        super().remove_image(name, noprune=noprune)
         if threading.current_thread() is not threading.main_thread():
             self.renewed.set()
 
@@ -84,9 +53,9 @@ def tagged(
     return tag.applied(contextlib.nullcontext)
 
 
-def marker(original: str, at: int, *, tag: str = "1") -> str:
+def marker(original: str, at: int, *, tag: str = "1", leaving: bool = False) -> str:
     """Return the name that another run's marker makes."""
-    return f"{REPOSITORY}:{Marker(key_of(tag), original, '0a1b2c3d', at)}"
+    return f"{REPOSITORY}:{Marker(key_of(tag), original, '0a1b2c3d', at, leaving)}"
 
 
 BEFORE = [
@@ -96,7 +65,7 @@ BEFORE = [
 
 
 @pytest.mark.parametrize("before", BEFORE)
-@pytest.mark.parametrize("at", range(1, 14))
+@pytest.mark.parametrize("at", range(1, 17))
 def test_a_signal_while_tags_are_put_back_leaves_none(before: dict[str, str], at: int) -> None:
     engine = Tags({"app:1": OURS} | before)
     warnings: list[str] = []
@@ -140,11 +109,16 @@ def test_a_marker_is_renewed_while_the_run_is_alive(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("tag", [pytest.param("1", id="same-tag"), pytest.param("0.9", id="another-tag")])
 @pytest.mark.parametrize("image", [pytest.param(OURS, id="same-image"), pytest.param(THEIRS, id="another-image")])
 @pytest.mark.parametrize(
-    "at", [pytest.param(NOW - DEAD_AFTER - 1, id="killed"), pytest.param(0, id="killed-old-release")]
+    ("at", "leaving"),
+    [
+        pytest.param(NOW - DEAD_AFTER - 1, False, id="killed"),
+        pytest.param(NOW - DEAD_AFTER - 1, True, id="killed-while-it-left"),
+        pytest.param(0, False, id="killed-old-release"),
+    ],
 )
-def test_a_run_undoes_what_a_killed_one_left(original: str, tag: str, image: str, at: int) -> None:
+def test_a_run_undoes_what_a_killed_one_left(original: str, tag: str, image: str, at: int, leaving: bool) -> None:
     found = {"app:1": OURS, "other:1": THEIRS, "users:1": USERS}
-    left = marker(original, at, tag=tag)
+    left = marker(original, at, tag=tag, leaving=leaving)
     engine = Tags(found | {f"{REPOSITORY}:{tag}": image, left: image})
     warnings: list[str] = []
     with tagged(engine, warnings):

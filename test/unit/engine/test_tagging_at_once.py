@@ -1,0 +1,90 @@
+"""Two runs at once with one tag of an Engine, in every order of their requests with up to three changes of turn."""
+
+import itertools
+import threading
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from unit.engine.tags import NOW, OURS, TARGET, THEIRS, USERS, EngineTags
+
+from pipe.engine.tagging import Tag
+from pipe.oci.image import Image
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+REQUESTS = 14
+"""Requests of a run, at most: later changes of turn are none."""
+FOUND = {"app:1": OURS, "other:1": THEIRS}
+
+
+class Turns:
+    """Lets one of two threads at a time send its requests."""
+
+    def __init__(self, lengths: tuple[int, ...]) -> None:
+        """Store how many requests the first one sends, then the second one, and so on; at last each its rest."""
+        self._order = [number % 2 for number, length in enumerate(lengths) for _ in range(length)]
+        self._ended: set[int] = set()
+        self._changed = threading.Condition()
+
+    def take(self, run: int) -> None:
+        """Wait for the turn of a run."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._next() in {run, None}, 60), "its turn came"
+            if self._order:
+                self._order.pop(0)
+            self._changed.notify_all()
+
+    def _next(self) -> int | None:
+        while self._order and self._order[0] in self._ended:
+            self._order.pop(0)
+        return self._order[0] if self._order else min({0, 1} - self._ended, default=None)
+
+    def end(self, run: int) -> None:
+        """Give all further turns to the other run."""
+        with self._changed:
+            self._ended.add(run)
+            self._changed.notify_all()
+
+
+class Shared(EngineTags):
+    """An Engine that two runs use, each in a thread that is named by its number."""
+
+    def __init__(self, tags: dict[str, str], turns: Turns) -> None:
+        super().__init__(tags)
+        self._turns = turns
+
+    def request(self) -> None:
+        """Wait for the turn of this thread."""
+        self._turns.take(int(threading.current_thread().name))
+
+
+def orders() -> list[tuple[int, ...]]:
+    """Return the lengths of the turns: the first run's, the second one's, the first one's, then the rest of both."""
+    return list(itertools.product(range(REQUESTS), range(1, REQUESTS), range(REQUESTS)))
+
+
+@pytest.mark.parametrize("before", [{}, {str(TARGET): USERS, "users:1": USERS}], ids=["no-such-tag", "another-image"])
+@pytest.mark.parametrize("second", [pytest.param(OURS, id="one-image"), pytest.param(THEIRS, id="two-images")])
+def test_the_tags_are_as_found_in_the_end(before: dict[str, str], second: str) -> None:
+    for lengths in orders():
+        turns = Turns(lengths)
+        engine = Shared(FOUND | before, turns)
+        warnings: list[str] = []
+
+        def push(run: int, engine: Shared = engine, turns: Turns = turns, warnings: list[str] = warnings) -> None:
+            image = Image((OURS, second)[run], 0, ())
+            api = cast("APIClient", engine)
+            try:
+                with Tag(lambda: api, image, TARGET, warnings.append, lambda: NOW).applied(nullcontext):
+                    pass
+            finally:
+                turns.end(run)
+
+        threads = [threading.Thread(target=push, args=(run,), name=str(run)) for run in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (engine.tags, warnings) == (FOUND | before, []), f"turns of {lengths} requests"

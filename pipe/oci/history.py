@@ -17,6 +17,8 @@ LONGEST = 64 * 1024
 
 BUILDKIT = "# buildkit"
 """Ends an entry of BuildKit's that made a layer; source: moby/buildkit, `dockerfile2llb/convert.go`."""
+_BUILDAH = r"(?:(?:inherit|unset)(?:Annotation|Label)s?|(?:clamp|force)-mtime)=\S*+"
+"""What buildah adds after "|", for its cache; source: containers/buildah, `imagebuildah/stage_executor.go`."""
 _SHELL = (
     r"(?:/(?:[^\s/]*+/)*+)?+(?:ba|da|a|z|k)?+sh"
     r"(?:\s++(?:pipefail|-(?!\w*+(?<=c)\s)\w++)(?=\s))*+\s++-\w*+(?<=c)\s++"
@@ -49,7 +51,10 @@ def instruction(created_by: str, *, mask: bool = True) -> str:
     Returns:
         One line of at most `WIDTH` characters; "" if there is no instruction.
     """
-    text = created_by[:LONGEST].strip().removesuffix(BUILDKIT).strip()
+    parts = created_by[:LONGEST].strip().removesuffix(BUILDKIT).split("|")
+    while parts[1:] and re.fullmatch(_BUILDAH, parts[-1].rstrip()):
+        parts.pop()
+    text = "|".join(parts).strip()
     if re.match(_ARGUMENTS, text):
         shells = list(re.finditer(_SHELLS, text))
         if len(shells) != 1:

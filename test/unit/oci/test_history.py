@@ -47,6 +47,29 @@ def test_an_endless_entry_is_cut(shown: str) -> None:
     assert len(instruction(shown, mask=False)) <= LONGEST
 
 
+@pytest.mark.parametrize(
+    ("created_by", "shown"),
+    [
+        pytest.param(
+            "/bin/sh -c #(nop) COPY dir:" + "0" * 64 + " in /a     |clamp-mtime=0 ", "COPY … in /a", id="copy"
+        ),
+        pytest.param('/bin/sh -c #(nop) CMD ["/a"]|clamp-mtime=0', 'CMD ["/a"]', id="command"),
+        pytest.param("|1 A=b /bin/sh -c make|force-mtime=1700000000", "RUN make", id="argument"),
+        pytest.param(
+            "/bin/sh -c #(nop) USER app|unsetLabel=a|unsetAnnotation=b|inheritLabels=false|inheritAnnotations=false",
+            "USER app",
+            id="several",
+        ),
+        pytest.param("/bin/sh -c a |force-mtime=1 b", "RUN a |force-mtime=*** b", id="in-the-middle"),
+        pytest.param("/bin/sh -c date|cat", "RUN date|cat", id="pipe-of-a-shell"),
+        pytest.param("|clamp-mtime=0", "", id="nothing-else"),
+        pytest.param("RUN x" + "|force-mtime=1" * 4_000, "RUN x", id="thousands"),
+    ],
+)
+def test_what_buildah_adds_for_its_cache_is_left_out(created_by: str, shown: str) -> None:
+    assert instruction(created_by) == shown
+
+
 SECRET = "s3cr3t"
 
 

@@ -66,15 +66,15 @@ def _incomplete(_target: Reference, words: str) -> ImageIncompleteError:
 
 
 def _too_large(target: Reference, words: str) -> PipeError:
-    return too_large(target, f"says: {words}")
+    return too_large(target, f"answered: {words}")
 
 
 def _refused(target: Reference, words: str) -> ImageRefusedError:
-    return ImageRefusedError(f"{target.domain} says about {target.path}: {clean(words)}", fix=_AGAIN)
+    return ImageRefusedError(f"{target.domain} answered for {target.path}: {clean(words)}", fix=_AGAIN)
 
 
 def _status_lost(target: Reference, words: str) -> StatusLostError:
-    return StatusLostError(f"{target.domain} says about {target.path}: {clean(words)}", fix=_AGAIN)
+    return StatusLostError(f"{target.domain} answered for {target.path}: {clean(words)}", fix=_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)

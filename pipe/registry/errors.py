@@ -71,7 +71,7 @@ def credentials_refused(target: Reference, words: str, token: str = "") -> Crede
             " and likewise the token). Elsewhere, use your Atlassian account's e-mail address and an API token with the"
             " scope write:package:bitbucket that has not expired."
         )
-    return CredentialsRefusedError(f"{target.domain} says: {clean(words)}", fix=fix)
+    return CredentialsRefusedError(f"{target.domain} answered: {clean(words)}", fix=fix)
 
 
 def push_denied(target: Reference, words: str, codes: tuple[str, ...] = ()) -> PushDeniedError:
@@ -87,7 +87,7 @@ def push_denied(target: Reference, words: str, codes: tuple[str, ...] = ()) -> P
         )
     else:
         fix = "The registry's message gives the reason. Pushing again without a change will not help."
-    return PushDeniedError(f"{target.domain} says about {target.path}: {words}", fix=fix)
+    return PushDeniedError(f"{target.domain} answered for {target.path}: {words}", fix=fix)
 
 
 def read_denied(target: Reference, words: str) -> PushDeniedError:
@@ -103,7 +103,7 @@ def package_not_found(target: Reference, words: str) -> PackageNotFoundError:
     """Return the error for a package that was never created."""
     workspace, _, package = target.path.partition("/")
     return PackageNotFoundError(
-        f"{target.domain} says about {target.path}: {clean(words)}",
+        f"{target.domain} answered for {target.path}: {clean(words)}",
         fix=f"Create it once, in Bitbucket: workspace '{workspace}', Create → Package, name '{package}', and link it to"
         " the repository whose pipeline pushes. If it exists under another name, set PACKAGE_NAME.",
     )

@@ -222,7 +222,7 @@ class UploadSession:
         status, codes = answer.status, set(answer.codes)
         target = Reference(self._client.domain, self._path)
         if "SIZE_INVALID" in codes:
-            return errors.answered(errors.too_large(target, f"says: {answer.message}"), answer)
+            return errors.answered(errors.too_large(target, f"answered: {answer.message}"), answer)
         if "BLOB_UPLOAD_UNKNOWN" in codes or (not fresh and status in {400, 404} and codes & _GONE):
             return errors.recast(UploadLostError, error)
         if status in PROTOCOL and codes <= HARMLESS and (fresh or status not in {404, 416}):

@@ -424,7 +424,7 @@ def test_an_access_token_is_known_by_its_beginning(token: str, told: bool) -> No
 def test_a_missing_package_is_explained_step_by_step() -> None:
     error = errors.package_not_found(TARGET, "name unknown")
     assert str(error) == (
-        "The package does not exist: crg.apkg.io says about acme/app: name unknown\n"
+        "The package does not exist: crg.apkg.io answered for acme/app: name unknown\n"
         "Create it once, in Bitbucket: workspace 'acme', Create → Package, name 'app', and link it to the repository"
         " whose pipeline pushes. If it exists under another name, set PACKAGE_NAME."
     )

@@ -240,8 +240,8 @@ def test_each_rejected_tag_is_explained() -> None:
     ("cause", "words"),
     [
         pytest.param("r.io answered 409 for a/b, without a reason.", "r.io answered 409 for a/b, without a reason."),
-        pytest.param("r.io says about a/b: unknown:", "r.io says about a/b: unknown."),
-        pytest.param("r.io says about a/b: tag 1 is protected", "r.io says about a/b: tag 1 is protected."),
+        pytest.param("r.io answered for a/b: unknown:", "r.io answered for a/b: unknown."),
+        pytest.param("r.io answered for a/b: tag 1 is protected", "r.io answered for a/b: tag 1 is protected."),
     ],
     ids=["sentence", "the-engine-has-no-words", "words"],
 )

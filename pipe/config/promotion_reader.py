@@ -37,7 +37,9 @@ class PromotionReader:
         self._workspace = workspace
         self.variable = next((name for name in ("PROMOTE", "PLATFORM_TAGS") if values.given(name)), "")
         if not self.variable and values.given("FROM_PACKAGE"):
-            values.problems.append("FROM_PACKAGE needs PROMOTE or PLATFORM_TAGS, which name an image of that package.")
+            values.problems.append(
+                "FROM_PACKAGE requires PROMOTE or PLATFORM_TAGS, which name an image of that package."
+            )
 
     def requests(self) -> tuple[PushRequest, ...]:
         """Return the request, and record every problem."""

@@ -38,8 +38,8 @@ class RequestReader:
             packages = ()
         elif packages and names and not is_matched and len(self._values.problems) == before:
             self._values.problems.append(
-                f"PACKAGE_NAME names {_count(len(packages), 'package')}, but IMAGE_NAME {_count(len(names), 'image')}:"
-                " give each image its package, in the same order."
+                f"PACKAGE_NAME names {_count(len(packages), 'package')}, but IMAGE_NAME names"
+                f" {_count(len(names), 'image')}: give each image its package, in the same order."
             )
         images = [self._image(name) for name in names]
         pairs = [

@@ -152,7 +152,9 @@ def _placeholder_problem(braces: str) -> str:
     if re.fullmatch(_PLACEHOLDER, braces):
         return ""
     right = _meant(braces)
-    hint = f"Did you mean {{{right}}}?" if right else f"There are {', '.join(f'{{{name}}}' for name in NAMES)}."
+    hint = (
+        f"Did you mean {{{right}}}?" if right else f"The placeholders are {', '.join(f'{{{name}}}' for name in NAMES)}."
+    )
     return f"{shown(braces)} is not a placeholder. {hint}"
 
 

@@ -232,7 +232,11 @@ def is_variable(text: str) -> bool:
 
 
 def _ordinal(index: int) -> str:
-    return _ORDINALS[index] if index < len(_ORDINALS) else f"{index + 1}th"
+    return _ORDINALS[index] if index < len(_ORDINALS) else f"{index + 1}{_suffix(index + 1)}"
+
+
+def _suffix(number: int) -> str:
+    return "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
 
 
 def shown(value: str) -> str:

@@ -247,7 +247,7 @@ class Output:
         except FileNotFoundError:
             self.debug(f"No step variables were set: the file {path} does not exist.")
         else:
-            self.info(f"Set the step variables {' and '.join(variables)}.")
+            self.info(f"Set the step variables: {', '.join(variables)}.")
 
 
 def _reason(error: Exception) -> str:

@@ -82,7 +82,7 @@ def _sent(result: Result) -> Iterator[Line]:
     if not layers or not all(layer.status in ARRIVED for layer in layers):
         yield Level.INFO, f"Finished in {took}."
     elif not sent:
-        yield Level.INFO, f"Sent no layers, the registry had all of them; finished in {took}."
+        yield Level.INFO, f"Sent no layers: the registry had all of them. Finished in {took}."
     else:
         size, of = _stored(sent), f"{len(sent)} of {len(layers)} layers" if len(layers) > 1 else "1 layer"
         yield Level.INFO, f"Sent {f'{format_size(size)} ({of})' if size else of} in {took}."

@@ -178,7 +178,7 @@ def reason_to_start(
     engine = engine_seconds(layers, kind) + ENGINE_TRIPS * trip
     if not _is_gain(engine, pipe + PIPE_TRIPS * trip, BEGIN_WORTH_SECONDS):
         return None
-    return f"{_FAR.format(trip * 1000)}, and Docker Engine would wait for more answers."
+    return f"{_FAR.format(trip * 1000)}, and Docker Engine would wait for more answers than the pipe."
 
 
 def reason_to_hand_over(pending: Pending, image: Image, kind: EngineKind, timeout: float) -> str | None:

@@ -56,12 +56,12 @@ class RunClock:
             raise self.error(what)
 
     def error(self, what: str) -> RegistryTooSlowError:
-        """Return the error for a run that has no time left; `what` is not done."""
+        """Return the error for a run that has no time left; `what` was not done."""
         limit = format_duration(self._limit)
         return RegistryTooSlowError(
-            f"the run has waited {limit} for the answers to {self._total} requests, without the time of layers, and"
-            f" {what} is not done. A registry that answers each request late, but just in time, could otherwise hold up"
-            f" a step without end, so the pipe waits no longer than {limit} in all.",
+            f"the run has waited {limit} for the answers to {self._total} requests, not counting uploads of layers, and"
+            f" has no time left for {what}. A registry that answers each request late, but just in time, could"
+            f" otherwise hold up a step without end, so the pipe waits no longer than {limit} in all.",
             fix="Run the step again later: layers that were uploaded are not sent again. If it fails again, check"
             " Bitbucket's status page, and push fewer platforms, tags or images in one step.",
         )

@@ -41,7 +41,7 @@ def compressible(stored: StoredImage, report: ArchiveLog) -> StoredImage:
     if not diff_ids or manifest.config is None:
         return stored
     report.info(
-        f"Compressing {len(diff_ids)} uncompressed layer{'s'[: len(diff_ids) != 1]}, as COMPRESSION demands: the"
+        f"Compressing {len(diff_ids)} uncompressed layer{'s'[: len(diff_ids) != 1]}, since COMPRESSION is set: the"
         " image's digest will differ from that in the archive."
     )
     if stored.referrers:

@@ -208,7 +208,7 @@ def test_step_variables_hand_the_digest_to_later_commands(
     file = tmp_path / "variables"
     file.write_text("EARLIER=1\n", "utf-8")
     finished = run(registry, IMAGE_NAME=image.name, TAGS="a b", BITBUCKET_PIPELINES_VARIABLES_PATH=str(file))
-    finished.expect(0, "IMAGE_REFERENCE and IMAGE_DIGEST")
+    finished.expect(0, "Set the step variables: IMAGE_REFERENCE, IMAGE_DIGEST.")
     digest = digest_in(registry, "a")
     assert file.read_text("utf-8").splitlines() == [
         "EARLIER=1",

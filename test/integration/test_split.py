@@ -82,7 +82,7 @@ def test_an_engines_layer_arrives_in_parts_and_is_found_again(
     again = images.load(small, large)
     # Its config differs only by a label, so all layers are found by their diffIDs.
     second = run(registry, IMAGE_NAME=again.name, SPLIT_LAYERS="6MB")
-    second.expect(0, "Sent no layers, the registry had all of them")
+    second.expect(0, "Sent no layers: the registry had all of them")
     third = run(registry, IMAGE_NAME=again.name, SPLIT_LAYERS="6MB", IF_TAG_EXISTS="fail")
     third.expect(0, "Up to date: latest")
 

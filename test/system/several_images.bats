@@ -89,7 +89,7 @@ YAML
         --env PACKAGE_NAME="a b c" --env TAGS=!
     expect "The second entry of IMAGE_NAME is empty" "TAGS: '!' is not a valid tag"
     run_pipe 2 --env IMAGE_NAME="x/web y/web" --env PACKAGE_NAME="a b c"
-    expect "PACKAGE_NAME names 3 packages, but IMAGE_NAME 2 images"
+    expect "PACKAGE_NAME names 3 packages, but IMAGE_NAME names 2 images"
     run_pipe 2 --env IMAGE_NAME="x/web y/web"
     expect "'x/web' and 'y/web' would both be pushed to demo-workspace/web:latest"
     expect_equal stdout "" "$output"

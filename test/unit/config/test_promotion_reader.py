@@ -145,7 +145,7 @@ def test_where_it_goes(variables: dict[str, str], repository: str, tags: tuple[s
         ),
         pytest.param(
             {"IMAGE_NAME": "app", "FROM_PACKAGE": "staging"},
-            ["FROM_PACKAGE needs PROMOTE or PLATFORM_TAGS, which name an image of that package."],
+            ["FROM_PACKAGE requires PROMOTE or PLATFORM_TAGS, which name an image of that package."],
             id="only-from-package",
         ),
         pytest.param(

@@ -337,6 +337,14 @@ UNSET = "was not expanded: the variable is unset, or the value is in single quot
             ["The 6th entry of TAGS is empty: remove it, or set its variable."],
             id="empty-sixth-item-of-tags",
         ),
+        *(
+            pytest.param(
+                {"TAGS_COUNT": f"{count}"} | {f"TAGS_{index}": f"t{index}" for index in range(count - 1)},
+                [f"The {ordinal} entry of TAGS is empty: remove it, or set its variable."],
+                id=f"empty-{ordinal}-item-of-tags",
+            )
+            for count, ordinal in ((11, "11th"), (12, "12th"), (21, "21st"), (22, "22nd"), (113, "113th"))
+        ),
         pytest.param(
             {"TAGS_COUNT": "2", "TAGS_1": "b"},
             ["The first entry of TAGS is empty: remove it, or set its variable."],

@@ -123,7 +123,12 @@ MISSING = "IMAGE_NAME is missing: set it to the name of the image that the step 
         ),
         pytest.param(
             array("IMAGE_NAME", "api", "worker") | array("PACKAGE_NAME", "a", "b", "c"),
-            ["PACKAGE_NAME names 3 packages, but IMAGE_NAME 2 images: give each image its package, in the same order."],
+            [
+                (
+                    "PACKAGE_NAME names 3 packages, but IMAGE_NAME names 2 images: give each image its package, in the"
+                    " same order."
+                )
+            ],
             id="different-length",
         ),
         pytest.param(

@@ -143,8 +143,8 @@ ALL = "{version}, {major}, {minor}, {branch}, {commit}, {build}, {pr}, {date}"
         ),
         pytest.param("{branch:7}", ["'{branch:7}' is not a placeholder. Did you mean {branch}?"], id="branch-length"),
         pytest.param("{date:%Y}", ["'{date:%Y}' is not a placeholder. Did you mean {date}?"], id="date-format"),
-        pytest.param("{flavour}", [f"'{{flavour}}' is not a placeholder. There are {ALL}."], id="unknown"),
-        pytest.param("x{}", [f"'{{}}' is not a placeholder. There are {ALL}."], id="empty"),
+        pytest.param("{flavour}", [f"'{{flavour}}' is not a placeholder. The placeholders are {ALL}."], id="unknown"),
+        pytest.param("x{}", [f"'{{}}' is not a placeholder. The placeholders are {ALL}."], id="empty"),
         *(
             pytest.param(
                 braces, [f"{braces!r} must have a length from 1 to 40, such as {{commit:7}}."], id=f"length-{braces}"

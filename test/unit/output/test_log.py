@@ -323,7 +323,7 @@ def test_the_steps_variables_are_appended(tmp_path: Path) -> None:
     first = TagResult(TARGET.with_tag("0"), TagStatus.FAILED, error="x")
     log, _ = shown(lambda output: output.finish(result(first, PUSHED), Destinations(variables_file=path)), debug=True)
     assert path.read_text() == f"BEFORE=1\nIMAGE_REFERENCE=crg.apkg.io/acme/app@{DIGEST}\nIMAGE_DIGEST={DIGEST}\n"
-    assert "INFO: Set the step variables IMAGE_REFERENCE and IMAGE_DIGEST." in log
+    assert "INFO: Set the step variables: IMAGE_REFERENCE, IMAGE_DIGEST." in log
 
 
 def test_a_file_of_variables_that_does_not_exist_is_not_made(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ UPLOADED, THERE = LayerStatus.UPLOADED, LayerStatus.ALREADY_THERE
         ),
         pytest.param(
             (layer(1, THERE), layer(2, LayerStatus.MOUNTED)),
-            "Sent no layers, the registry had all of them; finished in 4.1 s.",
+            "Sent no layers: the registry had all of them. Finished in 4.1 s.",
             id="nothing",
         ),
         pytest.param((layer(1, UPLOADED), layer(2, LayerStatus.WAITING)), "Finished in 4.1 s.", id="not-known-of-all"),

@@ -68,8 +68,8 @@ def test_plain_layers_are_compressed_if_the_user_wants_that(archive: Archive) ->
     result, lines = archive.push(PLAIN, compress=True)
     assert lines == [
         (
-            "INFO: Compressing 2 uncompressed layers, as COMPRESSION demands: the image's digest will differ from that"
-            " in the archive."
+            "INFO: Compressing 2 uncompressed layers, since COMPRESSION is set: the image's digest will differ from"
+            " that in the archive."
         )
     ]
     before, after = json.loads(manifest_in(PLAIN)), archive.manifest

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Log = Callable[[str], None]
 _AGAIN = "The image was damaged in transit or in its store: build it again."
+_UNSPLIT = "Build the image again, or leave SPLIT_LAYERS out."
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,10 @@ def _parts(layer: Layer, plain: SourceBlob, size: int, pool: Pool, checks: list[
     """Cut one layer, and hash its parts; `checks` receives what is still to be checked."""
     reopen, watch = partial(opened_at, plain.open), _Watch(layer, plain.open)
     whole = pool.submit(lambda: _digest(plain.open))
-    found = cut(scan(plain.open(), reopen=reopen, size=plain.size), size)
+    try:
+        found = cut(scan(plain.open(), reopen=reopen, size=plain.size), size)
+    except CannotSplitError as error:
+        raise CannotSplitError(f"{layer.label}: {error.cause.rstrip('.')}.", fix=error.fix or _UNSPLIT) from error
     if len(found.parts) == 1:
         return []
     opens = [partial(watch.opened, part, reopen) for part in found.parts]

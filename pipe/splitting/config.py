@@ -40,7 +40,7 @@ def split_config(config: bytes, parts: Mapping[int, Sequence[str]]) -> bytes:
         or not isinstance(before, list)
         or not all(1 <= number <= len(before) for number in parts)
     ):
-        raise CannotSplitError("the image's configuration does not list its layers")
+        raise CannotSplitError("the image's configuration does not list its layers.")
     diff_ids = [list(parts.get(number, [each])) for number, each in enumerate(before, start=1)]
     counts = [len(each) for each in diff_ids]
     check_layers(sum(counts))
@@ -63,7 +63,7 @@ def check_layers(count: int) -> None:
     """
     if count > LAYERS_MAXIMUM:
         raise CannotSplitError(
-            f"the image would have {count} layers, and Docker accepts at most {LAYERS_MAXIMUM}",
+            f"the image would have {count} layers, and Docker accepts at most {LAYERS_MAXIMUM}.",
             fix="Set SPLIT_LAYERS to a larger size, or build the image with fewer layers.",
         )
 

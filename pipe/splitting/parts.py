@@ -65,6 +65,6 @@ class _PartReader:
             return length
         length = self._stream.readinto(buffer[: self._left])
         if not length:
-            raise CannotSplitError("the layer ends before its last entry, although it was longer when it was examined")
+            raise CannotSplitError("the layer ends before its last entry, although it was longer when it was examined.")
         self._left -= length
         return length

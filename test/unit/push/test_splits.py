@@ -265,11 +265,19 @@ def test_the_next_push_finds_the_split_index(archive: Archive) -> None:
 
 
 REFUSED: dict[str, tuple[Files, dict[str, Any], str]] = {
-    "a-file-larger-than-a-part": (docker(), {"split_size": 5000}, "srv/data/0"),
+    "a-file-larger-than-a-part": (docker(), {"split_size": 5000}, "split: layer 2 (COPY 2 /): the file srv/data/0"),
+    "a-layer-that-is-no-tar": (
+        docker((LAYERS[0], b"x" * 10 * PART)),
+        {},
+        (
+            "split: layer 2 (COPY 2 /): it is not a tar archive: a header's checksum is not a number, at byte 0 of the"
+            " layer.\nBuild the image again, or leave SPLIT_LAYERS out."
+        ),
+    ),
     "too-many-layers": (
         docker((*[layer({f"etc/{number}": b"x"}) for number in range(125)], LAYERS[1])),
         {},
-        "129 layers",
+        "129 layers, and Docker accepts at most 125.\n",
     ),
     "windows": (docker(os="windows"), {}, "Windows"),
     "attestations": (oci(LAYERS, attested=True), {}, "attestations"),

@@ -46,6 +46,7 @@ class ExistingTags:
 
         Raises:
             TagExistsError: A tag points to another image, and IF_TAG_EXISTS is `fail`.
+            PipeError: The registry does not answer.
         """
         targets = self._targets
         whole = {outcome.manifest.digest: True} if outcome.manifest is not None else {}

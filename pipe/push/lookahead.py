@@ -42,7 +42,7 @@ class Lookahead:
     """Prepares the pushes that follow the current one."""
 
     def __init__(self, parts: Sequence[Prepared]) -> None:
-        """Nothing happens before `begin`.
+        """Nothing happens before `find` or `begin`.
 
         Args:
             parts: Those of all pushes, in their order.

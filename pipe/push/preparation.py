@@ -34,7 +34,7 @@ class Preparation:
     """
 
     def __init__(self, context: Context, find: Callable[[], ImageSource], pushers: Pushers) -> None:
-        """Nothing happens before `ahead` or `source`.
+        """Nothing happens before `find`, `ahead` or `source`.
 
         Args:
             context: Of the push.

@@ -44,7 +44,7 @@ class RegistryPusher:
     """Pushes an image straight to the registry."""
 
     def __init__(self, transfer: Transfer, stored: Callable[[], dict[str, Stored]]) -> None:
-        """Nothing happens before `push`.
+        """Nothing happens before `send` or `push`.
 
         Args:
             transfer: Takes the blobs, and knows over all attempts what has arrived.

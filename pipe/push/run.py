@@ -50,7 +50,7 @@ class Push:
         referrers: "Referrers | None" = None,
         splits: "Splits | None" = None,
     ) -> None:
-        """Nothing happens before `run` or `prepare`.
+        """Nothing happens before `run` or a call of `preparation`.
 
         Args:
             context: Of the push.

@@ -62,7 +62,12 @@ class Subject:
         return image.id if image else None
 
     def found(self) -> ImageSource:
-        """Find the image, check what can be checked without the registry, and let the Engine prepare it."""
+        """Find the image, check what can be checked without the registry, and let the Engine prepare it.
+
+        Raises:
+            LayerTooLargeError: A layer exceeds the limit.
+            PipeError: The image cannot be found.
+        """
         if self._source is None:
             source = self._source = self._preparation.source()
             self._outcome.found(source.image, source.present)
@@ -81,6 +86,8 @@ class Subject:
         Raises:
             TagExistsError: A tag points to another image, and IF_TAG_EXISTS is `fail`.
             CannotSplitError: A layer cannot be split.
+            LayerTooLargeError: A layer exceeds the limit, and is not split.
+            PipeError: The image cannot be read, or the registry does not answer.
         """
         source, read = self.found(), answers.manifests
         found = [read[Place(self._repository, tag)] for tag in self._request.tags]

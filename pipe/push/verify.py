@@ -72,6 +72,7 @@ def proven(
         NotInRegistryError: The tag does not exist.
         DigestMismatchError: It names another manifest.
         BlobMissingError: The registry lacks a part of it.
+        PipeError: The registry does not answer.
     """
     manifest, lacking = _read_back(repository, target.tag, pushed, whole)
     if manifest is None:

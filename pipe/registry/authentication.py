@@ -105,6 +105,9 @@ class Authentication:
         Args:
             scope: What the request needs.
             left: Returns the seconds that remain for it.
+
+        Raises:
+            PipeError: The token server rejects the credentials, is not trusted, or returns no token.
         """
         with self._lock:
             if self._basic is not None:

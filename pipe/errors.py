@@ -174,9 +174,9 @@ class UnsupportedError(ImageRefusedError):
 
 
 class UntrustedHostError(PipeError):
-    """The registry requests the credentials for a host that must not receive them."""
+    """The registry refers to a host that must not receive the credentials or the layers."""
 
-    title = "Refusing to send credentials to an untrusted host"
+    title = "Refusing to send credentials or layers to an untrusted host"
     exit_code = 4
 
 

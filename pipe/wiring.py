@@ -76,14 +76,17 @@ def _referrers(context: Context, encoder: "Callable[[], Encode]") -> "Referrers 
 
 
 def _places(context: Context, client: Client) -> tuple[Place, ...]:
-    """Return the tags whose layers may be reused, the likeliest first; a promotion needs none."""
+    """Return the tags whose layers may be reused; a promotion needs none.
+
+    Those that are read anyway come first, since the number of manifests is limited.
+    """
     if context.request.promotion is not None:
         return ()
     own, tags = context.repository, (*context.request.tags, DEFAULT_TAG)
     others = context.settings.reuse_from
     return (
-        *(Place(client.repository(each.repository) if each.repository else own, each.tag) for each in others),
         *(Place(own, tag) for tag in tags),
+        *(Place(client.repository(each.repository) if each.repository else own, each.tag) for each in others),
     )
 
 

@@ -14,6 +14,8 @@ from integration.registries import BY_ENGINE, BY_PIPE, REPOSITORY, digest_in
 from integration.running import ENGINE_BUSY, Run, environment_of
 from registry.client import LocalRegistry
 
+from pipe.push.reuse import MANIFESTS
+
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -275,6 +277,17 @@ def test_dry_run_knows_layers_that_the_registry_has_under_another_tag(
     finished.expect(0, "already there", "would upload", " unpacked", "✔ Dry run: unknown would be pushed.")
     assert registry.requests(method="HEAD", path="*/blobs/*") != []
     assert registry.requests(method="P[AU]T*") == []
+
+
+def test_ten_tags_that_the_user_names_do_not_hide_latest(registry: LocalRegistry, images: Images, run: Run) -> None:
+    base = images.build(MB)
+    run(registry, IMAGE_NAME=base.name).expect(0)
+    old = [f"old-{number}" for number in range(MANIFESTS)]
+    for tag in old:
+        run(registry, IMAGE_NAME=images.build(1000).name, TAGS=tag).expect(0)
+    changed = images.build(1000, base=base.name)
+    finished = run(registry, IMAGE_NAME=changed.name, TAGS="new", REUSE_FROM=" ".join(old), DRY_RUN="true")
+    finished.expect(0, "already there", "would upload")
 
 
 REQUEST = re.compile(r"(?:GET|HEAD|POST|PUT|PATCH) /[^\s?]* (?:[1-5][0-9]{2}|no answer) [0-9]+\.[0-9]{3} s")

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# oras 1.3.3 (Debian forky, 1.3.3-1): `oras manifest index create` joins tags of one platform each, as its help has it. If
-# buildx pushed them, each tag is an index itself, with the image and its attestation. oras lists the two indexes, without
-# a platform, and exits with 0; OCI allows an index in an index, and no client that was tried looks into it: neither
-# oras, nor crane 0.20.7 (0.20.7+ds1-5), skopeo 1.9.3 (Debian 12, 1.9.3+ds1-1+b10) or podman 4.3.1 finds any platform.
-# `crane index append` with the same tags lists their images and attestations, and `docker manifest create` refuses
-# indexes.
+# oras 1.3.3 (Debian forky, 1.3.3-1): `oras manifest index create` joins tags of one platform each, as its help has it.
+# If buildx pushed them, each tag is an index itself, with the image and its attestation. oras lists the two indexes,
+# without a platform, and exits with 0; OCI allows an index in an index, but no client that was tried looks into it:
+# neither oras, nor crane 0.20.7 (0.20.7+ds1-5), skopeo 1.9.3 (Debian 12, 1.9.3+ds1-1+b10) or podman 4.3.1 finds any
+# platform. `crane index append` with the same tags lists their images and attestations, and `docker manifest create`
+# refuses them.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

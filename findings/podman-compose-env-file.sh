@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# podman-compose 1.6.0 (PyPI, with python-dotenv 1.2.4) and docker-compose 2.26.1 (Debian 13, 2.26.1-4): the same compose
-# file and `.env` name other images, without a message. Docker documents for `.env`: variables of the environment come
-# first; `$NAME` and `${NAME-default}` are filled; in single quotes nothing is. To podman-compose
+# podman-compose 1.6.0 (PyPI, with python-dotenv 1.2.4) and docker-compose 2.26.1 (Debian 13, 2.26.1-4): the same
+# compose file and `.env` name other images, without a message. Docker documents for `.env`: a variable of the
+# environment comes first; `$NAME` and `${NAME-default}` are filled; in single quotes nothing is. To podman-compose
 # - `IMAGE=app:${VERSION}` has the VERSION of `.env`, even if the environment has another, as a pipeline sets it for a
 #   release; `app:${VERSION}` in the compose file has that of the environment;
 # - `app:$BUILD` stays as it is, and `${SUFFIX-rc}` is nothing;
-# - '${VERSION}' in single quotes is filled.
+# - `'app:${VERSION}'`, in single quotes, is filled.
 # shellcheck source=findings/common.bash
 # shellcheck disable=SC2016 # compose files
 . "${BASH_SOURCE[0]%/*}/common.bash"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # docker-tartare 0.2.0 (PyPI): it lists and extracts the files of an image in a docker archive, from the last layer to
 # the first. `extract --dir` writes each layer's files over those that it has written, so of a file that a later layer
-# changes it returns the oldest content, with exit code 0; `extract` of the file alone returns the newest. Names lose all
-# dots and slashes at their start: `.env` is listed as `/env` and cannot be extracted, and what a later layer removes from
-# the root folder (`.wh.removed`) stays, beside a file `wh.removed`; a whiteout in another folder counts.
+# changes it returns the oldest content, with exit code 0; `extract` of the file alone returns the newest. Names lose
+# all dots and slashes at their start: `.env` is listed as `/env` and cannot be extracted, and what a later layer
+# removes from the root folder (`.wh.removed`) stays, beside a file `wh.removed`; a whiteout in another folder counts.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

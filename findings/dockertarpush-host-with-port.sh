@@ -2,8 +2,9 @@
 # dockertarpush 0.17 (PyPI): `docker-tar-push` pushes a docker archive under the names that it has. It cuts a name at
 # each colon, so for `registry.example:5000/app:1`, as an image is named to be pushed by Docker, it sends the blobs to
 # the repository `registry.example`, and the manifest to the tag `5000/app`, for which the registry (docker-registry
-# 2.8.2+ds1-1, Debian 12) returns 404. It reads no answer to what it sends: it logs "Image pushed", and exits with 0. Of
-# an archive of two images, which `docker save` writes, it pushes the first one, and logs and exits the same.
+# 2.8.2+ds1-1, Debian 12) returns 404. It looks at the status of neither a blob nor the manifest: it logs "Image
+# pushed", and exits with 0. Of an archive of two images, which `docker save` writes, it pushes the first one, and logs
+# and exits the same.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 

@@ -12,7 +12,8 @@ from pipe.push import tags
 from pipe.push.context import Context
 from pipe.push.outcome import Outcome
 from pipe.push.result import TagResult, TagStatus
-from pipe.push.verify import holds, missing_parts
+from pipe.push.reuse import reusable
+from pipe.push.verify import holds, may_stand_for, missing_parts
 from pipe.text import listed
 
 _SHOWN = 3
@@ -74,7 +75,8 @@ class ExistingTags:
             others: The manifests of further tags.
             missing: What the registry lacks of some manifests, by their digest.
         """
-        held = [(tag, manifest) for tag, manifest in others.items() if holds(manifest, image)]
+        types = reusable(self._settings.compression)
+        held = [(tag, manifest) for tag, manifest in others.items() if may_stand_for(manifest, image, types)]
         for tag, manifest in held if outcome.pending() and outcome.manifest is None else ():
             if self._has_all_of(manifest, missing):
                 self._report.info(f"{tag} already points to this image: nothing is uploaded.")

@@ -10,8 +10,8 @@ from pipe.push.early_sending import EarlySending
 from pipe.push.early_staging import EarlyStaging
 from pipe.push.pushers import Pushers
 from pipe.push.questions import Answers, answers
-from pipe.push.reuse import Place
-from pipe.push.verify import holds, missing_parts
+from pipe.push.reuse import Place, reusable
+from pipe.push.verify import holds, may_stand_for, missing_parts
 from pipe.registry.repository import LONG_ROUND_TRIP
 from pipe.source.image_source import ImageSource
 
@@ -165,7 +165,9 @@ class Preparation:
             others = [place for place in self._pushers.likely if place not in found.manifests]
             read = answers(repository, (), others, check=False).manifests
             self._answers = self._answers._replace(manifests=found.manifests | read)
-            held = {each.digest: each for each in read.values() if each is not None and holds(each, source.image)}
+            types = reusable(self._context.settings.compression)
+            there = [each for each in read.values() if each is not None]
+            held = {each.digest: each for each in there if may_stand_for(each, source.image, types)}
             missing |= {digest: missing_parts(repository, manifest) for digest, manifest in held.items()}
             self._answers = self._answers._replace(missing=missing)
             if not all(missing.values()):

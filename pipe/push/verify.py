@@ -5,7 +5,7 @@ from functools import partial
 
 from pipe.errors import BlobMissingError, DigestMismatchError, NotInRegistryError
 from pipe.oci.image import Image
-from pipe.oci.manifest import Manifest
+from pipe.oci.manifest import Manifest, flaw_of
 from pipe.oci.reference import Reference
 from pipe.push.pusher import Pushed
 from pipe.registry.repository import Repository
@@ -25,6 +25,21 @@ def holds(manifest: Manifest, image: Image) -> bool:
     if image.id == manifest.digest or manifest.digest in image.manifests:
         return True
     return image.id == manifest.config and not manifest.manifests and len(manifest.layers) == len(image.layers)
+
+
+def may_stand_for(manifest: Manifest, image: Image, media_types: frozenset[str]) -> bool:
+    """Return whether the manifest of another tag can serve in place of the one that a push would put.
+
+    An image with zstd or encrypted layers has the same config as one with gzip layers, but fewer clients can pull it.
+
+    Args:
+        manifest: Of the registry.
+        image: What is pushed.
+        media_types: Of layers that the push may name.
+    """
+    if not holds(manifest, image) or flaw_of(manifest):
+        return False
+    return image.id != manifest.config or all(layer.media_type in media_types for layer in manifest.layers)
 
 
 def holds_configs(repository: Repository, index: Manifest, image: Image) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from unit.fakes import REQUEST, SETTINGS, Clock, FakeEngine, Messages, OneImage
 from unit.http import HUNG, FakeRegistryServer
-from unit.runs import BLOBS, IMAGE, IMAGE_ID, MANIFEST, OTHER, connected, encoder, store
+from unit.runs import BLOBS, IMAGE, IMAGE_ID, MANIFEST, OTHER, SIZES, connected, encoder, image_manifest, store
 
 from pipe.errors import (
     CertificateError,
@@ -269,6 +269,15 @@ def test_an_image_that_latest_is_needs_neither_staging_nor_uploads_ahead() -> No
     push.run()
     assert [tag.status for tag in push.result(0).tags] == [TagStatus.PUSHED]
     assert len(around.server.matching("HEAD", f"*/blobs/{BLOBS[0]}")) == 1
+
+
+def test_an_image_that_latest_is_in_another_compression_is_prepared_for_its_upload() -> None:
+    around = Surroundings()
+    layers = list(zip(BLOBS, SIZES, strict=True))
+    store(around.server, image_manifest(IMAGE_ID, 7, layers, OCI_ZSTD_LAYER), "latest")
+    push = around.push("acme/app", FakeEngine(around.clock, LARGE), "1.0", "latest")
+    push.preparation.ahead()
+    assert push.preparation.is_needed
 
 
 @pytest.mark.parametrize("gone", [pytest.param(BLOBS[0], id="layer"), pytest.param(IMAGE_ID, id="config")])

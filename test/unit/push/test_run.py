@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from unit.runs import (
     IMAGE_ID,
     MANIFEST,
     OTHER,
+    SIZES,
     SUCCESS,
     bench,
     encoder,
@@ -47,7 +48,7 @@ from pipe.errors import (
     StoppedError,
 )
 from pipe.oci.image import Image, Layer
-from pipe.oci.manifest import OCI_INDEX, Manifest
+from pipe.oci.manifest import DOCKER_LAYER, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, OCI_ZSTD_LAYER, Manifest
 from pipe.push.context import Timing
 from pipe.push.pushers import Pushers
 from pipe.push.result import LayerStatus, TagStatus
@@ -180,27 +181,65 @@ def test_an_image_that_latest_is_gets_its_tags_without_an_upload(policy: str, up
 
 @pytest.mark.parametrize("gone", [pytest.param(BLOBS[0], id="layer"), pytest.param(IMAGE_ID, id="config")])
 def test_an_image_of_which_latest_lacks_a_part_is_pushed(gone: str) -> None:
-    b = bench(SUCCESS)
+    b = bench(SUCCESS, settings={"uploader": "auto"})
     store(b.server, MANIFEST, "latest")
     del b.server.blobs[gone]
     b.push.run()
+    assert b.server.matching("HEAD", f"*/blobs/{gone}")
     assert pushes(b.engine) == ["crg.apkg.io/acme/app:1.0"]
 
 
+def made(
+    media_type: str = OCI_MANIFEST, layers: str = DOCKER_LAYER, members: Mapping[str, object] | None = None
+) -> Manifest:
+    """Make a manifest with the image's config and layers that is not the one that the pipe would make."""
+    content = json.loads(image_manifest(IMAGE_ID, 7, list(zip(BLOBS, SIZES, strict=True)), layers).body)
+    return Manifest.parse(media_type, json.dumps(content | (members or {})).encode())
+
+
+UNREADABLE = [*json.loads(MANIFEST.body)["layers"], {"digest": "sha512:0"}]
+
+
+@pytest.mark.parametrize(
+    ("latest", "compression", "engine_pushes"),
+    [
+        pytest.param(made(layers=OCI_ZSTD_LAYER), "auto", True, id="zstd"),
+        pytest.param(made(layers=OCI_ZSTD_LAYER), "zstd", False, id="zstd-as-demanded"),
+        pytest.param(made(layers=OCI_LAYER), "zstd", False, id="gzip-does-for-zstd"),
+        pytest.param(made(layers=f"{OCI_LAYER}+encrypted"), "auto", True, id="encrypted"),
+        pytest.param(made(layers=OCI_LAYER), "auto", False, id="gzip-of-oci"),
+        pytest.param(made(layers=OCI_LAYER, members={"annotations": {"a": "b"}}), "auto", False, id="annotated"),
+        pytest.param(made(members={"manifests": []}), "auto", True, id="image-and-index"),
+        pytest.param(made(members={"layers": UNREADABLE}), "auto", True, id="a-layer-more"),
+        pytest.param(made("application/json"), "auto", True, id="another-type"),
+    ],
+)
+def test_only_a_manifest_that_a_push_could_make_gets_further_tags(
+    latest: Manifest, compression: str, engine_pushes: bool
+) -> None:
+    b = bench(SUCCESS, settings={"compression": compression, "uploader": "auto"})
+    store(b.server, latest, "latest")
+    b.push.run()
+    assert pushes(b.engine) == (["crg.apkg.io/acme/app:1.0"] if engine_pushes else [])
+    assert statuses(b.push.result(0)) == ["pushed"]
+
+
 def test_a_registry_that_does_not_say_what_latest_has_is_pushed_to() -> None:
-    b = bench(SUCCESS)
+    b = bench(SUCCESS, settings={"uploader": "auto"})
     store(b.server, MANIFEST, "latest")
     b.server.on("HEAD", f"*/blobs/{BLOBS[0]}", 500, times=QUESTION_TRIES)
     b.push.run()
     assert pushes(b.engine) == ["crg.apkg.io/acme/app:1.0"]
+    assert f"{MANIFEST.digest} is not used. " in "".join(b.told.of("DEBUG"))
 
 
 def test_a_part_that_only_the_manifest_lacks_is_sent() -> None:
-    b = bench(SUCCESS, settings={"max_attempts": 2})
+    b = bench(SUCCESS, settings={"max_attempts": 2, "uploader": "auto"})
     store(b.server, MANIFEST, "latest")
     b.server.on("PUT", "*/manifests/1.0", error_reply(404, "MANIFEST_BLOB_UNKNOWN"), times=1)
     b.push.run()
     assert pushes(b.engine) == ["crg.apkg.io/acme/app:1.0"]
+    assert b.asked.count("PUT 1.0") == 1, "the first attempt"
 
 
 def test_further_tags_that_are_there_are_left_alone() -> None:

@@ -81,15 +81,17 @@ class Tags:
             except NotFound:
                 return self.give_back(image, tag, "")
             return True
-        own = f"{self.repository}:{tag}"
-        if any(name != own and not self._is_marker(name) for name in self.names(image)):
-            self.remove(tag)
-            return True
-        return False
+        if not self._is_named(image, f"{self.repository}:{tag}"):
+            return False
+        self.remove(tag)
+        return True
 
     def drop(self, image: str, marker: Marker) -> str:
-        """Remove a marker; if it is the image's only name, replace it by a tag that is no marker, and return that."""
-        if any(name != f"{self.repository}:{marker}" for name in self.names(image)):
+        """Remove a marker; if the image has no name but markers, replace it by a tag that is none, and return that.
+
+        Another marker is no name to rely on: its run may remove it at the same time.
+        """
+        if self._is_named(image):
             self.remove(str(marker))
             return ""
         kept = f"{PREFIX}kept-{marker.run}"
@@ -97,8 +99,9 @@ class Tags:
         self.remove(str(marker))
         return kept
 
-    def _is_marker(self, name: str) -> bool:
-        return any(map(Marker.parse, self._of([name])))
+    def _is_named(self, image: str, own: str = "") -> bool:
+        """Return whether an image has a name that is neither a marker nor `own`."""
+        return any(name != own and not any(map(Marker.parse, self._of([name]))) for name in self.names(image))
 
     def sweep(self, now: int, warn: Callable[[str], None]) -> None:
         """Undo what dead runs left in the repository: markers, and the tags that they had moved or added."""

@@ -17,10 +17,10 @@ NOW = 1_800_000_000
 class EngineTags:
     """Answers the requests about tags, each at once as a whole."""
 
-    def __init__(self, tags: "Mapping[str, str]") -> None:
-        """Store the tags; their images stay whatever becomes of the tags."""
+    def __init__(self, tags: "Mapping[str, str]", *unnamed: str) -> None:
+        """Store the tags, and images without one; their images stay whatever becomes of the tags."""
         self.tags = dict(tags)
-        self._ids = set(tags.values())
+        self._ids = {*tags.values(), *unnamed}
         self.timeout = 30
 
     def request(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from unit.engine.tags import NOW, OURS, TARGET, THEIRS, USERS, EngineTags
 
+from pipe.engine.marker import Marker
 from pipe.engine.tagging import Tag
 from pipe.oci.image import Image
 
@@ -52,7 +53,7 @@ class Shared(EngineTags):
     """An Engine that two runs use, each in a thread that is named by its number."""
 
     def __init__(self, tags: dict[str, str], turns: Turns) -> None:
-        super().__init__(tags)
+        super().__init__(tags, OURS)
         self._turns = turns
 
     def request(self) -> None:
@@ -65,26 +66,47 @@ def orders() -> list[tuple[int, ...]]:
     return list(itertools.product(range(REQUESTS), range(1, REQUESTS), range(REQUESTS)))
 
 
-@pytest.mark.parametrize("before", [{}, {str(TARGET): USERS, "users:1": USERS}], ids=["no-such-tag", "another-image"])
+BEFORE = pytest.mark.parametrize(
+    "before", [{}, {str(TARGET): USERS, "users:1": USERS}], ids=["no-such-tag", "another-image"]
+)
+
+
+def ended(found: dict[str, str], images: tuple[str, str], lengths: tuple[int, ...]) -> tuple[dict[str, str], list[str]]:
+    """Let two runs tag their images, and return the tags in the end and the warnings."""
+    turns = Turns(lengths)
+    engine = Shared(found, turns)
+    warnings: list[str] = []
+
+    def push(run: int) -> None:
+        api = cast("APIClient", engine)
+        try:
+            with Tag(lambda: api, Image(images[run], 0, ()), TARGET, warnings.append, lambda: NOW).applied(nullcontext):
+                pass
+        finally:
+            turns.end(run)
+
+    threads = [threading.Thread(target=push, args=(run,), name=str(run)) for run in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return engine.tags, warnings
+
+
+@BEFORE
 @pytest.mark.parametrize("second", [pytest.param(OURS, id="one-image"), pytest.param(THEIRS, id="two-images")])
 def test_the_tags_are_as_found_in_the_end(before: dict[str, str], second: str) -> None:
     for lengths in orders():
-        turns = Turns(lengths)
-        engine = Shared(FOUND | before, turns)
-        warnings: list[str] = []
+        end = ended(FOUND | before, (OURS, second), lengths)
+        assert end == (FOUND | before, []), f"turns of {lengths} requests"
 
-        def push(run: int, engine: Shared = engine, turns: Turns = turns, warnings: list[str] = warnings) -> None:
-            image = Image((OURS, second)[run], 0, ())
-            api = cast("APIClient", engine)
-            try:
-                with Tag(lambda: api, image, TARGET, warnings.append, lambda: NOW).applied(nullcontext):
-                    pass
-            finally:
-                turns.end(run)
 
-        threads = [threading.Thread(target=push, args=(run,), name=str(run)) for run in (0, 1)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert (engine.tags, warnings) == (FOUND | before, []), f"turns of {lengths} requests"
+@BEFORE
+def test_an_image_without_a_name_is_not_deleted(before: dict[str, str]) -> None:
+    for lengths in orders():
+        tags, warnings = ended(before, (OURS, OURS), lengths)
+        kept = [tag for tag, image in tags.items() if image == OURS]
+        assert kept, f"turns of {lengths} requests"
+        assert not any(map(Marker.parse, (tag.rpartition(":")[2] for tag in kept))), f"turns of {lengths} requests"
+        assert {tag: image for tag, image in tags.items() if tag not in kept} == before, f"turns of {lengths} requests"
+        assert all(any(tag in each for each in warnings) for tag in kept), f"turns of {lengths} requests"

@@ -1,12 +1,16 @@
 """The Engine's tags in one repository, markers included."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from docker import APIClient
 from docker.errors import NotFound
 
 from pipe.engine.marker import PREFIX, Marker, key_of
 
+_HUB = re.compile(r"(?:index\.)?docker\.io/(?:library/)?")
+"""What Docker Engine leaves out of a name of Docker Hub; source: distribution/reference, `FamiliarName`."""
 TRIES = 5
 """Times that a tag is looked up while others move it."""
 
@@ -18,6 +22,7 @@ class Tags:
         """Store the client and the repository, such as `crg.apkg.io/acme/app`."""
         self._api = api
         self.repository = repository
+        self._forms = _forms(repository)
 
     def image_of(self, tag: str) -> tuple[str, list[Marker]]:
         """Return the ID of the image that a tag names, and the image's markers; "" and none if there is no such tag.
@@ -31,7 +36,7 @@ class Tags:
                 image = self._api.inspect_image(name)
             except NotFound:
                 break
-            names = image.get("RepoTags") or []
+            names = self._listed(image)
             if name in names:
                 return str(image["Id"]), self._markers(names)
         return "", []
@@ -39,7 +44,7 @@ class Tags:
     def names(self, image: str) -> list[str]:
         """Return all names of an image, of any repository."""
         try:
-            return self._api.inspect_image(image).get("RepoTags") or []
+            return self._listed(self._api.inspect_image(image))
         except NotFound:
             return []
 
@@ -52,8 +57,17 @@ class Tags:
 
     def marked_images(self) -> set[str]:
         """Return the IDs of all images with a marker."""
-        listed = self._api.images(filters={"reference": f"{self.repository}:{PREFIX}*"}) or []
-        return {str(each["Id"]) for each in listed if any(map(Marker.parse, self._of(each.get("RepoTags") or [])))}
+        patterns = [f"{form}:{PREFIX}*" for form in self._forms]
+        listed = self._api.images(filters={"reference": patterns}) or []
+        return {str(each["Id"]) for each in listed if self._markers(self._listed(each))}
+
+    def _listed(self, image: Mapping[str, Any]) -> list[str]:
+        """Return the names that an Engine lists of an image, those of the repository in the form that requests use."""
+        found = []
+        for name in image.get("RepoTags") or []:
+            form = next((each for each in self._forms if name.startswith(f"{each}:")), None)
+            found.append(f"{self.repository}{name.removeprefix(form)}" if form else name)
+        return found
 
     def _of(self, names: list[str]) -> list[str]:
         beginning = f"{self.repository}:"
@@ -117,3 +131,9 @@ class Tags:
                         outcome = "moved back" if self.image_of(tag)[0] else "removed"
                         warn(f"A killed run left the tag {self.repository}:{tag} in Docker Engine; it was {outcome}.")
                 self.drop(image, marker)
+
+
+def _forms(repository: str) -> tuple[str, ...]:
+    """Return how Engines list a repository: one of Docker Hub in short, and podman with the host's usual name."""
+    hub = _HUB.match(repository)
+    return (repository, repository[hub.end() :], repository.removeprefix("index.")) if hub else (repository,)

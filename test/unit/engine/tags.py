@@ -37,11 +37,11 @@ class EngineTags:
             raise NotFound(name)
         return {"Id": image, "RepoTags": [tag for tag, named in self.tags.items() if named == image]}
 
-    def images(self, filters: dict[str, str]) -> list[dict[str, Any]]:
-        """List images by the beginning of a tag."""
+    def images(self, filters: "Mapping[str, list[str]]") -> list[dict[str, Any]]:
+        """List images by the beginnings of a tag."""
         self.request()
-        beginning = filters["reference"].removesuffix("*")
-        return [{"Id": image, "RepoTags": [tag]} for tag, image in self.tags.items() if tag.startswith(beginning)]
+        beginnings = tuple(each.removesuffix("*") for each in filters["reference"])
+        return [{"Id": image, "RepoTags": [tag]} for tag, image in self.tags.items() if tag.startswith(beginnings)]
 
     def tag(self, image: str, repository: str, tag: str) -> None:
         """Set a tag."""

@@ -184,9 +184,9 @@ class Swept:
     """An Engine's API that lists nothing, and remembers what was asked."""
 
     def __init__(self) -> None:
-        self.filters: list[dict[str, str]] = []
+        self.filters: list[dict[str, str | list[str]]] = []
 
-    def images(self, filters: dict[str, str], *, all: bool = False) -> list[dict[str, object]]:  # noqa: A002
+    def images(self, filters: dict[str, str | list[str]], *, all: bool = False) -> list[dict[str, object]]:  # noqa: A002
         """List no image."""
         assert all == ("label" in filters)
         self.filters.append(filters)
@@ -201,7 +201,7 @@ def test_what_killed_runs_left_is_looked_for_in_each_repository_and_temporary_im
         engine.sweep(Reference("crg.apkg.io", f"acme/{name}"), warnings.append)
     assert warnings == []
     assert api.filters == [
-        {"reference": "crg.apkg.io/acme/one:pipe-*"},
+        {"reference": ["crg.apkg.io/acme/one:pipe-*"]},
         {"label": LABEL},
-        {"reference": "crg.apkg.io/acme/two:pipe-*"},
+        {"reference": ["crg.apkg.io/acme/two:pipe-*"]},
     ]

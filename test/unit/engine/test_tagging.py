@@ -13,6 +13,7 @@ from pipe.engine.marker import DEAD_AFTER, Marker, key_of
 from pipe.engine.tagging import CLOSING_TIMEOUT, Tag
 from pipe.errors import StoppedError
 from pipe.oci.image import Image
+from pipe.oci.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -190,10 +191,58 @@ def test_an_image_without_a_name_keeps_one_tag_that_is_no_marker(before: dict[st
     assert f"The image keeps the tag {left} in Docker Engine" in warnings[0]
 
 
+class Listing(Tags):
+    """An Engine that lists the names of Docker Hub in a form of its own."""
+
+    def __init__(self, tags: "Mapping[str, str]", asked: str, listed: str) -> None:
+        """Store the repository as requests name it, and as answers do."""
+        super().__init__(tags)
+        self._asked, self._listed = f"{asked}:", f"{listed}:"
+
+    def inspect_image(self, name: str) -> dict[str, Any]:
+        """Find an image."""
+        return self._shown(super().inspect_image(name))
+
+    def images(self, filters: "Mapping[str, list[str]]") -> list[dict[str, Any]]:
+        """List images by the beginnings of a tag as it is listed."""
+        patterns = [
+            each.replace(self._listed, self._asked, 1) for each in filters["reference"] if each.startswith(self._listed)
+        ]
+        return [self._shown(each) for each in super().images({"reference": patterns})]
+
+    def _shown(self, image: dict[str, Any]) -> dict[str, Any]:
+        return image | {"RepoTags": [name.replace(self._asked, self._listed, 1) for name in image["RepoTags"]]}
+
+
+@pytest.mark.parametrize(
+    ("asked", "listed"),
+    [
+        pytest.param("index.docker.io/acme/app", "acme/app", id="hub"),
+        pytest.param("docker.io/acme/app", "acme/app", id="hub-in-short"),
+        pytest.param("docker.io/library/app", "app", id="hub-library"),
+        pytest.param("index.docker.io/acme/app", "docker.io/acme/app", id="hub-of-podman"),
+        pytest.param("docker.io/acme/app", "docker.io/acme/app", id="hub-of-podman-in-short"),
+    ],
+)
+@pytest.mark.parametrize("original", [pytest.param("", id="added"), pytest.param(USERS, id="moved")])
+def test_names_that_an_engine_lists_in_another_form_are_recognised(asked: str, listed: str, original: str) -> None:
+    domain, _, path = asked.partition("/")
+    target = Reference(domain, path, "1")
+    found = {"other:1": THEIRS, "users:1": USERS, "mine:1": OURS} | ({str(target): original} if original else {})
+    dead = f"{asked}:{Marker(key_of('1'), original, '0a1b2c3d', NOW - DEAD_AFTER - 1)}"
+    engine = Listing(found | {str(target): THEIRS, dead: THEIRS}, asked, listed)
+    api = cast("APIClient", engine)
+    with Tag(lambda: api, Image(OURS, 0, ()), target, lambda _warning: None, lambda: NOW).applied(
+        contextlib.nullcontext
+    ):
+        assert engine.tags[str(target)] == OURS
+    assert engine.tags == found
+
+
 class Failing(Tags):
     """An Engine that cannot list images."""
 
-    def images(self, filters: dict[str, str]) -> list[dict[str, Any]]:
+    def images(self, filters: "Mapping[str, list[str]]") -> list[dict[str, Any]]:
         """Fail."""
         raise APIError(str(filters))
 

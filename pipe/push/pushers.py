@@ -83,6 +83,7 @@ class Pushers:
         self._kind: EngineKind | None = None
         self._registry_pusher: RegistryPusher | None = None
         self._known: dict[str, Descriptor] = {}
+        self._trusting = True
         self.used: str | None = None
 
     @property
@@ -198,10 +199,13 @@ class Pushers:
             transfer = Transfer(self._context, image, clocks, self._encoder())
             transfer.known.update(self._known)
             self._registry_pusher = RegistryPusher(transfer, lambda: self.stored.all(image))
+            if not self._trusting:
+                self._registry_pusher.forget()
         return self._registry_pusher
 
     def forget(self) -> None:
         """Check everything again with the next push: the registry lacks a blob that it reported."""
+        self._trusting = False
         if self._registry_pusher is not None:
             self._registry_pusher.forget()
 

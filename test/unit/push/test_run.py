@@ -52,6 +52,7 @@ from pipe.oci.manifest import DOCKER_LAYER, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, 
 from pipe.push.context import Timing
 from pipe.push.pushers import Pushers
 from pipe.push.result import LayerStatus, TagStatus
+from pipe.push.reuse import Place
 from pipe.push.run import Push
 from pipe.registry.client import CONNECTIONS, QUESTION_TRIES
 from pipe.source.archive_source import ArchiveSource
@@ -791,6 +792,29 @@ def test_a_blob_that_the_registry_lost_after_the_pipe_sent_it_is_sent_again(tmp_
     assert statuses(push.result(0)) == ["pushed"]
     assert f"does not have {lost[0]}" in b.told.of("WARNING")[0]
     assert lost[0] in b.server.blobs
+
+
+def test_a_blob_of_latest_that_the_registry_reports_but_lacks_is_sent(tmp_path: Path) -> None:
+    b = bench(settings={"uploader": "auto", "max_attempts": 2})
+    source = ArchiveSource(opened(tmp_path, tar(docker_archive())))
+
+    def push(*tags: str) -> Push:
+        context = copy(b.context)
+        context.request = context.request._replace(tags=tags)
+        places = [Place(context.repository, "latest")]
+        return Push(context, lambda: source, Pushers(context, places, encoder, None))
+
+    push("latest").run()
+    sent = len(b.server.matching("PUT", UPLOADS + "*"))
+
+    def refused(_: Sent) -> Reply | None:
+        is_whole = len(b.server.matching("PUT", UPLOADS + "*")) > sent
+        return None if is_whole else error_reply(404, "MANIFEST_BLOB_UNKNOWN")
+
+    b.server.on("PUT", "*/manifests/1.0", refused)
+    further = push("1.0")
+    further.run()
+    assert statuses(further.result(0)) == ["pushed"]
 
 
 def test_a_further_tag_is_read_and_not_only_asked_for() -> None:

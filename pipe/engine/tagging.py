@@ -97,8 +97,7 @@ class Tag:
         with suppress(*_ERRORS):
             # Leftovers of others must not fail this push.
             self._tags.sweep(self._clock(), self._warn)
-        before, markers = self._tags.image_of(self._target.tag)
-        marked = next((each for each in markers if each.key == key_of(self._target.tag)), None)
+        before, marked = self._found()
         if before == self._image.id and marked is None:
             return
         original = marked.original if marked else before
@@ -106,6 +105,21 @@ class Tag:
         self._tags.set(self._image.id, str(self._marker))
         self._tags.set(self._image.id, self._target.tag)
         self._renewal.start()
+
+    def _found(self) -> tuple[str, Marker | None]:
+        """Return the image that the target's tag names, "" if there is none, and the marker of another run for it.
+
+        A containerd store removes a tag before it sets it anew, so another run may be moving a tag that is missing.
+        Then that run has a marker; or it has left by now, and the tag is there.
+        """
+        key = key_of(self._target.tag)
+        before, markers = self._tags.image_of(self._target.tag)
+        if not before:
+            with suppress(*_ERRORS):
+                markers = [each for each in self._tags.all_markers() if not each.is_dead(self._clock())]
+            if not any(each.key == key for each in markers):
+                before, markers = self._tags.image_of(self._target.tag)
+        return before, next((each for each in markers if each.key == key), None)
 
     def _renew(self) -> None:
         """Replace the marker by a newer one, again and again."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from docker import APIClient
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 
 from pipe.engine.marker import PREFIX, Marker, key_of
 
@@ -57,9 +57,15 @@ class Tags:
 
     def marked_images(self) -> set[str]:
         """Return the IDs of all images with a marker."""
+        return {str(each["Id"]) for each in self._marked() if self._markers(self._listed(each))}
+
+    def all_markers(self) -> list[Marker]:
+        """Return the markers of all images."""
+        return [marker for each in self._marked() for marker in self._markers(self._listed(each))]
+
+    def _marked(self) -> list[dict[str, Any]]:
         patterns = [f"{form}:{PREFIX}*" for form in self._forms]
-        listed = self._api.images(filters={"reference": patterns}) or []
-        return {str(each["Id"]) for each in listed if self._markers(self._listed(each))}
+        return self._api.images(filters={"reference": patterns}) or []
 
     def _listed(self, image: Mapping[str, Any]) -> list[str]:
         """Return the names that an Engine lists of an image, those of the repository in the form that requests use."""
@@ -74,7 +80,18 @@ class Tags:
         return [name.removeprefix(beginning) for name in names if name.startswith(beginning)]
 
     def set(self, image: str, tag: str) -> None:
-        """Point a tag to an image."""
+        """Point a tag to an image.
+
+        A containerd store removes the tag first, and fails if another pipe sets it in between.
+        """
+        for _ in range(TRIES - 1):
+            try:
+                self._api.tag(image, self.repository, tag)
+            except APIError as error:
+                if not error.is_server_error():
+                    raise
+            else:
+                return
         self._api.tag(image, self.repository, tag)
 
     def remove(self, tag: str) -> None:

@@ -6,6 +6,8 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, cast
 
 import pytest
+import requests
+from docker.errors import APIError
 from unit.engine.tags import NOW, OURS, TARGET, THEIRS, USERS, EngineTags
 
 from pipe.engine.marker import Marker
@@ -15,7 +17,7 @@ from pipe.oci.image import Image
 if TYPE_CHECKING:
     from docker import APIClient
 
-REQUESTS = 14
+REQUESTS = 16
 """Requests of a run, at most: later changes of turn are none."""
 FOUND = {"app:1": OURS, "other:1": THEIRS}
 
@@ -66,15 +68,34 @@ def orders() -> list[tuple[int, ...]]:
     return list(itertools.product(range(REQUESTS), range(1, REQUESTS), range(REQUESTS)))
 
 
+class Containerd(Shared):
+    """An Engine with a containerd store, which removes a tag before it sets it anew, and fails if another did so."""
+
+    def tag(self, image: str, repository: str, tag: str) -> None:
+        """Set a tag."""
+        self.request()
+        name = f"{repository}:{tag}"
+        if self.tags.get(name, image) != image:
+            del self.tags[name]
+            self.request()
+            if name in self.tags:
+                raise APIError("already exists", response=SERVER_ERROR)
+        self.tags[name] = image
+
+
+SERVER_ERROR = requests.Response()
+SERVER_ERROR.status_code = 500
 BEFORE = pytest.mark.parametrize(
     "before", [{}, {str(TARGET): USERS, "users:1": USERS}], ids=["no-such-tag", "another-image"]
 )
 
 
-def ended(found: dict[str, str], images: tuple[str, str], lengths: tuple[int, ...]) -> tuple[dict[str, str], list[str]]:
+def ended(
+    found: dict[str, str], images: tuple[str, str], lengths: tuple[int, ...], kind: type[Shared] = Shared
+) -> tuple[dict[str, str], list[str]]:
     """Let two runs tag their images, and return the tags in the end and the warnings."""
     turns = Turns(lengths)
-    engine = Shared(found, turns)
+    engine = kind(found, turns)
     warnings: list[str] = []
 
     def push(run: int) -> None:
@@ -95,9 +116,10 @@ def ended(found: dict[str, str], images: tuple[str, str], lengths: tuple[int, ..
 
 @BEFORE
 @pytest.mark.parametrize("second", [pytest.param(OURS, id="one-image"), pytest.param(THEIRS, id="two-images")])
-def test_the_tags_are_as_found_in_the_end(before: dict[str, str], second: str) -> None:
+@pytest.mark.parametrize("kind", [Shared, Containerd])
+def test_the_tags_are_as_found_in_the_end(before: dict[str, str], second: str, kind: type[Shared]) -> None:
     for lengths in orders():
-        end = ended(FOUND | before, (OURS, second), lengths)
+        end = ended(FOUND | before, (OURS, second), lengths, kind)
         assert end == (FOUND | before, []), f"turns of {lengths} requests"
 
 

@@ -75,7 +75,7 @@ class Push:
         self._subject = Subject(context, self.preparation, pushers, self._outcome, splits)
         self._allowed: Callable[[], None] = lambda: None
         self._sent: Callable[[], None] = lambda: None
-        self._reachable = self._surveyed = False
+        self._reachable = self._surveyed = self._is_sending = False
         self._checked_in: int | None = None
         self._pushed: dict[str, Pushed] = {}
         self._ahead: set[Reference] = set()
@@ -201,7 +201,7 @@ class Push:
                 self._arrived_before(source, target) or self._retagged(source, target) or self._uploaded(source, target)
             )
         except PipeError as error:
-            if not self._reachable or not tags.may_be_protected(error):
+            if not self._reachable or self._is_sending or not tags.may_be_protected(error):
                 raise
             return self._existing.rejected(source.image, target, self._outcome, error)
         self._pushed[target.tag] = pushed
@@ -257,8 +257,10 @@ class Push:
             if step.kind is Kind.ENGINE:
                 # The Engine need not stage an image that it pushes.
                 self.preparation.staging.close()
+            # Until all blobs have arrived, a rejection by the registry is none of the tag; an Engine's may be.
+            self._is_sending = step.kind is Kind.REGISTRY
             try:
-                return pushers.push(source, target, step, self._sent)
+                return pushers.push(source, target, step, self._arrived)
             except CannotPushError as error:
                 source = self._subject.give_way(error)
             except StatusLostError:
@@ -266,6 +268,10 @@ class Push:
                 if self._reachable:
                     self._repository.check_push()
                 raise
+
+    def _arrived(self) -> None:
+        self._is_sending = False
+        self._sent()
 
     def _verified(self, image: Image, before: TagResult, pushed: Pushed) -> TagResult:
         """Read the tag back."""

@@ -46,6 +46,7 @@ from pipe.errors import (
     RegistryTooSlowError,
     RegistryUnreachableError,
     StoppedError,
+    TagRejectedError,
 )
 from pipe.oci.image import Image, Layer
 from pipe.oci.manifest import DOCKER_LAYER, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, OCI_ZSTD_LAYER, Manifest
@@ -792,6 +793,25 @@ def test_a_blob_that_the_registry_lost_after_the_pipe_sent_it_is_sent_again(tmp_
     assert statuses(push.result(0)) == ["pushed"]
     assert f"does not have {lost[0]}" in b.told.of("WARNING")[0]
     assert lost[0] in b.server.blobs
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        pytest.param("HEAD", "*/blobs/*", PushDeniedError, id="a-blob-may-not-be-asked-for"),
+        pytest.param("PUT", f"{UPLOADS}*", PushDeniedError, id="a-blob-may-not-be-sent"),
+        pytest.param("PUT", "*/manifests/1.0", TagRejectedError, id="the-tag-may-not-move"),
+    ],
+)
+def test_only_a_rejected_manifest_means_that_a_tag_is_protected(
+    tmp_path: Path, method: str, path: str, kind: type[PipeError]
+) -> None:
+    b = bench(settings={"uploader": "auto"})
+    b.store(OTHER, "1.0")
+    b.server.on(method, path, DENIED)
+    source = ArchiveSource(opened(tmp_path, tar(docker_archive())))
+    with pytest.raises(kind):
+        Push(b.context, lambda: source, Pushers(b.context, [], encoder, None)).run()
 
 
 def test_a_blob_of_latest_that_the_registry_reports_but_lacks_is_sent(tmp_path: Path) -> None:

@@ -1,11 +1,9 @@
-"""What every pusher has in common: it brings one image under one tag, and returns what it pushed."""
+"""What both pushers have in common: what they return, and the error with which one leaves the push to the next."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from pipe.errors import PipeError
 from pipe.oci.manifest import Manifest
-from pipe.oci.reference import Reference
-from pipe.source.image_source import ImageSource
 
 
 class Pushed(NamedTuple):
@@ -18,18 +16,6 @@ class Pushed(NamedTuple):
 
     digest: str
     manifest: Manifest | None = None
-
-
-class Pusher(Protocol):
-    """Brings an image to the registry."""
-
-    def push(self, source: ImageSource, reference: Reference) -> Pushed:
-        """Push an image under one tag.
-
-        Raises:
-            CannotPushError: This pusher cannot, but another one may.
-            PipeError: The push failed.
-        """
 
 
 class CannotPushError(Exception):

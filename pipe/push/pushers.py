@@ -25,7 +25,7 @@ from pipe.push.plan import (
     reason_to_hand_over,
 )
 from pipe.push.progress import ProgressTracker, Snapshot
-from pipe.push.pusher import CannotPushError, Pushed, Pusher
+from pipe.push.pusher import CannotPushError, Pushed
 from pipe.push.reuse import Place
 from pipe.push.step import Kind, Step, after
 from pipe.push.stored_layers import StoredLayers
@@ -34,7 +34,7 @@ from pipe.threads import apart
 
 if TYPE_CHECKING:
     from pipe.oci.descriptor import Descriptor
-    from pipe.push.engine_pusher import HandOver, PlannedEngine
+    from pipe.push.engine_pusher import EnginePusher, HandOver, PlannedEngine
     from pipe.push.registry_pusher import RegistryPusher
     from pipe.push.transfer import Encode
 
@@ -255,7 +255,7 @@ class Pushers:
             )
         )
 
-    def _engine_pusher(self, engine: "PlannedEngine", image: Image, step: Step) -> Pusher:
+    def _engine_pusher(self, engine: "PlannedEngine", image: Image, step: Step) -> "EnginePusher":
         # Many runs push nothing, and each pusher is loaded when it is needed.
         from pipe.push.engine_pusher import EnginePusher  # noqa: PLC0415
 

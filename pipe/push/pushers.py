@@ -284,8 +284,8 @@ class Pushers:
         # An Engine that compresses on every core takes half a second for this answer.
         kind = self._engine_kind()
         # The answers are there when the Engine sends its first layer.
-        found = apart(lambda: frozenset(self.stored.all(image)))
-        return Takeover(image, clocks, kind, lambda: found).reason
+        known = apart(lambda: frozenset(self.stored.all(image)))
+        return Takeover(image, clocks, kind, known).reason
 
     def _engine_kind(self) -> EngineKind:
         if self._kind is None:

@@ -1,6 +1,5 @@
 """When the pipe takes over from an Engine that pushes, decided from the Engine's progress."""
 
-from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
@@ -67,22 +66,12 @@ class EngineSpeed:
 class Takeover:
     """Decides after each event whether the pipe should push in place of the Engine."""
 
-    def __init__(
-        self, image: Image, clocks: Clocks, kind: EngineKind, find: Callable[[], Future[frozenset[str]]]
-    ) -> None:
-        """Nothing is requested before the Engine sends a layer.
-
-        Args:
-            image: What is pushed.
-            clocks: Of the push.
-            kind: What the Engine is.
-            find: Starts to find the diffIDs of layers that the registry has.
-        """
+    def __init__(self, image: Image, clocks: Clocks, kind: EngineKind, known: Future[frozenset[str]]) -> None:
+        """Decide about one push; `known` will have the diffIDs of layers that the registry has."""
         self._image = image
         self._clocks = clocks
         self._kind = kind
-        self._find = find
-        self._found: Future[frozenset[str]] | None = None
+        self._known = known
         self._speed = EngineSpeed(kind)
 
     def reason(self, layers: Snapshot, now: float) -> str | None:
@@ -91,16 +80,14 @@ class Takeover:
         if not sending:
             return None
         self._speed.observe(layers, now)
-        self._found = self._found or self._find()
         # Events are timed when they are read, so a short wait delays nothing.
-        wait([self._found], TICK)
-        if not self._found.done():
+        if not wait([self._known], TICK).done:
             return None
         speed, timeout = self._speed, self._clocks.timeout
         slow = next((one for one in sending if self._clocks.needed(one, now) > timeout), None)
         if slow is not None and speed.measured and speed.link is None:
             return f"Uploading {slow.layer.label} directly: Docker Engine would not compress it in time."
-        known = self._found.result()
+        known = self._known.result()
         pending = Pending(
             pending_layers(self._image, layers, known), bytes_to_send(self._image, known), speed.measured, speed.link
         )

@@ -65,7 +65,7 @@ def test_an_engine_that_waits_for_the_link_goes_on(
 ) -> None:
     engine = Engine(kind, link, layers=layers, buffers=buffers)
     clocks = Clocks(engine.tracker, 420.0, engine.clock, Messages())
-    takeover = Takeover(IMAGE, clocks, kind, found)
+    takeover = Takeover(IMAGE, clocks, kind, found())
     reason = None
     while reason is None and engine.clock.now < 1006.0:
         engine.step()
@@ -87,23 +87,16 @@ def test_an_engine_that_sends_what_the_registry_has_is_ended_over_any_link(
     known: tuple[int, ...], link: float, expected: bool
 ) -> None:
     engine = Engine(SLOW, link)
-    takeover = Takeover(IMAGE, Clocks(engine.tracker, 420.0, engine.clock, Messages()), SLOW, lambda: found(*known))
+    takeover = Takeover(IMAGE, Clocks(engine.tracker, 420.0, engine.clock, Messages()), SLOW, found(*known))
     engine.step()
     assert (takeover.reason(engine.tracker.snapshot(), engine.clock.now) is not None) is expected
 
 
-def test_nothing_is_looked_for_before_the_engine_sends() -> None:
+def test_an_engine_that_sends_nothing_yet_goes_on() -> None:
     tracker, clock = ProgressTracker(IMAGE), Clock()
-    asked: list[None] = []
-
-    def find() -> Future[frozenset[str]]:
-        asked.append(None)
-        return found()
-
-    takeover = Takeover(IMAGE, Clocks(tracker, 420.0, clock, Messages()), SLOW, find)
+    takeover = Takeover(IMAGE, Clocks(tracker, 420.0, clock, Messages()), SLOW, found(1, 2))
     tracker.finish(IMAGE.layers[0].short_id, LayerStatus.MOUNTED, clock())
     assert takeover.reason(tracker.snapshot(), clock.now) is None
-    assert asked == []
 
 
 def test_an_engine_that_gets_slower_is_left_alone_and_one_that_gets_faster_is_not() -> None:

@@ -20,18 +20,18 @@ _SHOWN = 3
 
 
 class ExistingTags:
-    """Reads the tags of one repository."""
+    """Reads the tags of one repository, and records in the outcome of the push what is decided."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, outcome: Outcome) -> None:
         self._settings = context.settings
         self._targets = context.request.targets
         self._repository = context.repository
         self._report = context.report
+        self._outcome = outcome
 
     def survey(
         self,
         image: Image,
-        outcome: Outcome,
         found: Sequence[Manifest | None],
         missing: Mapping[str, Sequence[str]],
         is_held: Callable[[Manifest, Image], bool] = holds,
@@ -40,7 +40,6 @@ class ExistingTags:
 
         Args:
             image: What is pushed.
-            outcome: Receives what is decided.
             found: The manifest of each target, None if there is none.
             missing: What the registry lacks of some manifests, by their digest.
             is_held: Returns whether a manifest is that of the image.
@@ -49,7 +48,7 @@ class ExistingTags:
             TagExistsError: A tag points to another image, and IF_TAG_EXISTS is `fail`.
             PipeError: The registry does not answer.
         """
-        targets = self._targets
+        targets, outcome = self._targets, self._outcome
         whole = {outcome.manifest.digest: True} if outcome.manifest is not None else {}
         for target, manifest in zip(targets, found, strict=True):
             if manifest is None:
@@ -62,20 +61,17 @@ class ExistingTags:
             if whole[manifest.digest]:
                 outcome.remember(manifest)
                 outcome.set(TagResult(target, TagStatus.ALREADY_THERE, manifest.digest, verified=True))
-        self._reject(outcome, dict(zip(targets, found, strict=True)))
+        self._reject(dict(zip(targets, found, strict=True)))
 
-    def elsewhere(
-        self, image: Image, outcome: Outcome, others: Mapping[str, Manifest], missing: Mapping[str, Sequence[str]]
-    ) -> None:
+    def elsewhere(self, image: Image, others: Mapping[str, Manifest], missing: Mapping[str, Sequence[str]]) -> None:
         """Find the image under a tag that is no target: its manifest is all that the targets need.
 
         Args:
             image: What is pushed.
-            outcome: Receives the manifest.
             others: The manifests of further tags.
             missing: What the registry lacks of some manifests, by their digest.
         """
-        types = reusable(self._settings.compression)
+        outcome, types = self._outcome, reusable(self._settings.compression)
         held = [(tag, manifest) for tag, manifest in others.items() if may_stand_for(manifest, image, types)]
         for tag, manifest in held if outcome.pending() and outcome.manifest is None else ():
             if self._has_all_of(manifest, missing):
@@ -85,14 +81,13 @@ class ExistingTags:
 
     def _has_all_of(self, manifest: Manifest, known: Mapping[str, Sequence[str]]) -> bool:
         """Return whether the registry has a manifest that is of use, but not needed, with all that it names."""
-        missing = known.get(manifest.digest)
         try:
-            return not (missing_parts(self._repository, manifest) if missing is None else missing)
+            return not self._missing(manifest, known)
         except PipeError as error:
             self._report.debug(f"{manifest.digest} is not used. {error.summary}")
             return False
 
-    def rejected(self, image: Image, target: Reference, outcome: Outcome, error: PipeError) -> TagResult:
+    def rejected(self, image: Image, target: Reference, error: PipeError) -> TagResult:
         """Find out why the registry rejected a tag: it may point to the image already, or be protected.
 
         Raises:
@@ -103,7 +98,7 @@ class ExistingTags:
         if manifest is None:
             raise error
         if holds(manifest, image) and not missing_parts(self._repository, manifest):
-            outcome.remember(manifest)
+            self._outcome.remember(manifest)
             return TagResult(target, TagStatus.ALREADY_THERE, manifest.digest, verified=True)
         if self._settings.if_tag_exists == "skip":
             # Another push created it after the survey.
@@ -111,9 +106,7 @@ class ExistingTags:
         raise tags.rejected(target, manifest.digest, self._origin(manifest), error) from error
 
     def _is_whole(self, target: Reference, manifest: Manifest, known: Mapping[str, Sequence[str]]) -> bool:
-        missing = known.get(manifest.digest)
-        if missing is None:
-            missing = missing_parts(self._repository, manifest)
+        missing = self._missing(manifest, known)
         if missing:
             self._report.warning(
                 f"{target} points to this image, but the registry does not have {listed(missing, _SHOWN)}:"
@@ -121,22 +114,26 @@ class ExistingTags:
             )
         return not missing
 
+    def _missing(self, manifest: Manifest, known: Mapping[str, Sequence[str]]) -> Sequence[str]:
+        missing = known.get(manifest.digest)
+        return missing_parts(self._repository, manifest) if missing is None else missing
+
     def _other(self, target: Reference, manifest: Manifest) -> TagResult:
         """Return the outcome for a tag that points to another image, as far as it is decided."""
         skipped = self._settings.if_tag_exists == "skip"
         return TagResult(target, TagStatus.SKIPPED if skipped else TagStatus.NOT_TRIED, previous=manifest.digest)
 
-    def _reject(self, outcome: Outcome, found: dict[Reference, Manifest | None]) -> None:
+    def _reject(self, found: dict[Reference, Manifest | None]) -> None:
         """Reject the push if a tag would move although IF_TAG_EXISTS is `fail`."""
         if self._settings.if_tag_exists != "fail":
             return
         errors = []
-        moving = [(tag, found[tag.target]) for tag in outcome.pending() if tag.previous is not None]
+        moving = [(tag, found[tag.target]) for tag in self._outcome.pending() if tag.previous is not None]
         others = [(tag, manifest) for tag, manifest in moving if manifest is not None]
         origins = self._repository.pool.gather([partial(self._origin, manifest) for _, manifest in others])
         for (tag, manifest), origin in zip(others, origins, strict=True):
             error = tags.exists(tag.target, manifest.digest, origin)
-            outcome.set(TagResult(tag.target, TagStatus.FAILED, error=error.summary, previous=tag.previous))
+            self._outcome.set(TagResult(tag.target, TagStatus.FAILED, error=error.summary, previous=tag.previous))
             errors.append(error)
         for error in errors[1:]:
             self._report.warning(error.summary)

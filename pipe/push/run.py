@@ -69,7 +69,7 @@ class Push:
         self._referrers = referrers
         self._attempts = RetryPolicy(self._settings.max_attempts, self._timing.random)
         self._outcome = Outcome(context)
-        self._existing = ExistingTags(context)
+        self._existing = ExistingTags(context, self._outcome)
         self._began: float | None = None
         self.preparation = Preparation(context, find, pushers)
         self._subject = Subject(context, self.preparation, pushers, self._outcome, splits)
@@ -203,7 +203,7 @@ class Push:
         except PipeError as error:
             if not self._reachable or self._is_sending or not tags.may_be_protected(error):
                 raise
-            return self._existing.rejected(source.image, target, self._outcome, error)
+            return self._existing.rejected(source.image, target, error)
         self._pushed[target.tag] = pushed
         return self._verified(self._subject.found().image, before, pushed)
 

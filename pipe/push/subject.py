@@ -43,7 +43,7 @@ class Subject:
         self._preparation = preparation
         self._pushers = pushers
         self._outcome = outcome
-        self._existing = ExistingTags(context)
+        self._existing = ExistingTags(context, outcome)
         self._splits = splits
         self._source: ImageSource | None = None
 
@@ -94,7 +94,7 @@ class Subject:
         if self._splits is not None:
             if self._settings.if_tag_exists == "fail" and any(found) and not self._splits.marks(read):
                 # Nothing in the registry is split: a tag of another image can be found without reading this one.
-                self._existing.survey(source.image, self._outcome, found, answers.missing)
+                self._existing.survey(source.image, found, answers.missing)
             is_there = any(holds(manifest, source.image) for manifest in found if manifest is not None)
             if not (is_there and self._settings.split_auto):
                 source = self._replaced(self._splits.in_advance(source, read))
@@ -104,8 +104,8 @@ class Subject:
             for place, manifest in read.items()
             if manifest is not None and place.repository is self._repository and place.tag not in self._request.tags
         }
-        self._existing.survey(source.image, self._outcome, found, answers.missing, self._is_held)
-        self._existing.elsewhere(source.image, self._outcome, others, answers.missing)
+        self._existing.survey(source.image, found, answers.missing, self._is_held)
+        self._existing.elsewhere(source.image, others, answers.missing)
 
     def _is_held(self, manifest: Manifest, image: Image) -> bool:
         """Return whether a manifest is that of the image; the digest of an index that was split is not known."""

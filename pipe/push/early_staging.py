@@ -3,8 +3,6 @@
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from types import TracebackType
-from typing import Self
 
 from pipe.source.image_source import ImageSource
 
@@ -35,13 +33,3 @@ class EarlyStaging:
         with self._lock:
             self._decided = True
             self._context.close()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the staging."""
-        self.close()

@@ -1,6 +1,7 @@
 """The use case: check → plan → push → verify, for every tag, with retries."""
 
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -93,7 +94,7 @@ class Push:
         self._began = self.preparation.early.since or self._timing.clock()
         self._allowed, self._sent = allowed, sent
         rejected: PipeError | None = None
-        with self.preparation.staging:
+        with closing(self.preparation.staging):
             self._attempted(self._request.targets[0], self._prepared)
             for target in tags.ordered(self._outcome.pending()):
                 self._put_ahead(target)

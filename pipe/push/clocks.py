@@ -1,8 +1,8 @@
-"""The clocks of a push: the time limit of each layer's upload, and the regular line of progress."""
+"""The clocks of a push: the time limits of an upload and of an Engine's silence, and the regular line of progress."""
 
 from collections.abc import Callable
 
-from pipe.errors import UploadTooSlowError
+from pipe.errors import EngineSaveError, UploadTooSlowError
 from pipe.push import limits
 from pipe.push.context import Report
 from pipe.push.progress import LayerProgress, ProgressTracker, uploading
@@ -10,6 +10,18 @@ from pipe.units import format_duration
 
 LINE_EVERY = 10.0
 """Seconds between lines of progress: the log of a step has no terminal on which a bar could be redrawn."""
+SLOWEST_STAGING = 20e6
+"""Bytes a second: an Engine that stages an image silently is given this much time on top of one upload's."""
+
+
+def check_staging(silent: float, size: int, timeout: float) -> None:
+    """Raise `EngineSaveError` if an Engine has sent nothing of an image for longer than its `size` explains."""
+    if silent > timeout + size / SLOWEST_STAGING:
+        raise EngineSaveError(
+            f"Docker Engine sent nothing of the image for {format_duration(silent)}.",
+            fix="Run the step again. If it fails again, check the Engine's log.",
+            temporary=True,
+        )
 
 
 class Clocks:

@@ -5,12 +5,12 @@ from concurrent import futures
 from functools import partial
 from typing import TypeVar
 
-from pipe.errors import EngineSaveError, LayerTooLargeError, LimitError, PipeError, UploadTooSlowError
+from pipe.errors import LayerTooLargeError, LimitError, PipeError, UploadTooSlowError
 from pipe.oci.config import CONFIG_SIZE
 from pipe.oci.image import Image, Layer, shorten
 from pipe.oci.manifest import Manifest
 from pipe.oci.part_marks import marks_in
-from pipe.push.clocks import LINE_EVERY
+from pipe.push.clocks import LINE_EVERY, check_staging
 from pipe.push.context import Context
 from pipe.push.part_size import exceeding, longest, rounded_down, size_that_fits
 from pipe.push.progress import Snapshot
@@ -22,10 +22,8 @@ from pipe.source.image_source import ImageSource
 from pipe.source.split import SplitImage, image_id, split_image
 from pipe.source.split_source import SplitSource
 from pipe.threads import STEP, Pool
-from pipe.units import format_duration, format_size
+from pipe.units import format_size
 
-SLOWEST = 20e6
-"""Bytes a second: an Engine that stages an image silently is given this much time on top of one upload's."""
 SMALLEST = 100_000
 """Bytes of the smallest part that helps an upload that is too slow: less needs several minutes only on a dead link."""
 THREADS = 4
@@ -201,12 +199,8 @@ class Splits:
             now = self._clock()
             if copied != self._copied:
                 copied, progress = self._copied, now
-            if staging and now - progress > self._settings.upload_timeout + staging / SLOWEST:
-                raise EngineSaveError(
-                    f"Docker Engine sent nothing of the image for {format_duration(now - progress)}.",
-                    fix="Run the step again. If it fails again, check the Engine's log.",
-                    temporary=True,
-                )
+            if staging:
+                check_staging(now - progress, staging, self._settings.upload_timeout)
             if now - line >= LINE_EVERY:
                 line = now
                 what = f"{format_size(copied)} of the image copied" if staging else "reading the layers to split"

@@ -7,13 +7,13 @@ from concurrent.futures import Future, wait
 from functools import partial
 
 from pipe.encoding.codecs import COMPRESSIONS
-from pipe.errors import EngineSaveError, LimitError, PipeError, RegistryFailedError, UploadLostError
+from pipe.errors import LimitError, PipeError, RegistryFailedError, UploadLostError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, shorten
 from pipe.push.admission import TICK, Link, Places
 from pipe.push.ahead import AHEAD, Novelty, answered, distinct
 from pipe.push.blob_upload import BlobUpload, Delivery, Encoded, name_of
-from pipe.push.clocks import Clocks
+from pipe.push.clocks import Clocks, check_staging
 from pipe.push.context import Context
 from pipe.push.result import LayerStatus
 from pipe.push.reuse import Candidates
@@ -21,7 +21,6 @@ from pipe.registry.upload import CHUNK
 from pipe.source.blob import SourceBlob
 from pipe.source.trailer import is_made_from, may_be
 from pipe.threads import Cancel, CancelledError, Pool
-from pipe.units import format_duration
 
 WORKERS = 4
 """Blobs that are uploaded at once if all fit one chunk; each larger one counts twice, for its buffers."""
@@ -31,8 +30,6 @@ BEGINNINGS = 3
 """How often an upload starts at the first byte before the push fails."""
 AGAIN = 1.0
 """Seconds before that."""
-SLOWEST_STAGING = 20e6
-"""Bytes a second: an Engine that stages an image silently is given this much time on top of one upload's."""
 
 Blobs = Callable[[], Iterable[SourceBlob]]
 Encode = Callable[[SourceBlob, Cancel, threading.Event], Encoded]
@@ -154,12 +151,8 @@ class _Workers:
         transfer, (changes, since) = self._transfer, self._progress
         if changes != transfer.clocks.tracker.changes:
             self._progress = transfer.clocks.tracker.changes, now
-        elif not self._replayable and now - since > transfer.clocks.timeout + transfer.image.size / SLOWEST_STAGING:
-            raise EngineSaveError(
-                f"Docker Engine sent nothing of the image for {format_duration(now - since)}.",
-                fix="Run the step again. If it fails again, check the Engine's log.",
-                temporary=True,
-            )
+        elif not self._replayable:
+            check_staging(now - since, transfer.image.size, transfer.clocks.timeout)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do the work of one thread; what goes wrong there is raised by `next`."""

@@ -3,17 +3,18 @@
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Self
 
+from pipe.encoding.blob import EncodedBlob
 from pipe.errors import ContentMismatchError, PipeError, RegistryFailedError
 from pipe.oci.descriptor import Descriptor
-from pipe.oci.image import shorten
 from pipe.push import limits
-from pipe.push.clocks import Clocks
-from pipe.registry.run_clock import RunClock
 from pipe.source.blob import SourceBlob
 from pipe.threads import Cancel
 from pipe.units import format_duration, format_size
+
+if TYPE_CHECKING:
+    from pipe.push.transfer import Transfer
 
 _LEFT = 0.5
 """Seconds on a blob's clock in which no request can be sent."""
@@ -33,33 +34,6 @@ class Delivery:
     descriptor: Descriptor | None
 
 
-class Encoded(Protocol):
-    """The bytes of a blob as the registry stores them; see `pipe.encoding`."""
-
-    taken: int
-    made: int
-    diff_id: str
-    digest: str
-
-    def __iter__(self) -> Generator[memoryview]:
-        """Yield the chunks; each is valid until the next is requested, and the last one completes the digests."""
-
-    def close(self) -> None:
-        """Stop encoding and release the buffers."""
-
-
-class Transferring(Protocol):
-    """What a blob's upload needs of the transfer; see `pipe.push.transfer`."""
-
-    clocks: Clocks
-    run_clock: RunClock
-    wait: Callable[[Cancel, float], None]
-    max_layer_size: int
-
-    def name(self, blob: SourceBlob) -> str:
-        """Return the name of a blob in the progress."""
-
-
 class BlobUpload:
     """The watch over one blob's upload, in the thread that makes it; a context that ends with the upload.
 
@@ -71,7 +45,7 @@ class BlobUpload:
         is_open: Whether the registry has opened an upload.
     """
 
-    def __init__(self, blob: SourceBlob, transfer: Transferring, cancel: Cancel) -> None:
+    def __init__(self, blob: SourceBlob, transfer: "Transfer", cancel: Cancel) -> None:
         self.blob = blob
         self.name = transfer.name(blob)
         self.started: float | None = None
@@ -83,7 +57,7 @@ class BlobUpload:
         self._wait = transfer.wait
         self._cancel = cancel
         self._max_layer_size = transfer.max_layer_size
-        self._encoded: Encoded | None = None
+        self._encoded: EncodedBlob | None = None
 
     def __enter__(self) -> Self:
         """Return this object; the clock begins with `start`."""
@@ -93,7 +67,7 @@ class BlobUpload:
         """End the clock."""
         self._under_way.close()
 
-    def chunks(self, encoded: Encoded) -> "CheckedChunks":
+    def chunks(self, encoded: EncodedBlob) -> "CheckedChunks":
         """Return the chunks of the encoded blob, checked as they pass."""
         self._encoded = encoded
         return CheckedChunks(encoded, self._check_chunk)
@@ -154,7 +128,7 @@ class BlobUpload:
             return self.blob.size
         return max(encoded.made, self.blob.size * encoded.made // encoded.taken)
 
-    def _check_chunk(self, encoded: Encoded) -> None:
+    def _check_chunk(self, encoded: EncodedBlob) -> None:
         """Check the size, and the digests before the last chunk is sent."""
         self.check()
         if encoded.made > self._max_layer_size:
@@ -180,7 +154,7 @@ class BlobUpload:
 class CheckedChunks:
     """Chunks that are checked as they pass; the first one can be looked at before all are sent."""
 
-    def __init__(self, encoded: Encoded, check: Callable[[Encoded], None]) -> None:
+    def __init__(self, encoded: EncodedBlob, check: Callable[[EncodedBlob], None]) -> None:
         self._encoded = encoded
         self._check = check
         self._chunks: Generator[memoryview] = encoded.__iter__()
@@ -215,12 +189,7 @@ class CheckedChunks:
             yield chunk
 
 
-def name_of(blob: SourceBlob) -> str:
-    """Return the name of a blob that is no known layer of the image."""
-    return shorten(blob.key or blob.name)
-
-
-def _check_digest(blob: SourceBlob, encoded: Encoded) -> None:
+def _check_digest(blob: SourceBlob, encoded: EncodedBlob) -> None:
     if blob.descriptor is not None:
         named, found = blob.descriptor.digest, encoded.digest
     else:

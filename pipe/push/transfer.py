@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
 from functools import partial
 
+from pipe.encoding.blob import EncodedBlob
 from pipe.encoding.codecs import COMPRESSIONS
 from pipe.errors import LimitError, PipeError, RegistryFailedError, UploadLostError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, shorten
 from pipe.push.admission import TICK, Link, Places
 from pipe.push.ahead import AHEAD, Novelty, answered, distinct
-from pipe.push.blob_upload import BlobUpload, Delivery, Encoded, name_of
+from pipe.push.blob_upload import BlobUpload, Delivery
 from pipe.push.clocks import Clocks, check_staging
 from pipe.push.context import Context
 from pipe.push.result import LayerStatus
@@ -32,7 +33,7 @@ AGAIN = 1.0
 """Seconds before that."""
 
 Blobs = Callable[[], Iterable[SourceBlob]]
-Encode = Callable[[SourceBlob, Cancel, threading.Event], Encoded]
+Encode = Callable[[SourceBlob, Cancel, threading.Event], EncodedBlob]
 """Starts to encode a blob; the event is set once its source was read to the end, or has failed."""
 
 
@@ -68,7 +69,7 @@ class Transfer:
 
     def name(self, blob: SourceBlob) -> str:
         """Return the name of a blob in the progress."""
-        return self._names.get(blob.key) or name_of(blob)
+        return self.layer_name(blob.key or blob.name)
 
     def layer_name(self, diff_id: str) -> str:
         """Return the name of a layer in the progress."""

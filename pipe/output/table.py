@@ -25,27 +25,28 @@ def table(layers: Sequence[LayerResult]) -> list[str]:
     rows = [("", "stored", "time", "status", "layer")]
     rows += [
         (
-            str(layer.number),
-            _size(layer),
-            format_duration(layer.seconds) if layer.seconds is not None else "",
-            layer.status if layer.status in _SHOWN else "not uploaded",
-            layer.origin,
+            str(each.layer.number),
+            _size(each),
+            format_duration(each.seconds) if each.seconds is not None else "",
+            each.status if each.status in _SHOWN else "not uploaded",
+            each.layer.origin,
         )
-        for layer in layers
+        for each in layers
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         f"{number:>{widths[0]}}  {size:>{widths[1]}}  {time:>{widths[2]}}  {status:<{widths[3]}}  {what}".rstrip()
         for number, size, time, status, what in rows
     ]
-    for index in reversed(range(len(layers))):
-        if layers[index].platform and (index == 0 or layers[index].platform != layers[index - 1].platform):
-            lines.insert(index + 1, layers[index].platform)
+    platforms = [each.layer.platform for each in layers]
+    for index, platform in reversed(list(enumerate(platforms))):
+        if platform and (index == 0 or platform != platforms[index - 1]):
+            lines.insert(index + 1, platform)
     return [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
 
 
-def _size(layer: LayerResult) -> str:
+def _size(result: LayerResult) -> str:
     """Return the stored size, or else the uncompressed one: a small layer can be stored in more bytes than that."""
-    if layer.descriptor is not None:
-        return format_size(layer.descriptor.size)
-    return "" if layer.size is None else f"{format_size(layer.size)} unpacked"
+    if result.descriptor is not None:
+        return format_size(result.descriptor.size)
+    return "" if result.layer.size is None else f"{format_size(result.layer.size)} unpacked"

@@ -83,31 +83,6 @@ class LayerResult(NamedTuple):
     seconds: float | None = None
     reused: bool = False
 
-    @property
-    def number(self) -> int:
-        """The layer's number."""
-        return self.layer.number
-
-    @property
-    def size(self) -> int | None:
-        """Uncompressed bytes, None if unknown."""
-        return self.layer.size
-
-    @property
-    def instruction(self) -> str | None:
-        """The Dockerfile instruction, None if uncertain."""
-        return self.layer.instruction
-
-    @property
-    def origin(self) -> str:
-        """The instruction that made the layer, or `base image`."""
-        return self.layer.origin
-
-    @property
-    def platform(self) -> str:
-        """The platform of its image, "" if there is only one."""
-        return self.layer.platform
-
 
 class PlatformResult(NamedTuple):
     """The image of one platform.
@@ -277,13 +252,13 @@ class ReleaseResult(NamedTuple):
 def _layers(layers: Sequence[LayerResult]) -> list[dict[str, object]]:
     return [
         {
-            "digest": layer.descriptor.digest if layer.descriptor else None,
-            "size": layer.descriptor.size if layer.descriptor else None,
-            "unpacked_size": layer.size,
-            "instruction": layer.instruction,
-            "seconds": None if layer.seconds is None else round(layer.seconds, 3),
-            "status": layer.status if layer.status in ARRIVED or layer.status is LayerStatus.WOULD_UPLOAD else None,
-            "reused": layer.reused,
+            "digest": each.descriptor.digest if each.descriptor else None,
+            "size": each.descriptor.size if each.descriptor else None,
+            "unpacked_size": each.layer.size,
+            "instruction": each.layer.instruction,
+            "seconds": None if each.seconds is None else round(each.seconds, 3),
+            "status": each.status if each.status in ARRIVED or each.status is LayerStatus.WOULD_UPLOAD else None,
+            "reused": each.reused,
         }
-        for layer in layers
+        for each in layers
     ]

@@ -44,7 +44,7 @@ def test_images_are_joined_in_the_order_of_the_user(media_type: str, source: str
     assert (statuses(result), result.digest) == (["pushed"], sha256(world.stored()[1]))
     assert [each.platform for each in result.platforms] == ["linux/amd64", "linux/arm64"]
     assert [each.digest for each in result.platforms] == [amd64.digest, arm64.digest]
-    assert [layer.instruction for layer in result.platforms[1].layers] == ["ADD base /", "COPY . /app"]
+    assert [each.layer.instruction for each in result.platforms[1].layers] == ["ADD base /", "COPY . /app"]
 
 
 def test_in_one_package_nothing_is_uploaded() -> None:

@@ -45,7 +45,13 @@ def pushed(*lines: Line, image: Image = IMAGE) -> Snapshot:
 def told(layers: tuple[LayerResult, ...]) -> list[tuple[object, ...]]:
     """Return what is reported of each layer."""
     return [
-        (layer.descriptor, layer.size, layer.instruction, layer.seconds and round(layer.seconds, 3), layer.status)
+        (
+            layer.descriptor,
+            layer.layer.size,
+            layer.layer.instruction,
+            layer.seconds and round(layer.seconds, 3),
+            layer.status,
+        )
         for layer in layers
     ]
 

@@ -52,7 +52,7 @@ def test_an_index_in_the_registry_has_its_platforms() -> None:
     tracker.finish(name, LayerStatus.UPLOADED, 3.5)
     results = [
         [
-            (layer.layer.label, layer.platform, layer.status, layer.seconds, layer.descriptor is not None)
+            (layer.layer.label, layer.layer.platform, layer.status, layer.seconds, layer.descriptor is not None)
             for layer in result.layers
         ]
         for result in registry_results(images, tracker.snapshot())

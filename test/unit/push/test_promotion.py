@@ -96,7 +96,7 @@ def test_an_image_is_described_by_its_config() -> None:
     world = World()
     world.image(APP, "amd64", tag="rc-17")
     result = world.run()
-    assert [layer.instruction for layer in result.layers] == ["ADD base /", "COPY . /app"]
+    assert [each.layer.instruction for each in result.layers] == ["ADD base /", "COPY . /app"]
     assert "2 layers" in world.told.of("INFO")[0]
     assert "built from revision c0ffee" in world.told.of("INFO")[0]
 

@@ -10,7 +10,6 @@ next one removes those that are older than `STALE` seconds. If it removes one th
 and the layers come with the stream of the whole image.
 """
 
-import hashlib
 import io
 import json
 import secrets
@@ -25,7 +24,7 @@ from docker.errors import DockerException, NotFound
 from pipe.engine.staging import prefix_lengths
 from pipe.engine.tagging import CLOSING_TIMEOUT
 from pipe.errors import StoppedError
-from pipe.oci.descriptor import Platform
+from pipe.oci.descriptor import Platform, digest_of
 from pipe.oci.image import Image
 from pipe.text import root_cause
 
@@ -99,7 +98,7 @@ class Prefixes:
         config = _config(
             [layer.diff_id for layer in layers], self._image.platform, f"{self._clock()}-{secrets.token_hex(4)}"
         )
-        prefix = f"sha256:{hashlib.sha256(config).hexdigest()}"
+        prefix = digest_of(config)
         # Noted before it is there: a signal may come in between.
         self._made.append(prefix)
         for _ in self._api.load_image(_archive(config, length)):

@@ -3,6 +3,7 @@
 Source: opencontainers/image-spec, `descriptor.md`, and CNCF Distribution, `spec/manifest-v2-2.md`.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -16,6 +17,11 @@ SHA512 = r"sha512:[0-9a-f]{128}"
 _WORD = r"[A-Za-z0-9._-]{1,64}"
 """The characters of Go's names for systems and architectures."""
 _ATTESTATION = {"vnd.docker.reference.type": "attestation-manifest"}
+
+
+def digest_of(data: bytes) -> str:
+    """Return the SHA-256 digest of bytes."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 class Platform(NamedTuple):

@@ -4,12 +4,11 @@ Source: opencontainers/image-spec, `manifest.md` and `image-index.md`, and CNCF 
 `spec/manifest-v2-2.md`.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pipe.oci.descriptor import Descriptor
+from pipe.oci.descriptor import Descriptor, digest_of
 from pipe.oci.fields import members, read_json, text
 
 MEDIA_TYPES = (
@@ -111,7 +110,7 @@ class Manifest(NamedTuple):
     @property
     def digest(self) -> str:
         """The digest of the bytes."""
-        return f"sha256:{hashlib.sha256(self.body).hexdigest()}"
+        return digest_of(self.body)
 
 
 def media_type_of(content: dict[str, object], default: str = "") -> str:

@@ -16,14 +16,16 @@ from pipe.errors import (
     UnsupportedError,
     UntrustedHostError,
 )
+from pipe.oci.descriptor import digest_of
 from pipe.oci.fields import members, read_json
 from pipe.oci.manifest import MEDIA_TYPES, OCI_INDEX, Manifest
 from pipe.oci.reference import is_digest
 from pipe.registry import errors
 from pipe.registry.authentication import scope_of
 from pipe.registry.blob_writer import BlobWriter
+from pipe.registry.body import UploadWatch
 from pipe.registry.transport import READ_TIMEOUT, Request
-from pipe.registry.upload import OCTETS, Chunks, UploadWatch, digest_of
+from pipe.registry.upload import OCTETS, Chunks
 from pipe.units import format_size
 
 if TYPE_CHECKING:

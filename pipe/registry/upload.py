@@ -4,12 +4,12 @@ Source: opencontainers/distribution-spec, `spec.md`, "Pushing a blob in chunks";
 itself (moby, `registry/client/blob_writer.go`).
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pipe.errors import DigestMismatchError, PipeError, UnsupportedError, UploadLostError
+from pipe.oci.descriptor import digest_of
 from pipe.oci.reference import Reference, is_digest
 from pipe.registry import errors
 from pipe.registry.answer import Answer
@@ -19,8 +19,6 @@ from pipe.registry.transport import READ_TIMEOUT, Body, Request
 
 if TYPE_CHECKING:
     from pipe.registry.client import Client
-
-__all__ = ("CHUNK", "CHUNK_MAXIMUM", "Chunks", "OpenUpload", "UploadSession", "UploadWatch", "digest_of", "opened")
 
 CHUNK = 8 * 1024 * 1024
 """Bytes of a chunk: large enough to make a request's round trip small beside it, small enough to be
@@ -242,8 +240,3 @@ def _range_end(answer: Answer) -> int | None:
     if first != "0" or not dash or not last.isascii() or not last.isdecimal() or len(last) > _NUMBER:
         return None
     return int(last) + 1
-
-
-def digest_of(data: bytes) -> str:
-    """Return the digest of bytes."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"

@@ -1,10 +1,9 @@
 """The contents of a source: blobs that can be opened, and the image that they make up."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
-from pipe.oci.descriptor import Descriptor
+from pipe.oci.descriptor import Descriptor, digest_of
 from pipe.oci.image import Image
 from pipe.oci.manifest import DOCKER_CONFIG, OCI_CONFIG, Manifest
 
@@ -95,7 +94,7 @@ class Referrer(NamedTuple):
 
 def in_memory(name: str, media_type: str, data: bytes) -> SourceBlob:
     """Return a blob of bytes in memory, to be sent as they are; `name` is for messages."""
-    descriptor = Descriptor(media_type, f"sha256:{hashlib.sha256(data).hexdigest()}", len(data))
+    descriptor = Descriptor(media_type, digest_of(data), len(data))
     return SourceBlob(name, len(data), None, descriptor, lambda: _Memory(data))
 
 

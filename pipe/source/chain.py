@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from pipe.oci.descriptor import digest_of
+
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ ,\n\t\r]*")
 
@@ -66,6 +68,5 @@ def _after_space(text: str, position: int) -> int:
 def _chain_ids(diff_ids: Sequence[str]) -> list[str]:
     chain: list[str] = []
     for diff_id in diff_ids:
-        joined = f"{chain[-1]} {diff_id}" if chain else ""
-        chain.append(f"sha256:{hashlib.sha256(joined.encode()).hexdigest()}" if chain else diff_id)
+        chain.append(digest_of(f"{chain[-1]} {diff_id}".encode()) if chain else diff_id)
     return chain

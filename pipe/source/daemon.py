@@ -5,13 +5,12 @@ uncompressed layers, named by their diffIDs; a containerd store sends every blob
 ones too. Manifests come last.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 
 from pipe.errors import EngineSaveError
 from pipe.oci.config import CONFIG_SIZE
-from pipe.oci.descriptor import Descriptor
+from pipe.oci.descriptor import Descriptor, digest_of
 from pipe.oci.fields import members, read_json
 from pipe.oci.manifest import DOCKER_CONFIG, MEDIA_TYPES, Manifest, media_type_of
 from pipe.oci.reference import is_digest
@@ -127,7 +126,7 @@ class DaemonStream:
     def _kept_or_sent(self, entry: Entry, digest: str) -> SourceBlob | None:
         """Keep a possible document; return any other blob."""
         content = self._content(entry)
-        found = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        found = digest_of(content)
         if digest and found != digest:
             raise _unsupported_stream(f"{entry.name} has the digest {found}")
         if found == self._image_id and _is_config(content):

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from pipe.errors import ArchiveError
 from pipe.oci.config import CONFIG_SIZE, image_of
-from pipe.oci.descriptor import Descriptor, Platform
+from pipe.oci.descriptor import Descriptor, Platform, digest_of
 from pipe.oci.fields import members, read_json, texts
 from pipe.oci.manifest import DOCKER_LAYER
 from pipe.oci.reference import Reference
 from pipe.source import gunzip
 from pipe.source.blob import Reader, SourceBlob, StoredImage
 from pipe.source.choice import IMAGES, ImageEntry, ambiguous, chosen
-from pipe.source.documents import Documents, digest_of
+from pipe.source.documents import Documents
 from pipe.source.files import shown
 from pipe.source.opening import MAGIC_SIZE, compression
 from pipe.source.tree import refuse_undistributable

@@ -1,10 +1,9 @@
 """The JSON documents of an archive or a layout, of bounded size and with verified digests."""
 
-import hashlib
 from pathlib import Path
 
 from pipe.errors import ArchiveError
-from pipe.oci.descriptor import Descriptor
+from pipe.oci.descriptor import Descriptor, digest_of
 from pipe.oci.fields import members, read_json
 from pipe.source.files import Files, archive_error
 
@@ -76,8 +75,3 @@ class DirectoryTransport(Documents):
         """Return the name of the file that holds a blob or manifest."""
         name = digest.removeprefix("sha256:")
         return next((each for each in (f"{name}.manifest.json", name) if self.has(each)), "manifest.json")
-
-
-def digest_of(content: bytes) -> str:
-    """Return the SHA-256 digest of bytes."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"

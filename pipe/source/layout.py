@@ -6,14 +6,14 @@ from functools import partial
 
 from pipe.errors import ArchiveError
 from pipe.oci.config import CONFIG_SIZE, image_of
-from pipe.oci.descriptor import Descriptor, Platform
+from pipe.oci.descriptor import Descriptor, Platform, digest_of
 from pipe.oci.fields import members, read_json
 from pipe.oci.image import Image
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.source.blob import SourceBlob, StoredImage
 from pipe.source.choice import IMAGES, ImageEntry, ambiguous, chosen, is_named
-from pipe.source.documents import DirectoryTransport, Documents, digest_of
+from pipe.source.documents import DirectoryTransport, Documents
 from pipe.source.referrers import find_referrers
 from pipe.source.tree import MANIFESTS, Absent, Tree, of_platform
 from pipe.text import listed

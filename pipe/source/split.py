@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipe.errors import CannotSplitError, ContentMismatchError
 from pipe.oci.config import image_of
-from pipe.oci.descriptor import Descriptor
+from pipe.oci.descriptor import Descriptor, digest_of
 from pipe.oci.image import Image, Layer, labelled
 from pipe.oci.manifest import Manifest
 from pipe.oci.part_marks import PartMark, marked
@@ -277,7 +277,7 @@ def _image(image: Image, parts: Parts, config: bytes) -> Image:
         own = parts.get(layer.diff_id)
         stored += [None] * len(own) if own else [layer.descriptor]
         sizes += [part.blob.size for part in own] if own else [layer.size]
-    made = image_of(f"sha256:{hashlib.sha256(config).hexdigest()}", config, stored, sizes)
+    made = image_of(digest_of(config), config, stored, sizes)
     return image._replace(id=made.id, layers=made.layers, size=image.size)
 
 

@@ -1,6 +1,8 @@
 """The contents of a source: blobs that can be opened, and the image that they make up."""
 
+import io
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from pipe.oci.descriptor import Descriptor, digest_of
@@ -95,17 +97,4 @@ class Referrer(NamedTuple):
 def in_memory(name: str, media_type: str, data: bytes) -> SourceBlob:
     """Return a blob of bytes in memory, to be sent as they are; `name` is for messages."""
     descriptor = Descriptor(media_type, digest_of(data), len(data))
-    return SourceBlob(name, len(data), None, descriptor, lambda: _Memory(data))
-
-
-class _Memory:
-    """Reads bytes that are in memory."""
-
-    def __init__(self, data: bytes) -> None:
-        self._rest = memoryview(data)
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Read bytes into the buffer."""
-        length = min(len(buffer), len(self._rest))
-        buffer[:length], self._rest = self._rest[:length], self._rest[length:]
-        return length
+    return SourceBlob(name, len(data), None, descriptor, partial(io.BytesIO, data))

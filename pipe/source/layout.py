@@ -141,10 +141,10 @@ def _is_cosigned(root: Descriptor) -> bool:
     return kind.startswith(_COSIGN) and not kind.startswith(f"{_COSIGN}image")
 
 
-def _body(documents: Documents, descriptor: Descriptor, maximum: int = CONFIG_SIZE) -> bytes:
+def _body(documents: Documents, descriptor: Descriptor) -> bytes:
     """Return a document, b"" if it is damaged, which matters only if it is chosen."""
     try:
-        return documents.named(descriptor, maximum)
+        return documents.named(descriptor, CONFIG_SIZE)
     except ArchiveError:
         return b""
 

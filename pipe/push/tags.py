@@ -18,7 +18,7 @@ from pipe.oci.config import Origin
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.push.result import TagResult
-from pipe.registry.errors import recast
+from pipe.registry.errors import LOST, recast
 from pipe.registry.repository import Repository
 
 LATEST = "latest"
@@ -32,7 +32,6 @@ _OTHER_REASONS = frozenset(
     )
 )
 """Statuses of the 4xx class that never mean that a tag is protected."""
-_LOST = frozenset(("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"))
 _WITHOUT_STATUS = (ImageRefusedError, PushDeniedError, PackageNotFoundError)
 """Errors that an Engine's words stand for if they lost the status."""
 
@@ -130,7 +129,7 @@ def may_be_protected(error: PipeError) -> bool:
     Which status Bitbucket's registry returns is not documented, and others return 400, 403, 405, 409 or 412, so every
     rejection counts that has no other meaning.
     """
-    if _LOST & set(error.codes):
+    if LOST & set(error.codes):
         return False
     if not error.status:
         return isinstance(error, _WITHOUT_STATUS)

@@ -20,7 +20,7 @@ from pipe.registry.answer import Answer
 from pipe.text import clean
 
 _PERMANENT_FAILURES = frozenset((501, 505, 507))
-_LOST = frozenset(("BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"))
+LOST = frozenset(("BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"))
 """Codes about what the registry had before: the next attempt sends it again."""
 _ACCESS_TOKEN = "ATCTT"  # noqa: S105
 _QUOTA = r"(?i)quota|storage (?:limit|resource)|upper limit|out of storage|billing"
@@ -176,7 +176,7 @@ def from_status(target: Reference, refusal: Refusal, token: str = "") -> PipeErr
 
 def _of_status(target: Reference, refusal: Refusal, token: str) -> PipeError:  # noqa: PLR0911 # a table
     status, said = refusal.status, refusal.said
-    lost = status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND} and bool(_LOST & set(refusal.codes))
+    lost = status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND} and bool(LOST & set(refusal.codes))
     if status == HTTPStatus.UNAUTHORIZED:
         return credentials_refused(target, said, token)
     if status == HTTPStatus.FORBIDDEN:

@@ -80,15 +80,7 @@ class BlobWriter:
 
     def open_ahead(self) -> None:
         """Open an upload in another thread; if that fails, it was the first try of the blob that takes it."""
-
-        def open_one() -> PipeError | None:
-            try:
-                self.open_one()
-            except PipeError as error:
-                return error
-            return None
-
-        self._spare.open_ahead(open_one)
+        self._spare.open_ahead(self.open_one)
 
     def put(self, chunks: Chunks, watch: UploadWatch) -> None:
         """Upload a blob; see `Repository.put_blob`."""

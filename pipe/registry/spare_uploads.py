@@ -32,16 +32,15 @@ class SpareUploads:
         with self._lock:
             self._kept.append(upload)
 
-    def open_ahead(self, keep_one: Callable[[], PipeError | None]) -> None:
-        """Open an upload in another thread.
-
-        Args:
-            keep_one: Opens an upload and keeps it, or returns why that failed.
-        """
+    def open_ahead(self, keep_one: Callable[[], None]) -> None:
+        """Let another thread open an upload and keep it; a `PipeError` is kept instead."""
 
         def attempt() -> _Failure | None:
-            failure = keep_one()
-            return _Failure(failure, self._clock()) if failure else None
+            try:
+                keep_one()
+            except PipeError as error:
+                return _Failure(error, self._clock())
+            return None
 
         with self._lock:
             self._ahead.append(self._pool.submit(attempt))

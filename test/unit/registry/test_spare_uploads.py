@@ -78,7 +78,11 @@ def test_one_that_is_being_opened_is_awaited(uploads: Uploads) -> None:
 
 def test_the_blob_learns_why_none_could_be_opened(uploads: Uploads) -> None:
     failure = RegistryFailedError("429 Too Many Requests")
-    uploads.spare.open_ahead(lambda: failure)
+
+    def keep_none() -> None:
+        raise failure
+
+    uploads.spare.open_ahead(keep_none)
     assert uploads.take() is failure
     assert uploads.take() is None
 
@@ -96,12 +100,12 @@ def test_an_old_failure_says_nothing_about_another_blob(
     uploads: Uploads, age: float, retry_after: float | None, is_returned: bool
 ) -> None:
     # The blob for which the upload was opened turned out to be in the registry.
-    def keep_one() -> PipeError:
+    def keep_none() -> None:
         # The age of a failure counts from the answer, however late it came.
         uploads.now += 100
-        return RegistryFailedError("429 Too Many Requests", retry_after=retry_after)
+        raise RegistryFailedError("429 Too Many Requests", retry_after=retry_after)
 
-    uploads.spare.open_ahead(keep_one)
+    uploads.spare.open_ahead(keep_none)
     wait_until_idle(uploads)
     uploads.now += age
     assert (uploads.take() is not None) is is_returned

@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,8 @@ class BlobWriter:
         size = self._chunk_size(watch)
         everything = itertools.chain([first], remaining)
         if size:
-            return self._put_chunks(joined(everything, size) if size > CHUNK else everything, chunks, watch)
+            pieces = joined(everything, size) if size > CHUNK else everything
+            return self._put_chunks(pieces, lambda: chunks.digest, watch)
         session = self._begin(watch)
         session.stream(everything)
         return self._finish(session, chunks.digest, watch)
@@ -112,17 +113,18 @@ class BlobWriter:
                 self._whole = False
                 continue
             if self._may_shrink(failure, len(chunk), watch):
-                return self._put_chunks([chunk], _Known(digest), watch)
+                return self._put_chunks([chunk], lambda: digest, watch)
             if failure.temporary and self._arrived(digest, watch):
                 return None
             if not (isinstance(failure, UploadLostError) and session.upload.kept):
                 self._pause(retry, failure, watch)
 
-    def _put_chunks(self, pieces: Iterable[memoryview], chunks: "Chunks | _Known", watch: UploadWatch) -> None:
+    def _put_chunks(self, pieces: Iterable[memoryview], digest: Callable[[], str], watch: UploadWatch) -> None:
+        """Upload a blob in chunks; its digest is known once the last one was sent."""
         session = self._begin(watch)
         for chunk in pieces:
             session = self._send_chunk(session, chunk, watch)
-        self._finish(session, chunks.digest, watch)
+        self._finish(session, digest(), watch)
 
     def _send_chunk(self, session: UploadSession, chunk: memoryview, watch: UploadWatch) -> UploadSession:
         """Send a chunk; bytes that the registry has are not sent again. Return the session to go on with."""
@@ -272,10 +274,3 @@ class BlobWriter:
             raise failure
         self._client.log_wait(delay, failure)
         watch.wait(delay, failure)
-
-
-class _Known:
-    """The digest of a blob that is in memory."""
-
-    def __init__(self, digest: str) -> None:
-        self.digest = digest

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Self
 
-from pipe.oci.fields import members, text, texts
+from pipe.oci.fields import annotations, members, text, texts
 from pipe.oci.reference import is_digest
 
 SHA512 = r"sha512:[0-9a-f]{128}"
@@ -81,15 +81,9 @@ class Descriptor(NamedTuple):
             raise ValueError("a descriptor's size must be a number of bytes")
         if not isinstance(media_type, str):
             raise ValueError("a descriptor's mediaType must be a string")  # noqa: TRY004
-        annotations = found.get("annotations")
-        return cls(
-            media_type,
-            digest,
-            size,
-            Platform.parse(found.get("platform")),
-            tuple(texts(found.get("urls"))),
-            {k: v for k, v in annotations.items() if isinstance(v, str)} if isinstance(annotations, dict) else {},
-        )
+        platform = Platform.parse(found.get("platform"))
+        urls, notes = tuple(texts(found.get("urls"))), annotations(found.get("annotations"))
+        return cls(media_type, digest, size, platform, urls, notes)
 
     @property
     def is_attestation(self) -> bool:

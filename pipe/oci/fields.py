@@ -33,3 +33,13 @@ def text(value: object) -> str:
 def texts(value: object) -> list[str]:
     """Return the strings of a list."""
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def objects(value: object) -> list[dict[str, object]]:
+    """Return the objects of a list, as they are written."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def annotations(value: object) -> dict[str, str]:
+    """Return the members of an object that are strings, as they are written."""
+    return {key: each for key, each in value.items() if isinstance(each, str)} if isinstance(value, dict) else {}

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipe.oci.fields import members, read_json, text
+from pipe.oci.fields import members, objects, read_json, text
 
 _MARK = re.compile(r"from (sha256:[0-9a-f]{64}), at most ([0-9]{1,18}) bytes$")
 
@@ -59,6 +59,4 @@ def marks_in(config: bytes) -> dict[str, int]:
 
 def _made(content: dict[str, object]) -> list[dict[str, object]]:
     """Return the entries of history that made a layer."""
-    history = members(content).get("history")
-    entries = [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
-    return [entry for entry in entries if not members(entry).get("empty_layer")]
+    return [entry for entry in objects(members(content).get("history")) if not members(entry).get("empty_layer")]

@@ -8,7 +8,7 @@ from functools import partial
 
 from pipe.errors import ArchiveError
 from pipe.oci.descriptor import Descriptor
-from pipe.oci.fields import members, read_json, text
+from pipe.oci.fields import annotations, members, read_json, text
 from pipe.oci.manifest import Manifest, media_type_of
 from pipe.source.blob import Referrer, StoredImage
 from pipe.source.choice import IMAGES
@@ -66,16 +66,11 @@ def _all(
         if subject is not None:
             # A child's descriptor can have a platform and annotations that are not part of the artifact.
             plain = Descriptor(media_type, descriptor.digest, len(body))
-            read_all = partial(read, plain)
-            yield Referrer(plain, subject.digest, _kind(content, manifest), _annotations(content), read_all)
+            notes = annotations(content.get("annotations"))
+            yield Referrer(plain, subject.digest, _kind(content, manifest), notes, partial(read, plain))
 
 
 def _kind(content: dict[str, object], manifest: Manifest) -> str:
     """Return the type of an artifact: its own, else that of its config."""
     config = manifest.config_descriptor
     return text(content.get("artifacttype")) or (config.media_type if config else "")
-
-
-def _annotations(content: dict[str, object]) -> dict[str, str]:
-    annotations = content.get("annotations")
-    return {k: v for k, v in annotations.items() if isinstance(v, str)} if isinstance(annotations, dict) else {}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from pipe.oci.descriptor import Descriptor
-from pipe.oci.fields import members, read_json
+from pipe.oci.fields import members, objects, read_json
 from pipe.oci.manifest import Manifest
 
 Entry = dict[str, object]
@@ -18,7 +18,7 @@ def identity(descriptor: Descriptor) -> Entry:
 
 def entries(manifest: Manifest) -> list[Entry]:
     """Return the entries of a manifest's layers, with all their members."""
-    return _objects(members(read_json(manifest.body)).get("layers"))
+    return objects(members(read_json(manifest.body)).get("layers"))
 
 
 def with_layers(manifest: Manifest, layers: Sequence[Entry], config: Descriptor | None = None) -> Manifest:
@@ -36,7 +36,7 @@ def with_children(index: Manifest, became: Mapping[str, Manifest]) -> Manifest:
     if not any(child.digest in became for child in index.manifests):
         return index
     content = read_json(index.body)
-    listed = _objects(members(content).get("manifests"))
+    listed = objects(members(content).get("manifests"))
     children = [
         entry | {"digest": became[child.digest].digest, "size": len(became[child.digest].body)}
         if child.digest in became
@@ -49,7 +49,3 @@ def with_children(index: Manifest, became: Mapping[str, Manifest]) -> Manifest:
 def _made(manifest: Manifest, content: Entry, changed: Entry) -> Manifest:
     rest = {key: value for key, value in content.items() if key.casefold() not in changed}
     return Manifest.parse(manifest.media_type, json.dumps(rest | changed, separators=(",", ":")).encode())
-
-
-def _objects(value: object) -> list[Entry]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

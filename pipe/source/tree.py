@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pipe.errors import ArchiveError
 from pipe.oci.descriptor import Descriptor, Platform
-from pipe.oci.fields import members, read_json
+from pipe.oci.fields import members, objects, read_json
 from pipe.oci.manifest import INDEXES, MEDIA_TYPES, Manifest, media_type_of
 from pipe.source.documents import Documents
 
@@ -117,7 +117,7 @@ class Tree:
         entries = [
             {key: value for key, value in entry.items() if key.casefold() not in _IDENTITY}
             | {"mediaType": manifest.media_type, "digest": manifest.digest, "size": len(manifest.body)}
-            for entry, (_, manifest) in zip(_objects(listed), children, strict=True)
+            for entry, (_, manifest) in zip(objects(listed), children, strict=True)
             if manifest is not None
         ]
         rest = {key: value for key, value in content.items() if key.casefold() != "manifests"}
@@ -155,10 +155,6 @@ class Tree:
 
 
 _IDENTITY = frozenset(("mediatype", "digest", "size"))
-
-
-def _objects(value: object) -> list[dict[str, object]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def refuse_undistributable(documents: Documents, layer: Descriptor) -> None:

@@ -21,6 +21,7 @@ from pipe.push.reuse import Candidates
 from pipe.push.verify import missing_parts
 from pipe.retry import RetryPolicy
 from pipe.source.blob import Referrer, StoredImage
+from pipe.source.rewriting import identity
 from pipe.text import clean, listed
 
 if TYPE_CHECKING:
@@ -266,12 +267,7 @@ def with_referrers(index: Manifest | None, referrers: Iterable[Referrer]) -> Man
 
 
 def _descriptor(referrer: Referrer) -> dict[str, object]:
-    descriptor = referrer.descriptor
-    made: dict[str, object] = {
-        "mediaType": descriptor.media_type,
-        "digest": descriptor.digest,
-        "size": descriptor.size,
-    }
+    made = identity(referrer.descriptor)
     made |= {"artifactType": referrer.kind} if referrer.kind else {}
     return made | ({"annotations": dict(referrer.annotations)} if referrer.annotations else {})
 

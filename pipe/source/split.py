@@ -141,18 +141,18 @@ def _parts(layer: Layer, plain: SourceBlob, size: int, pool: Pool, checks: list[
     reopen, watch = partial(opened_at, plain.open), _Watch(layer, plain.open)
     whole = pool.submit(lambda: _digest(plain.open))
     try:
-        found = cut(scan(plain.open(), reopen=reopen, size=plain.size), size)
+        parts = cut(scan(plain.open(), reopen=reopen, size=plain.size), size)
     except CannotSplitError as error:
         raise CannotSplitError(f"{layer.label}: {error.cause.rstrip('.')}.", fix=error.fix or _UNSPLIT) from error
-    if len(found.parts) == 1:
+    if len(parts) == 1:
         return []
-    opens = [partial(watch.opened, part, reopen) for part in found.parts]
+    opens = [partial(watch.opened, part, reopen) for part in parts]
     diff_ids = pool.gather(partial(_digest, each) for each in opens)
     checks.append(partial(_check_whole, layer, whole))
     mark = PartMark(layer.diff_id, size)
     return [
         _Part(SourceBlob(_name(layer, part), part.size, diff_id, None, each, is_verified=True), mark)
-        for part, diff_id, each in zip(found.parts, diff_ids, opens, strict=True)
+        for part, diff_id, each in zip(parts, diff_ids, opens, strict=True)
     ]
 
 

@@ -21,23 +21,15 @@ _SLACK = (256, 32)
 """Fractions by which equal shares are exceeded, for repeated directories and groups that do not fit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """The parts of a layer.
-
-    Attributes:
-        parts: In the order in which they are applied; one if the layer fits in a part.
-    """
-
-    parts: tuple[LayerPart, ...]
-
-
-def cut(scan: Scan, part_size: int) -> Cut:
+def cut(scan: Scan, part_size: int) -> list[LayerPart]:
     """Cut a layer into as few parts as possible, of similar sizes.
 
     Args:
         scan: The layer's entries.
         part_size: Bytes of the largest part, as the registry counts them, compressed or not.
+
+    Returns:
+        The parts, in the order in which they are applied; one if the layer fits in a part.
 
     Raises:
         CannotSplitError: A file or a group that must stay together is larger than a part, or engines differ in what
@@ -45,16 +37,14 @@ def cut(scan: Scan, part_size: int) -> Cut:
     """
     limit = part_size - -(-part_size // _RESERVE)
     if scan.size + END <= limit:
-        parts = [LayerPart(1, 1, array("Q", [0, scan.size]))]
-    else:
-        try:
-            groups = Groups(scan)
-        except UnclearError as error:
-            raise CannotSplitError(str(error)) from None
-        if not groups.items:
-            raise CannotSplitError("it has no files")
-        parts = _Cutter(scan, groups, limit).parts()
-    return Cut(tuple(parts))
+        return [LayerPart(1, 1, array("Q", [0, scan.size]))]
+    try:
+        groups = Groups(scan)
+    except UnclearError as error:
+        raise CannotSplitError(str(error)) from None
+    if not groups.items:
+        raise CannotSplitError("it has no files")
+    return _Cutter(scan, groups, limit).parts()
 
 
 @dataclass(slots=True)

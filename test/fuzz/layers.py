@@ -25,8 +25,8 @@ def split(data: bytes, below: bytes, parts: int) -> str:
         made = cut(scan(Pieces(data)), len(data) // parts + 6000)
     except CannotSplitError as error:
         return "" if error.cause else "an error without a message"
-    written = [read(part.read(opener(data))) for part in made.parts]
-    if [len(part) for part in written] != [part.size for part in made.parts]:
+    written = [read(part.read(opener(data))) for part in made]
+    if [len(part) for part in written] != [part.size for part in made]:
         return "a part of another size"
     for part in written:
         scan(Pieces(part))

@@ -21,7 +21,7 @@ def splits(layer: bytes) -> list[tuple[bytes, ...]]:
 
 def split(layer: bytes, size: int) -> tuple[bytes, ...]:
     """Return the parts of a layer."""
-    return tuple(read(part, layer) for part in cut(scan(io.BytesIO(layer)), size).parts)
+    return tuple(read(part, layer) for part in cut(scan(io.BytesIO(layer)), size))
 
 
 def read(part: LayerPart, layer: bytes) -> bytes:

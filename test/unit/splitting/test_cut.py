@@ -11,8 +11,9 @@ from unit.splitting.streams import Pieces, opener, read
 
 from pipe.errors import CannotSplitError
 from pipe.splitting import groups
-from pipe.splitting.cut import Cut, cut
+from pipe.splitting.cut import cut
 from pipe.splitting.entries import scan
+from pipe.splitting.parts import LayerPart
 
 DIRECTORY, LINK, SYMLINK = tarfile.DIRTYPE, tarfile.LNKTYPE, tarfile.SYMTYPE
 SIZE = 20_000
@@ -29,11 +30,11 @@ def folder(name: str, mode: int = 0o755, **headers: str) -> bytes:
     return record(name, DIRECTORY, mode=mode, headers=headers)
 
 
-def made(*records: bytes, size: int = SIZE) -> tuple[Cut, list[bytes]]:
+def made(*records: bytes, size: int = SIZE) -> tuple[list[LayerPart], list[bytes]]:
     """Cut a layer of some records; return the parts' bytes as well."""
     layer = archive(*records)
     result = cut(scan(Pieces(layer)), size)
-    return result, [read(part.read(opener(layer))) for part in result.parts]
+    return result, [read(part.read(opener(layer))) for part in result]
 
 
 def names(part: bytes) -> list[str]:
@@ -160,7 +161,7 @@ def names(part: bytes) -> list[str]:
 def test_parts(records: list[bytes], parts: list[list[str]]) -> None:
     result, written = made(*records)
     assert [names(part) for part in written] == parts
-    assert [(part.number, part.count) for part in result.parts] == [(n + 1, len(parts)) for n in range(len(parts))]
+    assert [(part.number, part.count) for part in result] == [(n + 1, len(parts)) for n in range(len(parts))]
 
 
 @pytest.mark.parametrize(
@@ -273,7 +274,7 @@ def test_global_headers_are_in_each_part_that_follows_them() -> None:
 @pytest.mark.parametrize("size", [30_000, 50_000, 70_000, 99_000, 200_000])
 def test_parts_are_balanced(size: int) -> None:
     result, _ = made(*(record(f"f{number}", content=bytes(2000)) for number in range(100)), size=size)
-    sizes = [part.size for part in result.parts]
+    sizes = [part.size for part in result]
     fewest = -(-100 // ((size * 99 // 100 - 1024) // 2560))
     assert len(sizes) == fewest
     assert max(sizes) - min(sizes) < 2560 * fewest
@@ -282,14 +283,14 @@ def test_parts_are_balanced(size: int) -> None:
 
 def test_directories_count_for_the_balance() -> None:
     result, _ = made(*(record(f"d{number}/{kind}", DIRECTORY) for number in range(60) for kind in "ab"), size=50_000)
-    sizes = [part.size for part in result.parts]
+    sizes = [part.size for part in result]
     assert max(sizes) - min(sizes) < 3000
 
 
 def test_the_cut_depends_on_nothing_else() -> None:
     layer = archive(*(record(f"d{number % 7}/f{number}", content=bytes(number)) for number in range(300)))
     one, other = (cut(scan(Pieces(layer, most=most)), 40_000) for most in (1, 999_999))
-    assert [list(part.ranges()) for part in one.parts] == [list(part.ranges()) for part in other.parts]
+    assert [list(part.ranges()) for part in one] == [list(part.ranges()) for part in other]
 
 
 def test_a_first_opaque_whiteout_hides_nothing_of_its_layer() -> None:
@@ -304,7 +305,7 @@ def test_a_first_opaque_whiteout_hides_nothing_of_its_layer() -> None:
 def test_ten_thousand_tiny_files() -> None:
     nasty = make(random.Random(1), accepted=True, tiny=10_000)
     result = cut(scan(Pieces(nasty.layer)), 1_500_000)
-    parts = [read(part.read(opener(nasty.layer))) for part in result.parts]
+    parts = [read(part.read(opener(nasty.layer))) for part in result]
     assert len(parts) > 5
     assert tree("overlay", parts) == tree("overlay", [nasty.layer])
 
@@ -317,7 +318,7 @@ def test_messages_show_no_control_characters() -> None:
 def test_a_block_more_than_fits() -> None:
     limit = 10_240 * 99 // 100 // BLOCK * BLOCK
     fits = record("x", content=bytes(limit - 3 * BLOCK))
-    assert len(made(fits, size=10_240)[0].parts) == 1
-    assert len(made(record("y"), fits, size=10_240)[0].parts) == 2
+    assert len(made(fits, size=10_240)[0]) == 1
+    assert len(made(record("y"), fits, size=10_240)[0]) == 2
     with pytest.raises(CannotSplitError):
         made(record("x", content=bytes(limit - 2 * BLOCK)), size=10_240)

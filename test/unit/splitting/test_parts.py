@@ -20,7 +20,7 @@ LAYER = archive(
     record("h", tarfile.LNKTYPE, link="d/a"),
     record("d/e/f", content=b"f" * 9000),
 )
-PARTS = cut(scan(Pieces(LAYER)), 13_000).parts
+PARTS = cut(scan(Pieces(LAYER)), 13_000)
 
 
 def test_parts_can_be_read_in_any_order_and_any_number_of_times() -> None:

@@ -25,7 +25,7 @@ def cuts(tmp_path: Path) -> Iterator[tuple[Path, list[Path]]]:
         if any(note[:2] in {"3 ", "4 "} for note in nasty.notes):
             continue  # only root makes device nodes
         try:
-            parts = cut(scan(Pieces(nasty.layer)), len(nasty.layer) // 3 + 5000).parts
+            parts = cut(scan(Pieces(nasty.layer)), len(nasty.layer) // 3 + 5000)
         except CannotSplitError:
             continue
         if len(parts) == 1:

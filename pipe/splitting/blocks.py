@@ -60,15 +60,6 @@ class Blocks:
             self._start += step
             self.position += step
 
-    def drain(self) -> int:
-        """Read the rest; return the bytes of the whole stream."""
-        if self._reopen:
-            return self._size
-        self.position += self._end - self._start
-        while self._fill():
-            self.position += self._end
-        return self.position
-
     def _fill(self) -> int:
         self._start, self._end = 0, self._stream.readinto(self._buffer)
         return self._end

@@ -2,7 +2,6 @@
 
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 
 from pipe.errors import CannotSplitError
@@ -33,37 +32,18 @@ class EntryKind(IntEnum):
     GLOBAL = 8
 
 
-@dataclass(frozen=True, slots=True)
-class ScannedEntry:
-    """One entry, for tests and messages.
-
-    Attributes:
-        path: Normalized. Of a whiteout, the path that it hides; of an opaque whiteout, its directory; of a global
-            header, the root.
-        target: Of a hard link, the normalized path of its target, else b"".
-        offset: Begin of its record, which includes the extended headers of this entry.
-        length: Bytes of the record: extended headers, header, content, padding.
-    """
-
-    kind: EntryKind
-    path: bytes
-    target: bytes
-    offset: int
-    length: int
-
-
 class Scan:
-    """All entries of a layer.
+    """All entries of a layer. The record of one is its extended headers, header, content and padding.
 
     Attributes:
         names: The paths.
         kinds: The `EntryKind` of each entry.
-        nodes: The node of its path, as in `ScannedEntry.path`.
+        nodes: The node of its normalized path: of a whiteout, the path that it hides; of an opaque whiteout, its
+            directory; of a global header, the root.
         blocks: The block with which its record begins; one item more, for the end of the last record.
         links: The entries that are hard links, in order.
         link_nodes: The nodes of their targets.
         inherited: The directory entries with a setgid bit or a default access control list, which Linux passes on.
-        total: Bytes of the whole stream.
     """
 
     def __init__(self) -> None:
@@ -75,7 +55,6 @@ class Scan:
         self.links = array("I")
         self.link_nodes = array("I")
         self.inherited = array("I")
-        self.total = 0
 
     def __len__(self) -> int:
         """Return the number of entries."""
@@ -94,18 +73,9 @@ class Scan:
         """Return the path of an entry."""
         return self.names.path(self.nodes[entry])
 
-    def entry(self, number: int) -> ScannedEntry:
-        """Return an entry."""
-        kind, target = EntryKind(self.kinds[number]), b""
-        if kind == EntryKind.HARD_LINK:
-            target = self.names.path(self.link_nodes[self.links.index(number)])
-        return ScannedEntry(kind, self.path(number), target, self.blocks[number] * BLOCK, self.length(number))
-
 
 def scan(stream: TarStream, *, reopen: Callable[[int], TarStream] | None = None, size: int | None = None) -> Scan:
     """Read all headers of a layer.
-
-    Without `reopen`, every byte of the stream is read, also what follows the end of the archive.
 
     Args:
         stream: The layer's uncompressed bytes.
@@ -124,7 +94,6 @@ def scan(stream: TarStream, *, reopen: Callable[[int], TarStream] | None = None,
     except UnclearError as error:
         raise CannotSplitError(f"{error}, at byte {found.size} of the layer") from None
     found.names.close()
-    found.total = blocks.drain()
     return found
 
 

@@ -4,8 +4,9 @@ import io
 import tarfile
 
 from nasty_layers import NastyLayer, archive
+from scanned import ScannedEntry, entries_of
 
-from pipe.splitting.entries import EntryKind, ScannedEntry, scan
+from pipe.splitting.entries import EntryKind, scan
 
 _HIDDEN = EntryKind.WHITEOUT
 
@@ -34,9 +35,8 @@ class _Accepted:
 
     def of(self, layer: bytes) -> bytes:
         """Return what is accepted of a layer; `kinds` then has its paths too."""
-        scanned, records = scan(io.BytesIO(layer)), []
-        for number in range(len(scanned)):
-            entry = scanned.entry(number)
+        records = []
+        for entry in entries_of(scan(io.BytesIO(layer))):
             record = layer[entry.offset : entry.offset + entry.length]
             if self._accepts(entry) and not _sparse(record):
                 records.append(record)

@@ -11,10 +11,8 @@ from pipe.source.image_source import BlobStream
 from pipe.threads import Pool, wait
 
 if TYPE_CHECKING:
-    from pipe.source.daemon import DaemonStream
-
-if TYPE_CHECKING:
     from pipe.oci.manifest import Manifest
+    from pipe.source.daemon import DaemonStream
 
 
 class Export(Reader, Protocol):

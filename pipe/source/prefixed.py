@@ -15,15 +15,12 @@ class PrefixedStream:
     """
 
     def __init__(
-        self,
-        prefixes: Sequence[DaemonStream],
-        whole: DaemonStream,
-        again: Callable[[], DaemonStream] | None = None,
+        self, prefixes: Sequence[DaemonStream], whole: DaemonStream, again: Callable[[], DaemonStream]
     ) -> None:
         """Store the streams; the Engine must stage all of them at the same time already.
 
         Args:
-            prefixes: Streams of images of the first layers, shortest first.
+            prefixes: Streams of images of the first layers, shortest first; at least one.
             whole: The stream of the image.
             again: Requests the stream of the image once more. Used if the Engine cannot stream it at first, since
                 staging takes up to twice the disk space while the prefixes are staged as well.
@@ -47,7 +44,7 @@ class PrefixedStream:
                 began = True
                 yield blob
         except EngineSaveError:
-            if began or not self._prefixes or self._again is None:
+            if began:
                 raise
         else:
             return

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipe.config.settings import Settings
+from pipe.config.variables import DEFAULT_TAG
 from pipe.errors import EngineSaveError
 from pipe.oci.image import Image
 from pipe.output.log import Output
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from pipe.source.blob import SourceBlob
     from pipe.source.documents import Documents
     from pipe.threads import Cancel
-
-DEFAULT_TAG = "latest"
 
 
 def wired(settings: Settings, client: Client, output: Output) -> Release:

@@ -8,6 +8,7 @@ finds the layer there, and mounts it.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from pipe.config.variables import DEFAULT_TAG
 from pipe.engine.kind import EngineKind
 from pipe.oci.image import Image
 from pipe.oci.reference import Reference
@@ -24,7 +25,6 @@ PACKAGES = 3
 """Packages that are guessed."""
 TAGS = 2
 """Tags of the push that are read of each guessed package, beside `latest`."""
-LATEST = "latest"
 LOCAL = frozenset(("", "localhost"))
 """Registries of names that no registry has; podman adds the second one."""
 
@@ -59,7 +59,7 @@ class Hints:
             untagged: Paths of repositories that are known to be of no use.
         """
         self._target = targets[0]
-        self._tags = tuple(dict.fromkeys((*(each.tag for each in targets[:TAGS]), LATEST)))
+        self._tags = tuple(dict.fromkeys((*(each.tag for each in targets[:TAGS]), DEFAULT_TAG)))
         self._repository = repository
         self._glimpse = glimpse
         self._engine = engine

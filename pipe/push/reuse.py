@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
+from pipe.config.variables import DEFAULT_TAG
 from pipe.errors import PipeError
 from pipe.oci.config import CONFIG_SIZE
 from pipe.oci.descriptor import Descriptor
@@ -156,7 +157,7 @@ def origins(image: Image, target: Reference, repository: Callable[[str], Reposit
         if found.domain != target.domain or not found.path.startswith(f"{workspace}/"):
             continue
         if found.digest or found.path != target.path:
-            places.append(Place(repository(found.path), found.digest or found.tag or "latest"))
+            places.append(Place(repository(found.path), found.digest or found.tag or DEFAULT_TAG))
     return list(dict.fromkeys(places))[:ORIGINS]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
 
+from pipe.config.variables import DEFAULT_TAG
 from pipe.errors import (
     BlobMissingError,
     ImageRefusedError,
@@ -21,7 +22,6 @@ from pipe.push.result import TagResult
 from pipe.registry.errors import LOST, recast
 from pipe.registry.repository import Repository
 
-LATEST = "latest"
 _OTHER_REASONS = frozenset(
     (
         HTTPStatus.UNAUTHORIZED,
@@ -53,7 +53,7 @@ def alike(first: Reference, tags: Iterable[TagResult]) -> list[Reference]:
 
 
 def _turn(tag: TagResult) -> tuple[bool, bool]:
-    return tag.target.tag == LATEST, tag.previous is not None
+    return tag.target.tag == DEFAULT_TAG, tag.previous is not None
 
 
 def put_all(

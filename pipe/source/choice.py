@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pipe.config.variables import DEFAULT_TAG
 from pipe.errors import ArchiveError
 from pipe.oci.reference import Reference, is_digest
 from pipe.source.documents import Documents
@@ -40,7 +41,7 @@ def chosen(name: Reference, candidates: Sequence[ImageEntry], *, strict: bool = 
         strict: Whether it must be the whole name or digest of an image. Otherwise its tag suffices, and a name that
             refers to none refers to all of them.
     """
-    tag = name.tag or "latest"
+    tag = name.tag or DEFAULT_TAG
     by_digest = [each for each in candidates if name.digest and each.digest.endswith(name.digest[-64:])]
     by_name = [each for each in candidates if is_meant(name, each.names)]
     by_tag = [each for each in candidates if each.tag == tag and not strict]
@@ -52,12 +53,12 @@ def is_named(name: Reference, candidates: Sequence[ImageEntry]) -> bool:
     """Return whether IMAGE_NAME refers to any of the images."""
     if name.digest:
         return any(each.digest.endswith(name.digest[-64:]) for each in candidates)
-    return any(is_meant(name, each.names) or each.tag == (name.tag or "latest") for each in candidates)
+    return any(is_meant(name, each.names) or each.tag == (name.tag or DEFAULT_TAG) for each in candidates)
 
 
 def is_meant(name: Reference, others: Sequence[str]) -> bool:
     """Return whether a name is one of an image's names."""
-    return str(name) in others or _short(str(name if name.tag else name.with_tag("latest"))) in map(_short, others)
+    return str(name) in others or _short(str(name if name.tag else name.with_tag(DEFAULT_TAG))) in map(_short, others)
 
 
 def _short(name: str) -> str:

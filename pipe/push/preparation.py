@@ -1,10 +1,11 @@
 """What precedes a push: the image is found, the registry is asked; if possible while another image is pushed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipe.errors import PipeError
+from pipe.oci.manifest import Manifest
 from pipe.push.context import Context
 from pipe.push.early_sending import EarlySending
 from pipe.push.early_staging import EarlyStaging
@@ -156,8 +157,7 @@ class Preparation:
             return
         repository = self._context.repository
         tags = [found.manifests[Place(repository, tag)] for tag in self._context.request.tags]
-        held = {each.digest: each for each in tags if each is not None and holds(each, source.image)}
-        missing = {digest: missing_parts(repository, manifest) for digest, manifest in held.items()}
+        missing = self._missing(each for each in tags if each is not None and holds(each, source.image))
         self._answers = found._replace(missing=missing)
         self.is_needed = all(missing.values())
         if self.is_needed:
@@ -167,9 +167,13 @@ class Preparation:
             self._answers = self._answers._replace(manifests=found.manifests | read)
             types = reusable(self._context.settings.compression)
             there = [each for each in read.values() if each is not None]
-            held = {each.digest: each for each in there if may_stand_for(each, source.image, types)}
-            missing |= {digest: missing_parts(repository, manifest) for digest, manifest in held.items()}
+            missing |= self._missing(each for each in there if may_stand_for(each, source.image, types))
             self._answers = self._answers._replace(missing=missing)
             if not all(missing.values()):
                 # Its manifest under another tag is all that the push needs.
                 self.is_needed, self._surveyed = False, None
+
+    def _missing(self, manifests: Iterable[Manifest]) -> dict[str, list[str]]:
+        """Return what the registry lacks of manifests, by their digest."""
+        distinct = {each.digest: each for each in manifests}
+        return {digest: missing_parts(self._context.repository, manifest) for digest, manifest in distinct.items()}

@@ -28,13 +28,11 @@ def rounded_down(size: float) -> int:
 def exceeding(image: Image, limit: int, part: int, *, stored: bool = False) -> dict[str, int]:
     """Return the layers that are larger than a limit.
 
-    What counts is the stored size, or the uncompressed one if the stored one is not known.
-
     Args:
         image: The image.
         limit: Bytes of the largest layer that is left whole.
         part: Bytes of a part.
-        stored: Whether only a stored size counts: what the pipe compresses may fit.
+        stored: Whether only a stored size counts, what the pipe compresses may fit; otherwise `size_of` a layer does.
 
     Returns:
         `part` by the diffIDs of these layers.
@@ -42,7 +40,7 @@ def exceeding(image: Image, limit: int, part: int, *, stored: bool = False) -> d
     return {
         layer.diff_id: part
         for layer in image.layers
-        if (size := _stored_size(layer) if stored else size_of(layer)) is not None and size > limit
+        if size_of(layer) > limit and (layer.descriptor is not None or not stored)
     }
 
 
@@ -84,10 +82,6 @@ def longest(image: Image, layers: Snapshot, now: float, timeout: float, part: in
         if speed and size / speed > timeout:
             found[layer.diff_id] = part
     return found
-
-
-def _stored_size(layer: Layer) -> int | None:
-    return layer.descriptor.size if layer.descriptor else None
 
 
 def _speed(layers: Snapshot, now: float) -> float:

@@ -12,7 +12,7 @@ from pipe.oci.manifest import Manifest
 from pipe.oci.part_marks import marks_in
 from pipe.push.clocks import LINE_EVERY, check_staging
 from pipe.push.context import Context
-from pipe.push.part_size import exceeding, longest, rounded_down, size_that_fits
+from pipe.push.part_size import exceeding, longest, rounded_down, size_of, size_that_fits
 from pipe.push.progress import Snapshot
 from pipe.push.result import SplitResult
 from pipe.push.reuse import MANIFESTS, Place
@@ -141,7 +141,7 @@ class Splits:
             digests = {layer.diff_id, layer.descriptor.digest if layer.descriptor else layer.diff_id}
             if name in digests | {shorten(each) for each in digests}:
                 return layer
-        return max(image.layers, key=lambda layer: layer.descriptor.size if layer.descriptor else layer.size or 0)
+        return max(image.layers, key=size_of)
 
     def _stored(self, source: ImageSource) -> StoredImage:
         """Return the image as it was before anything was split; an Engine's is copied, once."""

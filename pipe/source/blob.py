@@ -17,6 +17,14 @@ class Reader(Protocol):
         """Read bytes into the buffer, and return their number; 0 only at the end."""
 
 
+def read_up_to(reader: Reader, size: int) -> bytes:
+    """Return the next bytes of a stream, fewer than `size` only at its end."""
+    buffer, filled = memoryview(bytearray(size)), 0
+    while filled < size and (length := reader.readinto(buffer[filled:])):
+        filled += length
+    return bytes(buffer[:filled])
+
+
 class SourceBlob(NamedTuple):
     """The bytes of one layer, or of another blob, in a source.
 

@@ -7,6 +7,7 @@ ones too. Manifests come last.
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from pipe.errors import EngineSaveError
 from pipe.oci.config import CONFIG_SIZE
@@ -14,7 +15,7 @@ from pipe.oci.descriptor import Descriptor, digest_of
 from pipe.oci.fields import members, read_json
 from pipe.oci.manifest import DOCKER_CONFIG, MEDIA_TYPES, Manifest, media_type_of
 from pipe.oci.reference import is_digest
-from pipe.source.blob import Reader, SourceBlob, in_memory
+from pipe.source.blob import Reader, SourceBlob, in_memory, read_up_to
 from pipe.source.chain import diff_id_of
 from pipe.source.tar import Entry, TarError, entries, padding
 
@@ -71,7 +72,7 @@ class DaemonStream:
         """
         descriptions: dict[str, bytes] = {}
         try:
-            for entry in entries(self._read):
+            for entry in entries(partial(read_up_to, self._stream)):
                 self._left = entry.size
                 if entry.is_file:
                     blob = self._blob(entry, descriptions)
@@ -143,16 +144,10 @@ class DaemonStream:
 
     def _content(self, entry: Entry) -> bytes:
         self._left = 0
-        content = self._read(entry.size)
+        content = read_up_to(self._stream, entry.size)
         if len(content) < entry.size:
             raise _truncated()
         return content
-
-    def _read(self, size: int) -> bytes:
-        buffer, filled = memoryview(bytearray(size)), 0
-        while filled < size and (length := self._stream.readinto(buffer[filled:])):
-            filled += length
-        return bytes(buffer[:filled])
 
     def _skip(self, size: int) -> None:
         buffer = memoryview(bytearray(min(size, _SKIP)))

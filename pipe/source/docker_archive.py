@@ -16,7 +16,7 @@ from pipe.oci.fields import members, read_json, texts
 from pipe.oci.manifest import DOCKER_LAYER
 from pipe.oci.reference import Reference
 from pipe.source import gunzip
-from pipe.source.blob import Reader, SourceBlob, StoredImage
+from pipe.source.blob import Reader, SourceBlob, StoredImage, read_up_to
 from pipe.source.choice import IMAGES, ImageEntry, ambiguous, chosen
 from pipe.source.documents import Documents
 from pipe.source.files import shown
@@ -173,9 +173,8 @@ class _Layers:
         size = documents.files.size(name)
         if size is None:
             raise documents.error(f"the layer {name} is listed but missing")
-        beginning = bytearray(MAGIC_SIZE)
-        documents.files.open(name).readinto(memoryview(beginning))
-        program = compression(bytes(beginning))
+        beginning = read_up_to(documents.files.open(name), MAGIC_SIZE)
+        program = compression(beginning)
         if program:
             raise documents.error(
                 f"the layer {name} has unsupported compression {program} (expected none or gzip)",

@@ -5,6 +5,7 @@ from pathlib import Path
 from pipe.errors import ArchiveError
 from pipe.oci.descriptor import Descriptor, digest_of
 from pipe.oci.fields import members, read_json
+from pipe.source.blob import read_up_to
 from pipe.source.files import Files, archive_error
 
 DOCUMENT = 4 * 1024 * 1024
@@ -41,10 +42,7 @@ class Documents:
             raise self.error(f"it has no {name}")
         if size > maximum:
             raise self.error(f"{name} is too large: it has {size} bytes, the limit is {maximum}")
-        buffer, filled, reader = memoryview(bytearray(size)), 0, self.files.open(name)
-        while filled < size and (length := reader.readinto(buffer[filled:])):
-            filled += length
-        return bytes(buffer[:filled])
+        return read_up_to(self.files.open(name), size)
 
     def object(self, name: str) -> dict[str, object]:
         """Return the members of a JSON object; see `pipe.oci.fields`."""

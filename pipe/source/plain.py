@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipe.errors import ContentMismatchError
-from pipe.source.blob import Reader, SourceBlob
+from pipe.source.blob import Reader, SourceBlob, read_up_to
 from pipe.source.files import Part
 from pipe.source.gunzip import MAGIC, GunzipError, decompressed
 from pipe.source.opening import MAGIC_SIZE, compression
@@ -22,9 +22,8 @@ def plain_pieces(blob: SourceBlob) -> Iterator[bytes | memoryview]:
     Raises:
         ContentMismatchError: It is damaged, or compressed with something else than gzip or zstd.
     """
-    beginning = bytearray(MAGIC_SIZE)
-    blob.open().readinto(memoryview(beginning))
-    program = compression(bytes(beginning))
+    beginning = read_up_to(blob.open(), MAGIC_SIZE)
+    program = compression(beginning)
     try:
         if beginning.startswith(MAGIC):
             yield from decompressed(blob.open())

@@ -16,7 +16,7 @@ from pipe.oci.descriptor import Descriptor, digest_of
 from pipe.oci.image import Image, Layer, labelled
 from pipe.oci.manifest import Manifest
 from pipe.oci.part_marks import PartMark, marked
-from pipe.source.blob import Reader, SourceBlob, StoredImage, in_memory
+from pipe.source.blob import Reader, SourceBlob, StoredImage, in_memory, read_up_to
 from pipe.source.compressible import PLAIN_LAYERS
 from pipe.source.files import Part
 from pipe.source.plain import opened_at, plain_pieces
@@ -235,12 +235,13 @@ def _with_parts(stored: StoredImage, parts: Parts) -> SplitImage:
             config = _config(image, parts, stored.config)
             images.append(_image(image, parts, config))
         elif own:
-            [before] = blobs[manifest.config_descriptor.digest]
             named = manifest.config_descriptor
-            made = in_memory(before.name, named.media_type, _config(image, parts, _content(before)))
+            [before] = blobs[named.digest]
+            new_config = _config(image, parts, read_up_to(before.open(), before.size))
+            made = in_memory(before.name, named.media_type, new_config)
             blobs[named.digest] = [made]
             became[manifest.digest] = _manifest(manifest, image, parts, made)
-            images.append(_image(image, parts, _content(made)))
+            images.append(_image(image, parts, new_config))
         else:
             images.append(image)
     manifests = []
@@ -289,7 +290,3 @@ def _manifest(manifest: Manifest, image: Image, parts: Parts, config: SourceBlob
         plain = PLAIN_LAYERS[manifest.media_type]
         layers += [identity(Descriptor(plain, part.key, part.size)) for part in own] or [entry]
     return with_layers(manifest, layers, config.descriptor)
-
-
-def _content(blob: SourceBlob) -> bytes:
-    return b"".join(bytes(piece) for piece in pieces_of(blob.open()))

@@ -4,7 +4,7 @@ from pipe.config.settings import Settings
 from pipe.errors import EngineSaveError
 from pipe.oci.image import Image
 from pipe.push import limits
-from pipe.push.context import Report
+from pipe.report import Report
 from pipe.source.image_source import ImageSource
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from pipe.errors import EngineSaveError, UploadTooSlowError
 from pipe.push import limits
-from pipe.push.context import Report
 from pipe.push.progress import LayerProgress, ProgressTracker, uploading
+from pipe.report import Report
 from pipe.units import format_duration
 
 LINE_EVERY = 10.0

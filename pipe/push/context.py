@@ -1,25 +1,13 @@
 """What all parts of a push share: settings, request, repository, log, time and randomness."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from pipe.config.settings import PushRequest, Settings
 from pipe.push.shared_layers import SharedLayers
 from pipe.registry.repository import Repository
+from pipe.report import Report
 from pipe.threads import Cancel
-
-
-class Report(Protocol):
-    """The log."""
-
-    def info(self, text: str) -> None:
-        """Log what happens."""
-
-    def warning(self, text: str) -> None:
-        """Log what people should know."""
-
-    def debug(self, text: str) -> None:
-        """Log what matters only if something is wrong."""
 
 
 class Timing(NamedTuple):

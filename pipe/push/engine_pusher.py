@@ -19,10 +19,11 @@ from pipe.oci.image import Image
 from pipe.oci.reference import Reference
 from pipe.push import limits
 from pipe.push.clocks import Clocks
-from pipe.push.context import Context, Report, Timing
+from pipe.push.context import Context, Timing
 from pipe.push.engine_progress import ENGINE_ATTEMPTS, EngineProgress
 from pipe.push.progress import LayerProgress, Snapshot, is_complete, uploading
 from pipe.push.pusher import CannotPushError, Pushed
+from pipe.report import Report
 from pipe.source.image_source import ImageSource
 from pipe.units import format_duration
 

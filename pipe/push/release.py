@@ -14,10 +14,10 @@ from pipe.errors import (
     RegistryUnreachableError,
     UntrustedHostError,
 )
-from pipe.push.context import Report
 from pipe.push.lookahead import Lookahead, Prepared
 from pipe.push.result import ReleaseResult, Result
 from pipe.push.shared_layers import SharedLayers
+from pipe.report import Report
 
 _CONCERN_ALL = (
     CertificateError,

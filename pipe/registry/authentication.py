@@ -18,6 +18,7 @@ from pipe.registry.answer import Answer
 from pipe.registry.challenge import Challenge, parse_challenges
 from pipe.registry.location import display_host, origin, resolve_location, untrusted
 from pipe.registry.transport import Basic, Bearer, Request, Transport, is_loopback
+from pipe.report import Report
 
 TOKEN_LIFETIME = 60.0
 """Seconds that a bearer token is valid if the answer does not say; source: `spec/auth/token.md`."""
@@ -36,17 +37,8 @@ Scope = tuple[str, ...]
 """What a token must allow, such as `repository:acme/app:pull,push`."""
 
 
-class Listener(Protocol):
+class Listener(Report, Protocol):
     """Receives the log lines and secrets of a registry client."""
-
-    def info(self, text: str) -> None:
-        """Log what happens."""
-
-    def warning(self, text: str) -> None:
-        """Log what people should know."""
-
-    def debug(self, text: str) -> None:
-        """Log what matters only if something is wrong."""
 
     def hide(self, secret: str) -> None:
         """Redact a secret from all output."""

@@ -2,10 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Protocol
 
 from pipe.errors import ArchiveError
 from pipe.oci.reference import Reference
+from pipe.report import Report
 from pipe.source.blob import StoredImage
 from pipe.source.docker_archive import MANIFEST, read_docker_archive
 from pipe.source.documents import DirectoryTransport, Documents
@@ -19,30 +19,17 @@ _FILE_SYSTEM = (
 """Files of a container; `docker export` writes the first three for every one, other programs none of them."""
 
 
-class ArchiveLog(Protocol):
-    """Receives lines for the report."""
-
-    def info(self, text: str, /) -> None:
-        """Log what happens."""
-
-    def warning(self, text: str, /) -> None:
-        """Log what users should know."""
-
-    def debug(self, text: str, /) -> None:
-        """Log a detail."""
-
-
-def open_image(path: Path, name: Reference, report: ArchiveLog) -> StoredImage:
+def open_image(path: Path, name: Reference, report: Report) -> StoredImage:
     """Open an archive or a layout, and return the image in it; see `image_in`."""
     return image_in(opened(path, report), name, report)
 
 
-def opened(path: Path, report: ArchiveLog) -> Documents:
+def opened(path: Path, report: Report) -> Documents:
     """Open an archive or a layout."""
     return Documents(path, open_files(path, report.info))
 
 
-def image_in(documents: Documents, name: Reference, report: ArchiveLog, *, strict: bool = False) -> StoredImage:
+def image_in(documents: Documents, name: Reference, report: Report, *, strict: bool = False) -> StoredImage:
     """Return an image of an archive or a layout.
 
     Many tools write both forms into one archive. With compressed layers it is a layout; with plain ones, which
@@ -74,7 +61,7 @@ def image_in(documents: Documents, name: Reference, report: ArchiveLog, *, stric
     raise _no_image(documents)
 
 
-def _of_both_forms(documents: Documents, name: Reference, report: ArchiveLog, *, strict: bool) -> StoredImage:
+def _of_both_forms(documents: Documents, name: Reference, report: Report, *, strict: bool) -> StoredImage:
     stored = None
     try:
         stored = read_layout(documents, name, report.warning, strict=strict)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.manifest import DOCKER_LAYER, DOCKER_MANIFEST, OCI_LAYER, OCI_MANIFEST, OCI_ZSTD_LAYER, Manifest
-from pipe.source.archive import ArchiveLog
+from pipe.report import Report
 from pipe.source.blob import SourceBlob, StoredImage
 from pipe.source.rewriting import Entry, entries, identity, with_children, with_layers
 
@@ -14,7 +14,7 @@ PLAIN_LAYERS = {OCI_MANIFEST: OCI_PLAIN_LAYER, DOCKER_MANIFEST: "application/vnd
 """The same by type of the manifest; source: CNCF Distribution, `spec/manifest-v2-2.md`."""
 
 
-def compressible(stored: StoredImage, report: ArchiveLog) -> StoredImage:
+def compressible(stored: StoredImage, report: Report) -> StoredImage:
     """Return an image whose plain layers are compressed for the push.
 
     Args:

@@ -1,0 +1,16 @@
+"""The log, as the code sees it that has something to report."""
+
+from typing import Protocol
+
+
+class Report(Protocol):
+    """Receives lines for the log."""
+
+    def info(self, text: str, /) -> None:
+        """Log what happens."""
+
+    def warning(self, text: str, /) -> None:
+        """Log what people should know."""
+
+    def debug(self, text: str, /) -> None:
+        """Log what matters only if something is wrong."""

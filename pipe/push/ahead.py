@@ -29,12 +29,7 @@ class Novelty:
     """
 
     def __init__(self, repository: Repository, image: Image) -> None:
-        """Ask for the config of an image with layers whose digests are not known.
-
-        Args:
-            repository: The target of the push.
-            image: Its ID is the digest of its config.
-        """
+        """Ask for the config of an image with layers whose digests are not known; its ID is the config's digest."""
         self._repository = repository
         self._config = image.id
         self._asked: Future[int | None] | None = None
@@ -46,12 +41,7 @@ class Novelty:
         return self._asked is not None and digest == self._config
 
     def is_new(self, digest: str, size: int, check: Callable[[], None]) -> bool:
-        """Return whether the repository lacks a blob.
-
-        Args:
-            digest: Of the blob.
-            size: Its bytes.
-            check: Raises if the work was cancelled.
+        """Return whether the repository lacks a blob; `check` raises if the work was cancelled.
 
         Raises:
             PipeError: The registry does not answer.

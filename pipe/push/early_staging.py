@@ -11,11 +11,7 @@ class EarlyStaging:
     """Lets the Engine stage an image until the push ends."""
 
     def __init__(self, staged: Callable[[ImageSource], AbstractContextManager[None]]) -> None:
-        """Nothing is staged before `begin`.
-
-        Args:
-            staged: Returns a context that lasts as long as the staging.
-        """
+        """Nothing is staged before `begin`; `staged` returns a context that lasts as long as the staging."""
         self._staged = staged
         self._lock = threading.Lock()
         self._context = ExitStack()

@@ -77,20 +77,9 @@ class EnginePusher:
     """Pushes through the Engine."""
 
     def __init__(
-        self,
-        context: Context,
-        engine: PushingEngine,
-        clocks: Clocks,
-        hand_over: HandOver | None = None,
+        self, context: Context, engine: PushingEngine, clocks: Clocks, hand_over: HandOver | None = None
     ) -> None:
-        """Nothing happens before `push`.
-
-        Args:
-            context: Of the run.
-            engine: It has the image.
-            clocks: For all attempts.
-            hand_over: Checked after each event; None if no other pusher follows.
-        """
+        """Nothing happens before `push`; `hand_over` is called after each event, None if no other pusher follows."""
         self._settings = context.settings
         self._report = context.report
         self._timing = context.timing

@@ -96,11 +96,7 @@ def rejected_as_too_large(error: LayerTooLargeError, labels: Sequence[str]) -> L
 def given_up(error: PipeError, layer: Layer, retries: int, *, sent: bool) -> EngineGaveUpError:
     """Return the error for a layer that the Engine retried as often as it does: another push will not help.
 
-    Args:
-        error: The meaning of the last failure.
-        layer: The layer.
-        retries: How often the Engine restarted it.
-        sent: Whether any byte of it was sent.
+    `error` is the meaning of the last failure; `sent` if any byte of the layer was.
     """
     what = f"restarted the upload of {layer.label}" if sent else f"tried to upload {layer.label}"
     times = retries if sent else retries + 1

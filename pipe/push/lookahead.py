@@ -42,11 +42,7 @@ class Lookahead:
     """Prepares the pushes that follow the current one."""
 
     def __init__(self, parts: Sequence[Prepared]) -> None:
-        """Nothing happens before `find` or `begin`.
-
-        Args:
-            parts: Those of all pushes, in their order.
-        """
+        """Nothing happens before `find` or `begin`; `parts` are those of all pushes, in their order."""
         self._parts = parts
         self._preparing = Pool(PREPARED, "preparation")
         self._staging = Pool(1, "staging")

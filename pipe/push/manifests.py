@@ -9,11 +9,7 @@ from pipe.registry.repository import Repository
 
 
 def put_manifests(repository: Repository, manifests: Iterable[Manifest]) -> None:
-    """Put manifests under their digests: each after those that it names, all others at the same time.
-
-    Args:
-        repository: It has their blobs.
-        manifests: Children first.
+    """Put manifests, children first, under their digests: each after those that it names, others at the same time.
 
     Raises:
         PipeError: The first failure; see `Repository.put_manifest`.

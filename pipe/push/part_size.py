@@ -26,16 +26,9 @@ def rounded_down(size: float) -> int:
 
 
 def exceeding(image: Image, limit: int, part: int, *, stored: bool = False) -> dict[str, int]:
-    """Return the layers that are larger than a limit.
+    """Return the layers that are larger than a limit: `part` by their diffIDs.
 
-    Args:
-        image: The image.
-        limit: Bytes of the largest layer that is left whole.
-        part: Bytes of a part.
-        stored: Whether only a stored size counts, what the pipe compresses may fit; otherwise `size_of` a layer does.
-
-    Returns:
-        `part` by the diffIDs of these layers.
+    If `stored`, only a stored size counts: what the pipe compresses may fit. Otherwise, `size_of` a layer does.
     """
     return {
         layer.diff_id: part
@@ -50,31 +43,13 @@ def size_of(layer: Layer) -> int:
 
 
 def size_that_fits(layers: Snapshot, now: float, timeout: float, largest: int) -> int:
-    """Return the bytes of a part that needs at most half of the time limit at the speed that was measured.
-
-    Args:
-        layers: The progress of the push so far.
-        now: The clock.
-        timeout: Seconds that an upload may take.
-        largest: Bytes that a part may have.
-    """
+    """Return the bytes of a part, at most `largest`, that needs at most half of the time at the measured speed."""
     speed = _speed(layers, now)
     return rounded_down(largest if not speed else min(largest, speed * timeout * SHARE / AT_ONCE))
 
 
 def longest(image: Image, layers: Snapshot, now: float, timeout: float, part: int) -> dict[str, int]:
-    """Return the layers that would exceed the time limit even if each was sent alone.
-
-    Args:
-        image: The image.
-        layers: The progress of the push so far.
-        now: The clock.
-        timeout: Seconds that an upload may take.
-        part: Bytes of a part.
-
-    Returns:
-        `part` by the diffIDs of these layers.
-    """
+    """Return the layers that would exceed the time limit even if each was sent alone: `part` by their diffIDs."""
     speed, ratio = _speed(layers, now), _ratio(layers)
     found = {}
     for layer in image.layers:

@@ -158,13 +158,8 @@ def reason_to_start(
 ) -> str | None:
     """Return why the pipe pushes an image from the start; None if the Engine should.
 
-    The pipe's first byte must flow soon: on a link that limits both, the delay is what is lost.
-
-    Args:
-        layers: Those that the Engine is expected to send.
-        image: The whole image.
-        kind: What the Engine is.
-        round_trip: Seconds that the registry takes to answer at least.
+    `layers` are those that the Engine is expected to send. The pipe's first byte must flow soon: on a link that limits
+    both, the delay is what is lost.
     """
     delay = first_byte([layer.size for layer in image.layers])
     if kind.containerd or delay > max(BEGIN_WITHIN, DELAY * engine_seconds(layers, kind)):
@@ -186,12 +181,6 @@ def reason_to_hand_over(pending: Pending, image: Image, kind: EngineKind, timeou
 
     If the Engine waits for the link, only a pipe that sends less can be faster. Until that is measured, the pipe takes
     over if it need not send most of the bytes, or if the Engine would exceed the timeout over any link.
-
-    Args:
-        pending: What the Engine and the pipe would send.
-        image: The whole image.
-        kind: What the Engine is.
-        timeout: Seconds that one layer's upload may take.
     """
     layers = pending.layers
     if kind.containerd or not layers:

@@ -42,10 +42,7 @@ def split_results(
 ) -> tuple[PlatformResult, ...]:
     """Distribute the results of the layers of all images, one after the other, to the images.
 
-    Args:
-        images: The images.
-        layers: Of all images.
-        digests: Of their manifests; without one for each, their IDs.
+    `digests` are those of their manifests; without one for each, their IDs count.
     """
     if len(digests) != len(images):
         digests = [image.id for image in images]

@@ -35,13 +35,7 @@ class Preparation:
     """
 
     def __init__(self, context: Context, find: Callable[[], ImageSource], pushers: Pushers) -> None:
-        """Nothing happens before `find`, `ahead` or `source`.
-
-        Args:
-            context: Of the push.
-            find: Finds the image.
-            pushers: Decides what is asked and whether the image is staged.
-        """
+        """Nothing happens before `find`, `ahead` or `source`; `find` finds the image."""
         self.staging = EarlyStaging(pushers.staged)
         self.early = EarlySending(context, pushers)
         self._context = context
@@ -114,11 +108,7 @@ class Preparation:
         """Let the Engine stage the image if that may pay, until `staging` is closed; never if `ahead` ruled it out.
 
         A registry that is near is asked first: staging an image that turns out to be there takes the Engine longer than
-        the whole run takes.
-
-        Args:
-            source: The image.
-            is_missing: Whether the registry is known not to have it.
+        the whole run takes. If it `is_missing`, the registry is known not to have it.
         """
         is_near = 0 < self._context.repository.round_trip < LONG_ROUND_TRIP
         if self.is_needed and (is_missing or not is_near):

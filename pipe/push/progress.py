@@ -156,13 +156,8 @@ class ProgressTracker:
     def line(self, now: float, timeout: float) -> str:
         """Return the line of progress for the log.
 
-        Args:
-            now: The clock, in seconds.
-            timeout: Seconds that one upload may take.
-
-        Returns:
-            Bytes, rate since the previous line or the time without any, number of layers done, the slowest layer's
-            clock.
+        It has the bytes, the rate since the previous line or the time without any, the number of layers done, and the
+        slowest layer's clock.
         """
         layers = self.snapshot()
         to_send = [one for one in layers.values() if one.status not in {LayerStatus.ALREADY_THERE, LayerStatus.MOUNTED}]

@@ -25,12 +25,7 @@ _SHOWN = 3
 
 
 def find(context: Context, repositories: Callable[[str], Repository]) -> RegistrySource:
-    """Find what a request promotes or joins; see `promoted` and `joined`.
-
-    Args:
-        context: Of the push.
-        repositories: Returns the repository with a path.
-    """
+    """Find what a request promotes or joins; `repositories` returns the repository with a path."""
     promotion = context.request.promotion
     if promotion is None:
         raise ValueError(context.request.image)
@@ -45,11 +40,6 @@ def promoted(source: Repository, target: Repository, name: Reference) -> Registr
 
     In one package, the blobs of an image are asked for. Of an index, it is the manifests of its images: the registry
     has stored them, and keeps what they name.
-
-    Args:
-        source: It has the image.
-        target: Where to push; perhaps the same.
-        name: The image.
 
     Raises:
         SourceNotFoundError: The registry does not have it.
@@ -71,11 +61,6 @@ def joined(source: Repository, target: Repository, names: Sequence[Reference]) -
     """Find images, and make the index that joins them.
 
     The images of an index among them are taken one by one, and the attestations with them.
-
-    Args:
-        source: It has the images.
-        target: Where to push; perhaps the same.
-        names: The images.
 
     Raises:
         ConfigurationError: Two images are for one platform, or one has no platform; the error lists all problems.

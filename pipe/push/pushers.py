@@ -145,10 +145,9 @@ class Pushers:
         return steps[0]
 
     def replace_image(self, *, is_final: bool) -> None:
-        """Go on with an image that was split, which no Engine has; what has arrived stays known.
+        """Go on with an image that was split, which no Engine has; `is_final` if its layers are not split again.
 
-        Args:
-            is_final: Whether its layers are not split again.
+        What has arrived stays known.
         """
         self._may_split = self._may_split and not is_final
         if self._registry_pusher is not None:
@@ -160,13 +159,7 @@ class Pushers:
     def push(
         self, source: ImageSource, reference: Reference, step: Step, sent: Callable[[], None] = lambda: None
     ) -> Pushed:
-        """Push with one step of the plan.
-
-        Args:
-            source: The image.
-            reference: The tag.
-            step: Who pushes.
-            sent: Called once all blobs are in the registry, unless the Engine sends them.
+        """Push with one step of the plan; `sent` is called once all blobs are there, unless the Engine sends them.
 
         Raises:
             CannotPushError: It cannot push.

@@ -33,14 +33,7 @@ class Answers(NamedTuple):
 
 
 def answers(repository: Repository, tags: Sequence[str], others: Sequence[Place], *, check: bool) -> Answers:
-    """Check that a push is allowed, and read manifests.
-
-    Args:
-        repository: The target of the push.
-        tags: The target's tags.
-        others: Further places.
-        check: Whether to check the push.
-    """
+    """Read the manifests of a repository's tags and of other places, and, if `check`, check that a push is allowed."""
     targets = [Place(repository, tag) for tag in tags]
     places = list(dict.fromkeys((*targets, *others)))
     checks = [partial(_caught, repository.check_push)] if check else []

@@ -77,8 +77,7 @@ class Referrers:
     def push(self, tags: Iterable[TagResult]) -> None:
         """Push every artifact by its digest, and make sure that the registry lists it.
 
-        Args:
-            tags: The outcome for the image's tags; unless one arrived, there is nothing to refer to.
+        Unless one of the image's tags arrived, there is nothing to refer to.
 
         Raises:
             PipeError: An artifact did not arrive, or is not listed.
@@ -231,14 +230,7 @@ def fallback_tag(subject: str) -> str:
 
 
 def with_referrers(index: Manifest | None, referrers: Iterable[Referrer]) -> Manifest | None:
-    """Return an index that lists further artifacts.
-
-    Args:
-        index: The current one; None if there is none.
-        referrers: What it must list.
-
-    Returns:
-        The index; None if it lists all of them already.
+    """Return the index, or a new one, with further artifacts; None if it lists all of them already.
 
     Raises:
         ReferrersError: The current one is no index.

@@ -21,12 +21,7 @@ class RegistryManifests:
     """
 
     def __init__(self, repository: Repository, names: Sequence[Reference], *, attestations: bool = True) -> None:
-        """Read every manifest, those of one level at the same time.
-
-        Args:
-            repository: It has the images.
-            names: References with a tag or a digest.
-            attestations: Whether to read attestations too.
+        """Read every manifest, those of one level at the same time; `names` have a tag or a digest.
 
         Raises:
             SourceNotFoundError: The registry does not have some of the names.

@@ -66,11 +66,7 @@ class RegistryPusher:
         return self._transfer.known
 
     def send(self, source: ImageSource, cancel: Cancel | None = None) -> None:
-        """Bring every blob of an image to the registry, unless that is done.
-
-        Args:
-            source: The image.
-            cancel: Ends it from another thread; None if none does.
+        """Bring every blob of an image to the registry, unless that is done; `cancel` ends it from another thread.
 
         Raises:
             CannotPushError: As for `push`.

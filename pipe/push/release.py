@@ -68,13 +68,7 @@ class Release:
     """The pushes of one run, at least one, in the order of the user."""
 
     def __init__(self, parts: Sequence[ReleasePart], shared: SharedLayers, log: ReleaseLog) -> None:
-        """Nothing happens before `run`.
-
-        Args:
-            parts: The pushes.
-            shared: Receives the layers of each image, for those that follow.
-            log: Receives the outcome for each image if there are several.
-        """
+        """Nothing happens before `run`; `shared` receives the layers of each image, for those that follow."""
         self._parts = parts
         self._shared = shared
         self._log = log

@@ -146,10 +146,7 @@ class Candidates:
 def origins(image: Image, target: Reference, repository: Callable[[str], Repository]) -> list[Place]:
     """Return the places in the target's workspace that an image's names refer to, the likeliest first.
 
-    Args:
-        image: The image.
-        target: The target of the push, whose own tags are no origins.
-        repository: Returns the repository with a path.
+    The target's own tags are no origins. `repository` returns the repository with a path.
     """
     workspace = target.path.partition("/")[0]
     places = []
@@ -237,15 +234,9 @@ def _config(place: Place, manifest: Manifest, log: Callable[[str], None]) -> byt
 
 
 def pairs(manifest: Manifest, config: bytes, media_types: frozenset[str] = GZIP) -> Sequence[tuple[str, Descriptor]]:
-    """Pair the diffIDs of a config with the layers of its manifest.
+    """Pair the diffIDs of a config with the layers of its manifest that are of these types and in the registry itself.
 
-    Args:
-        manifest: An image's.
-        config: The bytes that its config's digest names.
-        media_types: Of the layers that are of use.
-
-    Returns:
-        A pair for each layer of these types that is in the registry itself; none if the two do not fit together.
+    None are paired if the two do not fit together.
     """
     try:
         diff_ids = json.loads(config)["rootfs"]["diff_ids"]

@@ -51,15 +51,7 @@ class Push:
         referrers: "Referrers | None" = None,
         splits: "Splits | None" = None,
     ) -> None:
-        """Nothing happens before `run` or a call of `preparation`.
-
-        Args:
-            context: Of the push.
-            find: Finds the image.
-            pushers: Plans and makes the pushers.
-            referrers: Pushes the artifacts that refer to the image; None if the source has none.
-            splits: Splits layers; None if none may be split.
-        """
+        """Nothing happens before `run`; only an archive has `referrers`, and without `splits` no layer is split."""
         self.name = context.request.image
         self._settings = context.settings
         self._request = context.request

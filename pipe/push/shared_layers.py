@@ -24,11 +24,7 @@ class SharedLayers:
         self.untagged: set[str] = set()
 
     def add(self, result: Result) -> None:
-        """Add the layers of an image that arrived, also if its push failed after that.
-
-        Args:
-            result: Of the push of the image.
-        """
+        """Add the layers of an image that arrived, also if its push failed after that."""
         repository = result.tags[0].target.path
         by_engine = result.uploader == "engine"
         # Of a layer that the pipe mounted, the Engine may not know either.
@@ -48,11 +44,7 @@ class SharedLayers:
                 self._stored.setdefault(layer.layer.diff_id, stored)
 
     def find(self, keys: Iterable[str]) -> dict[str, Stored]:
-        """Return those of some layers that are known.
-
-        Args:
-            keys: DiffIDs, or digests of layers that are sent as they are.
-        """
+        """Return those of some layers that are known, by diffID, or by digest if they are sent as they are."""
         return {key: self._stored[key] for key in keys if key in self._stored}
 
     def claim(self, diff_ids: frozenset[str]) -> bool:

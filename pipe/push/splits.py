@@ -53,9 +53,7 @@ class Splits:
     def in_advance(self, source: ImageSource, read: Mapping[Place, Manifest | None]) -> ImageSource:
         """Return the image with those layers split that are known to exceed a size.
 
-        Args:
-            source: The image.
-            read: Manifests in the registry. If they have a layer that `auto` split before, it is split alike.
+        A layer that `auto` split before, as the manifests in the registry show, is split alike.
 
         Raises:
             CannotSplitError: A layer cannot be split.
@@ -77,13 +75,7 @@ class Splits:
         return self._split(source, sizes) if sizes else source
 
     def after(self, source: ImageSource, error: LimitError, layers: Snapshot, now: float) -> ImageSource:
-        """Return the image with those layers split that exceed a limit.
-
-        Args:
-            source: The image whose push failed.
-            error: The failure.
-            layers: The progress until then.
-            now: The clock.
+        """Return the image, whose push failed with an error, with those layers split that exceed a limit.
 
         Raises:
             LimitError: Smaller parts would not help.
@@ -182,9 +174,7 @@ class Splits:
     def _watched(self, call: Callable[[], Value], staging: int = 0) -> Value:
         """Make a call in another thread, and log that it goes on.
 
-        Args:
-            call: Reads the image.
-            staging: Bytes that an Engine may need to stage before it sends the first one.
+        An Engine may need to stage `staging` bytes before it sends the first one.
 
         Raises:
             EngineSaveError: Nothing arrives for longer than can be explained.

@@ -21,13 +21,7 @@ class StoredLayers:
     """
 
     def __init__(self, context: Context, places: Sequence[Place], hints: Hints | None) -> None:
-        """Nothing is requested yet.
-
-        Args:
-            context: Of the push.
-            places: Tags whose layers may be reused, the likeliest first.
-            hints: Finds further places; None if none are needed.
-        """
+        """Nothing is requested yet; `places` are tags whose layers may be reused, the likeliest first."""
         self._repository = context.repository
         self._report = context.report
         self._media_types = reusable(context.settings.compression)

@@ -80,9 +80,6 @@ class Subject:
     def survey(self, answers: Answers) -> None:
         """Decide what is left to push, and split the layers that are known to exceed a size.
 
-        Args:
-            answers: The registry's, with every target's manifest.
-
         Raises:
             TagExistsError: A tag points to another image, and IF_TAG_EXISTS is `fail`.
             CannotSplitError: A layer cannot be split.

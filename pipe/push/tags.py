@@ -59,13 +59,7 @@ def _turn(tag: TagResult) -> tuple[bool, bool]:
 def put_all(
     repository: Repository, manifest: Manifest, targets: Sequence[Reference], log: Callable[[str], None]
 ) -> list[Reference]:
-    """Put a manifest under tags, all at the same time.
-
-    Args:
-        repository: It has all parts of the manifest.
-        manifest: The manifest.
-        targets: The tags.
-        log: Receives why a tag failed.
+    """Put a manifest under tags, all at the same time; `log` receives why a tag failed.
 
     Returns:
         The tags that point to the manifest afterwards; each other one must be pushed alone, which shows the reason.
@@ -95,11 +89,7 @@ def put_all(
 def put(repository: Repository, manifest: Manifest, target: Reference, *, is_present: bool) -> None:
     """Put a manifest under a tag.
 
-    Args:
-        repository: It has all parts of the manifest.
-        manifest: The manifest.
-        target: The tag.
-        is_present: Whether the registry had the image before, so that another attempt would not complete it.
+    If the image `is_present`, the registry had it before, so that another attempt would not complete it.
 
     Raises:
         SourceUnusableError: The registry lacks a part of an image that it had before.
@@ -138,14 +128,7 @@ def may_be_protected(error: PipeError) -> bool:
 
 
 def rejected(target: Reference, digest: str, origin: Origin, error: PipeError) -> TagRejectedError:
-    """Return the error for a tag that exists and that the registry does not move.
-
-    Args:
-        target: The tag.
-        digest: The digest that it points to.
-        origin: The build of the image that it points to.
-        error: The registry's answer.
-    """
+    """Return the error for a tag that exists and that the registry does not move; `digest` is what it points to."""
     found = TagRejectedError(
         f"{target} exists and points to another image, {digest}{_described(origin)}. The registry rejects moving it:"
         f" {error.cause.rstrip(' .:')}.",

@@ -73,12 +73,7 @@ def proven(
 ) -> Manifest:
     """Read a tag back, and make sure that it names what was pushed and that the registry has all of it.
 
-    Args:
-        repository: The target of the push.
-        target: The tag.
-        pushed: What was pushed.
-        image: The image.
-        whole: The digest of a manifest whose parts were found for another tag.
+    `whole` is the digest of a manifest whose parts were found for another tag.
 
     Returns:
         The manifest that the registry returns for the tag.

@@ -35,11 +35,7 @@ def image_in(documents: Documents, name: Reference, report: Report, *, strict: b
     Many tools write both forms into one archive. With compressed layers it is a layout; with plain ones, which
     are compressed for the push, a docker archive. If one form is incomplete, the other one is used.
 
-    Args:
-        documents: The opened archive.
-        name: The name in IMAGE_NAME.
-        report: Receives what is unusual.
-        strict: Whether the image must have this name; see `chosen`.
+    If `strict`, the image must have the name in IMAGE_NAME; see `chosen`.
 
     Raises:
         ArchiveError: There is no image, or it is damaged.

@@ -19,13 +19,7 @@ _SPACE = re.compile(r"[ ,\n\t\r]*")
 
 @lru_cache(maxsize=1024)
 def diff_id_of(directory: str, description: bytes, diff_ids: tuple[str, ...]) -> str | None:
-    """Return the diffID of the layer in a directory, None if the name does not prove it.
-
-    Args:
-        directory: 64 hexadecimal digits.
-        description: The content of its file `json`.
-        diff_ids: From the base up.
-    """
+    """Return the diffID of the layer in a directory with this file `json`, None if the name does not prove it."""
     try:
         members = _members(description.decode())
         parent = json.loads(members.pop("parent", '""'))

@@ -15,12 +15,7 @@ PLAIN_LAYERS = {OCI_MANIFEST: OCI_PLAIN_LAYER, DOCKER_MANIFEST: "application/vnd
 
 
 def compressible(stored: StoredImage, report: Report) -> StoredImage:
-    """Return an image whose plain layers are compressed for the push.
-
-    Args:
-        stored: The image; it is returned unchanged if it has no such layers, or several platforms.
-        report: Receives a line for the log about what differs from the archive.
-    """
+    """Return an image whose plain layers are compressed for the push, unless it has several platforms."""
     plain = {digest for manifest in stored.manifests for digest in _plain(manifest)}
     if not plain:
         return stored
@@ -55,9 +50,7 @@ def compressible(stored: StoredImage, report: Report) -> StoredImage:
 def compressed(manifests: Sequence[Manifest], known: Mapping[str, Descriptor]) -> list[Manifest]:
     """Return manifests with the layers that plain ones became, and indexes with the manifests that these became.
 
-    Args:
-        manifests: As they are stored, children first; unchanged if none of their layers was compressed.
-        known: The blobs in the registry, by diffID for layers that were compressed.
+    The manifests come children first. `known` has the blobs in the registry, by diffID for compressed layers.
     """
     became: dict[str, Manifest] = {}
     for manifest in manifests:

@@ -16,12 +16,7 @@ _COPY = "A copy of the image"
 
 
 def copy_of(export: Reader, image: Image, copied: Callable[[int], None]) -> StoredImage:
-    """Copy an export to a temporary file, and return the image in it.
-
-    Args:
-        export: The bytes.
-        image: What the Engine reports of it.
-        copied: Called with the bytes that were copied so far.
+    """Copy an export to a temporary file, and return the image in it; `copied` is called with the bytes so far.
 
     Raises:
         EngineSaveError: The Engine cannot export the image.

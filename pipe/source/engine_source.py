@@ -41,9 +41,7 @@ class Exporter(Protocol):
     def prefixes(self, image: Image, known: frozenset[str]) -> AbstractContextManager[tuple[Image, ...]]:
         """Provide temporary images of the first layers; none if the Engine does not support them.
 
-        Args:
-            image: The whole image.
-            known: DiffIDs of layers that need not come early.
+        Layers with the `known` diffIDs need not come early.
         """
 
     def check(self, error: EngineSaveError) -> None:
@@ -63,13 +61,7 @@ class EngineSource:
     """
 
     def __init__(self, image: Image, engine: Exporter, *, containerd: bool = False) -> None:
-        """Nothing is requested before `blobs` or `staged` is entered.
-
-        Args:
-            image: The image.
-            engine: It has the image.
-            containerd: Whether the Engine exports blobs as they are stored.
-        """
+        """Nothing is requested before `blobs` or `staged` is entered; `containerd` if blobs come as they are stored."""
         self.image = image
         self.replayable = False
         self.present: Manifest | None = None
@@ -93,8 +85,7 @@ class EngineSource:
     def blobs(self, known: Callable[[], frozenset[str]] = frozenset) -> Iterator[BlobStream]:
         """Open the export; the first layers of a large image come early, while the Engine stages the rest.
 
-        Args:
-            known: Returns the diffIDs of layers that need not come early; called once the Engine stages the image.
+        `known` is called once the Engine stages the image.
 
         Raises:
             EngineSaveError: The Engine cannot export the image.
@@ -125,9 +116,6 @@ class EngineSource:
 
     def stored(self, copied: Callable[[int], None]) -> StoredImage:
         """Copy the export to a temporary file, and return the image in it.
-
-        Args:
-            copied: Called with the bytes that were copied so far.
 
         Raises:
             EngineSaveError: The Engine cannot export the image.

@@ -22,12 +22,7 @@ class Exports:
     """The exports of one run."""
 
     def __init__(self, engine: Saver, together: Callable[[Sequence[Image]], slice]) -> None:
-        """Nothing is exported yet.
-
-        Args:
-            engine: Exports.
-            together: Returns which images one export should have.
-        """
+        """Nothing is exported yet; `together` returns which images one export should have."""
         self._engine = engine
         self._together = together
         self._lock = threading.Lock()
@@ -36,12 +31,7 @@ class Exports:
         self._shared: SharedExport | None = None
 
     def found(self, number: int, image: Image) -> None:
-        """Note that an image is in the Engine, and will probably be exported.
-
-        Args:
-            number: Of its turn.
-            image: The image.
-        """
+        """Note that an image is in the Engine, and will probably be exported; `number` is that of its turn."""
         with self._lock:
             self._found[number] = image
 

@@ -17,13 +17,10 @@ class PrefixedStream:
     def __init__(
         self, prefixes: Sequence[DaemonStream], whole: DaemonStream, again: Callable[[], DaemonStream]
     ) -> None:
-        """Store the streams; the Engine must stage all of them at the same time already.
+        """Store the streams, at least one of a prefix, the shortest first; the Engine must stage all at the same time.
 
-        Args:
-            prefixes: Streams of images of the first layers, shortest first; at least one.
-            whole: The stream of the image.
-            again: Requests the stream of the image once more. Used if the Engine cannot stream it at first, since
-                staging takes up to twice the disk space while the prefixes are staged as well.
+        `again` requests the stream of the image once more. It is used if the Engine cannot stream it at first, since
+        staging takes up to twice the disk space while the prefixes are staged as well.
         """
         self._prefixes = prefixes
         self._whole = whole

@@ -26,13 +26,9 @@ class RegistrySource(ArchiveSource):
     def __init__(
         self, repository: Repository, manifests: Sequence[Manifest], images: Sequence[Image], *, present: bool
     ) -> None:
-        """Nothing is requested.
+        """Nothing is requested; `present` if the package to push to is the same repository.
 
-        Args:
-            repository: It has the blobs.
-            manifests: Children first; the last one belongs under the tags.
-            images: One for each platform.
-            present: Whether the package to push to is the same repository.
+        The manifests come children first; the last one belongs under the tags.
         """
         named = [blob for each in manifests for blob in (each.config_descriptor, *each.layers)]
         blobs = {blob.digest: blob for blob in named if blob is not None and not blob.urls}

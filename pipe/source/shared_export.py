@@ -23,12 +23,7 @@ class SharedExport:
     """The export of several images, and its copy, which lasts until nothing reads it."""
 
     def __init__(self, export: "Export", images: Sequence[Image]) -> None:
-        """Nothing is requested yet.
-
-        Args:
-            export: Of these images.
-            images: At least one.
-        """
+        """Nothing is requested yet; the export is that of these images, at least one."""
         self.images = images
         self._export = export
         self._size = sum({layer.diff_id: layer.size or 0 for image in images for layer in image.layers}.values())
@@ -42,9 +37,7 @@ class SharedExport:
     def reader(self, image: Image, alone: Callable[[], "Export"]) -> "Export":
         """Return the export of one of the images.
 
-        Args:
-            image: The image.
-            alone: Prepares an export of this image only, which is read if this one fails, or was not needed.
+        `alone` prepares an export of this image only, which is read if this one fails, or was not needed.
         """
         with self._changed:
             if self._failure or (self._ended and not self._readers):

@@ -25,11 +25,7 @@ class Spool:
     """
 
     def __init__(self, name: str, pieces: Iterable[bytes | memoryview]) -> None:
-        """Copy everything.
-
-        Args:
-            name: For messages.
-            pieces: The bytes.
+        """Copy everything; the name is for messages.
 
         Raises:
             SpoolError: The disk is full.
@@ -44,12 +40,7 @@ class Spool:
 
 
 def spooled(pieces: Iterable[bytes | memoryview], failed: Callable[[str, OSError], PipeError]) -> OpenFile:
-    """Write pieces to an unnamed temporary file.
-
-    Args:
-        pieces: The bytes.
-        failed: Returns the error to raise if a folder cannot take them.
-    """
+    """Write pieces to an unnamed temporary file; `failed` returns the error to raise if a folder cannot take them."""
     try:
         with tempfile.TemporaryFile() as file:
             for piece in pieces:

@@ -24,13 +24,7 @@ def may_be(blob: SourceBlob, trailer: bytes) -> bool:
 
 
 def is_made_from(blob: SourceBlob, trailer: bytes, check: Callable[[], None]) -> bool:
-    """Read a layer, and return whether a trailer fits its last bytes.
-
-    Args:
-        blob: The layer; all of its bytes are read.
-        trailer: The last bytes of the gzip file.
-        check: Called for each piece; raises what ends the reading.
-    """
+    """Read all of a layer, and return whether a trailer fits its last bytes; `check` raises what ends the reading."""
     from isal import isal_zlib  # noqa: PLC0415 # needed only if a layer may be reused
 
     expected, length = _unpack(trailer)

@@ -92,11 +92,7 @@ class Authentication:
             self._lent.append(scope)
 
     def authorize(self, scope: Scope, left: Left) -> tuple[Authorization, bool]:
-        """Return what a request authenticates with, and whether it was renewed for it.
-
-        Args:
-            scope: What the request needs.
-            left: Returns the seconds that remain for it.
+        """Return what a request authenticates with, and whether it was renewed for it; `left` returns its seconds.
 
         Raises:
             PipeError: The token server rejects the credentials, is not trusted, or returns no token.
@@ -134,26 +130,14 @@ class Authentication:
         return self._shared
 
     def take(self, challenged: Answer, base: str) -> None:
-        """Take the challenge of a first answer, without logging in yet.
-
-        Args:
-            challenged: The answer, with status 401.
-            base: Scheme and host of the registry.
-        """
+        """Take the challenge of a first answer, a 401, without logging in yet; `base` is the registry's URL."""
         with self._lock:
             self._take(challenged, base)
 
     def renew(
         self, challenged: Answer, base: str, scope: Scope, sent: Authorization, left: Left
     ) -> Authorization | None:
-        """Answer the challenge of a request that was rejected.
-
-        Args:
-            challenged: The answer, with status 401.
-            base: Scheme and host of the registry.
-            scope: What the request needs.
-            sent: What the request authenticated with.
-            left: Returns the seconds that remain for the request.
+        """Answer the challenge of a request that was rejected with a 401.
 
         Returns:
             What to send instead, None if there is nothing else.

@@ -67,11 +67,7 @@ class BlobWriter:
         self.keep(answer, at)
 
     def keep(self, answer: Answer, at: float) -> None:
-        """Keep an upload for the next blob, if it begins soon.
-
-        Args:
-            answer: The 202 that opened it.
-            at: Time of the client's clock before the request.
+        """Keep an upload, which a 202 opened, for the next blob; `at` is the client's clock before that request.
 
         Raises:
             UntrustedHostError: The upload is on another host.

@@ -158,12 +158,7 @@ def from_answer(target: Reference, answer: Answer, token: str = "") -> PipeError
 
 
 def from_status(target: Reference, refusal: Refusal, token: str = "") -> PipeError:
-    """Return the error that an HTTP status other than a success means.
-
-    Args:
-        target: Where to push.
-        refusal: The registry's answer.
-        token: The token that was sent.
+    """Return the error that an HTTP status other than a success means; `token` is the one that was sent.
 
     Returns:
         The error with its status and codes; temporary as in `is_temporary`, and for what is said of an upload or a

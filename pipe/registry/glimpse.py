@@ -31,12 +31,7 @@ def glimpse(client: "Client", path: str, others: Sequence[str]) -> list[Reposito
     """Return repositories to read by chance.
 
     All questions and the mounts of their blobs use one token, which is requested once: if the registry does not grant
-    it, they fail, and no other request does.
-
-    Args:
-        client: Of their registry.
-        path: Of the repository that mounts their blobs.
-        others: Their paths.
+    it, they fail, and no other request does. `path` is that of the repository that mounts their blobs.
     """
     client.lend_token(scope_of(path) + tuple(scope for other in others for scope in scope_of(other, "pull")))
     return [_Glimpsed(client, other) for other in others]

@@ -25,10 +25,6 @@ class Redirects:
     def location(self, answer: Answer, base: str) -> str:
         """Return the address that an answer names for the next request of an upload.
 
-        Args:
-            answer: Of the registry.
-            base: Scheme and host of the registry.
-
         Raises:
             UntrustedHostError: It is on another host, which must receive neither credentials nor layers.
             RegistryFailedError: It is not a URL.

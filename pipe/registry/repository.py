@@ -106,11 +106,7 @@ class Repository:
         return dict(zip(wanted, self.pool.gather(partial(self.stat, digest) for digest in wanted), strict=True))
 
     def read(self, digest: str, maximum: int) -> bytes | None:
-        """Read a small blob.
-
-        Args:
-            digest: Of the blob; the bytes are checked against it.
-            maximum: Bytes that it may have.
+        """Read a blob of at most `maximum` bytes, and check its digest.
 
         Returns:
             The bytes; None if the blob is absent, larger, damaged or stored on a less trusted host.
@@ -127,12 +123,7 @@ class Repository:
         return answer.body if whole and digest_of(answer.body) == digest else None
 
     def read_part(self, digest: str, first: int, length: int) -> bytes | None:
-        """Read some bytes of a blob.
-
-        Args:
-            digest: Of the blob.
-            first: Position of the first byte.
-            length: Number of bytes, all of which the blob has.
+        """Read `length` bytes of a blob, all of which it has, from the position `first`.
 
         Returns:
             The bytes; None if the registry does not return a part of the blob.
@@ -154,10 +145,6 @@ class Repository:
         """Mount a blob of another repository.
 
         An upload that the registry opens instead is kept for the next blob.
-
-        Args:
-            digest: Of the blob.
-            source: Path of the other repository.
 
         Returns:
             Whether the repository has the blob now; False for any refusal or failure.
@@ -188,10 +175,6 @@ class Repository:
 
         A blob of one chunk is sent as a whole, and again as a whole if that fails. A larger one is sent chunk by
         chunk, each again if it fails, or as one stream if the registry does not support chunks.
-
-        Args:
-            chunks: The bytes of the blob.
-            watch: Watches the upload.
 
         Raises:
             UnsupportedError: The registry does not support such uploads; Docker Engine's push may still succeed.
@@ -224,11 +207,7 @@ class Repository:
         return Manifest.parse(answer.headers.get("Content-Type", ""), answer.body)
 
     def lists_referrers(self, subject: str, digests: Iterable[str]) -> bool | None:
-        """Return whether the registry lists artifacts that refer to a manifest.
-
-        Args:
-            subject: The digest of the manifest.
-            digests: Of the artifacts.
+        """Return whether the registry lists artifacts that refer to a manifest, the subject.
 
         Returns:
             Whether all are listed, as far as the first page of the list shows; None if the registry has no such lists.
@@ -252,11 +231,7 @@ class Repository:
         return found.issuperset(digests) or "Link" in answer.headers
 
     def put_manifest(self, reference: str, manifest: Manifest) -> None:
-        """Store a manifest under a tag or its digest.
-
-        Args:
-            reference: The tag, or the digest of the manifest.
-            manifest: A manifest whose blobs the repository has.
+        """Store a manifest, whose blobs the repository has, under a tag or its digest.
 
         Raises:
             BlobMissingError: The repository lacks a blob.

@@ -24,12 +24,7 @@ class RunClock:
     """
 
     def __init__(self, clock: Callable[[], float], limit: float = RUN_LIMIT) -> None:
-        """Create it; nothing is counted yet.
-
-        Args:
-            clock: Returns seconds that never go back.
-            limit: Seconds.
-        """
+        """Create it; nothing is counted yet."""
         self._clock = clock
         self._limit = limit
         self._lock = threading.Lock()

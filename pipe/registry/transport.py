@@ -160,14 +160,7 @@ class Transport:
         self._environments: dict[str, _Environment] = {}
 
     def send(self, request: Request, auth: AuthBase) -> Answer:
-        """Send one request.
-
-        Args:
-            request: The request, with an absolute URL.
-            auth: Adds the credentials.
-
-        Returns:
-            The answer, whatever its status.
+        """Send one request, with an absolute URL, and return the answer, whatever its status.
 
         Raises:
             NoTLSError: A loopback host does not speak TLS.
@@ -251,17 +244,7 @@ def is_loopback(host: str) -> bool:
 
 
 def no_answer(error: Exception, target: Reference, host: str, *, tls: bool) -> Exception:
-    """Explain why there is no answer.
-
-    Args:
-        error: What requests, or a library below it, raised.
-        target: The registry, for messages.
-        host: Host of the request.
-        tls: Whether the request was sent over TLS.
-
-    Returns:
-        The error to raise: a `PipeError`, or `NoTLSError` if plain HTTP may work.
-    """
+    """Return the error to raise for one that requests or urllib3 raised: `NoTLSError` if plain HTTP may work."""
     reason = root_cause(error)
     if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return errors.certificate(target, reason)

@@ -162,11 +162,7 @@ class UploadSession:
             )
 
     def find_offset(self, begin: int, end: int) -> None:
-        """Request the offset after a chunk failed.
-
-        Args:
-            begin: Offset before the chunk.
-            end: Offset after the chunk.
+        """Request the offset after a chunk failed, which lies between those before and after the chunk.
 
         Raises:
             UploadLostError: The registry does not know it: sending on from a guess could store bytes twice.

@@ -37,12 +37,7 @@ class ComposeFile:
     """
 
     def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
-        """Read the file.
-
-        Args:
-            path: The file.
-            environment: Such as `os.environ`; the file `.env` beside the compose file adds to it.
-        """
+        """Read the file; the file `.env` beside it adds to the environment."""
         self.images: tuple[str, ...] = ()
         self.problems: list[str] = []
         self._path = path

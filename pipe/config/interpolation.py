@@ -89,9 +89,7 @@ def _unset(name: str) -> ValueError:
 def read_env_file(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of an environment file, as far as they can be read; none if there is no such file.
 
-    Args:
-        path: The file.
-        environment: Variables that take precedence in values that refer to them.
+    In values that refer to variables, those of the environment take precedence.
     """
     values: dict[str, str] = {}
     known = Interpolation(ChainMap(dict(environment), values))

@@ -52,10 +52,7 @@ _SIMILAR = 0.885
 
 
 def near_misses(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Find misspelled names of the pipe's variables.
-
-    Args:
-        names: All names of the environment.
+    """Find misspelled names of the pipe's variables among those of the environment.
 
     Returns:
         Pairs of the wrong and the right name, sorted. An array is listed once, by its base name; if both names are

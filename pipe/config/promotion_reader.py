@@ -23,14 +23,7 @@ class PromotionReader:
     """
 
     def __init__(self, values: Values, tags: TagReader, registry: str, workspace: str) -> None:
-        """Read nothing yet.
-
-        Args:
-            values: The environment.
-            tags: Reads TAGS.
-            registry: The registry's host.
-            workspace: The workspace's slug, "" if it is unknown.
-        """
+        """Read nothing yet; the workspace is "" if it is unknown."""
         self._values = values
         self._tags = tags
         self._registry = registry

@@ -14,14 +14,7 @@ class RequestReader:
     """Reads the variables that name images, packages and tags."""
 
     def __init__(self, values: Values, tags: TagReader, registry: str, workspace: str) -> None:
-        """Read nothing yet.
-
-        Args:
-            values: The environment.
-            tags: Reads TAGS.
-            registry: The registry's host.
-            workspace: The workspace's slug, "" if it is unknown.
-        """
+        """Read nothing yet; the workspace is "" if it is unknown."""
         self._values = values
         self._tags = tags
         self._registry = registry

@@ -23,8 +23,7 @@ class TagReader:
     def read(self, usual: str) -> tuple[str, ...]:
         """Return the tags, without duplicates, and record every problem; none if TAGS is unset.
 
-        Args:
-            usual: The tag to push if TAGS is unset; "" if that depends on the image.
+        `usual` is the tag to push then; "" if that depends on the image.
         """
         before = len(self._values.problems)
         tags: list[str] = []
@@ -44,11 +43,9 @@ class TagReader:
         return tuple(dict.fromkeys(tags))
 
     def existing(self, name: str, template: str) -> list[str]:
-        """Return the tag of an image that exists, with its placeholders filled; nothing if there is a problem.
+        """Return the tag of an image that exists, named in a variable, with its placeholders filled.
 
-        Args:
-            name: The variable that has the tag.
-            template: The tag; a placeholder without a value is a problem.
+        Nothing if there is a problem; a placeholder without a value is one.
         """
         try:
             return self._filled(name, template)

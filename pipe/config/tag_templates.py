@@ -51,14 +51,7 @@ _SYNONYMS = {
 
 
 def template_problems(template: str) -> list[str]:
-    """Return everything that makes a tag with placeholders invalid, whatever their values are.
-
-    Args:
-        template: An item of TAGS, such as `{version}-{commit:7}`.
-
-    Returns:
-        Sentences; none if the template is valid.
-    """
+    """Return sentences on all that makes a tag such as `{version}-{commit:7}` invalid, whatever the values are."""
     pieces = re.split(_BRACES, template)
     texts = pieces[::2]
     found = [problem for braces in pieces[1::2] if (problem := _placeholder_problem(braces))]
@@ -74,12 +67,7 @@ class Placeholders:
     """The values of the placeholders in one run."""
 
     def __init__(self, environment: Mapping[str, str], today: date) -> None:
-        """Read nothing yet.
-
-        Args:
-            environment: Such as `os.environ`.
-            today: The date in UTC.
-        """
+        """Read nothing yet; `today` is the date in UTC."""
         self._environment = environment
         self._values: dict[str, Callable[[], str]] = {
             "version": lambda: self._version()["version"].replace("+", "-"),
@@ -93,10 +81,7 @@ class Placeholders:
         }
 
     def fill(self, template: str) -> str:
-        """Return a tag with its placeholders replaced; a branch is cut if the tag would be too long.
-
-        Args:
-            template: One without `template_problems`.
+        """Return a tag without `template_problems`, its placeholders replaced; a branch is cut if it would be too long.
 
         Raises:
             LookupError: A placeholder has no value in this run; the message is a clause with the reason.

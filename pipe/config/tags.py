@@ -11,11 +11,7 @@ _NOT_ALLOWED = r"[^A-Za-z0-9_.-]"
 
 
 def tag_problem(tag: str) -> str:
-    """Return why a tag is invalid, with the nearest valid tag if there is one.
-
-    Args:
-        tag: Such as `feature/login`, the name of a branch.
-    """
+    """Return why a tag such as `feature/login` is invalid, with the nearest valid tag if there is one."""
     too_long = f"it has {len(tag)} characters, at most {TAG_MAXIMUM} are allowed" if len(tag) > TAG_MAXIMUM else ""
     why = not_allowed(tag) or too_long or FIRST_RULE
     return f"{shown(tag)} is not a valid tag: {why}{suggestion(tag)}"

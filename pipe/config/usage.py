@@ -21,11 +21,7 @@ Example, in the script of a step that has built the image `my-image`:
 
 
 def usage(image: str) -> str:
-    """Return the usage, in lines of at most 100 characters.
-
-    Args:
-        image: The pipe's image, as a step names it.
-    """
+    """Return the usage, in lines of at most 100 characters; `image` is the pipe's, as a step names it."""
     variables = "\n".join(line for variable in VARIABLES for line in _lines(variable))
     return f"{_INTRODUCTION}\n\nVariables:\n\n{variables}\n\n{_EXAMPLE.format(image=image)}"
 

@@ -32,23 +32,13 @@ class Values:
     """An environment, and the problems found in it so far."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        """Initialize the reader.
-
-        Args:
-            environment: Such as `os.environ`. An empty value counts as unset, except in a list.
-        """
+        """Read nothing yet. An empty value counts as unset, except in a list."""
         self.environment = environment
         self.values = {name: value for name, value in environment.items() if value}
         self.problems: list[str] = []
 
     def fail(self, name: str, value: str, rule: str) -> None:
-        """Record a value that breaks a rule.
-
-        Args:
-            name: The variable.
-            value: Its value, which the message shows.
-            rule: What follows "must be" in the message.
-        """
+        """Record a value that breaks a rule: what follows "must be" in the message."""
         if not self.fail_if_unexpanded(name, value):
             self.problems.append(f"{name} must be {rule}, got {shown(value)}.")
 
@@ -72,14 +62,9 @@ class Values:
         return value
 
     def parse(self, name: str, parse: Callable[[str], Value]) -> Value:
-        """Parse a variable that has a default.
+        """Return the value of a variable, or its default if it is unset or invalid.
 
-        Args:
-            name: The variable.
-            parse: Parses its text without surrounding white space; the message of its ValueError is the rule.
-
-        Returns:
-            The value, or the default if the variable is unset or invalid.
+        `parse` receives the text without surrounding white space; the message of its ValueError is the rule.
         """
         text = self.values.get(name, default(name))
         try:
@@ -89,12 +74,7 @@ class Values:
             return parse(default(name))
 
     def path(self, name: str, start: Path | None = None) -> Path | None:
-        """Read the path of a file or directory.
-
-        Args:
-            name: The variable.
-            start: The directory that a relative path starts at, None for the working directory.
-        """
+        """Read the path of a file or directory; a relative one starts at `start`, else at the working directory."""
         text = self.values.get(name)
         if text is None:
             return None
@@ -122,14 +102,7 @@ class Values:
         return self._limited(name, list(dict.fromkeys(item for text in texts for item in _split(text))))
 
     def names(self, name: str) -> tuple[str, ...]:
-        """Read a list of names like `items`, but with duplicates; an empty string counts as unset.
-
-        Args:
-            name: The variable.
-
-        Returns:
-            The names; none if the variable is unset.
-        """
+        """Read a list of names like `items`, but with duplicates; an empty string counts as unset: no names."""
         if name in self.values:
             texts = [self.values[name]]
         else:
@@ -167,12 +140,7 @@ class Values:
         return [self.environment.get(f"{name}_{index}", "") for index in range(length)]
 
     def credential(self, name: str, minimum: int = 0) -> str:
-        """Read a user name or token without ever showing its value.
-
-        Args:
-            name: The variable.
-            minimum: The number of characters that are required.
-        """
+        """Read a user name or token, of at least `minimum` characters, without ever showing its value."""
         text = self.values.get(name, "").strip()
         if len(text) > TOKEN_MAXIMUM:
             self.problems.append(f"{name} has {len(text)} characters: at most {TOKEN_MAXIMUM} are allowed.")

@@ -136,9 +136,7 @@ class _Cutter:
     def _share(self, sums: "array[int]", count: int) -> int:
         """Return the smallest size with which items fill that many parts, if little is repeated.
 
-        Args:
-            sums: The blocks of the first 0, 1, 2, … items.
-            count: The number of parts.
+        `sums` are the blocks of the first 0, 1, 2, … items.
         """
 
         def needed(size: int) -> int:

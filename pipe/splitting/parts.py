@@ -31,10 +31,7 @@ class LayerPart:
         return zip(self._bounds[::2], self._bounds[1::2], strict=True)
 
     def read(self, open_original: Callable[[int], TarStream]) -> TarStream:
-        """Open the part.
-
-        Args:
-            open_original: Opens the layer's uncompressed bytes at an offset.
+        """Open the part; `open_original` opens the layer's uncompressed bytes at an offset.
 
         Raises:
             CannotSplitError: On reading: the original is shorter than before.

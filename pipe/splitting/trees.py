@@ -28,12 +28,7 @@ class Trees:
     """The order of the entries in each tree."""
 
     def __init__(self, scan: Scan, flags: bytearray) -> None:
-        """Summarize all trees.
-
-        Args:
-            scan: The layer.
-            flags: The flags of each node, complete.
-        """
+        """Summarize all trees; the flags of each node must be complete."""
         self._flags = flags
         nodes = len(flags)
         self._whiteouts = array("i", [-1]) * nodes

@@ -72,25 +72,3 @@ class Link:
     def _others(self) -> list[LayerProgress]:
         with self._lock:
             return [self._clocks.tracker.of(name) for name in self._names]
-
-
-class Places:
-    """Counts what is under way; several places can be taken at once."""
-
-    def __init__(self, count: int) -> None:
-        self._free = count
-        self._changed = threading.Condition()
-
-    def take(self, count: int, cancel: Cancel) -> None:
-        """Wait for free places."""
-        with self._changed:
-            while self._free < count:
-                self._changed.wait(TICK)
-                cancel.check()
-            self._free -= count
-
-    def give(self, count: int) -> None:
-        """Free places."""
-        with self._changed:
-            self._free += count
-            self._changed.notify()

@@ -11,7 +11,7 @@ from pipe.encoding.codecs import COMPRESSIONS
 from pipe.errors import LimitError, PipeError, RegistryFailedError, UploadLostError
 from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, shorten
-from pipe.push.admission import TICK, Link, Places
+from pipe.push.admission import TICK, Link
 from pipe.push.ahead import AHEAD, Novelty, answered, distinct
 from pipe.push.blob_upload import BlobUpload, Delivery
 from pipe.push.clocks import Clocks, check_staging
@@ -116,7 +116,7 @@ class _Workers:
         self._replayable = replayable
         # A config, which takes no place, never waits for a layer.
         self._threads = Pool(WORKERS + 1, "blob")
-        self._places = Places(WORKERS)
+        self._places = threading.Semaphore(WORKERS)
         self._outcomes: queue.SimpleQueue[Delivery | BaseException | None] = queue.SimpleQueue()
         self._progress = (-1, transfer.clocks.now())
         self._link = Link(transfer.clocks, transfer.wait)
@@ -174,7 +174,10 @@ class _Workers:
                 self._outcomes.put(found)
                 continue
             weight = 0 if blob.is_config else 1 if blob.size <= CHUNK else LARGE
-            self._places.take(weight, self.cancel)
+            # No other thread takes places, so they can be taken one by one.
+            for _ in range(weight):
+                while not self._places.acquire(timeout=TICK):
+                    self.cancel.check()
             if weight == LARGE:
                 self._link.enter(self._transfer.name(blob), blob.size, self.cancel)
             read = threading.Event()
@@ -195,7 +198,8 @@ class _Workers:
 
     def _work(self, blob: SourceBlob, weight: int, read: threading.Event) -> None:
         self._guarded(lambda: self._outcomes.put(self._deliver(blob, read)))
-        self._places.give(weight)
+        for _ in range(weight):
+            self._places.release()
         self._link.leave(self._transfer.name(blob))
         # After the outcome, so that a failure precedes what the source makes of unread bytes.
         read.set()

@@ -9,6 +9,7 @@ from pipe.errors import (
     BlobMissingError,
     PipeError,
     RegistryUnreachableError,
+    SourceUnusableError,
     StatusLostError,
     UnsupportedError,
 )
@@ -25,6 +26,7 @@ from pipe.push.result import Result, TagResult, TagStatus
 from pipe.push.step import Kind
 from pipe.push.subject import Subject
 from pipe.push.verify import is_pushed, missing_parts, proven
+from pipe.registry.errors import recast
 from pipe.retry import RetryPolicy
 from pipe.source.image_source import ImageSource
 
@@ -229,8 +231,11 @@ class Push:
         if manifest is None or not self._reachable:
             return None
         try:
-            tags.put(self._repository, manifest, target, is_present=source.present is not None)
-        except BlobMissingError:
+            self._repository.put_manifest(target.tag, manifest)
+        except BlobMissingError as error:
+            if source.present is not None:
+                # The registry had the image before: another attempt would not complete it.
+                raise recast(SourceUnusableError, error) from error
             self._outcome.manifest = None
             self._pushers.forget()
             raise

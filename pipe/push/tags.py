@@ -6,12 +6,10 @@ from http import HTTPStatus
 
 from pipe.config.variables import DEFAULT_TAG
 from pipe.errors import (
-    BlobMissingError,
     ImageRefusedError,
     PackageNotFoundError,
     PipeError,
     PushDeniedError,
-    SourceUnusableError,
     TagExistsError,
     TagRejectedError,
 )
@@ -19,7 +17,7 @@ from pipe.oci.config import Origin
 from pipe.oci.manifest import Manifest
 from pipe.oci.reference import Reference
 from pipe.push.result import TagResult
-from pipe.registry.errors import LOST, recast
+from pipe.registry.errors import LOST
 from pipe.registry.repository import Repository
 
 _OTHER_REASONS = frozenset(
@@ -84,23 +82,6 @@ def put_all(
         outcomes = repository.pool.gather([partial(done, partial(step, target)) for target in targets])
         targets = [target for target, outcome in zip(targets, outcomes, strict=True) if outcome]
     return list(targets)
-
-
-def put(repository: Repository, manifest: Manifest, target: Reference, *, is_present: bool) -> None:
-    """Put a manifest under a tag.
-
-    If the image `is_present`, the registry had it before, so that another attempt would not complete it.
-
-    Raises:
-        SourceUnusableError: The registry lacks a part of an image that it had before.
-        PipeError: The registry rejects the manifest, or fails.
-    """
-    try:
-        repository.put_manifest(target.tag, manifest)
-    except BlobMissingError as error:
-        if is_present:
-            raise recast(SourceUnusableError, error) from error
-        raise
 
 
 def concerns_only_a_tag(error: PipeError, *, is_stored: bool) -> bool:

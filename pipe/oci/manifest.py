@@ -103,6 +103,11 @@ class Manifest(NamedTuple):
         return cls.parse(OCI_INDEX, json.dumps(content, separators=(",", ":")).encode())
 
     @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """The config, if there is one, and the layers."""
+        return (self.config_descriptor, *self.layers) if self.config_descriptor else self.layers
+
+    @property
     def images(self) -> tuple[str, ...]:
         """The digests of an index's images, without attestations."""
         return tuple(named.digest for named in self.manifests if not named.is_attestation)

@@ -136,8 +136,7 @@ def missing_blobs(repository: Repository, manifests: Iterable[Manifest]) -> list
 
 def _named(manifests: Iterable[Manifest]) -> dict[str, int]:
     """Return the sizes of the blobs that a registry must have, by digest."""
-    blobs = [blob for manifest in manifests for blob in (manifest.config_descriptor, *manifest.layers)]
-    return {blob.digest: blob.size for blob in blobs if blob is not None and not blob.urls}
+    return {blob.digest: blob.size for manifest in manifests for blob in manifest.blobs if not blob.urls}
 
 
 def _absent(named: Mapping[str, int], sizes: Mapping[str, int | None]) -> list[str]:

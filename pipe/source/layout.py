@@ -1,7 +1,7 @@
 """An OCI layout, in a directory or an archive: pushed byte for byte. Source: image-spec, `image-layout.md`."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from pipe.errors import ArchiveError
@@ -68,7 +68,7 @@ def _stored(documents: Documents, root: Descriptor, warn: Callable[[str], None] 
     blobs: dict[str, SourceBlob] = {}
     images = []
     for manifest in tree.manifests:
-        for descriptor in _blobs_of(manifest):
+        for descriptor in manifest.blobs:
             if descriptor.digest not in blobs:
                 blobs[descriptor.digest] = _blob(documents, descriptor, platforms.get(manifest.digest))
         image = _image(documents, manifest)
@@ -166,12 +166,6 @@ def _platform(documents: Documents, root: Descriptor) -> str:
     if config is not None and config.media_type.endswith(_IMAGE_CONFIGS):
         platforms.append(Platform.parse(_members(_body(documents, config))))
     return ", ".join(dict.fromkeys(filter(None, map(str, filter(None, platforms)))))
-
-
-def _blobs_of(manifest: Manifest) -> Iterator[Descriptor]:
-    if manifest.config_descriptor is not None:
-        yield manifest.config_descriptor
-    yield from manifest.layers
 
 
 def _blob(documents: Documents, descriptor: Descriptor, platform: Platform | None) -> SourceBlob:

@@ -30,8 +30,7 @@ class RegistrySource(ArchiveSource):
 
         The manifests come children first; the last one belongs under the tags.
         """
-        named = [blob for each in manifests for blob in (each.config_descriptor, *each.layers)]
-        blobs = {blob.digest: blob for blob in named if blob is not None and not blob.urls}
+        blobs = {blob.digest: blob for each in manifests for blob in each.blobs if not blob.urls}
         sent = () if present else tuple(_blob(repository, blob) for blob in blobs.values())
         super().__init__(StoredImage(tuple(manifests), b"", sent, tuple(images)))
         self.image = self.image._replace(size=sum(blob.size for blob in blobs.values()))

@@ -90,7 +90,7 @@ class Tree:
         manifest = self._checked(descriptor, body)
         if manifest.media_type in INDEXES:
             return self._reduced(manifest, above)
-        for blob in filter(None, (manifest.config_descriptor, *manifest.layers)):
+        for blob in manifest.blobs:
             refuse_undistributable(documents, blob)
             if not documents.has(documents.blob_name(blob.digest)):
                 self._leave_out(descriptor, blob.digest, "a layer or configuration")

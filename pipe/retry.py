@@ -49,27 +49,11 @@ class RetryPolicy:
             that is an expired token of the Engine, and is retried once.
     """
 
-    def __init__(
-        self,
-        maximum: int,
-        random: Callable[[], float],
-        made: int = 0,
-        first: float = FIRST_DELAY,
-        *,
-        allowed: bool = False,
-    ) -> None:
-        """Count from the first attempt, or from a later one.
-
-        Args:
-            maximum: Maximum number of attempts.
-            random: Returns a number from 0 up to 1.
-            made: Number of failed attempts so far.
-            first: Seconds before the second attempt.
-            allowed: Whether the registry has accepted a push with these credentials before.
-        """
+    def __init__(self, maximum: int, random: Callable[[], float], first: float = FIRST_DELAY) -> None:
+        """Nothing has failed yet; `first` is the delay in seconds before the second attempt."""
         self.maximum = maximum
-        self.made = made
-        self.allowed = allowed
+        self.made = 0
+        self.allowed = False
         self._random = random
         self._first = first
 

@@ -40,7 +40,9 @@ def test_jitter_shortens_by_a_quarter_at_most() -> None:
 
 @given(st.integers(1, 12), st.floats(0, 1, exclude_max=True))
 def test_a_delay_stays_within_its_bounds(made: int, chance: float) -> None:
-    delay = RetryPolicy(100, lambda: chance, made - 1).next_delay(RegistryFailedError())
+    policy = RetryPolicy(100, lambda: chance)
+    policy.made = made - 1
+    delay = policy.next_delay(RegistryFailedError())
     longest = min(2.0**made, 60)
     assert delay is not None
     assert 0.75 * longest <= delay <= longest
@@ -88,20 +90,27 @@ def test_a_request_has_its_own_first_delay() -> None:
     assert [policy.next_delay(RegistryFailedError()) for _ in range(4)] == [1, 2, 4, None]
 
 
+def allowed() -> RetryPolicy:
+    """Return the policy of a push that the registry has allowed."""
+    policy = RetryPolicy(5, lambda: 0.0)
+    policy.allowed = True
+    return policy
+
+
 def test_unauthorized_after_the_check_passes_once() -> None:
-    attempts = RetryPolicy(5, lambda: 0.0, allowed=True)
+    attempts = allowed()
     assert attempts.next_delay(CredentialsRefusedError()) == 2
     assert attempts.next_delay(CredentialsRefusedError()) is None
 
 
 def test_unauthorized_passes_also_after_another_failure() -> None:
-    attempts = RetryPolicy(5, lambda: 0.0, allowed=True)
+    attempts = allowed()
     assert attempts.next_delay(RegistryFailedError()) == 2
     assert attempts.next_delay(CredentialsRefusedError()) == 4
 
 
 def test_denied_after_the_check_is_final() -> None:
-    assert RetryPolicy(5, lambda: 0.0, allowed=True).next_delay(PushDeniedError()) is None
+    assert allowed().next_delay(PushDeniedError()) is None
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ import threading
 from collections.abc import Generator
 
 from pipe.encoding.codecs import BLOCK
-from pipe.encoding.lane import Cancellation, ClosedError, Lane
+from pipe.encoding.lane import ClosedError, Lane
 from pipe.encoding.pool import BlockPool
 from pipe.source.blob import Reader, SourceBlob
+from pipe.threads import Cancel
 
 
 class EncodedBlob:
@@ -25,7 +26,7 @@ class EncodedBlob:
         self,
         blob: SourceBlob,
         chunk_size: int,
-        cancel: Cancellation,
+        cancel: Cancel,
         pool: BlockPool,
         source_read: threading.Event | None = None,
     ) -> None:
@@ -34,7 +35,7 @@ class EncodedBlob:
         Args:
             blob: Compressed if it has no descriptor; otherwise sent as it is.
             chunk_size: Bytes of every chunk but the last.
-            cancel: Ends the iteration, with the error that its `check` raises.
+            cancel: Ends the iteration.
             pool: Shared by all blobs of a run.
             source_read: The event to set; a new one if None.
         """

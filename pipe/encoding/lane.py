@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from pipe.encoding.codecs import Codec
 from pipe.encoding.pool import BlockPool, Share
+from pipe.threads import Cancel
 
 _LOOK_UP = 0.2
 """Seconds after which a waiting thread checks whether the run was cancelled."""
@@ -17,13 +17,6 @@ _LOOK_UP = 0.2
 
 class ClosedError(Exception):
     """The lane was closed or has failed; its reader ends."""
-
-
-class Cancellation(Protocol):
-    """Ends all waiting threads of a run."""
-
-    def check(self) -> None:
-        """Raise an error if the run was cancelled."""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,7 +41,7 @@ class Lane:
         digest: Of the packed bytes, complete when `next` has returned None.
     """
 
-    def __init__(self, pool: BlockPool, cancel: Cancellation, *, compressed: bool) -> None:
+    def __init__(self, pool: BlockPool, cancel: Cancel, *, compressed: bool) -> None:
         """Prepare.
 
         Args:

@@ -30,6 +30,7 @@ from pipe.encoding.blob import EncodedBlob
 from pipe.encoding.codecs import BLOCK, COMPRESSIONS, Codec
 from pipe.encoding.pool import BlockPool
 from pipe.source.blob import SourceBlob
+from pipe.threads import Cancel
 
 CHUNK = 8 * 1024 * 1024
 UPLOADS = 4
@@ -56,13 +57,6 @@ class Encoded:
     plain: int
     packed: int
     memory: int
-
-
-class Never:
-    """A run that is not cancelled."""
-
-    def check(self) -> None:
-        """Do nothing."""
 
 
 class Link:
@@ -120,7 +114,7 @@ def encode(files: Sequence[Path], compression: str, mbits: int | None) -> Encode
     def send(file: Path) -> int:
         with file.open("rb", buffering=0) as reader:
             blob = SourceBlob(file.name, file.stat().st_size, None, None, lambda: reader)
-            return link.send(EncodedBlob(blob, CHUNK, Never(), pool))
+            return link.send(EncodedBlob(blob, CHUNK, Cancel(), pool))
 
     start = time.monotonic()
     with ThreadPoolExecutor(UPLOADS) as threads:

@@ -10,6 +10,7 @@ from pipe.encoding.codecs import COMPRESSIONS, Codec, Compression
 from pipe.encoding.pool import BlockPool
 from pipe.oci.descriptor import Descriptor
 from pipe.source.blob import Reader, SourceBlob
+from pipe.threads import Cancel
 
 MIB = 1024 * 1024
 RANDOM = random.Random(1).randbytes(3 * MIB)
@@ -42,22 +43,6 @@ class Bytes:
             raise self._error
         buffer[:length], self._rest = self._rest[:length], self._rest[length:]
         return length
-
-
-class Stopped(Exception):  # noqa: N818
-    """Is what a cancellation raises."""
-
-
-class Cancel:
-    """Is cancelled by `set`."""
-
-    def __init__(self) -> None:
-        self.set = False
-
-    def check(self) -> None:
-        """Raise if cancelled."""
-        if self.set:
-            raise Stopped
 
 
 def compression(compress: Callable[[memoryview], bytes | bytearray]) -> Compression:

@@ -12,8 +12,6 @@ from unit.encoding.encoding import (
     MIB,
     RANDOM,
     Bytes,
-    Cancel,
-    Stopped,
     compression,
     digest,
     encoded,
@@ -24,6 +22,7 @@ from unit.encoding.encoding import (
 from pipe.encoding.codecs import COMPRESSIONS
 from pipe.encoding.lane import ClosedError
 from pipe.errors import EngineSaveError
+from pipe.threads import Cancel, CancelledError
 
 each_data = pytest.mark.parametrize("data", DATA.values(), ids=DATA.keys())
 
@@ -182,9 +181,9 @@ def test_a_cancelled_run_ends_the_sender_and_the_reader(stored: bool) -> None:
     blob = encoded(RANDOM * 50, stored=stored, chunk=65536, cancel=cancel)
     chunks = iter(blob)
     next(chunks)
-    cancel.set = True
+    cancel.cancel()
     assert blob.source_read.wait(60), "the reader goes on, though the sender is busy"
-    with pytest.raises(Stopped):
+    with pytest.raises(CancelledError):
         for _ in chunks:
             pass
 
@@ -195,12 +194,12 @@ def test_a_cancelled_run_ends_a_sender_that_waits_for_the_source() -> None:
 
     class Slow(Bytes):
         def readinto(self, buffer: memoryview, /) -> int:
-            cancel.set = True
+            cancel.cancel()
             assert going_on.wait(60)
             return super().readinto(buffer)
 
     blob = encoded(RANDOM, reader=Slow(RANDOM), cancel=cancel)
-    with pytest.raises(Stopped):
+    with pytest.raises(CancelledError):
         joined(blob)
     assert not blob.source_read.is_set()
     going_on.set()

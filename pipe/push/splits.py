@@ -21,7 +21,7 @@ from pipe.source.blob import StoredImage
 from pipe.source.image_source import ImageSource
 from pipe.source.split import SplitImage, image_id, split_image
 from pipe.source.split_source import SplitSource
-from pipe.threads import STEP, Pool
+from pipe.threads import STEP, Pool, apart
 from pipe.units import format_size
 
 SMALLEST = 100_000
@@ -179,9 +179,7 @@ class Splits:
         Raises:
             EngineSaveError: Nothing arrives for longer than can be explained.
         """
-        pool = Pool(1, "split")
-        future = pool.submit(call)
-        pool.close()
+        future = apart(call)
         began = line = progress = self._clock()
         copied = self._copied = 0
         while not future.done():

@@ -8,7 +8,7 @@ from pipe.errors import EngineSaveError
 from pipe.oci.image import Image
 from pipe.source.blob import Reader, StoredImage
 from pipe.source.image_source import BlobStream
-from pipe.threads import Pool, wait
+from pipe.threads import apart, wait
 
 if TYPE_CHECKING:
     from pipe.oci.manifest import Manifest
@@ -100,7 +100,7 @@ class EngineSource:
                     export = self._engine.saved(self.image)
                     export.begin()
                 # The Engine has time for it: nothing flows before it has staged the first layers.
-                swept = stack.enter_context(closing(Pool(1, "sweep"))).submit(self._engine.sweep)
+                swept = apart(self._engine.sweep)
                 whole = self._stream(stack, export, self.image)
                 prefixes = stack.enter_context(self._engine.prefixes(self.image, known()))
                 first = []

@@ -191,6 +191,7 @@ class Push:
             return before
         if self._settings.dry_run:
             return TagResult(target, TagStatus.WOULD_PUSH, previous=before.previous)
+        self._is_sending = False
         try:
             pushed = (
                 self._arrived_before(source, target) or self._retagged(source, target) or self._uploaded(source, target)

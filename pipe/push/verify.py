@@ -31,13 +31,14 @@ def may_stand_for(manifest: Manifest, image: Image, media_types: frozenset[str])
     """Return whether the manifest of another tag can serve in place of the one that a push would put.
 
     An image with zstd or encrypted layers has the same config as one with gzip layers, but fewer clients can pull it.
+    Which of several platforms an Engine pushes in place of an index that lacks some is known once it has pushed it.
 
     Args:
         manifest: Of the registry.
         image: What is pushed.
         media_types: Of layers that the push may name.
     """
-    if not holds(manifest, image) or flaw_of(manifest):
+    if not holds(manifest, image) or flaw_of(manifest) or (len(image.manifests) > 1 and image.id != manifest.digest):
         return False
     return image.id != manifest.config or all(layer.media_type in media_types for layer in manifest.layers)
 

@@ -13,7 +13,7 @@ from pipe.oci.image import Image, Layer
 from pipe.oci.manifest import DOCKER_CONFIG, OCI_INDEX, Manifest
 from pipe.oci.reference import Reference
 from pipe.push.pusher import Pushed
-from pipe.push.verify import holds, is_pushed, missing_parts, proven
+from pipe.push.verify import holds, is_pushed, may_stand_for, missing_parts, proven
 from pipe.registry.repository import Repository
 
 CONFIG, INDEX, ANOTHER = (f"sha256:{letter * 64}" for letter in "123")
@@ -35,6 +35,21 @@ TARGET = Reference("crg.apkg.io", "acme/app", "1.0")
 )
 def test_a_manifest_is_that_of_an_image(image: Image, held: bool) -> None:
     assert holds(EMPTY, image) is held
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        pytest.param(Image(CONFIG, 0, ()), True, id="the-same-config"),
+        pytest.param(Image(EMPTY.digest, 0, ()), True, id="the-same-manifest"),
+        pytest.param(Image(EMPTY.digest, 0, (), frozenset((ANOTHER, INDEX))), True, id="the-index-itself"),
+        pytest.param(Image(INDEX, 0, (), frozenset((EMPTY.digest,))), True, id="the-one-platform-of-the-index"),
+        pytest.param(Image(INDEX, 0, (), frozenset((EMPTY.digest, ANOTHER))), False, id="one-of-two-platforms"),
+        pytest.param(Image(INDEX, 0, ()), False, id="another-image"),
+    ],
+)
+def test_which_manifest_may_stand_for_that_of_a_push(image: Image, expected: bool) -> None:
+    assert may_stand_for(EMPTY, image, frozenset()) is expected
 
 
 SAME = list(zip(BLOBS, (500, 50), strict=True))

@@ -72,7 +72,7 @@ def test_image_without_a_name_is_pushed_by_its_id_and_not_deleted(
     engine: docker.DockerClient, registry: LocalRegistry, images: Images, run: Run
 ) -> None:
     image = images.build(MB, named=False)
-    finished = run(registry, IMAGE_NAME=image.id, TAGS="by-id", PACKAGE_NAME="my-container-app")
+    finished = run(registry, IMAGE_NAME=image.id, UPLOADER="engine", TAGS="by-id", PACKAGE_NAME="my-container-app")
     finished.expect(0, "✔ Pushed ")
     assert finished.result["image_id"] == image.id
     assert engine.images.get(image.id).id == image.id
@@ -87,7 +87,7 @@ def test_image_without_a_name_whose_tag_was_another_images_is_not_deleted(
 ) -> None:
     other, image = images.build(MB), images.build(MB, named=False)
     engine.api.tag(other.id, f"{registry.host}/{REPOSITORY}", "theirs")
-    finished = run(registry, IMAGE_NAME=image.id, TAGS="theirs", PACKAGE_NAME="my-container-app")
+    finished = run(registry, IMAGE_NAME=image.id, UPLOADER="engine", TAGS="theirs", PACKAGE_NAME="my-container-app")
     [kept] = engine.images.get(image.id).tags
     finished.expect(0, f"The image keeps the tag {kept} in Docker Engine: it is the image's only tag")
     assert engine.images.get(f"{registry.host}/{REPOSITORY}:theirs").id == other.id
@@ -98,7 +98,7 @@ def test_tag_that_cannot_be_put_back_is_told(registry: LocalRegistry, images: Im
     with tempfile.TemporaryDirectory(prefix="proxy-") as folder:
         proxy = EngineProxy(Path(folder), HOST)
         proxy.refuse = re.compile(rb"DELETE ")
-        finished = run(registry, IMAGE_NAME=image.name, TAGS="kept", DOCKER_HOST=proxy.docker_host)
+        finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine", TAGS="kept", DOCKER_HOST=proxy.docker_host)
         proxy.stop()
     finished.expect(0, f"Docker Engine's tag {registry.host}/{REPOSITORY}:kept could not be restored")
 

@@ -38,7 +38,7 @@ def test_upload_that_the_registrys_own_timer_ends_is_not_tried_again(
     registry = start_registry(upload_timeout="4s", on_upload_timeout=how)
     image = images.build(4 * MB)
     registry.fault(method="PATCH", bytes_per_second=200_000)
-    finished = run(registry, IMAGE_NAME=image.name, UPLOAD_TIMEOUT="4s")
+    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine", UPLOAD_TIMEOUT="4s")
     finished.expect(
         5,
         "exceeds the registry's time limit: layer 1",
@@ -82,7 +82,7 @@ def test_slow_layer_is_warned_of_and_done_in_time(registry: LocalRegistry, image
 def test_413_with_html_is_a_limit(registry: LocalRegistry, images: Images, run: Run) -> None:
     image = images.build(MB)
     registry.fault(method="PATCH", answer=TOO_LARGE)
-    finished = run(registry, IMAGE_NAME=image.name)
+    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine")
     finished.expect(5, "A layer is too large for the registry", "413", "layer 1 (COPY … in /)", within=5 + ENGINE_BUSY)
     finished.expect_not("Attempt")
     assert [entry.status for entry in registry.requests(method="PATCH")] == [413]

@@ -28,7 +28,7 @@ def layers_sent(registry: Registry) -> list[int | None]:
 def test_503_on_a_layer_twice_is_left_to_the_engine(registry: LocalRegistry, images: Images, run: Run) -> None:
     image = images.build(MB)
     registry.fault(method="PATCH", user_agent=BY_ENGINE, times=2, answer=UNAVAILABLE)
-    finished = run(registry, IMAGE_NAME=image.name)
+    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine")
     finished.expect(
         0,
         "layer 1 (COPY … in /): the upload failed; Docker Engine retries in 5 s (retry 1 of 4)",
@@ -45,7 +45,7 @@ def test_503_on_a_layer_twice_is_left_to_the_engine(registry: LocalRegistry, ima
 def test_503_on_the_manifest_once_is_tried_again(registry: LocalRegistry, images: Images, run: Run) -> None:
     image = images.build(MB)
     registry.fault(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE, times=1, answer=UNAVAILABLE)
-    finished = run(registry, IMAGE_NAME=image.name)
+    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine")
     finished.expect(
         0,
         "Attempt 1 of 3 failed",
@@ -76,7 +76,7 @@ def test_500_on_the_pipes_own_check_for_ever(registry: LocalRegistry, images: Im
 def test_500_on_the_manifest_for_ever(registry: LocalRegistry, images: Images, run: Run) -> None:
     image = images.build(MB)
     registry.fault(method="PUT", path="*/manifests/*", answer={"status": 500})
-    finished = run(registry, IMAGE_NAME=image.name)
+    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine")
     finished.expect(6, "Attempt 2 of 3 failed", "The registry failed", within=15 + ENGINE_BUSY)
     assert [entry.status for entry in registry.requests(method="PUT", path="*/manifests/*")] == [500] * 3
     assert layers_sent(registry) == [202]
@@ -104,7 +104,7 @@ def test_429_in_the_engines_push_is_tried_again(
 ) -> None:
     image = images.build(MB)
     registry.fault(method=method, path=path, user_agent=BY_ENGINE, times=1, answer=TOO_MANY)
-    finished = run(registry, IMAGE_NAME=image.name)
+    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine")
     finished.expect(0, words, "✔ Pushed ", within=10 + ENGINE_BUSY)
     expect_arrived(registry, finished)
     assert layers_sent(registry) == [202], "the layer must be sent once"
@@ -116,7 +116,7 @@ def test_connection_cut_in_a_layer_once_is_left_to_the_engine(
 ) -> None:
     image = images.build(4 * MB)
     registry.fault(method="PATCH", user_agent=BY_ENGINE, times=1, cut=way, after=MB)
-    finished = run(registry, IMAGE_NAME=image.name)
+    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine")
     finished.expect(0, "Docker Engine retries in 5 s", "✔ Pushed ", within=15 + ENGINE_BUSY)
     expect_arrived(registry, finished)
 
@@ -140,7 +140,7 @@ def test_engines_token_that_ran_out_in_the_middle_passes_at_the_second_attempt(
     registry = start_registry(token_lifetime="2s")
     image = images.build(MB)
     registry.fault(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE, times=1, wait=3)
-    finished = run(registry, IMAGE_NAME=image.name)
+    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine")
     finished.expect(0, "Attempt 1 of 3 failed", "✔ Pushed ", within=12 + ENGINE_BUSY)
     expect_arrived(registry, finished)
     assert [entry.status for entry in registry.requests(method="PUT", path="*/manifests/*")] == [401, 201]
@@ -151,7 +151,7 @@ def test_unauthorized_that_stays_is_not_tried_for_ever(registry: LocalRegistry, 
     image = images.build(MB)
     words = '{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}'
     registry.fault(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE, answer={"status": 401, "body": words})
-    finished = run(registry, IMAGE_NAME=image.name, MAX_ATTEMPTS="5")
+    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine", MAX_ATTEMPTS="5")
     finished.expect(4, "Attempt 1 of 5 failed", "The registry rejected the credentials", within=10 + ENGINE_BUSY)
     finished.expect_not("Attempt 2")
     assert len(registry.requests(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE)) == 2

@@ -40,7 +40,7 @@ def test_fresh_push_needs_only_the_image_and_the_steps_own_variables(
 
 def test_result_file_says_all_there_is_to_know(registry: LocalRegistry, images: Images, run: Run) -> None:
     image = images.build(MB, 2 * MB)
-    finished = run(registry, IMAGE_NAME=image.name, TAGS="result")
+    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine", TAGS="result")
     finished.expect(0)
     digest = digest_in(registry, "result")
     result = finished.result
@@ -116,10 +116,10 @@ def test_an_image_that_is_there_loads_nothing_that_pushes(registry: LocalRegistr
 
 def test_changed_image_sends_only_what_is_new(registry: LocalRegistry, images: Images, run: Run) -> None:
     first = images.build(MB)
-    run(registry, IMAGE_NAME=first.name, TAGS="changing").expect(0)
+    run(registry, IMAGE_NAME=first.name, UPLOADER="engine", TAGS="changing").expect(0)
     registry.clear()
     second = images.build(2 * MB, base=first.name)
-    finished = run(registry, IMAGE_NAME=second.name, TAGS="changing")
+    finished = run(registry, IMAGE_NAME=second.name, UPLOADER="engine", TAGS="changing")
     finished.expect(0, "already there", "uploaded", "✔ Pushed ")
     assert digest_in(registry, "changing") == finished.result["digest"]
     assert [entry.received > MB for entry in registry.requests(method="PATCH")] == [True, False], "one layer, config"
@@ -141,7 +141,7 @@ def test_further_tags_are_set_by_one_request_each(
     registry: LocalRegistry, images: Images, run: Run, version: str, tags: dict[str, str]
 ) -> None:
     image = images.build(MB)
-    finished = run(registry, IMAGE_NAME=image.name, **tags)
+    finished = run(registry, IMAGE_NAME=image.name, UPLOADER="engine", **tags)
     finished.expect(0)
     digest = digest_in(registry, version)
     names = [version, "latest", f"0a1b2c3-{version}"]

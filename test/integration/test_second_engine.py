@@ -193,7 +193,7 @@ def test_what_ends_the_upload_of_a_stored_layer_is_told(
 def test_manifest_refused_for_ever_with_500(second: Second, run_second: RunSecond) -> None:
     image = second.images.build(MB)
     second.registry.fault(method="PUT", path="*/manifests/*", answer={"status": 500})
-    finished = run_second(second, IMAGE_NAME=image.name, MAX_ATTEMPTS="2", TAGS="never")
+    finished = run_second(second, IMAGE_NAME=image.name, UPLOADER="engine", MAX_ATTEMPTS="2", TAGS="never")
     finished.expect(6, "Attempt 1 of 2 failed", "The registry failed")
     assert len(second.registry.requests(method="PUT", path="*/manifests/*", user_agent=BY_ENGINE)) >= 2
 

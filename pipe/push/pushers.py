@@ -190,15 +190,16 @@ class Pushers:
 
             clocks = self._clocks = self._clocks or self._new_clocks(image)
             transfer = Transfer(self._context, image, clocks, self._encoder())
-            transfer.known.update(self._known)
             self._registry_pusher = RegistryPusher(transfer, lambda: self.stored.all(image))
             if not self._trusting:
                 self._registry_pusher.forget()
+            transfer.known.update(self._known)
         return self._registry_pusher
 
     def forget(self) -> None:
         """Check everything again with the next push: the registry lacks a blob that it reported."""
         self._trusting = False
+        self._known.clear()
         if self._registry_pusher is not None:
             self._registry_pusher.forget()
 

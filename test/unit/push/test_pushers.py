@@ -8,11 +8,12 @@ from collections.abc import Iterable
 import pytest
 from unit.fakes import Line
 from unit.http import Outcome, error_reply
-from unit.runs import BASE, IMAGE, IMAGE_ID, MANIFEST, TOP, Bench, bench, pushes, statuses
+from unit.runs import BASE, IMAGE, IMAGE_ID, MANIFEST, TOP, Bench, bench, encoder, pushes, statuses
 
 from pipe.engine import events
 from pipe.errors import EngineGaveUpError, EngineSaveError, LayerTooLargeError, PipeError, RegistryFailedError
 from pipe.oci.image import Image
+from pipe.push.pushers import Pushers
 from pipe.registry.repository import LONG_ROUND_TRIP
 
 MB = 10**6
@@ -285,3 +286,26 @@ def test_only_a_registry_that_does_not_support_the_pipes_uploads_is_left_to_the_
     else:
         assert isinstance(b.fail()[0], PipeError)
     assert len(pushes(b.engine)) == given_back
+
+
+@pytest.mark.parametrize(
+    ("steps", "known"),
+    [
+        pytest.param("send replace", {"1"}, id="kept-for-a-split-image"),
+        pytest.param("send forget", set(), id="forgotten"),
+        pytest.param("forget send replace", {"1"}, id="sent-after-that"),
+        pytest.param("send forget send replace", {"2"}, id="sent-before-and-after-that"),
+        pytest.param("send replace forget replace", set(), id="forgotten-with-the-split-image"),
+    ],
+)
+def test_only_what_arrived_since_the_registry_lacked_a_blob_is_known(steps: str, known: set[str]) -> None:
+    pushers, sent = Pushers(bench().context, [], encoder, None), 0
+    for step in steps.split():
+        if step == "send":
+            sent += 1
+            pushers.direct(IMAGE).known[str(sent)] = MANIFEST.layers[0]
+        elif step == "forget":
+            pushers.forget()
+        else:
+            pushers.replace_image(is_final=True)
+    assert pushers.direct(IMAGE).known.keys() == known

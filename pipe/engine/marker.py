@@ -24,7 +24,7 @@ class Marker:
         original: The ID of the image that the target's tag named before the first run; "" if there was none.
         run: A random ID of the run.
         at: Unix seconds of the last renewal, by the Engine's clock; 0 if the tag has none.
-        leaving: Whether the run has pushed, and is about to restore the target's tag if no other run needs it.
+        leaving: Whether its push has ended, and it is about to restore the target's tag unless another run needs it.
     """
 
     key: str

@@ -6,7 +6,7 @@ Therefore a run first adds a second tag to its image, a *marker*: `pipe-<key>-<o
 
 - `key` stands for the target's tag, and `original` for the image that it named before. A run that finds a marker on
   the image that the target's tag names copies its `original`; the last run to leave restores it. A run that leaves
-  adds `-leaving` to its marker first: of two that leave at once, each would take the other for one that stays.
+  adds `-leaving` to its marker first: of two that leave at once, each would otherwise rely on the other.
 - `run` and `time` show whether the run is alive. A process ID means nothing in another container, and a host name
   nothing in another Engine's network, so runs only compare times, by the Engine's clock. A push may take hours, so no
   age of a push proves that its run is dead: a run *renews* its marker every `BEAT` seconds, and one without a renewal
@@ -27,7 +27,7 @@ from dataclasses import replace
 
 import requests
 from docker import APIClient
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 
 from pipe.engine.marker import BEAT, Marker, key_of
 from pipe.engine.tags import Tags
@@ -143,8 +143,10 @@ class Tag:
             self._renewal.join(CLOSING_TIMEOUT)
         try:
             leaving = replace(self._marker, at=self._clock(), leaving=True)
-            self._tags.set(self._image.id, str(leaving))
-            self._tags.remove(str(self._marker))
+            with suppress(APIError):
+                # An Engine that sets no more tags (its disk is full, or the image is gone) may still remove some.
+                self._tags.set(self._image.id, str(leaving))
+                self._tags.remove(str(self._marker))
             kept = {self._restore_if_last(leaving)}
             for marker in self._tags.markers(self._image.id):
                 if marker.run == leaving.run:

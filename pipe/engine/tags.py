@@ -12,7 +12,7 @@ from pipe.engine.marker import PREFIX, Marker, key_of
 _HUB = re.compile(r"(?:index\.)?docker\.io/(?:library/)?")
 """What Docker Engine leaves out of a name of Docker Hub; source: distribution/reference, `FamiliarName`."""
 TRIES = 5
-"""Times that a tag is looked up while others move it."""
+"""Times that a tag is looked up or set while others move it."""
 
 
 class Tags:

@@ -5,7 +5,8 @@ import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from docker.errors import APIError
+import requests
+from docker.errors import APIError, NotFound
 from unit.engine.tags import NOW, OURS, TARGET, THEIRS, USERS, EngineTags
 
 from pipe.engine import tagging
@@ -95,6 +96,48 @@ def test_a_tag_that_names_the_image_already_is_not_marked() -> None:
     with tagged(engine, []):
         assert engine.tags == before
     assert engine.tags == before
+
+
+def test_an_image_that_is_gone_has_no_tags_to_put_back() -> None:
+    found = {"other:1": THEIRS, str(TARGET): THEIRS}
+    engine = Tags(found)
+    warnings: list[str] = []
+    with pytest.raises(NotFound), tagged(engine, warnings):
+        pass
+    assert (engine.tags, warnings) == (found, [])
+
+
+class Full(Tags):
+    """An Engine whose disk is full, at some time."""
+
+    is_full = False
+
+    def tag(self, image: str, repository: str, tag: str) -> None:
+        """Fail if the disk is full."""
+        if self.is_full:
+            raise APIError("no space left on device", response=SERVER_ERROR)
+        super().tag(image, repository, tag)
+
+
+SERVER_ERROR = requests.Response()
+SERVER_ERROR.status_code = 500
+
+
+def test_an_engine_that_sets_no_more_tags_removes_those_of_the_run() -> None:
+    engine = Full({"app:1": OURS})
+    warnings: list[str] = []
+    with tagged(engine, warnings):
+        engine.is_full = True
+    assert (engine.tags, warnings) == ({"app:1": OURS}, [])
+
+
+def test_a_run_that_could_set_no_tag_warns_of_none() -> None:
+    engine = Full({"app:1": OURS})
+    engine.is_full = True
+    warnings: list[str] = []
+    with pytest.raises(APIError), tagged(engine, warnings):
+        pass
+    assert (engine.tags, warnings) == ({"app:1": OURS}, [])
 
 
 def test_a_marker_is_renewed_while_the_run_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,9 @@ class Placeholders:
         }
 
     def fill(self, template: str) -> str:
-        """Return a tag without `template_problems`, its placeholders replaced; a branch is cut if it would be too long.
+        """Return a tag with its placeholders replaced; a branch is cut if the tag would be too long.
+
+        The template must be one without `template_problems`.
 
         Raises:
             LookupError: A placeholder has no value in this run; the message is a clause with the reason.

@@ -43,7 +43,7 @@ def size_of(layer: Layer) -> int:
 
 
 def size_that_fits(layers: Snapshot, now: float, timeout: float, largest: int) -> int:
-    """Return the bytes of a part, at most `largest`, that needs at most half of the time at the measured speed."""
+    """Return the bytes of a part, at most `largest`, that needs at most half of the timeout at the measured speed."""
     speed = _speed(layers, now)
     return rounded_down(largest if not speed else min(largest, speed * timeout * SHARE / AT_ONCE))
 

@@ -158,8 +158,9 @@ def reason_to_start(
 ) -> str | None:
     """Return why the pipe pushes an image from the start; None if the Engine should.
 
-    `layers` are those that the Engine is expected to send. The pipe's first byte must flow soon: on a link that limits
-    both, the delay is what is lost.
+    `layers` are those that the Engine is expected to send, and `round_trip` is the least time in seconds that the
+    registry takes to answer. The pipe's first byte must flow soon: on a link that limits both, the delay is what is
+    lost.
     """
     delay = first_byte([layer.size for layer in image.layers])
     if kind.containerd or delay > max(BEGIN_WITHIN, DELAY * engine_seconds(layers, kind)):
@@ -180,7 +181,8 @@ def reason_to_hand_over(pending: Pending, image: Image, kind: EngineKind, timeou
     """Return why the pipe should push in place of the Engine, which has begun; None if the Engine should go on.
 
     If the Engine waits for the link, only a pipe that sends less can be faster. Until that is measured, the pipe takes
-    over if it need not send most of the bytes, or if the Engine would exceed the timeout over any link.
+    over if it need not send most of the bytes, or if the Engine would exceed the timeout (the seconds that one layer
+    may take) over any link.
     """
     layers = pending.layers
     if kind.containerd or not layers:

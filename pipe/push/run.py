@@ -256,7 +256,7 @@ class Push:
             if step.kind is Kind.ENGINE:
                 # The Engine need not stage an image that it pushes.
                 self.preparation.staging.close()
-            # Until all blobs have arrived, a rejection by the registry is none of the tag; an Engine's may be.
+            # Until all blobs have arrived, a rejection by the registry does not concern the tag; an Engine's may.
             self._is_sending = step.kind is Kind.REGISTRY
             try:
                 return pushers.push(source, target, step, self._arrived)

@@ -33,6 +33,7 @@ _NOT_GRANTED = _REJECTED | {HTTPStatus.NOT_FOUND}
 """Statuses of a token server that may be about one of several scopes, such as that of a package that does not exist."""
 Authorization = Basic | Bearer
 Left = Callable[[], float]
+"""Returns the seconds that remain for a request."""
 Scope = tuple[str, ...]
 """What a token must allow, such as `repository:acme/app:pull,push`."""
 
@@ -92,7 +93,7 @@ class Authentication:
             self._lent.append(scope)
 
     def authorize(self, scope: Scope, left: Left) -> tuple[Authorization, bool]:
-        """Return what a request authenticates with, and whether it was renewed for it; `left` returns its seconds.
+        """Return what a request authenticates with, and whether that was renewed for it.
 
         Raises:
             PipeError: The token server rejects the credentials, is not trusted, or returns no token.

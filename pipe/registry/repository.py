@@ -142,7 +142,7 @@ class Repository:
         return answer.body if answer.status in expected and answer.complete and len(answer.body) == length else None
 
     def mount(self, digest: str, source: str) -> bool:
-        """Mount a blob of another repository.
+        """Mount a blob of another repository, whose path is the source.
 
         An upload that the registry opens instead is kept for the next blob.
 

@@ -24,7 +24,7 @@ class RunClock:
     """
 
     def __init__(self, clock: Callable[[], float], limit: float = RUN_LIMIT) -> None:
-        """Create it; nothing is counted yet."""
+        """Create it; nothing is counted yet. `clock` returns seconds that never go back, and `limit` is in seconds."""
         self._clock = clock
         self._limit = limit
         self._lock = threading.Lock()

@@ -244,7 +244,10 @@ def is_loopback(host: str) -> bool:
 
 
 def no_answer(error: Exception, target: Reference, host: str, *, tls: bool) -> Exception:
-    """Return the error to raise for one that requests or urllib3 raised: `NoTLSError` if plain HTTP may work."""
+    """Return the error to raise for one that requests, or a library below it, raised.
+
+    It is a `PipeError`, or `NoTLSError` if plain HTTP may work. `host` is the request's, and `target` is for messages.
+    """
     reason = root_cause(error)
     if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return errors.certificate(target, reason)

@@ -15,7 +15,10 @@ PLAIN_LAYERS = {OCI_MANIFEST: OCI_PLAIN_LAYER, DOCKER_MANIFEST: "application/vnd
 
 
 def compressible(stored: StoredImage, report: Report) -> StoredImage:
-    """Return an image whose plain layers are compressed for the push, unless it has several platforms."""
+    """Return an image whose plain layers are compressed for the push.
+
+    It is returned unchanged if it has no such layers, or several platforms.
+    """
     plain = {digest for manifest in stored.manifests for digest in _plain(manifest)}
     if not plain:
         return stored

@@ -85,7 +85,7 @@ class EngineSource:
     def blobs(self, known: Callable[[], frozenset[str]] = frozenset) -> Iterator[BlobStream]:
         """Open the export; the first layers of a large image come early, while the Engine stages the rest.
 
-        `known` is called once the Engine stages the image.
+        `known` returns the diffIDs of layers that need not come early; it is called once the Engine stages the image.
 
         Raises:
             EngineSaveError: The Engine cannot export the image.
@@ -115,7 +115,7 @@ class EngineSource:
         wait(swept)
 
     def stored(self, copied: Callable[[int], None]) -> StoredImage:
-        """Copy the export to a temporary file, and return the image in it.
+        """Copy the export to a temporary file, and return the image in it; `copied` is called with the bytes so far.
 
         Raises:
             EngineSaveError: The Engine cannot export the image.

@@ -81,7 +81,7 @@ def _places(context: Context, client: Client) -> tuple[Place, ...]:
     """
     if context.request.promotion is not None:
         return ()
-    own, tags = context.repository, (*context.request.tags, DEFAULT_TAG)
+    own, tags = context.repository, (DEFAULT_TAG, *context.request.tags)
     others = context.settings.reuse_from
     return (
         *(Place(own, tag) for tag in tags),

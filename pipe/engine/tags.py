@@ -31,15 +31,17 @@ class Tags:
         tag in between, the names lack it, and the question is repeated.
         """
         name = f"{self.repository}:{tag}"
+        found: tuple[str, list[Marker]] = "", []
         for _ in range(TRIES):
             try:
                 image = self._api.inspect_image(name)
             except NotFound:
-                break
+                return "", []
             names = self._listed(image)
+            found = str(image["Id"]), self._markers(names)
             if name in names:
-                return str(image["Id"]), self._markers(names)
-        return "", []
+                break
+        return found
 
     def names(self, image: str) -> list[str]:
         """Return all names of an image, of any repository."""

@@ -282,6 +282,22 @@ def test_names_that_an_engine_lists_in_another_form_are_recognised(asked: str, l
     assert engine.tags == found
 
 
+class OfAnotherForm(Tags):
+    """An Engine that lists names in a form that nobody knows."""
+
+    def inspect_image(self, name: str) -> dict[str, Any]:
+        """Find an image."""
+        found = super().inspect_image(name)
+        return found | {"RepoTags": [f"some/{tag}" for tag in found["RepoTags"]]}
+
+
+def test_the_users_tag_is_put_back_however_the_engine_lists_it() -> None:
+    engine = OfAnotherForm({"app:1": OURS, "users:1": USERS, str(TARGET): USERS})
+    with tagged(engine, []):
+        assert engine.tags[str(TARGET)] == OURS
+    assert engine.tags[str(TARGET)] == USERS
+
+
 class Failing(Tags):
     """An Engine that cannot list images."""
 

@@ -75,7 +75,8 @@ def by_skopeo(source: str) -> Callable[[Registry, str], object]:
     """Push without compression: the registry is what takes the time."""
 
     def push(registry: Registry, tag: str) -> object:
-        return Skopeo().copy(source, f"docker://{registry.host}/{NAME}:{tag}", "--preserve-digests")
+        with tempfile.TemporaryDirectory() as memory:
+            return Skopeo(Path(memory)).copy(source, f"docker://{registry.host}/{NAME}:{tag}", "--preserve-digests")
 
     return push
 

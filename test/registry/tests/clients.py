@@ -127,8 +127,20 @@ class Docker:
             subprocess.run(["docker", "rmi", "--force", name], check=False, capture_output=True)
 
 
+def memory_in(folder: Path) -> dict[str, str]:
+    """Return variables with which skopeo remembers blobs in a folder, and not in one that all share.
+
+    By what it remembers it mounts blobs or compresses them, and a registry may have had the same port before; source:
+    containers/image, `pkg/blobinfocache/default.go`.
+    """
+    return {"_CONTAINERS_ROOTLESS_UID": "1", "XDG_DATA_HOME": str(folder)}
+
+
 class Skopeo:
     """The skopeo command."""
+
+    def __init__(self, folder: Path) -> None:
+        self._memory = memory_in(folder)
 
     def copy(self, source: str, target: str, *options: str, user: str = "writer", fails: bool = False) -> str:
         """Copy an image from or to the registry, or within it."""
@@ -136,7 +148,8 @@ class Skopeo:
         for side, name in (("src", source), ("dest", target)):
             if name.startswith("docker://"):
                 credentials += [f"--{side}-tls-verify=false", f"--{side}-creds={user}:{user}-token"]
-        return run("skopeo", "--insecure-policy", "copy", *credentials, *options, source, target, fails=fails)
+        command = ("skopeo", "--insecure-policy", "copy", *credentials, *options, source, target)
+        return run(*command, fails=fails, environment=self._memory)
 
     def __call__(self, *arguments: str, user: str = "writer", fails: bool = False) -> str:
         command, *rest = arguments

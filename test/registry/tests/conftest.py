@@ -72,9 +72,13 @@ def session(registry: LocalRegistry) -> Iterator[requests.Session]:
 
 
 @pytest.fixture(scope="session")
-def skopeo() -> Skopeo:
+def installed_skopeo() -> None:
     subprocess.run([SETUP / "apt-install", "skopeo"], check=True)
-    return Skopeo()
+
+
+@pytest.fixture
+def skopeo(installed_skopeo: None, tmp_path: Path) -> Skopeo:
+    return Skopeo(tmp_path / "memory")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import oras.client
 from dxf import DXF, DXFBase
-from registry.tests.clients import ClientError, Docker, layout, run, tar
+from registry.tests.clients import ClientError, Docker, layout, memory_in, run, tar
 from registry.tests.conftest import SETUP
 from registry.tests.images import image
 
@@ -139,7 +139,8 @@ class OfSkopeo(Foreign):
         return f"--authfile={self.folder}/auth.json"
 
     def _copy(self, side: str, source: str, target: str) -> None:
-        run("skopeo", "--insecure-policy", "copy", self._file, f"--{side}-tls-verify=false", source, target)
+        command = ("skopeo", "--insecure-policy", "copy", self._file, f"--{side}-tls-verify=false", source, target)
+        run(*command, environment=memory_in(self.folder))
 
 
 class OfOras(Foreign):

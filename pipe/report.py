@@ -1,4 +1,4 @@
-"""The log, as the code sees it that has something to report."""
+"""What code that only reports needs of the log."""
 
 from typing import Protocol
 

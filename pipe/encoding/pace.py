@@ -138,11 +138,9 @@ class Pace:
         self._sent += size
 
     def compressed(self) -> None:
-        """Count a block, and decide again after every window of them."""
-        if not self._observed:
-            return
+        """Count a block, and decide again after every window of them, for the first time when the link is known."""
         self._blocks += 1
-        if self._blocks < WINDOW:
+        if self._blocks < WINDOW or not self._observed:
             return
         self._blocks = 0
         speed = self._sent / self._sending if self._sending else 0.0

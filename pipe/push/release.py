@@ -1,6 +1,6 @@
 """Several pushes in one run: each image after the other, whatever happens to the others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Protocol
@@ -15,6 +15,7 @@ from pipe.errors import (
     UntrustedHostError,
 )
 from pipe.push.lookahead import Lookahead, Prepared
+from pipe.push.milestones import Milestones
 from pipe.push.result import ReleaseResult, Result
 from pipe.push.shared_layers import SharedLayers
 from pipe.report import Report
@@ -49,12 +50,8 @@ class ReleasePart(Protocol):
     def preparation(self) -> Prepared:
         """What can be done before its turn."""
 
-    def run(self, allowed: Callable[[], None], sent: Callable[[], None]) -> None:
-        """Push.
-
-        Args:
-            allowed: Called once the registry has allowed it.
-            sent: Called once all blobs are in the registry, unless an Engine sends them.
+    def run(self, milestones: Milestones) -> None:
+        """Push, and call what the milestones name on the way.
 
         Raises:
             PipeError: The push failed.
@@ -83,7 +80,7 @@ class Release:
             PipeError: The first failure; `result` has the outcome for each image.
         """
         if len(self._parts) == 1:
-            self._parts[0].run(lambda: None, lambda: None)
+            self._parts[0].run(Milestones())
             return
         try:
             self._run_all()
@@ -125,12 +122,16 @@ class Release:
             self._allowed = True
             self._lookahead.begin(index)
 
+        def read() -> None:
+            self._shared.expect(part.result(0))
+            self._lookahead.send(index)
+
         def sent() -> None:
             self._shared.add(part.result(0))
             self._lookahead.send(index)
 
         try:
-            part.run(allowed, sent)
+            part.run(Milestones(allowed, read, sent))
         except PipeError as error:
             return error
         return None

@@ -76,7 +76,8 @@ class Coming(NamedTuple):
 
     Attributes:
         diff_ids: Of these layers.
-        wait: Waits for one of them, None if it did not arrive; calls the second argument, which may raise, meanwhile.
+        wait: Waits for one of them; None if it did not arrive. It calls its second argument, which may raise, again
+            and again.
     """
 
     diff_ids: frozenset[str]

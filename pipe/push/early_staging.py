@@ -8,9 +8,11 @@ from pipe.source.image_source import ImageSource
 
 
 class EarlyStaging:
-    """Lets the Engine stage an image until the push ends."""
+    """Lets the Engine stage an image until a push ends, unless the pipe uses it before."""
 
-    def __init__(self, staged: Callable[[ImageSource], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self, staged: Callable[[ImageSource], AbstractContextManager[None]] = lambda source: source.staged()
+    ) -> None:
         """Nothing is staged before `begin`; `staged` returns a context that lasts as long as the staging."""
         self._staged = staged
         self._lock = threading.Lock()

@@ -35,6 +35,10 @@ BEGIN_WITHIN = 1.0
 """Seconds before the pipe's first byte that are always worth it: on a link that limits both, the most that is lost."""
 DELAY = 0.15
 """The same as a share of the Engine's shortest time."""
+MOST_STAGED = 2_000_000_000
+"""Bytes of an image that an Engine stages while it pushes, perhaps in vain: that saves a second of any image."""
+BRIEF = 8_000_000
+"""Bytes of a layer that an Engine compresses in a third of a second: before it is known what it waits for."""
 ENGINE_TRIPS = 14
 """Round trips of an Engine's push of new layers that follow each other, with the proof of what it pushed; counted with
 Engine 20.10, CNCF Distribution and four layers."""
@@ -202,6 +206,16 @@ def reason_to_hand_over(pending: Pending, image: Image, kind: EngineKind, timeou
     if not pending.measured and not pending.mostly_known:
         return None
     return _gain(layers, pipe_seconds(pending.to_send, image), kind, WORTH_SECONDS)
+
+
+def is_worth_staging(pending: Pending, image: Image, kind: EngineKind, timeout: float) -> bool:
+    """Return whether an Engine that pushes should stage the image, too: the pipe gains if the link is not slow.
+
+    One processor must be free of compression: else staging slows down the push, which would look like a slow link.
+    """
+    busy = min(ENGINE_UPLOADS, sum(layer.size > BRIEF for layer in pending.layers))
+    may = image.size <= MOST_STAGED and busy < kind.cpus
+    return may and reason_to_hand_over(pending._replace(measured=True), image, kind, timeout) is not None
 
 
 def pending_layers(image: Image, layers: Snapshot, known: frozenset[str]) -> list[PendingLayer]:

@@ -12,6 +12,7 @@ from pipe.oci.reference import Reference
 from pipe.push.checks import check_unpacked
 from pipe.push.clocks import Clocks
 from pipe.push.context import Context
+from pipe.push.early_staging import EarlyStaging
 from pipe.push.hints import Hints, sent_by_pipe
 from pipe.push.milestones import Milestones
 from pipe.push.plan import (
@@ -158,9 +159,11 @@ class Pushers:
         self._steps = ()
 
     def push(
-        self, source: ImageSource, reference: Reference, step: Step, milestones: Milestones | None = None
+        self, source: ImageSource, reference: Reference, step: Step, staging: EarlyStaging, milestones: Milestones
     ) -> Pushed:
         """Push with one step of the plan.
+
+        An Engine that hands over may have begun the `staging` for the next step.
 
         Raises:
             CannotPushError: It cannot push.
@@ -171,9 +174,8 @@ class Pushers:
         self.used = step.kind.value
         try:
             if step.kind is Kind.ENGINE and self._engine is not None:
-                return self._engine_pusher(self._engine, source.image, step).push(source, reference)
+                return self._engine_pusher(self._engine, source, step, staging).push(source, reference)
             pusher = self.direct(source.image)
-            milestones = milestones or Milestones()
             pusher.send(source, milestones.read)
             milestones.sent()
             return pusher.push(source, reference)
@@ -252,13 +254,15 @@ class Pushers:
             )
         )
 
-    def _engine_pusher(self, engine: "PlannedEngine", image: Image, step: Step) -> "EnginePusher":
+    def _engine_pusher(
+        self, engine: "PlannedEngine", source: ImageSource, step: Step, staging: EarlyStaging
+    ) -> "EnginePusher":
         # Many runs push nothing, and each pusher is loaded when it is needed.
         from pipe.push.engine_pusher import EnginePusher  # noqa: PLC0415
 
-        clocks = self._clocks = self._clocks or self._new_clocks(image)
-        check_unpacked(image, self._settings.max_layer_size)
-        hand_over = self._hand_over(image, clocks) if step.hands_over else None
+        clocks = self._clocks = self._clocks or self._new_clocks(source.image)
+        check_unpacked(source.image, self._settings.max_layer_size)
+        hand_over = self._hand_over(source, clocks, staging) if step.hands_over else None
         return EnginePusher(self._context, engine, clocks, hand_over)
 
     def _new_clocks(self, image: Image) -> Clocks:
@@ -271,18 +275,18 @@ class Pushers:
             foretells=self._may_split,
         )
 
-    def _hand_over(self, image: Image, clocks: Clocks) -> "HandOver":
+    def _hand_over(self, source: ImageSource, clocks: Clocks, staging: EarlyStaging) -> "HandOver":
         """Return the decision whether the Engine's push is worth ending; none for an image that is soon pushed."""
         from pipe.push.takeover import Takeover  # noqa: PLC0415
 
-        timeout = self._settings.upload_timeout
+        image, timeout = source.image, self._settings.upload_timeout
         if image.size / GO_GZIP < min(WORTH_SECONDS, timeout) or any(layer.size is None for layer in image.layers):
             return lambda _layers, _now: None
         # An Engine that compresses on every core takes half a second for this answer.
         kind = self._engine_kind()
         # The answers are there when the Engine sends its first layer.
         known = apart(lambda: frozenset(self.stored.all(image)))
-        return Takeover(image, clocks, kind, known).reason
+        return Takeover(source, clocks, kind, known, staging).reason
 
     def _engine_kind(self) -> EngineKind:
         if self._kind is None:

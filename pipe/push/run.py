@@ -17,6 +17,7 @@ from pipe.oci.image import Image
 from pipe.oci.reference import Reference
 from pipe.push import tags
 from pipe.push.context import Context
+from pipe.push.early_staging import EarlyStaging
 from pipe.push.existing_tags import ExistingTags
 from pipe.push.milestones import Milestones
 from pipe.push.outcome import Outcome
@@ -249,23 +250,24 @@ class Push:
     def _uploaded(self, source: ImageSource, target: Reference) -> Pushed:
         """Push the image with the first pusher of the plan that can."""
         self.preparation.early.wait(source.image)
-        pushers = self._pushers
-        while True:
-            step = pushers.current(source, reachable=self._reachable)
-            if step.kind is Kind.ENGINE:
-                # The Engine need not stage an image that it pushes.
-                self.preparation.staging.close()
-            # Until all blobs have arrived, a rejection by the registry does not concern the tag; an Engine's may.
-            self._is_sending = step.kind is Kind.REGISTRY
-            try:
-                return pushers.push(source, target, step, self._milestones._replace(sent=self._arrived))
-            except CannotPushError as error:
-                source = self._subject.give_way(error)
-            except StatusLostError:
-                # The Engine lost the status of a rejection: the registry's own answer decides.
-                if self._reachable:
-                    self._repository.check_push()
-                raise
+        with closing(EarlyStaging()) as staging:
+            while True:
+                step = self._pushers.current(source, reachable=self._reachable)
+                if step.kind is Kind.ENGINE:
+                    # What was staged before the plan was made is for the pipe.
+                    self.preparation.staging.close()
+                # Until all blobs have arrived, a rejection by the registry does not concern the tag; an Engine's may.
+                self._is_sending = step.kind is Kind.REGISTRY
+                try:
+                    milestones = self._milestones._replace(sent=self._arrived)
+                    return self._pushers.push(source, target, step, staging, milestones)
+                except CannotPushError as error:
+                    source = self._subject.give_way(error)
+                except StatusLostError:
+                    # The Engine lost the status of a rejection: the registry's own answer decides.
+                    if self._reachable:
+                        self._repository.check_push()
+                    raise
 
     def _arrived(self) -> None:
         self._is_sending = False

@@ -1,14 +1,23 @@
-"""When the pipe takes over from an Engine that pushes, decided from the Engine's progress."""
+"""When the pipe takes over from an Engine that pushes, and prepares for that, decided from the Engine's progress."""
 
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
 from pipe.engine.kind import EngineKind
-from pipe.oci.image import Image
 from pipe.push.clocks import Clocks
+from pipe.push.early_staging import EarlyStaging
 from pipe.push.engine_pusher import TICK
-from pipe.push.plan import Pending, at_once, bytes_to_send, pending_layers, reason_to_hand_over, waits_for_link
+from pipe.push.plan import (
+    Pending,
+    at_once,
+    bytes_to_send,
+    is_worth_staging,
+    pending_layers,
+    reason_to_hand_over,
+    waits_for_link,
+)
 from pipe.push.progress import Snapshot, uploading
+from pipe.source.image_source import ImageSource
 
 BUFFERS = 16_000_000
 """Bytes that the buffers between an Engine and a registry hold at most, which an Engine counts as sent."""
@@ -66,12 +75,28 @@ class EngineSpeed:
 class Takeover:
     """Decides after each event whether the pipe should push in place of the Engine."""
 
-    def __init__(self, image: Image, clocks: Clocks, kind: EngineKind, known: Future[frozenset[str]]) -> None:
-        """Decide about one push; `known` will have the diffIDs of layers that the registry has."""
-        self._image = image
+    def __init__(
+        self,
+        source: ImageSource,
+        clocks: Clocks,
+        kind: EngineKind,
+        known: Future[frozenset[str]],
+        staging: EarlyStaging,
+    ) -> None:
+        """Decide about one push.
+
+        Args:
+            source: The image, in the Engine.
+            clocks: Of the push.
+            kind: What the Engine is.
+            known: Will have the diffIDs of layers that the registry has.
+            staging: Lets the Engine stage the image for the pipe until it is known that the Engine goes on.
+        """
+        self._source = source
         self._clocks = clocks
         self._kind = kind
         self._known = known
+        self._staging = staging
         self._speed = EngineSpeed(kind)
 
     def reason(self, layers: Snapshot, now: float) -> str | None:
@@ -87,9 +112,12 @@ class Takeover:
         slow = next((one for one in sending if self._clocks.needed(one, now) > timeout), None)
         if slow is not None and speed.measured and speed.link is None:
             return f"Uploading {slow.layer.label} directly: Docker Engine would not compress it in time."
-        known = self._known.result()
-        pending = Pending(
-            pending_layers(self._image, layers, known), bytes_to_send(self._image, known), speed.measured, speed.link
-        )
+        image, known = self._source.image, self._known.result()
+        pending = Pending(pending_layers(image, layers, known), bytes_to_send(image, known), speed.measured, speed.link)
         kind = self._kind._replace(measured=speed.each)
-        return reason_to_hand_over(pending, self._image, kind, timeout)
+        reason = reason_to_hand_over(pending, image, kind, timeout)
+        if reason is None and speed.measured:
+            self._staging.close()
+        elif reason is None and is_worth_staging(pending, image, kind, timeout):
+            self._staging.begin(self._source)
+        return reason

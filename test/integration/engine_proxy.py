@@ -32,6 +32,7 @@ class Save:
         cut: Whether the connection ends then.
         change: Bytes that are changed wherever they pass, and what they become, of the same length.
         seen: Set once a stream was asked for.
+        ended: Set once one that was asked for has ended, for whatever reason.
         asked: How many images each of them has.
     """
 
@@ -42,6 +43,7 @@ class Save:
     images: int | None = None
     change: tuple[bytes, bytes] | None = None
     seen: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
     asked: list[int] = field(default_factory=list)
 
 
@@ -109,7 +111,8 @@ class EngineProxy:
                 return
             with self._connected() as engine, self._kept(engine):
                 engine.sendall(head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
-                threading.Thread(target=_pump, args=(client, engine), daemon=True).start()
+                ended = self.save.ended if is_save else threading.Event()
+                threading.Thread(target=_pump, args=(client, engine, ended), daemon=True).start()
                 self._answer(engine, client, is_save=is_save)
 
     def _answer(self, engine: socket.socket, client: socket.socket, *, is_save: bool) -> None:
@@ -158,9 +161,11 @@ class EngineProxy:
                 connection.shutdown(socket.SHUT_RDWR)
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def _pump(source: socket.socket, sink: socket.socket, ended: threading.Event) -> None:
     """Hand on what the client still sends; its end ends the Engine's work for it, too."""
     with contextlib.suppress(OSError):
         while piece := source.recv(PIECE):
             sink.sendall(piece)
+    ended.set()
+    with contextlib.suppress(OSError):
         sink.shutdown(socket.SHUT_RDWR)

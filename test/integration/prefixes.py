@@ -10,6 +10,7 @@ from pipe.engine.client import Engine
 from pipe.engine.prefixes import LABEL
 from pipe.oci.image import Image
 from pipe.source.daemon import DaemonStream
+from pipe.source.image_source import BlobStream
 from pipe.source.prefixed import PrefixedStream
 
 
@@ -37,6 +38,18 @@ def _stream(engine: Engine, image: Image, stack: contextlib.ExitStack) -> Daemon
     return DaemonStream(saved, image.id, [layer.diff_id for layer in image.layers])
 
 
+def layers_in(stream: BlobStream) -> list[str]:
+    """Read the layers, and return the diffID of each as its bytes hash."""
+    buffer, layers = memoryview(bytearray(1024 * 1024)), []
+    for blob in stream:
+        reader, found = blob.open(), hashlib.sha256()
+        while length := reader.readinto(buffer):
+            found.update(buffer[:length])
+        if not blob.is_config:
+            layers.append(f"sha256:{found.hexdigest()}")
+    return layers
+
+
 def read_with_prefixes(host: str, name: str) -> Read:
     """Read an image of an Engine."""
     engine = Engine({"DOCKER_HOST": host})
@@ -49,13 +62,7 @@ def read_with_prefixes(host: str, name: str) -> Read:
         stream = PrefixedStream(
             [_stream(engine, each, stack) for each in prefixes], whole, lambda: _stream(engine, image, stack)
         )
-        buffer, layers = memoryview(bytearray(1024 * 1024)), []
-        for blob in stream:
-            reader, found = blob.open(), hashlib.sha256()
-            while length := reader.readinto(buffer):
-                found.update(buffer[:length])
-            if not blob.is_config:
-                layers.append(f"sha256:{found.hexdigest()}")
+        layers = layers_in(stream)
     assert warnings == []
     return Read(image, [len(each.layers) for each in prefixes], layers, stream.config)
 

@@ -10,6 +10,7 @@ from pipe.push.plan import (
     PendingLayer,
     bytes_to_send,
     engine_seconds,
+    is_worth_staging,
     may_stage,
     may_start,
     pending_layers,
@@ -150,6 +151,37 @@ def test_when_the_pipe_takes_over(
 )
 def test_the_pipe_takes_over_only_if_it_gains(left: Pending, expected: bool) -> None:
     assert (reason_to_hand_over(left, image(1000), SLOW, LIMIT) is not None) is expected
+
+
+@pytest.mark.parametrize(
+    ("left", "whole", "kind", "expected"),
+    [
+        pytest.param(pending(layers(1000)), 1000, SLOW, True, id="one-large-layer"),
+        pytest.param(pending(layers(1000), measured=False), 1000, SLOW, True, id="nothing-measured-yet"),
+        pytest.param(pending(layers(1000), link=15.0 * MB), 1000, SLOW, False, id="the-link-is-slow"),
+        pytest.param(pending(layers(8, 1000, 8)), 1016, SLOW, True, id="small-ones-are-soon-compressed"),
+        pytest.param(pending(layers(9, 1000)), 1009, SLOW, False, id="no-processor-is-free"),
+        pytest.param(pending(layers(9, 1000)), 1009, EngineKind("go1.19.8", 3), True, id="a-third-processor-is"),
+        pytest.param(
+            pending(layers(*[200] * 9), 100), 200, EngineKind("go1.19.8", 6), True, id="five-layers-on-six-processors"
+        ),
+        pytest.param(
+            pending(layers(*[200] * 9), 100), 200, EngineKind("go1.19.8", 5), False, id="five-layers-on-five-processors"
+        ),
+        pytest.param(pending(layers(1000)), 1000, EngineKind("go1.19.8", 1), False, id="one-processor"),
+        pytest.param(pending(layers(1000)), 1000, EngineKind("go1.19.8"), False, id="processors-not-reported"),
+        pytest.param(pending(layers(2000)), 2000, SLOW, True, id="two-gigabytes"),
+        pytest.param(pending(layers(2000)), 2001, SLOW, False, id="too-large-to-copy-in-vain"),
+        pytest.param(pending(layers(100)), 1000, SLOW, False, id="a-small-part-of-a-large-image"),
+        pytest.param(pending(layers(1000)), 1000, EngineKind("go1.27", 2), False, id="a-fast-engine"),
+        pytest.param(pending(layers(1000)), 1000, EngineKind("go1.19.8", 2, containerd=True), False, id="containerd"),
+        pytest.param(pending([]), 1000, SLOW, False, id="nothing-to-send"),
+    ],
+)
+def test_when_the_engine_stages_an_image_that_it_pushes(
+    left: Pending, whole: int, kind: EngineKind, expected: bool
+) -> None:
+    assert is_worth_staging(left, image(whole), kind, LIMIT) is expected
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 Here the Engine cannot export its images, so whatever the pipe begins goes back to the Engine.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import pytest
 from unit.fakes import Line
@@ -11,7 +12,14 @@ from unit.http import Outcome, error_reply
 from unit.runs import BASE, IMAGE, IMAGE_ID, MANIFEST, TOP, Bench, bench, encoder, pushes, statuses
 
 from pipe.engine import events
-from pipe.errors import EngineGaveUpError, EngineSaveError, LayerTooLargeError, PipeError, RegistryFailedError
+from pipe.errors import (
+    EngineGaveUpError,
+    EngineSaveError,
+    LayerTooLargeError,
+    PipeError,
+    RegistryFailedError,
+    StoppedError,
+)
 from pipe.oci.image import Image
 from pipe.push.pushers import Pushers
 from pipe.registry.repository import LONG_ROUND_TRIP
@@ -183,6 +191,43 @@ def test_nothing_stays_staged_while_the_engine_pushes() -> None:
     b.engine.arrives = arrive
     b.run()
     assert order == ["stage", "open", "close", "end of staging"]
+
+
+DENIED = (0.2, events.Failed("denied: requested access to the resource is denied"))
+STAGED_AND_ENDED, USED = ["stage", "end of staging"], ["stage", "open", "close", "end of staging"]
+
+
+def stopped_after(lines: list[Line]) -> Iterator[Line]:
+    """Play lines, then raise as a signal's handler does."""
+    yield from lines
+    raise StoppedError(15)
+
+
+@pytest.mark.parametrize(
+    ("plays", "settings", "done"),
+    [
+        pytest.param([sending(1000), PUSHED], {}, USED, id="the-pipe-takes-over"),
+        pytest.param([[*sending(1000)[:2], (0.2, PUSHED[1][1])]], {}, STAGED_AND_ENDED, id="the-engine-is-ready-first"),
+        pytest.param([PUSHED], {}, [], id="the-engine-sends-nothing"),
+        pytest.param([[*sending(1000)[:2], DENIED]], {}, STAGED_AND_ENDED, id="the-push-fails"),
+        pytest.param([stopped_after(sending(1000)[:2])], {}, STAGED_AND_ENDED, id="a-signal"),
+        pytest.param(
+            [[*sending(1000)[:2], (0.2, events.Failed("EOF"))], sending(1000), PUSHED],
+            {"max_attempts": 2},
+            [*STAGED_AND_ENDED, *USED],
+            id="each-attempt-anew",
+        ),
+        pytest.param([sending(1000)], {"uploader": "engine"}, [], id="the-user-wants-the-engine"),
+    ],
+)
+def test_what_the_engine_stages_while_it_pushes_ends_with_the_attempt(
+    plays: list[Iterable[Line]], settings: dict[str, object], done: list[str]
+) -> None:
+    b = uploading(of_size(1000), *plays, **settings)
+    with suppress(PipeError, StoppedError):
+        b.run()
+    assert b.engine.source is not None
+    assert (b.engine.source.done, b.engine.pushes) == (done, [])
 
 
 def test_a_pusher_that_cannot_push_is_not_tried_again_with_the_next_tag() -> None:

@@ -3,11 +3,12 @@
 from concurrent.futures import Future
 
 import pytest
-from unit.fakes import Clock, Messages
+from unit.fakes import Clock, Messages, OneImage
 
 from pipe.engine.kind import EngineKind
 from pipe.oci.image import Image, Layer
 from pipe.push.clocks import Clocks
+from pipe.push.early_staging import EarlyStaging
 from pipe.push.progress import ProgressTracker
 from pipe.push.result import LayerStatus
 from pipe.push.takeover import EngineSpeed, Takeover
@@ -15,17 +16,27 @@ from pipe.push.takeover import EngineSpeed, Takeover
 MB = 10**6
 SLOW, FAST = EngineKind("go1.19.8", 2), EngineKind("go1.27", 2)
 STEP = 0.1
-IMAGE = Image("sha256:0", 500 * MB, tuple(Layer(n, f"sha256:{n}", size * MB) for n, size in ((1, 300), (2, 200))))
+
+
+def of(*sizes: int) -> Image:
+    """Make an image with layers of so many MB."""
+    layers = tuple(Layer(number, f"sha256:{number}", size * MB) for number, size in enumerate(sizes, start=1))
+    return Image("sha256:0", sum(sizes) * MB, layers)
+
+
+IMAGE = of(300, 200)
 
 
 class Engine:
     """An Engine that fills buffers as fast as it compresses, then sends as fast as the link."""
 
-    def __init__(self, kind: EngineKind, link: float, *, layers: int = 2, buffers: int = 16) -> None:
-        self.tracker = ProgressTracker(IMAGE)
+    def __init__(
+        self, kind: EngineKind, link: float, *, image: Image = IMAGE, layers: int = 2, buffers: int = 16
+    ) -> None:
+        self.tracker = ProgressTracker(image)
         self.clock = Clock()
-        self._names = [layer.short_id for layer in IMAGE.layers[:layers]]
-        self._compressing = kind.rate * layers
+        self._names = [layer.short_id for layer in image.layers[:layers]]
+        self._compressing = kind.rate * len(self._names)
         self._link = link
         self._buffers = buffers
         for name in self._names:
@@ -38,6 +49,13 @@ class Engine:
         sent = min(self._compressing * seconds, (self._buffers + self._link * seconds) * MB)
         for name in self._names:
             self.tracker.advance(name, int(sent / len(self._names)), 300 * MB)
+
+
+def takeover_of(
+    engine: Engine, source: OneImage, kind: EngineKind, known: Future[frozenset[str]], staging: EarlyStaging
+) -> Takeover:
+    """Decide about an Engine's push."""
+    return Takeover(source, Clocks(engine.tracker, 420.0, engine.clock, Messages()), kind, known, staging)
 
 
 def found(*known: int) -> Future[frozenset[str]]:
@@ -64,8 +82,7 @@ def test_an_engine_that_waits_for_the_link_goes_on(
     kind: EngineKind, link: float, layers: int, buffers: int, expected: bool
 ) -> None:
     engine = Engine(kind, link, layers=layers, buffers=buffers)
-    clocks = Clocks(engine.tracker, 420.0, engine.clock, Messages())
-    takeover = Takeover(IMAGE, clocks, kind, found())
+    takeover = takeover_of(engine, OneImage(IMAGE), kind, found(), EarlyStaging())
     reason = None
     while reason is None and engine.clock.now < 1006.0:
         engine.step()
@@ -87,16 +104,57 @@ def test_an_engine_that_sends_what_the_registry_has_is_ended_over_any_link(
     known: tuple[int, ...], link: float, expected: bool
 ) -> None:
     engine = Engine(SLOW, link)
-    takeover = Takeover(IMAGE, Clocks(engine.tracker, 420.0, engine.clock, Messages()), SLOW, found(*known))
+    takeover = takeover_of(engine, OneImage(IMAGE), SLOW, found(*known), EarlyStaging())
     engine.step()
     assert (takeover.reason(engine.tracker.snapshot(), engine.clock.now) is not None) is expected
 
 
 def test_an_engine_that_sends_nothing_yet_goes_on() -> None:
-    tracker, clock = ProgressTracker(IMAGE), Clock()
-    takeover = Takeover(IMAGE, Clocks(tracker, 420.0, clock, Messages()), SLOW, found(1, 2))
-    tracker.finish(IMAGE.layers[0].short_id, LayerStatus.MOUNTED, clock())
-    assert takeover.reason(tracker.snapshot(), clock.now) is None
+    engine, source = Engine(SLOW, 1e4, layers=0), OneImage(IMAGE)
+    takeover = takeover_of(engine, source, SLOW, found(1, 2), EarlyStaging())
+    engine.tracker.finish(IMAGE.layers[0].short_id, LayerStatus.MOUNTED, engine.clock())
+    assert takeover.reason(engine.tracker.snapshot(), engine.clock.now) is None
+    assert source.done == []
+
+
+ONE = of(500)
+STAGED, ENDED = ["stage"], ["stage", "end of staging"]
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "link", "known", "at_first", "measured"),
+    [
+        pytest.param(ONE, SLOW, 1e4, (), STAGED, STAGED, id="the-pipe-takes-over"),
+        pytest.param(ONE, SLOW, 5, (), STAGED, ENDED, id="the-link-is-slow"),
+        pytest.param(ONE, SLOW, 0, (), STAGED, ENDED, id="the-link-is-stalled"),
+        pytest.param(ONE, FAST, 1e4, (), [], [], id="a-fast-engine"),
+        pytest.param(ONE, SLOW, 1e4, (1,), [], [], id="the-pipe-takes-over-at-once"),
+        pytest.param(IMAGE, SLOW, 1e4, (), [], [], id="no-processor-is-free"),
+        pytest.param(of(3000), SLOW, 1e4, (), [], [], id="too-large-to-copy-in-vain"),
+    ],
+)
+def test_the_engine_stages_an_image_until_it_is_known_that_it_goes_on(
+    image: Image, kind: EngineKind, link: float, known: tuple[int, ...], at_first: list[str], measured: list[str]
+) -> None:
+    engine, source, staging = Engine(kind, link, image=image), OneImage(image), EarlyStaging()
+    takeover = takeover_of(engine, source, kind, found(*known), staging)
+    reason, seen = None, []
+    while reason is None and engine.clock.now < 1006.0:
+        engine.step()
+        reason = takeover.reason(engine.tracker.snapshot(), engine.clock.now)
+        seen.append([*source.done])
+    assert (seen[0], source.done) == (at_first, measured)
+    staging.close()
+    assert source.done == (ENDED if at_first else [])
+
+
+def test_an_engine_that_compresses_faster_than_expected_stages_in_vain_only_until_that_is_measured() -> None:
+    engine, source = Engine(FAST, 1e4, image=ONE), OneImage(ONE)
+    takeover = takeover_of(engine, source, SLOW, found(), EarlyStaging())
+    while engine.clock.now < 1001.5:
+        engine.step()
+        assert takeover.reason(engine.tracker.snapshot(), engine.clock.now) is None
+    assert source.done == ENDED
 
 
 def test_an_engine_that_gets_slower_is_left_alone_and_one_that_gets_faster_is_not() -> None:

@@ -1,0 +1,80 @@
+"""What the Engine stages for the pipe while it pushes: read by a pipe that takes over, and ended in any other case."""
+
+import secrets
+import signal
+from contextlib import AbstractContextManager, closing
+
+from integration.engine_proxy import EngineProxy, Save
+from integration.images import MB, Images, archive_of
+from integration.prefixes import layers_in
+from integration.registries import digest_in
+from integration.running import Run, Start
+from integration.transfers import config_of
+from registry.client import LocalRegistry
+
+from pipe.engine.client import Engine
+from pipe.errors import EngineSaveError
+from pipe.oci.image import Image
+from pipe.push.early_staging import EarlyStaging
+from pipe.source.engine_source import EngineSource
+
+
+class Exporter:
+    """An Engine's exports, as a run wires them, without a log."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.saved = self.staged = engine.saved
+
+    def prefixes(self, image: Image, known: frozenset[str]) -> AbstractContextManager[tuple[Image, ...]]:
+        """Provide prefixes."""
+        return self._engine.prefixes(image, print, known)
+
+    def check(self, error: EngineSaveError) -> None:
+        """Fail."""
+        raise error
+
+    def sweep(self) -> None:
+        """Do nothing."""
+
+
+def test_the_pipe_reads_the_export_that_was_begun_for_it(images: Images, proxy: EngineProxy) -> None:
+    engine = Engine({"DOCKER_HOST": proxy.docker_host})
+    image = engine.image(images.build(60 * MB, MB).id)
+    source = EngineSource(image, Exporter(engine))
+    proxy.save = Save()
+    with closing(EarlyStaging()) as staging:
+        staging.begin(source)
+        assert proxy.save.seen.wait(60)
+        with source.blobs() as blobs:
+            assert sorted(layers_in(blobs)) == sorted(image.diff_ids)
+        assert proxy.save.ended.wait(60)
+    assert proxy.save.asked == [1]
+
+
+def test_an_engine_that_is_faster_than_expected_stages_the_image_in_vain(
+    registry: LocalRegistry, images: Images, run: Run, proxy: EngineProxy
+) -> None:
+    """An Engine compresses zeros several times as fast as programs."""
+    image = images.load(archive_of({"new": secrets.token_bytes(), "zeros": bytes(300 * MB)}))
+    proxy.save = Save()
+    finished = run(registry, IMAGE_NAME=image.name, DOCKER_HOST=proxy.docker_host)
+    finished.expect(0, "✔ Pushed")
+    assert finished.result["uploader"] == "engine"
+    assert proxy.save.asked == [1]
+    assert proxy.save.ended.wait(60)
+    assert config_of(registry, "latest") == image.id
+
+
+def test_a_signal_ends_what_the_engine_stages_and_pushes(
+    registry: LocalRegistry, images: Images, start: Start, proxy: EngineProxy
+) -> None:
+    image = images.build(150 * MB)
+    registry.fault(method="PATCH", bytes_per_second=MB)
+    proxy.save = Save()
+    running = start(registry, IMAGE_NAME=image.name, DOCKER_HOST=proxy.docker_host, TAGS="stopped")
+    assert proxy.save.seen.wait(60)
+    running.signal(signal.SIGTERM)
+    running.finish().expect(143, "The push was stopped by signal SIGTERM", within=2)
+    assert proxy.save.ended.wait(60)
+    assert digest_in(registry, "stopped") is None

@@ -297,4 +297,4 @@ class StoppedError(BaseException):
     def __init__(self, number: int) -> None:
         """Initialize the error; the exit code is 128 plus the signal's number, as in shells."""
         super().__init__(f"{self.title} by signal {signal.Signals(number).name}.")
-        self.exit_code = 128 + number
+        self.number, self.exit_code = number, 128 + number

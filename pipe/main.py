@@ -1,7 +1,10 @@
 """The entry point, which turns every error into an exit code."""
 
 import gc
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import FrameType
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 UNEXPECTED = 1
 """Exit code of an unexpected error."""
+_SOON = 0.05
+"""Seconds after which a signal is sent again whose exception was lost."""
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -35,6 +40,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     output = Output(secrets(environment), colour=not environment.get("NO_COLOR"))
     run = _Run(output, environment)
     error: BaseException | None = None
+    sys.unraisablehook = _sent_again
     _on_signals(_stop)
     try:
         try:
@@ -64,6 +70,17 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     """Turn the first signal into an exception, and ignore further ones."""
     _on_signals(signal.SIG_IGN)
     raise StoppedError(number)
+
+
+def _sent_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Send a signal again that came in a finalizer, such as that of a connection: Python drops exceptions there."""
+    if not isinstance(lost.exc_value, StoppedError):
+        sys.__unraisablehook__(lost)
+        return
+    _on_signals(_stop)
+    again = threading.Timer(_SOON, os.kill, (os.getpid(), lost.exc_value.number))
+    again.daemon = True
+    again.start()
 
 
 class _Run:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 
 from pipe.source.image_source import ImageSource
-from pipe.threads import apart, wait
 
 
 class EarlyStaging:
@@ -17,7 +16,7 @@ class EarlyStaging:
         """Nothing is staged before `begin`; `staged` returns a context that lasts as long as the staging."""
         self._staged = staged
         self._lock = threading.Lock()
-        self._context: ExitStack | None = None
+        self._context = ExitStack()
         self._decided = False
 
     def begin(self, source: ImageSource) -> None:
@@ -25,14 +24,10 @@ class EarlyStaging:
         with self._lock:
             if not self._decided:
                 self._decided = True
-                self._context = ExitStack()
                 self._context.enter_context(self._staged(source))
 
     def close(self) -> None:
         """End the staging, or rule it out: it does not begin afterwards."""
         with self._lock:
             self._decided = True
-            context, self._context = self._context, None
-        if context is not None:
-            # In the main thread, Python would lose a signal that arrives while it finalizes the export's connection.
-            wait(apart(context.close))
+            self._context.close()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -152,6 +153,27 @@ def test_a_signal_ends_with_its_code_whatever_a_library_catches(
     assert main([], STEP) == 128 + number
     assert capsys.readouterr().err.endswith(f"✖ The push was stopped by signal {number.name}.\n")
     assert signal.getsignal(number) is signal.SIG_IGN, "a second signal leaves the way out undisturbed"
+
+
+class Connection:
+    """A connection that a signal finds while it is finalized, where Python drops exceptions."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_that_comes_in_a_finalizer_is_not_lost(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(_: object) -> About:
+        Connection()
+        threading.Event().wait(60)
+        raise AssertionError("the signal was lost")
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(About, "read", read)
+    assert main([], STEP) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "✖ The push was stopped by signal SIGTERM.\n"
 
 
 @pytest.mark.parametrize(

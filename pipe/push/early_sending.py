@@ -37,7 +37,6 @@ class EarlySending:
         self._settings = context.settings
         self._clock = context.timing.clock
         self._shared = context.shared
-        self._path = context.repository.path
         self._pushers = pushers
         self._under_way: Future[None] | None = None
         self.since: float | None = None
@@ -71,7 +70,7 @@ class EarlySending:
             return None
         pushers.surveyed(read)
         kind = pushers.current(source, reachable=True).kind
-        coming = self._shared.coming(self._path)
+        coming = self._shared.coming
         missing = frozenset(layer.diff_id for layer in image.layers) - pushers.stored.named(image).keys() - coming
         size = sum(layer.size or 0 for layer in image.layers if layer.diff_id in missing)
         # What another image is bringing is known by diffID, and layers of unknown size are sent by digest.

@@ -238,7 +238,7 @@ class Pushers:
         # Unless the pipe may begin, the Engine does in any case, and what is guessed then may end its push.
         may_guess = may and sent_by_pipe(image, kind, trip)
         guessed = frozenset(self.stored.all(image)) - known if may_guess else frozenset()
-        coming = self._shared.coming(self._repository.path)
+        coming = self._shared.coming
         return plan(
             Facts(
                 image,

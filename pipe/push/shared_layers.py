@@ -14,6 +14,7 @@ class SharedLayers:
 
     Attributes:
         by_pipe: DiffIDs of those that the pipe brought, so that Docker Engine does not know of them.
+        coming: DiffIDs of those that the current image is bringing: all have been read, and not all have arrived.
         untagged: Paths of the run's repositories that had none of the tags that were read.
     """
 
@@ -21,29 +22,22 @@ class SharedLayers:
         self._stored: dict[str, Stored] = {}
         self._claimed: set[str] = set()
         self._ended: set[str] = set()
-        self._coming: frozenset[str] = frozenset()
-        self._by = ""
         self._changed = threading.Condition()
         self.by_pipe: frozenset[str] = frozenset()
+        self.coming: frozenset[str] = frozenset()
         self.untagged: set[str] = set()
 
     def expect(self, result: Result) -> None:
         """Note which layers of the current image are on their way, until `add` follows, or unless it has."""
         layers = [each.layer for each in result.shown_layers if each.status not in ARRIVED]
         with self._changed:
-            self._by = result.tags[0].target.path
-            if self._by not in self._ended:
-                self._coming = frozenset(layer.diff_id for layer in layers if layer.descriptor is None)
-
-    def coming(self, path: str) -> frozenset[str]:
-        """Return the diffIDs of layers that the current image is bringing; none if it goes to the package `path`."""
-        with self._changed:
-            return frozenset() if path == self._by else self._coming
+            if result.tags[0].target.path not in self._ended:
+                self.coming = frozenset(layer.diff_id for layer in layers if layer.descriptor is None)
 
     def wait(self, diff_id: str, check: Callable[[], None]) -> Stored | None:
         """Wait for a layer that is coming; None if it did not arrive. `check` raises to end the wait."""
         with self._changed:
-            while diff_id in self._coming:
+            while diff_id in self.coming:
                 self._changed.wait(TICK)
                 check()
         return self._stored.get(diff_id)
@@ -69,7 +63,7 @@ class SharedLayers:
                 self._stored.setdefault(layer.layer.diff_id, stored)
         with self._changed:
             self._ended.add(repository)
-            self._coming = frozenset()
+            self.coming = frozenset()
             self._changed.notify_all()
 
     def find(self, keys: Iterable[str]) -> dict[str, Stored]:

@@ -31,7 +31,6 @@ class StoredLayers:
         self._finding = threading.Lock()
         self._named: dict[str, Stored] | None = None
         self._guessed: dict[str, Stored] | None = None
-        self._left_out: frozenset[str] = frozenset()
         self.read: Mapping[Place, Manifest | None] = {}
 
     def forget(self) -> None:
@@ -42,16 +41,13 @@ class StoredLayers:
         """Return the layers under other tags, or in packages that the image names.
 
         Returns:
-            By diffID, or by digest if a layer is sent as it is; what other images bring is found with each call. What
-            one of them is bringing is not looked for elsewhere, unless it does not arrive.
+            By diffID, or by digest if a layer is sent as it is; what other images bring is found with each call.
         """
         wanted = frozenset(layer.diff_id for layer in image.layers if layer.descriptor is None)
         blobs = frozenset(layer.descriptor.digest for layer in image.layers if layer.descriptor is not None)
-        coming = self._shared.coming(self._repository.path)
         shared = self._shared.find(wanted | blobs)
-        if self._named is None or self._left_out - coming - shared.keys():
-            self._guessed, self._left_out = None, wanted & coming
-            wanted, blobs = wanted - shared.keys() - coming, blobs - shared.keys()
+        if self._named is None:
+            wanted, blobs = wanted - shared.keys(), blobs - shared.keys()
             found = self._hints.named(image) if self._hints and wanted | blobs else ()
             places = [*self._places, *found]
             if not wanted:
@@ -66,8 +62,7 @@ class StoredLayers:
         with self._finding:
             stored = self.named(image)
             if self._guessed is None:
-                layers = frozenset(layer.diff_id for layer in image.layers if layer.descriptor is None)
-                missing = layers - stored.keys() - self._left_out
+                missing = frozenset(layer.diff_id for layer in image.layers if layer.descriptor is None) - stored.keys()
                 places = self._hints.guessed(image, missing) if self._hints and missing else ()
                 of_use = Wanted(missing, media_types=self._media_types)
                 self._guessed = known_layers(places, of_use, {}, self._report.debug)

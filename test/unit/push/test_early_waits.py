@@ -2,29 +2,19 @@
 
 import threading
 from concurrent.futures import Future, wait
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, cast
 
 import pytest
-from unit.fakes import REQUEST
-from unit.http import Outcome, Sent
+from unit.http import Sent
 from unit.push.test_early_claims import LONG, Gate
 from unit.push.test_early_sending import NAMES, Run
 from unit.push.test_hints import sha256
 
 from pipe.errors import PipeError
-from pipe.oci.image import Image
-from pipe.push.context import Context, Timing
 from pipe.push.early_sending import SMALL
 from pipe.push.milestones import Milestones
 from pipe.push.release import Release
 from pipe.push.result import LayerStatus, TagStatus
-from pipe.push.reuse import Place
-from pipe.push.stored_layers import StoredLayers
 from pipe.threads import Cancel, CancelledError, apart
-
-if TYPE_CHECKING:
-    from pipe.push.hints import Hints
 
 UPLOADED, MOUNTED = LayerStatus.UPLOADED, LayerStatus.MOUNTED
 API, WORKER, _ = NAMES
@@ -59,32 +49,25 @@ def test_a_layer_that_the_image_before_does_not_bring_is_sent_in_the_turn_and_on
 
 
 class Waiting(Run):
-    """A run whose first image is on its way.
-
-    Attributes:
-        outcome: What the registry does with its blobs instead of the usual.
-    """
+    """A run whose first image is on its way."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.outcome: Outcome | None = None
         self._gate, read = Gate(), threading.Event()
 
         def expect() -> None:
             self.shared.expect(self.pushes[0].result(0))
             read.set()
 
-        self.server.on("PUT", f"/v2/{API}/blobs/uploads/*", lambda sent: self._gate(sent) or self.outcome)
+        self.server.on("PUT", f"/v2/{API}/blobs/uploads/*", self._gate)
         self._turn = apart(lambda: self.pushes[0].run(Milestones(read=expect)))
         assert read.wait(LONG)
 
     def go_on(self) -> None:
         """Let the first image arrive."""
         self._gate.open()
-        try:
-            self._turn.result(LONG)
-        finally:
-            self.shared.add(self.pushes[0].result(0))
+        self._turn.result(LONG)
+        self.shared.add(self.pushes[0].result(0))
 
     def ahead(self, cancel: Cancel | None = None) -> Future[None]:
         """Begin to send the second image, which waits for the first."""
@@ -125,51 +108,13 @@ def test_a_layer_that_cannot_be_mounted_once_it_has_arrived_is_sent_in_the_turn(
     assert len(run.sent(WORKER)) == 3
 
 
-class Guesses:
-    """Hints that lead nowhere.
-
-    Attributes:
-        missing: The layers that were looked for.
-    """
-
-    def __init__(self) -> None:
-        self.missing: list[frozenset[str]] = []
-
-    def named(self, _image: Image) -> tuple[Place, ...]:
-        """Return no place."""
-        return ()
-
-    def guessed(self, _image: Image, missing: frozenset[str]) -> tuple[Place, ...]:
-        """Return no place."""
-        self.missing.append(missing)
-        return ()
-
-
-@pytest.mark.parametrize("arrives", [True, False], ids=["arrives", "does-not-arrive"])
-def test_what_is_on_its_way_is_looked_for_elsewhere_only_if_it_does_not_arrive(arrives: bool) -> None:
-    run, guesses = Waiting(), Guesses()
-    image = run.sources[1].image
-    base, top = image.diff_ids
-    timing = Timing(run.clock, run.clock.sleep, lambda: 0.0)
-    context = Context(run.settings, REQUEST, run.client.repository(WORKER), run.log, timing, run.shared)
-    stored = StoredLayers(context, (), cast("Hints", guesses))
-    assert stored.all(image) == stored.all(image) == {}
-    assert guesses.missing == [{top}]
-    run.outcome = None if arrives else 400
-    with nullcontext() if arrives else pytest.raises(PipeError):
-        run.go_on()
-    assert stored.all(image).keys() == ({base} if arrives else set())
-    assert guesses.missing == [{top}] + ([] if arrives else [{base, top}])
-    assert run.shared.coming(API) == frozenset(), "no image waits for its own layers"
-
-
 def test_nothing_is_waited_for_that_was_read_late_by_a_push_that_has_ended() -> None:
     run = Waiting()
     run.go_on()
     failed = run.pushes[0].result(0)
     layers = tuple(layer._replace(status=LayerStatus.WAITING) for layer in failed.layers)
     run.shared.expect(failed._replace(layers=layers))
-    assert run.shared.coming(WORKER) == frozenset()
+    assert run.shared.coming == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,7 @@ class Coming(NamedTuple):
 
     Attributes:
         diff_ids: Of these layers.
-        wait: Waits for one of them; None if it did not arrive. It calls its second argument, which may raise, again
-            and again.
+        wait: Waits for one of them, None if it did not arrive; calls the second argument, which may raise, meanwhile.
     """
 
     diff_ids: frozenset[str]

@@ -1,4 +1,4 @@
-"""The blobs of a release's next images, which are sent while the one before is completed."""
+"""The blobs of a release's next images, which are sent while the manifest of the one before is put and read back."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -7,7 +7,6 @@ from pipe.errors import PipeError
 from pipe.push.context import Context
 from pipe.push.pusher import CannotPushError
 from pipe.push.pushers import Pushers
-from pipe.push.reuse import Coming
 from pipe.push.step import Kind
 from pipe.source.image_source import ImageSource
 from pipe.threads import Cancel, apart, wait
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     from pipe.push.reuse import Place
 
 SMALL = 8_000_000
-"""Unpacked bytes to send of an image that is sent beside another one, whose own blobs may be under way: two large ones
-would exceed the memory of a push, and the link has enough to do with one."""
+"""Unpacked bytes to send of an image that is sent beside another one: two large ones would exceed the memory of a push,
+and the link has enough to do with one."""
 
 
 class EarlySending:
@@ -53,8 +52,7 @@ class EarlySending:
             source: The image, which the registry lacks.
             read: Manifests of tags that were read already; None for a tag that does not exist.
             cancel: Ends it.
-            is_next: Whether its turn is the next one. A large image is sent only then, and if the one before has
-                arrived.
+            is_next: Whether its turn is the next one; a further image is sent only if it is tiny.
 
         Returns:
             The end of that. None if the blobs must wait for the push itself: the pipe would not push the image as it
@@ -70,13 +68,9 @@ class EarlySending:
             return None
         pushers.surveyed(read)
         kind = pushers.current(source, reachable=True).kind
-        coming = self._shared.coming
-        missing = frozenset(layer.diff_id for layer in image.layers) - pushers.stored.named(image).keys() - coming
+        missing = frozenset(layer.diff_id for layer in image.layers) - pushers.stored.named(image).keys()
         size = sum(layer.size or 0 for layer in image.layers if layer.diff_id in missing)
-        # What another image is bringing is known by diffID, and layers of unknown size are sent by digest.
-        is_known = not coming or all(layer.size is not None for layer in image.layers)
-        fits = is_known and (size <= SMALL or (is_next and not coming))
-        if kind is not Kind.REGISTRY or not fits or not self._shared.claim(missing):
+        if kind is not Kind.REGISTRY or not (is_next or size <= SMALL) or not self._shared.claim(missing):
             # Until its turn, others may bring its layers.
             pushers.replan()
             return None
@@ -88,7 +82,7 @@ class EarlySending:
             # A run that has ended by now waits for no transfer, which could leave a temporary image in the Engine.
             cancel.check()
             with suppress(PipeError, CannotPushError):
-                pusher.send_ahead(source, cancel, Coming(coming, self._shared.wait))
+                pusher.send(source, cancel)
 
         self._under_way = apart(send)
         return self._under_way

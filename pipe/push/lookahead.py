@@ -68,10 +68,9 @@ class Lookahead:
                 self._staged[number] = self._staging.submit(partial(self._stage, number))
 
     def send(self, index: int) -> None:
-        """Send the blobs of the pushes after the one with this index: at the latest when its own have arrived.
+        """Send the blobs of the pushes after the one with this index, whose own have arrived.
 
-        The link would wait while the manifest of that one is put and read back, and a source that was read would be of
-        no use while its last blobs are compressed and sent.
+        The link and the registry would wait while the manifest of that one is put and read back: two round trips.
         """
         self._planned = self._planning.submit(partial(self._send, index))
 

@@ -14,7 +14,6 @@ from pipe.push.clocks import Clocks
 from pipe.push.context import Context
 from pipe.push.early_staging import EarlyStaging
 from pipe.push.hints import Hints, sent_by_pipe
-from pipe.push.milestones import Milestones
 from pipe.push.plan import (
     WORTH_SECONDS,
     Facts,
@@ -159,9 +158,9 @@ class Pushers:
         self._steps = ()
 
     def push(
-        self, source: ImageSource, reference: Reference, step: Step, staging: EarlyStaging, milestones: Milestones
+        self, source: ImageSource, reference: Reference, step: Step, staging: EarlyStaging, sent: Callable[[], None]
     ) -> Pushed:
-        """Push with one step of the plan.
+        """Push with one step of the plan; `sent` is called once all blobs are there, unless the Engine sends them.
 
         An Engine that hands over may have begun the `staging` for the next step.
 
@@ -176,8 +175,8 @@ class Pushers:
             if step.kind is Kind.ENGINE and self._engine is not None:
                 return self._engine_pusher(self._engine, source, step, staging).push(source, reference)
             pusher = self.direct(source.image)
-            pusher.send(source, milestones.read)
-            milestones.sent()
+            pusher.send(source)
+            sent()
             return pusher.push(source, reference)
         except LimitError as error:
             if not after(self._steps, limit=True):
@@ -238,7 +237,6 @@ class Pushers:
         # Unless the pipe may begin, the Engine does in any case, and what is guessed then may end its push.
         may_guess = may and sent_by_pipe(image, kind, trip)
         guessed = frozenset(self.stored.all(image)) - known if may_guess else frozenset()
-        coming = self._shared.coming
         return plan(
             Facts(
                 image,
@@ -247,8 +245,8 @@ class Pushers:
                 reachable=reachable,
                 max_layer_size=settings.max_layer_size,
                 kind=kind,
-                known=known | guessed | coming,
-                by_pipe=self._shared.by_pipe | guessed | coming,
+                known=known | guessed,
+                by_pipe=self._shared.by_pipe | guessed,
                 splits=self._may_split,
                 round_trip=trip,
             )

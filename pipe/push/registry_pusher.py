@@ -20,7 +20,7 @@ from pipe.oci.reference import Reference
 from pipe.push.clocks import Clocks
 from pipe.push.manifests import put_manifests
 from pipe.push.pusher import CannotPushError, Pushed
-from pipe.push.reuse import NONE_COMING, Candidates, Coming, Stored
+from pipe.push.reuse import Candidates, Stored
 from pipe.push.transfer import Transfer
 from pipe.registry.errors import recast
 from pipe.source.blob import SourceBlob, in_memory
@@ -65,29 +65,15 @@ class RegistryPusher:
         """Blobs that the registry has; see `Transfer`."""
         return self._transfer.known
 
-    def send(self, source: ImageSource, read: Callable[[], None] = lambda: None) -> None:
-        """Bring every blob of an image to the registry, unless that is done; see `Milestones.read`.
+    def send(self, source: ImageSource, cancel: Cancel | None = None) -> None:
+        """Bring every blob of an image to the registry, unless that is done; `cancel` ends it from another thread.
 
         Raises:
             CannotPushError: As for `push`.
-            PipeError: A blob did not arrive.
-        """
-        self._sent(source, Cancel(), NONE_COMING, read)
-
-    def send_ahead(self, source: ImageSource, cancel: Cancel, coming: Coming) -> None:
-        """Bring every blob of an image to the registry before its turn.
-
-        Args:
-            source: The image.
-            cancel: Ends it from another thread.
-            coming: Layers that are not sent, but waited for.
-
-        Raises:
             CancelledError: It was cancelled.
-            CannotPushError: As for `push`, or what was coming did not arrive.
             PipeError: A blob did not arrive.
         """
-        self._sent(source, cancel, coming)
+        self._sent(source, cancel or Cancel())
 
     def push(self, source: ImageSource, reference: Reference) -> Pushed:
         """Push an image under one tag.
@@ -97,14 +83,12 @@ class RegistryPusher:
                 support such uploads.
             PipeError: The push failed.
         """
-        content = self._sent(source, Cancel(), NONE_COMING)
+        content = self._sent(source, Cancel())
         with _falling_back():
             manifest = self._put(reference, content, source.image)
         return Pushed(manifest.digest, manifest)
 
-    def _sent(
-        self, source: ImageSource, cancel: Cancel, coming: Coming, read: Callable[[], None] = lambda: None
-    ) -> _Content:
+    def _sent(self, source: ImageSource, cancel: Cancel) -> _Content:
         """Bring every blob to the registry, unless that is done.
 
         All have arrived if the content is known: a further tag, or an attempt after the manifest alone failed, does not
@@ -112,18 +96,18 @@ class RegistryPusher:
         """
         if self._content is None:
             with _falling_back():
-                self._content = self._transferred(source, cancel, coming, read)
+                self._content = self._transferred(source, cancel)
         return self._content
 
-    def _transferred(self, source: ImageSource, cancel: Cancel, coming: Coming, read: Callable[[], None]) -> _Content:
+    def _transferred(self, source: ImageSource, cancel: Cancel) -> _Content:
         transfer = self._transfer
         transfer.clocks.tracker.restart()
         for _ in range(PASSES):
             # An Engine stages the image while the registry is asked.
             with source.blobs(lambda: frozenset(self._reusable())) as blobs:
-                candidates = Candidates(transfer.repository, self._reusable(), coming)
+                candidates = Candidates(transfer.repository, self._reusable())
                 complete = transfer.run(
-                    lambda: _all_of(blobs, source, read), candidates, replayable=source.replayable, cancel=cancel
+                    lambda: _all_of(blobs, source), candidates, replayable=source.replayable, cancel=cancel
                 )
                 content = _Content(tuple(blobs.manifests), blobs.config)
             if complete:
@@ -218,8 +202,8 @@ _MAY_MEAN_UNSUPPORTED = frozenset((400, 404, 405, 415, 422))
 """Statuses with which a registry may reject a media type."""
 
 
-def _all_of(blobs: BlobStream, source: ImageSource, read: Callable[[], None]) -> Iterator[SourceBlob]:
-    """Yield the blobs, then the config, which needs no further round trips while layers are under way; call `read`.
+def _all_of(blobs: BlobStream, source: ImageSource) -> Iterator[SourceBlob]:
+    """Yield the blobs, then the config, which needs no further round trips while layers are under way.
 
     If the order is free, the largest blobs come first: a large one at the end would be sent alone.
     """
@@ -227,8 +211,6 @@ def _all_of(blobs: BlobStream, source: ImageSource, read: Callable[[], None]) ->
     config = _config(blobs.config)
     if config.descriptor is not None and config.descriptor.digest == source.image.id:
         yield config
-    if not source.replayable:
-        read()
 
 
 def _config(content: bytes) -> SourceBlob:

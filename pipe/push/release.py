@@ -1,6 +1,6 @@
 """Several pushes in one run: each image after the other, whatever happens to the others."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Protocol
@@ -15,7 +15,6 @@ from pipe.errors import (
     UntrustedHostError,
 )
 from pipe.push.lookahead import Lookahead, Prepared
-from pipe.push.milestones import Milestones
 from pipe.push.result import ReleaseResult, Result
 from pipe.push.shared_layers import SharedLayers
 from pipe.report import Report
@@ -50,8 +49,12 @@ class ReleasePart(Protocol):
     def preparation(self) -> Prepared:
         """What can be done before its turn."""
 
-    def run(self, milestones: Milestones) -> None:
-        """Push, and call what the milestones name on the way.
+    def run(self, allowed: Callable[[], None], sent: Callable[[], None]) -> None:
+        """Push.
+
+        Args:
+            allowed: Called once the registry has allowed it.
+            sent: Called once all blobs are in the registry, unless an Engine sends them.
 
         Raises:
             PipeError: The push failed.
@@ -80,7 +83,7 @@ class Release:
             PipeError: The first failure; `result` has the outcome for each image.
         """
         if len(self._parts) == 1:
-            self._parts[0].run(Milestones())
+            self._parts[0].run(lambda: None, lambda: None)
             return
         try:
             self._run_all()
@@ -122,16 +125,12 @@ class Release:
             self._allowed = True
             self._lookahead.begin(index)
 
-        def read() -> None:
-            self._shared.expect(part.result(0))
-            self._lookahead.send(index)
-
         def sent() -> None:
             self._shared.add(part.result(0))
             self._lookahead.send(index)
 
         try:
-            part.run(Milestones(allowed, read, sent))
+            part.run(allowed, sent)
         except PipeError as error:
             return error
         return None

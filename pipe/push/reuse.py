@@ -20,7 +20,6 @@ from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image
 from pipe.oci.manifest import DOCKER_LAYER, OCI_LAYER, OCI_ZSTD_LAYER, Manifest
 from pipe.oci.reference import Reference, is_digest
-from pipe.push.pusher import CannotPushError
 from pipe.registry.repository import Repository
 from pipe.source.trailer import TRAILER
 
@@ -71,21 +70,6 @@ class Wanted(NamedTuple):
     media_types: frozenset[str] = GZIP
 
 
-class Coming(NamedTuple):
-    """Layers that another image of the run is bringing.
-
-    Attributes:
-        diff_ids: Of these layers.
-        wait: Waits for one of them, None if it did not arrive; calls the second argument, which may raise, meanwhile.
-    """
-
-    diff_ids: frozenset[str]
-    wait: Callable[[str, Callable[[], None]], Stored | None]
-
-
-NONE_COMING = Coming(frozenset(), lambda _diff_id, _check: None)
-
-
 class Candidate(NamedTuple):
     """A blob that the registry stores, and that a manifest pairs with a layer.
 
@@ -103,9 +87,8 @@ class Candidate(NamedTuple):
 class Candidates:
     """The blobs that manifests pair with layers; the registry is asked for each before it counts."""
 
-    def __init__(self, repository: Repository, stored: Mapping[str, Stored], coming: Coming = NONE_COMING) -> None:
+    def __init__(self, repository: Repository, stored: Mapping[str, Stored]) -> None:
         self._repository = repository
-        self._coming = coming
         self._stored = dict(stored)
         self._found: dict[str, Candidate | None] = {}
         self._locks = {diff_id: threading.Lock() for diff_id in stored}
@@ -131,27 +114,6 @@ class Candidates:
             if diff_id not in self._found:
                 self._found[diff_id] = self._ask(stored)
             return self._found[diff_id]
-
-    def awaited(self, diff_id: str, waits: Callable[[], None], check: Callable[[], None]) -> Candidate | None:
-        """Return the blob of a layer that another image is bringing, once it has arrived; None if none is.
-
-        Args:
-            diff_id: Of the layer.
-            waits: Called before the wait, in which the source of the layer need not be held.
-            check: Raises if the work was cancelled.
-
-        Raises:
-            CannotPushError: It did not arrive, or must be compared with the layer.
-            PipeError: The registry does not answer.
-        """
-        if diff_id not in self._coming.diff_ids:
-            return None
-        waits()
-        stored = self._coming.wait(diff_id, check)
-        candidate = self._ask(stored) if stored is not None and stored.proven else None
-        if candidate is None:
-            raise CannotPushError("Another image of the run did not bring a layer.")
-        return candidate
 
     def mounted(self, digest: str, source: str = "") -> bool:
         """Return whether a blob could be mounted from another repository: `source` or one with a stored layer."""

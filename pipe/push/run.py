@@ -19,7 +19,6 @@ from pipe.push import tags
 from pipe.push.context import Context
 from pipe.push.early_staging import EarlyStaging
 from pipe.push.existing_tags import ExistingTags
-from pipe.push.milestones import Milestones
 from pipe.push.outcome import Outcome
 from pipe.push.preparation import Preparation
 from pipe.push.pusher import CannotPushError, Pushed
@@ -70,23 +69,25 @@ class Push:
         self._began: float | None = None
         self.preparation = Preparation(context, find, pushers)
         self._subject = Subject(context, self.preparation, pushers, self._outcome, splits)
-        self._milestones = Milestones()
+        self._allowed: Callable[[], None] = lambda: None
+        self._sent: Callable[[], None] = lambda: None
         self._reachable = self._surveyed = self._is_sending = False
         self._checked_in: int | None = None
         self._pushed: dict[str, Pushed] = {}
         self._ahead: set[Reference] = set()
 
-    def run(self, milestones: Milestones | None = None) -> None:
+    def run(self, allowed: Callable[[], None] = lambda: None, sent: Callable[[], None] = lambda: None) -> None:
         """Push every tag; a tag that the registry rejects does not stop the others.
 
         Args:
-            milestones: Called on the way; None if no push follows.
+            allowed: Called once the registry has allowed the push.
+            sent: Called once all blobs are in the registry, unless an Engine sends them.
 
         Raises:
             PipeError: A tag did not arrive; `result` has the outcome for each.
         """
         self._began = self.preparation.early.since or self._timing.clock()
-        self._milestones = milestones or self._milestones
+        self._allowed, self._sent = allowed, sent
         rejected: PipeError | None = None
         with closing(self.preparation.staging):
             self._attempted(self._request.targets[0], self._prepared)
@@ -172,7 +173,7 @@ class Push:
             return
         if check:
             self._reachable = self._attempts.allowed = True
-            self._milestones.allowed()
+            self._allowed()
         if found.failure is not None:
             raise found.failure
         self._pushers.surveyed(found.manifests)
@@ -259,8 +260,7 @@ class Push:
                 # Until all blobs have arrived, a rejection by the registry does not concern the tag; an Engine's may.
                 self._is_sending = step.kind is Kind.REGISTRY
                 try:
-                    milestones = self._milestones._replace(sent=self._arrived)
-                    return self._pushers.push(source, target, step, staging, milestones)
+                    return self._pushers.push(source, target, step, staging, self._arrived)
                 except CannotPushError as error:
                     source = self._subject.give_way(error)
                 except StatusLostError:
@@ -271,7 +271,7 @@ class Push:
 
     def _arrived(self) -> None:
         self._is_sending = False
-        self._milestones.sent()
+        self._sent()
 
     def _verified(self, image: Image, before: TagResult, pushed: Pushed) -> TagResult:
         """Read the tag back."""

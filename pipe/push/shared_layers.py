@@ -1,10 +1,9 @@
 """Layers that several images of one run have in common: the first image brings them, the others find or mount them."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from pipe.oci.manifest import DOCKER_LAYER
-from pipe.push.admission import TICK
 from pipe.push.result import ARRIVED, LayerStatus, Result
 from pipe.push.reuse import GZIP, Stored
 
@@ -14,36 +13,18 @@ class SharedLayers:
 
     Attributes:
         by_pipe: DiffIDs of those that the pipe brought, so that Docker Engine does not know of them.
-        coming: DiffIDs of those that the current image is bringing: all have been read, and not all have arrived.
         untagged: Paths of the run's repositories that had none of the tags that were read.
     """
 
     def __init__(self) -> None:
         self._stored: dict[str, Stored] = {}
         self._claimed: set[str] = set()
-        self._ended: set[str] = set()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self.by_pipe: frozenset[str] = frozenset()
-        self.coming: frozenset[str] = frozenset()
         self.untagged: set[str] = set()
 
-    def expect(self, result: Result) -> None:
-        """Note which layers of the current image are on their way, until `add` follows, or unless it has."""
-        layers = [each.layer for each in result.shown_layers if each.status not in ARRIVED]
-        with self._changed:
-            if result.tags[0].target.path not in self._ended:
-                self.coming = frozenset(layer.diff_id for layer in layers if layer.descriptor is None)
-
-    def wait(self, diff_id: str, check: Callable[[], None]) -> Stored | None:
-        """Wait for a layer that is coming; None if it did not arrive. `check` raises to end the wait."""
-        with self._changed:
-            while diff_id in self.coming:
-                self._changed.wait(TICK)
-                check()
-        return self._stored.get(diff_id)
-
     def add(self, result: Result) -> None:
-        """Add the layers of an image that arrived, also if its push failed after that; no other is coming."""
+        """Add the layers of an image that arrived, also if its push failed after that."""
         repository = result.tags[0].target.path
         by_engine = result.uploader == "engine"
         # Of a layer that the pipe mounted, the Engine may not know either.
@@ -61,10 +42,6 @@ class SharedLayers:
                 stored = stored._replace(descriptor=blob._replace(media_type=DOCKER_LAYER))
             if stored.proven or blob.media_type in GZIP:
                 self._stored.setdefault(layer.layer.diff_id, stored)
-        with self._changed:
-            self._ended.add(repository)
-            self.coming = frozenset()
-            self._changed.notify_all()
 
     def find(self, keys: Iterable[str]) -> dict[str, Stored]:
         """Return those of some layers that are known, by diffID, or by digest if they are sent as they are."""
@@ -75,7 +52,7 @@ class SharedLayers:
 
         A claim lasts: once the layers have arrived, and the turn of their image has come, `find` finds them.
         """
-        with self._changed:
+        with self._lock:
             is_free = self._claimed.isdisjoint(diff_ids)
             self._claimed.update(diff_ids if is_free else ())
         return is_free

@@ -231,7 +231,7 @@ class _Workers:
         """Bring one blob to the registry, unless it has a candidate for it."""
         key = blob.key
         if blob.descriptor is None:
-            candidate = self._candidates.find(key) or self._candidates.awaited(key, read.set, self.cancel.check)
+            candidate = self._candidates.find(key)
             if candidate is not None and (candidate.trailer is None or may_be(blob, candidate.trailer)):
                 if candidate.trailer is None or is_made_from(blob, candidate.trailer, self.cancel.check):
                     status = LayerStatus.MOUNTED if candidate.mounted else LayerStatus.ALREADY_THERE

@@ -26,7 +26,6 @@ from pipe.oci.descriptor import Descriptor
 from pipe.oci.image import Image, Layer
 from pipe.oci.manifest import DOCKER_LAYER, OCI_LAYER, OCI_ZSTD_LAYER, Manifest
 from pipe.push.context import Context, Timing
-from pipe.push.milestones import Milestones
 from pipe.push.preparation import FRESH, Preparation
 from pipe.push.pushers import Pushers
 from pipe.push.release import Release
@@ -75,10 +74,10 @@ class Part:
     def send_ahead(self, cancel: Cancel, *, is_next: bool) -> None:
         """Do nothing."""
 
-    def run(self, milestones: Milestones) -> None:
+    def run(self, allowed: Callable[[], None], _sent: Callable[[], None]) -> None:
         self.done.append("run")
         if self._late:
-            milestones.allowed()
+            allowed()
         if self._outcome is not None:
             raise self._outcome
 

@@ -46,7 +46,7 @@ def wired(settings: Settings, client: Client, output: Output) -> Release:
         client.share_token(request.repository for request in requests)
     source = _source(settings, client, output)
     timing = Timing(time.monotonic, time.sleep, random.random)
-    encoder = cache(partial(_encoder, settings))
+    encoder = cache(partial(_encoder, settings, client))
     parts: list[Push] = []
     for request in requests:
         context = Context(settings, request, client.repository(request.repository), output, timing, shared)
@@ -199,13 +199,15 @@ class _Exporter:
         self._engine.sweep(self._context.request.targets[0], self._context.report.warning)
 
 
-def _encoder(settings: Settings) -> "Encode":
+def _encoder(settings: Settings, client: Client) -> "Encode":
+    """Return what encodes blobs; called once the client is connected."""
     from pipe.encoding.blob import EncodedBlob  # noqa: PLC0415
     from pipe.encoding.codecs import COMPRESSIONS  # noqa: PLC0415
     from pipe.encoding.pool import BlockPool  # noqa: PLC0415
     from pipe.registry.upload import CHUNK  # noqa: PLC0415
 
-    pool = BlockPool(COMPRESSIONS[settings.compression])
+    compression = COMPRESSIONS[settings.compression]
+    pool = BlockPool(compression.fastest_first() if client.is_near else compression)
 
     def encode(blob: "SourceBlob", cancel: "Cancel", read: "threading.Event") -> "EncodedBlob":
         return EncodedBlob(blob, CHUNK, cancel, pool, read)

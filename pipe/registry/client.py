@@ -40,6 +40,8 @@ QUESTION_TRIES = 3
 """Times that a question is sent before its failure is raised; waits of about 1 and 2 seconds lie between."""
 QUESTION_BUDGET = 30.0
 """Seconds after which a question is not sent again; a longer `Retry-After` is for the next attempt of the push."""
+NEAR = 0.002
+"""Seconds of a round trip within a data centre, and ten times that for an answer."""
 _REDIRECTS = 3
 """Redirects of one request that are followed."""
 
@@ -120,6 +122,11 @@ class Client:
         """Seconds that the link's round trip takes at most: those of the fastest answer so far; 0 before the first."""
         fastest = self._transport.fastest
         return fastest if math.isfinite(fastest) else 0.0
+
+    @property
+    def is_near(self) -> bool:
+        """Whether the registry, or the edge of its network, is in the same data centre, so that the link is fast."""
+        return bool(self._base) and max(self._transport.round_trip(self._base), self.round_trip / 10) < NEAR
 
     def lend_token(self, scope: Scope) -> None:
         """Request one token, once, for what these scopes allow beyond the first; see `Authentication.lend`."""

@@ -7,6 +7,7 @@ so that headers, chunk sizes, trailers and `100 Continue` cannot keep a request 
 import contextlib
 import functools
 import io
+import math
 import queue
 import socket
 import ssl
@@ -23,6 +24,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import EmptyPoolError, HTTPError, SSLError
 from urllib3.util.ssl_ import create_urllib3_context
 
+from pipe.registry.tcp import shortest_round_trip
 from pipe.threads import Pool
 
 if TYPE_CHECKING:
@@ -276,6 +278,12 @@ class DeadlineAdapter(HTTPAdapter):
             self.cert_verify(pool, url, verify, None)  # type: ignore[no-untyped-call]
             if isinstance(pool, _SecurePool):
                 pool.open_others(seconds)
+
+    def round_trip(self, url: str, verify: Any) -> float:  # noqa: ANN401
+        """Return the shortest round trip of a free direct connection to a host, infinite if unknown; see `tcp`."""
+        pool = self.get_connection_with_tls_context(Request("GET", url).prepare(), verify)
+        free = list(pool.pool.queue) if isinstance(pool, HTTPConnectionPool) and pool.pool else []
+        return min((shortest_round_trip(one.sock) for one in free if one and one.sock), default=math.inf)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401
         """Return the pools of connections through a proxy."""

@@ -204,6 +204,13 @@ class Transport:
         if isinstance(self._adapter, DeadlineAdapter) and not select_proxy(base, environment["proxies"]):
             self._adapter.open_others(base, environment["verify"], CONNECT_TIMEOUT)
 
+    def round_trip(self, base: str) -> float:
+        """Return the shortest round trip of TCP to a host, in seconds; infinite if unknown, such as behind a proxy."""
+        environment = self._environment(urlsplit(base))
+        if not isinstance(self._adapter, DeadlineAdapter) or select_proxy(base, environment["proxies"]):
+            return math.inf
+        return self._adapter.round_trip(base, environment["verify"])
+
     def _environment(self, place: SplitResult) -> _Environment:
         """Return a host's proxies and certificates; the environment is read once, since reading changes it briefly."""
         base = f"{place.scheme}://{place.netloc}"

@@ -32,6 +32,7 @@ from pipe.registry.client import CONNECTIONS, Client
 from pipe.registry.deadline import DeadlineAdapter, _SecureDeadline
 from pipe.registry.repository import Repository
 from pipe.registry.run_clock import RunClock
+from pipe.registry.tcp import shortest_round_trip
 from pipe.registry.transport import Bearer, Request, Transport
 
 TIMEOUT = 0.5
@@ -159,6 +160,42 @@ def test_twenty_blobs_of_four_workers_share_five_connections(server: Server) -> 
             upload.result()
     assert sorted(server.bodies) == blobs
     assert server.connections <= CONNECTIONS
+
+
+def test_the_round_trip_of_a_connection_is_measured_by_the_kernel() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as connection:
+        assert 0 < shortest_round_trip(connection) < math.inf
+
+
+@pytest.mark.parametrize(
+    ("round_trip", "answer", "is_near"),
+    [
+        pytest.param(None, 0.001, True, id="loopback"),
+        pytest.param(0.0019, 0.019, True, id="data-centre"),
+        pytest.param(0.0021, 0.001, False, id="far"),
+        pytest.param(0.0001, 0.021, False, id="near-edge-of-a-far-registry"),
+        pytest.param(math.inf, 0.001, False, id="unknown"),
+    ],
+)
+def test_a_registry_is_near_if_round_trips_and_answers_are_short(
+    server: Server, monkeypatch: pytest.MonkeyPatch, round_trip: float | None, answer: float, is_near: bool
+) -> None:
+    client = Client(server.domain, Credentials("me", "s3cr3t"), "test/1", Quiet())
+    assert not client.is_near, "it is not connected"
+    client.connect()
+    monkeypatch.setattr(Client, "round_trip", answer)
+    if round_trip is not None:
+        monkeypatch.setattr("pipe.registry.deadline.shortest_round_trip", lambda _: round_trip)
+    assert client.is_near is is_near
+
+
+def test_the_round_trip_to_a_registry_behind_a_proxy_is_unknown(
+    server: Server, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    transport = Transport("registry.example", "test/1", 1, trace=lambda _: None)
+    assert transport.round_trip("http://registry.example") == math.inf
+    assert Transport(server.domain, "test/1", 1, trace=lambda _: None).round_trip(f"http://{server.domain}") == math.inf
 
 
 def test_a_connection_is_used_again_after_an_answer_that_was_read_whole(server: Server) -> None:

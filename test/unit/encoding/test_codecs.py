@@ -125,3 +125,5 @@ def test_a_compression_starts_in_the_middle_and_goes_from_fast_to_slow(name: str
     speeds = [codec.speed for codec in compression.codecs]
     assert compression.codecs[compression.start].name == start
     assert speeds == sorted(speeds, reverse=True)
+    fast = compression.fastest_first()
+    assert (fast.codecs[fast.start], fast.codecs) == (compression.codecs[0], compression.codecs)

@@ -6,7 +6,7 @@ import struct
 
 _MICROSECONDS = struct.Struct("@I")
 _MIN_RTT = 148
-"""Where `tcpi_min_rtt` is in `struct tcp_info`; source: Linux, include/uapi/linux/tcp.h, since 4.6."""
+"""The offset of `tcpi_min_rtt` in `struct tcp_info`; source: Linux, include/uapi/linux/tcp.h, since 4.6."""
 
 
 def shortest_round_trip(connection: socket.socket) -> float:

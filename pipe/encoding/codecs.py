@@ -26,8 +26,8 @@ _LAST_SMALL_ZSTD = 6
 _SLICES, _SLICE = 4, 16 * 1024
 """A block's sample, which ISA-L 1 compresses in a tenth of a millisecond."""
 _HARD = 0.32
-"""What remains of the sample of a block that is hard to compress. On such blocks ISA-L 3 is two to three times as fast as
-libdeflate 2, and makes them 3 to 6 % larger; of the others it would save less time, and make them larger."""
+"""What remains of the sample of a block that is hard to compress. On such blocks ISA-L 3 is two to three times as fast
+as libdeflate 2, and makes them 3 to 6 % larger; of the others it would save less time, and make them larger."""
 _GZIP = isal_zlib.MAX_WBITS | 16
 """A window of 32 KiB in a gzip container without a name or a time."""
 

@@ -25,7 +25,7 @@ _LAST_SMALL_ZSTD = 6
 2^18 entries, which make a block 0.3 % larger."""
 _SLICES, _SLICE = 4, 16 * 1024
 """A block's sample, which ISA-L 1 compresses in a tenth of a millisecond."""
-_HARD = 0.32
+_HARD = 0.34
 """What remains of the sample of a block that is hard to compress. On such blocks ISA-L 3 is two to three times as fast
 as libdeflate 2, and makes them 3 to 6 % larger; of the others it would save less time, and make them larger."""
 _GZIP = isal_zlib.MAX_WBITS | 16

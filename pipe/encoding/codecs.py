@@ -136,9 +136,9 @@ def _zstd_codec(level: int, speed: int) -> Codec:
 #   libdeflate  1: 1.063   2: 1.030   4: 1.015   5: 0.996   6: 0.991   7: 0.987   9: 0.984   10: 0.967   12: 0.965
 #   zstd        1: 1.052   2: 0.999   3: 0.961   6: 0.918   7: 0.914   9: 0.910   12: 0.906
 # ISA-L alone would let `auto` exceed the size of `docker push` by a tenth (level 1) or by more than 6 % (level 3); by
-# sample, ISA-L 3 or libdeflate 2: 1.077. libdeflate 1 (1.063, 233 MB/s) is larger and slower than such a mix can be.
+# sample, ISA-L 3 or libdeflate 2: 1.072. libdeflate 1 (1.063, 233 MB/s) is larger and slower than such a mix can be.
 _ISAL_1 = _isal_codec(1, 674)
-_BY_SAMPLE = Codec("ISA-L 3 or libdeflate 2", 300, DOCKER_LAYER, OCI_LAYER, _by_sample)
+_BY_SAMPLE = Codec("ISA-L 3 or libdeflate 2", 286, DOCKER_LAYER, OCI_LAYER, _by_sample)
 _LIBDEFLATE = {
     level: _libdeflate_codec(level, speed)
     for level, speed in ((2, 189), (4, 168), (5, 147), (6, 124), (7, 91), (9, 44), (10, 16))

@@ -16,7 +16,7 @@ STARVED = 0.3
 that wait for a processor."""
 FAST_LINK = 125_000_000
 """Bytes a second (1 Gbit/s) from which a layer may become larger than `docker push` makes it. On a slower link it never
-does, even if the processors are slow or busy."""
+does once the link's speed is known, even if the processors are slow or busy."""
 FADING = 0.8
 """What is left of the highest speed at each decision: threads that wait for a processor make a link look slow, and
 nothing makes it look fast."""

@@ -60,7 +60,13 @@ def by_tar(file: Path, into: Path) -> None:
 
 def by_python(file: Path, into: Path) -> None:
     with tarfile.open(file) as opened:
-        opened.extractall(into, filter="fully_trusted", numeric_owner=True)  # noqa: S202
+        opened.extractall(into, filter=below, numeric_owner=True)  # noqa: S202
+
+
+def below(member: tarfile.TarInfo, _: str) -> tarfile.TarInfo:
+    """Make an absolute name relative, as GNU tar does; the filters that do so change modes and owners, too."""
+    linkname = member.linkname.lstrip("/") if member.islnk() else member.linkname
+    return member.replace(name=member.name.lstrip("/"), linkname=linkname, deep=False)
 
 
 @pytest.mark.parametrize("unpack", [by_tar, by_python])

@@ -1,50 +1,47 @@
 #!/usr/bin/env bash
-# cosign 2.5.0 (Debian 13, 2.5.0-2+b5): in a registry without the referrers API (Distribution 2.8.2, docker-registry
+# cosign 3.1.1 (Debian forky, 3.1.1-2): in a registry without the referrers API (Distribution 2.8.2, docker-registry
 # 2.8.2+ds1-1 of Debian 12), what is attached to an image is listed under the tag sha256-<digest> (OCI's distribution
-# specification, "Referrers Tag Schema"). `cosign copy` gives that tag to the image itself. If the destination has such
-# a list, it asks for `--force`, and then an SBOM or signature that oras has attached can no longer be found. Of an
-# image for two platforms, their two images are listed as its attachments. cosign 3.1.1 (Debian forky) does the same.
+# specification, "Referrers Tag Schema"), cosign's own signatures too. `cosign copy` gives that tag to the image itself.
+# A copy in another repository has no signature. In the same repository, as to promote a tag, it asks for `--force`; then
+# the signature and what oras has attached can no longer be found, for the source as well, and the exit code is 0.
+# cosign 2.5.0 (Debian 13) tags the image so, too, but its own signatures have another tag, which it copies.
 # shellcheck source=findings/common.bash
 . "${BASH_SOURCE[0]%/*}/common.bash"
 
 distribution
-debian_of trixie cosign=2.5.0-2+b5 oras=1.2.0-1+b9
+debian_of forky cosign=3.1.1-2 oras=1.3.3-1
 host=${registry#http://}
-export DOCKER_CONFIG=$folder
-kind=application/vnd.oci.image
-# put TAG TYPE FILE: store a manifest.
-put() {
-    request --output /dev/null --request PUT --header "Content-Type: $kind.$2.v1+json" --data-binary "@$3" \
-        "$registry/v2/app/manifests/$1"
-}
-# entry TYPE FILE: describe a blob or a manifest.
-entry() {
-    printf '{"mediaType":"%s.%s.v1+json","digest":"%s","size":%s}' "$kind" "$1" "$(digest "$2")" "$(stat --format=%s "$2")"
-}
-# attached TAG: list what is attached to an image.
-attached() {
-    root/usr/bin/oras discover --plain-http --format json "$host/app:$1" | sed --quiet 's/ *"digest": "\(.*\)",*/\1/p'
+export DOCKER_CONFIG=$folder HOME=$folder COSIGN_PASSWORD=''
+cosign() { root/usr/bin/cosign "$@" --allow-insecure-registry 2>&1; }
+# state NAME: tell whether cosign finds a signature of an image, and whether oras finds the SBOM.
+state() {
+    cosign verify --key cosign.pub --insecure-ignore-tlog "$host/$1" >log && echo "$1: signed" ||
+        echo "$1: $(grep --only-matching 'no signatures found' log | head --lines 1)"
+    echo "$1: $(root/usr/bin/oras discover --plain-http "$host/$1" | grep --count example/sbom) SBOM"
 }
 
-for architecture in amd64 arm64; do
-    printf '{"architecture":"%s","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}' "$architecture" >config
-    upload config
-    printf '{"schemaVersion":2,"config":%s,"layers":[]}' "$(entry config config)" >"$architecture"
-    put "$architecture" manifest "$architecture"
-done
-printf '{"schemaVersion":2,"manifests":[%s,%s]}' "$(entry manifest amd64)" "$(entry manifest arm64)" >both
-put both index both
+printf '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}' >config
+upload config
+type=application/vnd.oci.image.manifest.v1+json
+printf '{"schemaVersion":2,"mediaType":"%s","config":{"mediaType":"%s","digest":"%s","size":%s},"layers":[]}' "$type" \
+    application/vnd.oci.image.config.v1+json "$(digest config)" "$(stat --format=%s config)" >image
+request --output /dev/null --request PUT --header "Content-Type: $type" --data-binary @image "$registry/v2/app/manifests/1-rc"
 echo '{}' >sbom
-declare -A found
-for tag in amd64 both; do
-    root/usr/bin/oras attach --plain-http --disable-path-validation --artifact-type example/sbom "$host/app:$tag" sbom >log
-    sbom=$(sed --quiet 's/^Digest: //p' log)
-    expect "$sbom" "attached to $tag: $(attached "$tag")"
-    copied=$(root/usr/bin/cosign copy --allow-insecure-registry "$host/app:$tag" "$host/app:$tag-new" 2>&1 || true)
-    expect "$(digest "$tag" | tr : -)\" already exists. Use \`-f\` to overwrite" "${copied##*$'\n'}"
-    root/usr/bin/cosign copy --force --allow-insecure-registry "$host/app:$tag" "$host/app:$tag-new" 2>/dev/null
-    found[$tag]=$(attached "$tag-new")
+root/usr/bin/oras attach --plain-http --disable-path-validation --artifact-type example/sbom "$host/app:1-rc" sbom >log
+root/usr/bin/cosign generate-key-pair 2>/dev/null
+cosign sign --yes --key cosign.key --tlog-upload=false --use-signing-config=false "$host/app:1-rc" >log
+expect 'app:1-rc: signed
+app:1-rc: 1 SBOM' "$(state app:1-rc)"
+
+cosign copy "$host/app:1-rc" "$host/other:1" >log
+expect 'other:1: no signatures found' "$(state other:1)"
+list=$(digest image | tr : -)
+refused=$(cosign copy "$host/app:1-rc" "$host/app:1" || true)
+expect "$list\" already exists. Use \`-f\` to overwrite" "${refused##*$'\n'}"
+cosign copy --force "$host/app:1-rc" "$host/app:1" >log
+for name in app:1 app:1-rc; do
+    expect "$name: no signatures found
+$name: 0 SBOM" "$(state "$name")"
 done
-expect 'attached to amd64, copied: ()' "attached to amd64, copied: (${found[amd64]})"
-expect "$(digest amd64)
-$(digest arm64)" "attached to both, copied: ${found[both]}"
+expect "$(digest image)" "$list is $(request --head --header "Accept: $type" "$registry/v2/app/manifests/$list" |
+    sed --quiet 's/^Docker-Content-Digest: //p')"

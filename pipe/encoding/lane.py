@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from pipe.encoding.codecs import Codec
 from pipe.encoding.pool import BlockPool, Share
@@ -54,6 +55,7 @@ class Lane:
         self._cancel = cancel
         self._compressed = compressed
         self._share = Share()
+        self._group: list[Block] = []
         self._pending: deque[Block] = deque()
         self._ready: deque[Block] = deque()
         self._changed = threading.Condition(pool.lock)
@@ -68,6 +70,8 @@ class Lane:
         """
 
         def wait(condition: threading.Condition) -> None:
+            if self._share.held == len(self._group):  # none of its buffers becomes free without this
+                self._submit()
             self._wait(condition)
             self._check_open()
 
@@ -83,7 +87,9 @@ class Lane:
                 return
             self._pending.append(block)
             if self._compressed:
-                self._pool.submit(lambda codec: self._compress(block, codec))
+                self._group.append(block)
+                if len(self._group) == self._pool.group:
+                    self._submit()
                 return
             block.packed = memoryview(block.buffer)[: block.plain]
         self._hand_over()
@@ -91,6 +97,7 @@ class Lane:
     def end(self) -> None:
         """Note that no block follows; for the reader."""
         with self._pool.lock:
+            self._submit()
             self._ended = True
             self._changed.notify_all()
 
@@ -145,8 +152,9 @@ class Lane:
         with self._pool.lock:
             self._closed = True
             for block in (*self._ready, *self._pending):
-                if block.packed is not None:
+                if block.packed is not None or block in self._group:
                     self._pool.give_back(self._share, block.buffer)
+            self._group = []
             self._ready.clear()
             self._pending.clear()
             self._changed.notify_all()
@@ -160,21 +168,28 @@ class Lane:
         if self._closed or self._error:
             raise ClosedError
 
-    def _compress(self, block: Block, codec: Codec) -> None:
-        packed = None
-        try:
-            if not self._closed and not self._error:
-                packed = _packed(block, codec)
-        except BaseException as error:  # noqa: BLE001 - the sender raises it
-            self.fail(error)
-        with self._pool.lock:
-            if self._closed or packed is None:
-                if block in self._pending:
-                    self._pending.remove(block)
-                self._pool.give_back(self._share, block.buffer)
-                return
-            block.packed = packed
-        self._hand_over()
+    def _submit(self) -> None:
+        if self._group:
+            self._pool.submit(partial(self._compress, self._group), len(self._group))
+            self._group = []
+
+    def _compress(self, group: list[Block], codec: Codec) -> None:
+        compressed = codec.compress([memoryview(block.buffer)[: block.plain] for block in group])
+        for block in group:
+            packed = None
+            try:
+                if not self._closed and not self._error:
+                    packed = _kept(block.buffer, next(compressed))
+            except BaseException as error:  # noqa: BLE001 - the sender raises it
+                self.fail(error)
+            with self._pool.lock:
+                if self._closed or packed is None:
+                    if block in self._pending:
+                        self._pending.remove(block)
+                    self._pool.give_back(self._share, block.buffer)
+                    continue
+                block.packed = packed
+            self._hand_over()
 
     def _hand_over(self) -> None:
         """Hash the blocks whose turn it is, and pass them to the sender. One thread at a time does so."""
@@ -194,11 +209,9 @@ class Lane:
                     self._pool.give_back(self._share, block.buffer)
 
 
-def _packed(block: Block, codec: Codec) -> memoryview:
-    """Compress a block into its own buffer, so that memory does not depend on the content."""
-    buffer = memoryview(block.buffer)
-    packed = codec.compress(buffer[: block.plain])
+def _kept(buffer: bytearray, packed: bytes | bytearray) -> memoryview:
+    """Keep a block's bytes in its own buffer, so that memory does not depend on the content."""
     if len(packed) > len(buffer):
         return memoryview(packed)
     buffer[: len(packed)] = packed
-    return buffer[: len(packed)]
+    return memoryview(buffer)[: len(packed)]

@@ -29,7 +29,7 @@ class Load:
     """What the threads of a run are doing.
 
     Attributes:
-        queued: Plain blocks that wait for a processor.
+        queued: Groups of plain blocks that wait for a processor.
         idle: Share of the processors that compress nothing.
         sending: Senders that are sending a chunk.
         starving: Senders that wait for a compressed block.
@@ -137,9 +137,9 @@ class Pace:
         """Count the bytes of a chunk that has been sent."""
         self._sent += size
 
-    def compressed(self) -> None:
-        """Count a block, and decide again after every window of them, for the first time when the link is known."""
-        self._blocks += 1
+    def compressed(self, blocks: int) -> None:
+        """Count blocks, and decide again after every window of them, for the first time when the link is known."""
+        self._blocks += blocks
         if self._blocks < WINDOW or not self._observed:
             return
         self._blocks = 0

@@ -23,7 +23,7 @@ SHARED_BUFFERS_PER_PROCESSOR = 4
 """With two processors, one blob has 34 buffers: a chunk of 8 MiB, compressed to a quarter, waits while the one before
 is being sent. With 22, a link of 200 Mbit/s was idle for a tenth of the time."""
 MOST_LARGE = 2
-"""Blocks that a large codec compresses at a time: the memory of a run must not grow with it on many processors."""
+"""Groups that a large codec compresses at a time: the memory of a run must not grow with it on many processors."""
 SLACK = 4096
 """Bytes by which a block that does not compress may grow within its buffer."""
 
@@ -46,6 +46,7 @@ class BlockPool:
     Attributes:
         lock: Guards the pool and all lanes. It is held to move blocks, never to read, compress or hash. All methods but
             `close` expect the caller to hold it.
+        group: Blocks of a blob that are compressed together.
         buffers: The number of buffers that were made.
     """
 
@@ -60,13 +61,14 @@ class BlockPool:
             clock: Returns seconds.
         """
         self.lock = threading.Lock()
+        self.group = compression.group
         self.buffers = 0
         self._most = threads or processors()
         self._shared = SHARED_BUFFERS + SHARED_BUFFERS_PER_PROCESSOR * self._most
         self._pace = Pace(compression, clock)
         self._free: list[bytearray] = []
         self._buffer_freed = threading.Condition(self.lock)
-        self._jobs: deque[Callable[[Codec], None]] = deque()
+        self._jobs: deque[tuple[Callable[[Codec], None], int]] = deque()
         self._job_added = threading.Condition(self.lock)
         self._threads = self._working = self._large = self._sending = self._starving = self._blocked = 0
         self._closed = False
@@ -115,9 +117,9 @@ class BlockPool:
         """Let the readers that wait for a buffer check whether to go on."""
         self._buffer_freed.notify_all()
 
-    def submit(self, job: Callable[[Codec], None]) -> None:
-        """Have a thread compress a block with the codec that is right by then. The job must not raise."""
-        self._jobs.append(job)
+    def submit(self, job: Callable[[Codec], None], blocks: int) -> None:
+        """Have a thread compress some blocks with the codec that is right by then. The job must not raise."""
+        self._jobs.append((job, blocks))
         self._observe()
         self._job_added.notify()
         if self._threads < self._most and self._threads < self._working + len(self._jobs):
@@ -143,7 +145,8 @@ class BlockPool:
 
     def _work(self) -> None:
         with self.lock:
-            while job := self._next_job():
+            while following := self._next_job():
+                job, blocks = following
                 self._working += 1
                 self._observe()
                 codec = self._pace.codec(large=self._large < MOST_LARGE)
@@ -155,11 +158,11 @@ class BlockPool:
                     self.lock.acquire()
                     self._working -= 1
                     self._large -= codec.large
-                    self._pace.compressed()
+                    self._pace.compressed(blocks)
                     self._observe()
             self._threads -= 1
 
-    def _next_job(self) -> Callable[[Codec], None] | None:
+    def _next_job(self) -> tuple[Callable[[Codec], None], int] | None:
         while not self._jobs and not self._closed:
             self._job_added.wait()
         return self._jobs.popleft() if self._jobs else None

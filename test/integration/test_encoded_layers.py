@@ -37,13 +37,14 @@ def random_bytes(size: int, seed: str) -> bytes:
 SAME = archive_of({"same/file": b"the same twice\n" * 1000})
 LAYERS = (
     archive_of({f"text/{number}": f"{number} lines of text\n".encode() * 4000 for number in range(30)}),
-    archive_of({"noise": random_bytes(2 * MB, "noise")}),
+    archive_of({f"noise/{copy}": random_bytes(2 * MB, "noise") for copy in range(5)}),
     archive_of({"zeros": bytes(5 * MB)}),
     bytes(1024),
     SAME,
     SAME,
 )
-"""Several blocks, content that does not compress, zeros, a layer without files, and two layers of the same content."""
+"""Several blocks; content that does not compress, but is repeated across blocks and in a second zstd frame; zeros, a
+layer without files, and two layers of the same content."""
 DIFF_IDS = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in LAYERS]
 
 

@@ -4,6 +4,7 @@ import hashlib
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 
 from pipe.encoding.blob import EncodedBlob
 from pipe.encoding.codecs import COMPRESSIONS, Codec, Compression
@@ -45,9 +46,9 @@ class Bytes:
         return length
 
 
-def compression(compress: Callable[[memoryview], bytes | bytearray]) -> Compression:
-    """Return the compression of a single codec."""
-    return Compression("test", (Codec("test", 1, None, "", compress),))
+def compression(compress: Callable[[memoryview], bytes | bytearray], group: int = 1) -> Compression:
+    """Return the compression of a single codec, which compresses each block alone."""
+    return Compression("test", (Codec("test", 1, None, "", partial(map, compress)),), group=group)
 
 
 def make_pool(

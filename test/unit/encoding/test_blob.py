@@ -98,6 +98,21 @@ def test_the_same_bytes_have_the_same_digest(name: str, threads: int, piece: int
     assert blob.digest == expected.digest
 
 
+@pytest.mark.parametrize("blocks", [1, 2, 8, 9, 16, 20])
+def test_eight_blocks_are_one_zstd_frame(blocks: int) -> None:
+    """In which a block that was there before takes next to no space."""
+    data = RANDOM[:MIB] * blocks
+    rest, frames = joined(encoded(data, pool=make_pool(COMPRESSIONS["zstd"], threads=2))), 0
+    assert len(rest) < 1.01 * MIB * -(-blocks // 8)
+    while rest:
+        reader = zstd.ZstdDecompressor()
+        read = reader.decompress(rest)
+        assert zstd.get_frame_info(rest).decompressed_size == len(read)
+        assert read == RANDOM[:MIB] * min(8, blocks - 8 * frames)
+        rest, frames = reader.unused_data, frames + 1
+    assert frames == -(-blocks // 8)
+
+
 def test_blocks_stay_in_order_if_the_first_is_the_last_to_be_done() -> None:
     others = threading.Semaphore(0)
 
@@ -118,11 +133,12 @@ def test_any_bytes_in_any_pieces(data: bytes, piece: int, size: int) -> None:
     assert gzip.decompress(joined(encoded(data, pool=pool, chunk=size, reader=Bytes(data, piece)))) == data
 
 
-@pytest.mark.parametrize("stored", [False, True], ids=["compressed", "as-it-is"])
+@pytest.mark.parametrize("form", ["auto", "zstd", "as-it-is"])
 @pytest.mark.parametrize("length", [0, 5000, MIB, 2_000_000], ids=["at-once", "early", "after-a-block", "late"])
-def test_a_source_that_fails_reaches_the_sender(length: int, stored: bool) -> None:
+def test_a_source_that_fails_reaches_the_sender(length: int, form: str) -> None:
     broken = EngineSaveError("gone")
-    blob = encoded(RANDOM, stored=stored, reader=Bytes(RANDOM[:length], error=broken))
+    pool = make_pool(COMPRESSIONS[form], threads=2) if form in COMPRESSIONS else None
+    blob = encoded(RANDOM, stored=pool is None, reader=Bytes(RANDOM[:length], error=broken), pool=pool)
     with pytest.raises(EngineSaveError) as raised:
         joined(blob)
     assert raised.value is broken
@@ -153,10 +169,11 @@ def test_a_block_may_grow_beyond_its_buffer() -> None:
     )
 
 
-@pytest.mark.parametrize("stored", [False, True], ids=["compressed", "as-it-is"])
+@pytest.mark.parametrize("form", ["auto", "zstd", "as-it-is"])
 @pytest.mark.parametrize("chunks", [0, 1, 30], ids=["before-the-first-chunk", "after-the-first", "in-the-middle"])
-def test_closing_ends_the_threads(chunks: int, stored: bool) -> None:
-    blob = encoded(RANDOM * 20, stored=stored, chunk=65536)
+def test_closing_ends_the_threads(chunks: int, form: str) -> None:
+    pool = make_pool(COMPRESSIONS[form], threads=2) if form in COMPRESSIONS else None
+    blob = encoded(RANDOM * 20, stored=pool is None, chunk=65536, pool=pool)
     taken = iter(blob)
     for _ in range(chunks):
         next(taken)

@@ -3,6 +3,7 @@
 import gzip
 import os
 import threading
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -106,8 +107,10 @@ def test_several_blobs_at_once(threads: int) -> None:
     assert pool.free == pool.buffers
 
 
-def test_a_blob_whose_link_stalls_does_not_stop_the_others() -> None:
-    pool = make_pool(COMPRESSIONS["fast"], threads=2)
+@pytest.mark.parametrize("group", [1, 8, 100])
+def test_a_blob_whose_link_stalls_does_not_stop_the_others(group: int) -> None:
+    """Though the others never have the buffers for a group."""
+    pool = make_pool(replace(COMPRESSIONS["fast"], group=group), threads=2)
     stalled = [encoded(b"", pool=pool, reader=Bytes(RANDOM * 30), chunk=BLOCK) for _ in range(3)]
     held = [iter(blob) for blob in stalled]
     for chunks in held:
@@ -156,7 +159,7 @@ class Watch:
 
     def codec(self, *, large: bool) -> Codec:
         assert large
-        return Codec("", 1, None, "", self.compress)
+        return Codec("", 1, None, "", partial(map, self.compress))
 
     def compress(self, block: memoryview) -> bytes:
         assert self.starved.wait(60), "no sender waits while blocks are queued"
@@ -171,8 +174,8 @@ class Watch:
     def sent(self, size: int) -> None:
         self.bytes += size
 
-    def compressed(self) -> None:
-        self.blocks += 1
+    def compressed(self, blocks: int) -> None:
+        self.blocks += blocks
 
 
 @pytest.fixture
@@ -211,9 +214,9 @@ def test_two_blocks_at_a_time_are_compressed_by_a_large_codec() -> None:
         return name
 
     codecs = (
-        Codec("", 3, None, "", bytes),
-        Codec("", 2, None, "", partial(named, b"other")),
-        Codec("", 1, None, "", partial(named, b"large"), large=True),
+        Codec("", 3, None, "", partial(map, bytes)),
+        Codec("", 2, None, "", partial(map, partial(named, b"other"))),
+        Codec("", 1, None, "", partial(map, partial(named, b"large")), large=True),
     )
     packed = joined(encoded(bytes(6 * BLOCK), pool=make_pool(Compression("", codecs, start=2), threads=6)))
     assert (packed.count(b"large"), packed.count(b"other")) == (2, 4)

@@ -197,7 +197,8 @@ class UploadSession:
         answer = self._request(request)
         if not answer.ok:
             raise self._error(answer, fresh=fresh)
-        self._take_location(answer)
+        if not digest:
+            self._take_location(answer)
         return answer
 
     def _request(self, request: Request) -> Answer:
@@ -207,7 +208,7 @@ class UploadSession:
         return self._client.upload(request, scope_of(self._path))
 
     def _take_location(self, answer: Answer) -> None:
-        if answer.headers.get("Location") and answer.status != HTTPStatus.CREATED:
+        if answer.headers.get("Location"):
             self._location = self._client.location(answer)
 
     def _error(self, answer: Answer, *, fresh: bool) -> PipeError:  # noqa: PLR0911 # a table

@@ -249,6 +249,8 @@ def test_an_upload_that_is_gone_begins_again_or_is_lost(registry: Registry, chun
 def test_any_success_is_one(registry: Registry, status: int) -> None:
     registry.server.created = status
     put(registry, *LARGE)
+    states = [each.query["_state"] for each in registry.server.matching("P*", f"{UPLOADS}2")]
+    assert states == ["0", "16", "32", "39"], "each request goes to the newest location"
     registry.server.on("PUT", UPLOAD, status, lost=True)
     put(registry, *SMALL)
     expect_stored(registry, LARGE, SMALL)

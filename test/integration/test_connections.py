@@ -28,6 +28,7 @@ from urllib3.connection import HTTPConnection
 
 from pipe.config.settings import Credentials
 from pipe.errors import PipeError, RegistryFailedError, RegistryTooSlowError
+from pipe.push.transfer import WORKERS
 from pipe.registry.client import CONNECTIONS, Client
 from pipe.registry.deadline import DeadlineAdapter, _SecureDeadline
 from pipe.registry.repository import Repository
@@ -149,17 +150,18 @@ def repository(domain: str) -> Repository:
     return Client(domain, Credentials("me", "s3cr3t"), "test/1", Quiet()).repository("acme/app")
 
 
-def test_twenty_blobs_of_four_workers_share_five_connections(server: Server) -> None:
+def test_twenty_blobs_and_questions_share_a_connection_for_each_worker_and_one_more(server: Server) -> None:
     registry = repository(server.domain)
     blobs = [bytes([number]) * 1000 for number in range(20)]
     registry.check_push()
-    with ThreadPoolExecutor(4) as workers:
+    # One of them sends the config.
+    with ThreadPoolExecutor(WORKERS + 1) as workers:
         uploads = [workers.submit(registry.put_blob, Blob(data), Watch()) for data in blobs]
         registry.stat_all(f"sha256:{number:064x}" for number in range(20))
         for upload in uploads:
             upload.result()
     assert sorted(server.bodies) == blobs
-    assert server.connections <= CONNECTIONS
+    assert server.connections <= WORKERS + 2
 
 
 def test_the_round_trip_of_a_connection_is_measured_by_the_kernel() -> None:

@@ -121,7 +121,7 @@ def test_a_newer_engine_pulls_every_form_to_both_stores(forms: LocalRegistry, se
 
 @pytest.mark.root
 def test_podman_pulls_every_form(forms: LocalRegistry, shop: Workshop) -> None:
-    for form in KINDS[1:]:
+    for form in KINDS:
         name = f"{forms.host}/{REPOSITORY}:form-{form}"
         shop.podman("pull", "--tls-verify=false", "--creds=reader:reader-token", name)
         assert json.loads(shop.podman("image", "inspect", name))[0]["RootFS"]["Layers"] == DIFF_IDS, form

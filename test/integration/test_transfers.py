@@ -14,6 +14,7 @@ from pipe.errors import (
     PipeError,
     PushDeniedError,
 )
+from pipe.registry.transport import READ_TIMEOUT
 from pipe.registry.upload import CHUNK
 from pipe.source.blob import SourceBlob
 
@@ -153,6 +154,19 @@ def test_the_registry_says_how_long_to_wait(registry: LocalRegistry, blob: Sourc
     transfer(registry, blob)
     expect_arrived(registry, blob)
     assert time.monotonic() - began > 3
+
+
+@pytest.mark.parametrize(
+    ("size", "patches"), [pytest.param(1000, 0, id="one-chunk"), pytest.param(SIZE, 3, id="three-chunks")]
+)
+def test_a_commit_may_take_longer_than_any_other_answer(registry: LocalRegistry, size: int, patches: int) -> None:
+    """Only the time limit of the layer counts."""
+    blob = random_blob(size)
+    registry.fault(method="PUT", path=UPLOADS, patches=patches, hold=READ_TIMEOUT + 2)
+    transfer(registry, blob)
+    expect_arrived(registry, blob)
+    [commit] = [entry for entry in registry.requests(method="PUT", path=UPLOADS) if entry.patches == patches]
+    assert commit.state == "done", "the answer itself was awaited"
 
 
 def test_a_token_that_runs_out_in_the_middle_is_renewed(start_registry: StartRegistry, blob: SourceBlob) -> None:

@@ -13,7 +13,7 @@ from backports import zstd
 from isal import isal_zlib
 from unit.encoding.encoding import digest
 
-from pipe.encoding.codecs import BLOCK, COMPRESSIONS, Codec
+from pipe.encoding.codecs import BLOCK, COMPRESSIONS, Codec, Compression
 from pipe.encoding.pool import SLACK
 
 CODECS = {codec.name: codec for compression in COMPRESSIONS.values() for codec in compression.codecs}
@@ -48,6 +48,12 @@ def unpacked(codec: Codec, data: bytes) -> bytes:
 def test_a_block_is_read_back_alone_and_behind_another(codec: Codec, block: bytes) -> None:
     assert unpacked(codec, packed(codec, block)) == block
     assert unpacked(codec, packed(codec, block) * 2) == block + block
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS.values(), ids=COMPRESSIONS.keys())
+def test_a_layer_whose_level_changes_with_each_block_is_read_back(compression: Compression) -> None:
+    layer = b"".join(packed(codec, BLOCKS["words"]) for codec in compression.codecs)
+    assert unpacked(compression.codecs[0], layer) == BLOCKS["words"] * len(compression.codecs)
 
 
 @each_codec

@@ -109,10 +109,13 @@ def test_an_engine_that_sends_what_the_registry_has_is_ended_over_any_link(
     assert (takeover.reason(engine.tracker.snapshot(), engine.clock.now) is not None) is expected
 
 
-def test_an_engine_that_sends_nothing_yet_goes_on() -> None:
-    engine, source = Engine(SLOW, 1e4, layers=0), OneImage(IMAGE)
-    takeover = takeover_of(engine, source, SLOW, found(1, 2), EarlyStaging())
-    engine.tracker.finish(IMAGE.layers[0].short_id, LayerStatus.MOUNTED, engine.clock())
+@pytest.mark.parametrize("known", [(), (1, 2)], ids=["nothing-is-known", "all-is-known"])
+def test_an_engine_that_sends_nothing_yet_goes_on(known: tuple[int, ...]) -> None:
+    """It may mount the other layer, too, which it could not compress in time."""
+    image = of(300, 12_000)
+    engine, source = Engine(SLOW, 1e4, image=image, layers=0), OneImage(image)
+    takeover = takeover_of(engine, source, SLOW, found(*known), EarlyStaging())
+    engine.tracker.finish(image.layers[0].short_id, LayerStatus.MOUNTED, engine.clock())
     assert takeover.reason(engine.tracker.snapshot(), engine.clock.now) is None
     assert source.done == []
 

@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+BENCHMARKS = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
 HOW_IT_WORKS = (ROOT / "docs/how-it-works.md").read_text(encoding="utf-8")
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
@@ -274,6 +275,16 @@ def test_the_table_of_links_is_computed() -> None:
         megabytes, megabits = map(int, re.findall(r"\d+", speed))
         assert round(8 * megabytes, -1) == megabits
         assert min(7 * 60 * megabytes / 1000, REGISTRY_LIMIT / 1e9) == pytest.approx(float(largest.split()[0]))
+
+
+def test_the_table_of_pushes_over_links_is_that_of_the_benchmarks() -> None:
+    """In tenths of a second."""
+    for link, times in table("### Who uploads").items():
+        name = "loopback" if link.startswith("none") else link
+        measured = cells(BENCHMARKS.partition(f"500 MB in 3 layers, {name}\n")[2].partition("\n## ")[0])
+        seconds = [float(row[0].removesuffix(" s")) for row in measured.values()]
+        assert list(measured) == ["the pipe", "the pipe, zstd", "`docker push`"]
+        assert times == [f"{each:.1f} s" for each in seconds], link
 
 
 def test_the_table_has_every_placeholder() -> None:

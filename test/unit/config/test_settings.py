@@ -284,6 +284,14 @@ def test_variables(variables: dict[str, str], expected: dict[str, Any]) -> None:
     assert {name: getattr(request if hasattr(request, name) else settings, name) for name in expected} == expected
 
 
+def test_a_file_in_the_working_directory_is_not_that_of_the_clone_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "image.tar").touch()
+    monkeypatch.chdir(tmp_path)
+    assert read(BITBUCKET_CLONE_DIR="/clone", IMAGE_ARCHIVE="image.tar").image_archive == Path("/clone/image.tar")
+
+
 COMPONENT = "lower-case letters and digits"
 UNSET = "was not expanded: the variable is unset, or the value is in single quotes."
 

@@ -251,7 +251,8 @@ def test_any_success_is_one(registry: Registry, status: int) -> None:
     put(registry, *LARGE)
     states = [each.query["_state"] for each in registry.server.matching("P*", f"{UPLOADS}2")]
     assert states == ["0", "16", "32", "39"], "each request goes to the newest location"
-    registry.server.on("PUT", UPLOAD, status, lost=True)
+    stored = Reply(status, headers={"Location": "https://storage.example.com/blob"})
+    registry.server.on("PUT", UPLOAD, stored, lost=True)
     put(registry, *SMALL)
     expect_stored(registry, LARGE, SMALL)
     assert registry.watch.waits == []

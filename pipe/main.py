@@ -1,10 +1,8 @@
 """The entry point, which turns every error into an exit code."""
 
 import gc
-import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import FrameType
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 UNEXPECTED = 1
 """Exit code of an unexpected error."""
 _SOON = 0.05
-"""Seconds after which a signal is sent again whose exception was lost."""
+"""Seconds after which the exception of a signal is raised again if it was lost."""
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -40,10 +38,10 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     output = Output(secrets(environment), colour=not environment.get("NO_COLOR"))
     run = _Run(output, environment)
     error: BaseException | None = None
-    sys.unraisablehook = _sent_again
-    _on_signals(_stop)
+    sys.unraisablehook = _raised_again
     try:
         try:
+            _on_signals(_stop)
             match list(arguments):
                 case []:
                     run.push()
@@ -62,25 +60,31 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, handler)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
     """Turn the first signal into an exception, and ignore further ones."""
-    _on_signals(signal.SIG_IGN)
+    # Of one that came at the same time, Python would print that SIG_IGN ignores it.
+    _on_signals(_ignore)
     raise StoppedError(number)
 
 
-def _sent_again(lost: "sys.UnraisableHookArgs") -> None:
-    """Send a signal again that came in a finalizer, such as that of a connection: Python drops exceptions there."""
-    if not isinstance(lost.exc_value, StoppedError):
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """Ignore a signal."""
+
+
+def _raised_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Raise the exception of a signal again that came in a finalizer, such as that of a connection: Python drops it."""
+    stopped = lost.exc_value
+    if not isinstance(stopped, StoppedError):
         sys.__unraisablehook__(lost)
         return
-    _on_signals(_stop)
-    again = threading.Timer(_SOON, os.kill, (os.getpid(), lost.exc_value.number))
-    again.daemon = True
-    again.start()
+    number = stopped.number
+    # Until then, further signals stay ignored: they would be lost in here.
+    signal.signal(signal.SIGALRM, lambda _, frame: _stop(number, frame))
+    signal.setitimer(signal.ITIMER_REAL, _SOON)
 
 
 class _Run:

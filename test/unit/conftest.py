@@ -19,7 +19,7 @@ def process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-    root, stops = logging.getLogger(), (signal.SIGTERM, signal.SIGINT)
+    root, stops = logging.getLogger(), (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
     handlers, level = root.handlers[:], root.level
     before = {number: signal.getsignal(number) for number in stops}
     yield

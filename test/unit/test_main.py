@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -174,6 +176,70 @@ def test_a_signal_that_comes_in_a_finalizer_is_not_lost(
     monkeypatch.setattr(About, "read", read)
     assert main([], STEP) == 128 + signal.SIGTERM
     assert capsys.readouterr().err == "✖ The push was stopped by signal SIGTERM.\n"
+
+
+@contextlib.contextmanager
+def signals_with_handlers(*, is_begun: Callable[[], bool]) -> Iterator[None]:
+    """Let a signal come whenever a handler has been set, once it `is_begun`."""
+    set_handler = signal.signal
+
+    def then_signal(number: signal.Signals, handler: Any) -> None:  # noqa: ANN401
+        set_handler(number, handler)
+        if is_begun():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signal, "signal", then_signal)
+        yield
+
+
+def test_a_signal_that_comes_at_once_ends_with_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+    def is_handled() -> bool:
+        return callable(signal.getsignal(signal.SIGTERM))
+
+    with signals_with_handlers(is_begun=is_handled):
+        assert main([], STEP) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "✖ The push was stopped by signal SIGTERM.\n"
+
+
+def test_further_signals_do_not_lose_one_that_comes_in_a_finalizer(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finalized = threading.Event()
+
+    class First(Connection):
+        def __del__(self) -> None:
+            finalized.set()
+            super().__del__()
+
+    def read(_: object) -> About:
+        First()
+        threading.Event().wait(60)
+        raise AssertionError("the signal was lost")
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(About, "read", read)
+    with signals_with_handlers(is_begun=finalized.is_set):
+        assert main([], STEP) == 128 + signal.SIGTERM
+    assert capfd.readouterr().err == "✖ The push was stopped by signal SIGTERM.\n"
+
+
+def test_two_signals_at_once_end_with_the_code_of_one(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = {signal.SIGINT, signal.SIGTERM}
+
+    def read(_: object) -> About:
+        signal.pthread_sigmask(signal.SIG_BLOCK, both)
+        for number in both:
+            os.kill(os.getpid(), number)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+        raise AssertionError("the signals were swallowed")
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(About, "read", read)
+    assert main([], STEP) == 128 + signal.SIGINT
+    assert capfd.readouterr().err == "✖ The push was stopped by signal SIGINT.\n"
 
 
 @pytest.mark.parametrize(

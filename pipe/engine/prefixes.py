@@ -14,6 +14,7 @@ import io
 import json
 import secrets
 import tarfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -27,6 +28,7 @@ from pipe.errors import StoppedError
 from pipe.oci.descriptor import Platform, digest_of
 from pipe.oci.image import Image
 from pipe.text import root_cause
+from pipe.threads import Cancel, apart, wait
 
 LABEL = "io.bitbucket.pipe.prefix"
 STALE = 600
@@ -60,14 +62,19 @@ class Prefixes:
         self._warn = warn
         self._known = known
         self._made: list[str] = []
+        self._cancel = Cancel()
+        self._loading = threading.Lock()
 
     @contextmanager
     def loaded(self) -> Iterator[tuple[Image, ...]]:
         """Yield the images, shortest first, none if the Engine refuses them; remove them when the context ends."""
         try:
-            yield self._load()
+            yield wait(apart(self._load))
         except StoppedError:
             self._api.timeout = CLOSING_TIMEOUT
+            self._cancel.cancel()
+            # An Engine completes what it loads, and has no image to remove before.
+            self._loading.acquire(timeout=CLOSING_TIMEOUT)
             raise
         finally:
             try:
@@ -86,14 +93,15 @@ class Prefixes:
         if not lengths:
             return ()
         try:
-            remove_stale(self._api, self._clock())
-            prefixes = [self._load_one(length) for length in lengths]
+            with self._loading:
+                remove_stale(self._api, self._clock())
+                return tuple(self._load_one(length) for length in lengths)
         except _ERRORS:
             # The push goes on without them.
             return ()
-        return tuple(prefixes)
 
     def _load_one(self, length: int) -> Image:
+        self._cancel.check()
         layers = self._image.layers[:length]
         config = _config(
             [layer.diff_id for layer in layers], self._image.platform, f"{self._clock()}-{secrets.token_hex(4)}"

@@ -4,7 +4,9 @@ import contextlib
 import hashlib
 import io
 import json
+import signal
 import tarfile
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
@@ -223,6 +225,56 @@ def test_a_signal_leaves_none(at: int) -> None:
     assert engine.configs == {}
     assert warnings == []
     assert engine.timeout == (30 if engine.stop_in > 0 else CLOSING_TIMEOUT)
+
+
+class SlowEngine(Engine):
+    """An Engine that goes on loading an image after a signal has ended the request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked = threading.Event()
+        self._loading: list[threading.Thread] = []
+
+    def load_image(self, data: bytes) -> Iterator[dict[str, str]]:
+        """Load an image, but not before the request has ended, or a while later."""
+
+        def load() -> None:
+            self._asked.wait(0.1)
+            list(Engine.load_image(self, data))
+
+        self._loading.append(threading.Thread(target=load))
+        self._loading[-1].start()
+        signal.raise_signal(signal.SIGTERM)
+        self._loading[-1].join()
+        yield {"stream": "Loaded image ID: …"}
+
+    def remove_image(self, name: str, *, noprune: bool) -> None:
+        """Remove an image."""
+        try:
+            super().remove_image(name, noprune=noprune)
+        finally:
+            self._asked.set()
+
+    def settle(self) -> None:
+        """Load what is being loaded."""
+        for thread in self._loading:
+            thread.join()
+
+
+def test_a_signal_leaves_none_that_the_engine_is_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(number: int, _frame: object) -> None:
+        raise StoppedError(number)
+
+    engine, warnings, before = SlowEngine(), list[str](), signal.signal(signal.SIGTERM, stop)
+    monkeypatch.setattr("pipe.engine.prefixes.CLOSING_TIMEOUT", 60)
+    try:
+        with pytest.raises(StoppedError), loaded(engine, warnings):
+            pytest.fail("the signal was lost")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    engine.settle()
+    assert engine.configs == {}
+    assert warnings == []
 
 
 def test_images_of_killed_runs_are_removed_by_a_later_one() -> None:

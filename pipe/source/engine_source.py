@@ -1,5 +1,6 @@
 """An image in a Docker Engine as a source: the Engine's export streams, each of which passes once."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -108,7 +109,9 @@ class EngineSource:
                     early = self._engine.saved(prefix)
                     early.begin()
                     first.append(self._stream(stack, early, prefix))
-                yield PrefixedStream(first, whole, lambda: self._again(stack)) if first else whole
+                ended = threading.Event()
+                stack.callback(ended.set)
+                yield PrefixedStream(first, whole, lambda: self._again(stack, ended)) if first else whole
         except EngineSaveError as error:
             self._engine.check(error)
             raise
@@ -134,8 +137,14 @@ class EngineSource:
         self._engine.sweep()
         return stored
 
-    def _again(self, stack: ExitStack) -> "DaemonStream":
-        return self._stream(stack, self._engine.saved(self.image), self.image)
+    def _again(self, stack: ExitStack, ended: threading.Event) -> "DaemonStream":
+        export = self._engine.saved(self.image)
+        stream = self._stream(stack, export, self.image)
+        if ended.is_set():
+            # A thread that still reads has met the end, not a failure; nothing else would close this export.
+            export.close()
+            raise EngineSaveError("the export of Docker Engine is no longer needed.")
+        return stream
 
     def _stream(self, stack: ExitStack, export: Export, image: Image) -> "DaemonStream":
         from pipe.source.daemon import DaemonStream  # noqa: PLC0415

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from pipe.errors import EngineSaveError
 from pipe.oci.image import Image, Layer
 from pipe.source.engine_source import EngineSource
@@ -40,9 +42,11 @@ class Exporter:
     def __init__(self) -> None:
         self.done: list[str] = []
         self.known: list[frozenset[str]] = []
+        self.saved_images: list[str] = []
 
     def saved(self, image: Image) -> Export:
         """Prepare an export."""
+        self.saved_images.append(image.id)
         return Export(image.id, self.done)
 
     def staged(self, image: Image) -> Export:
@@ -97,3 +101,16 @@ def test_an_image_that_is_staged_already_is_not_staged_again() -> None:
     assert engine.done[0] == "stage sha256:whole"
     assert engine.done.count("begin sha256:whole") == 1
     assert engine.known == [frozenset()]
+
+
+def test_a_thread_that_reads_on_after_the_end_leaves_no_export_open() -> None:
+    """Its stream ends like one that an Engine has no space for."""
+    engine = Exporter()
+    with EngineSource(IMAGE, engine).blobs() as blobs:
+        pass
+    with pytest.raises(EngineSaveError):
+        list(blobs)
+    assert sorted(each for each in engine.done if each.startswith("close")) == sorted(
+        f"close {image}" for image in engine.saved_images
+    )
+    assert engine.done.count("begin sha256:whole") == 1

@@ -240,13 +240,13 @@ def bytes_to_send(image: Image, known: frozenset[str]) -> int:
     return sum(layer.size or 0 for layer in image.layers if layer.diff_id not in known)
 
 
-def waits_for_link(sent: int, seconds: float, uploads: int, kind: EngineKind) -> bool:
+def waits_for_link(sent: int, seconds: float, uploads: float, kind: EngineKind) -> bool:
     """Return whether the link, not compression, limits an Engine's uploads: they are less than half as fast as gzip.
 
     Args:
         sent: Uncompressed bytes that it sent, without those that only filled the buffers on the way.
         seconds: The time that this took.
-        uploads: Layers that it sent at the same time.
+        uploads: Layers that it sent at the same time, on average.
         kind: What the Engine is.
     """
     return seconds > 0 and sent / seconds < LINK_BOUND * kind.rate * at_once(kind, uploads)
@@ -270,7 +270,7 @@ def pipe_seconds(to_send: int, image: Image) -> float:
     return max(first_byte(sizes) + to_send / COMPRESSING, image.size / STAGING + compressed_last / COMPRESSING)
 
 
-def at_once(kind: EngineKind, uploads: int) -> int:
+def at_once(kind: EngineKind, uploads: float) -> float:
     """Return how many layers an Engine compresses at the same time."""
     return min(kind.cpus or 1, ENGINE_UPLOADS, uploads)
 

@@ -51,21 +51,27 @@ class EngineSpeed:
         self._kind = kind
         self._first: _Sample | None = None
         self._full: _Sample | None = None
-        self._uploads = 0
+        self._before = (0.0, 0)
+        self._uploads = self._upload_seconds = 0.0
 
     def observe(self, layers: Snapshot, now: float) -> None:
         """Take note of the progress at a time."""
-        under_way = uploading(layers).values()
         sample = _Sample(now, sum(one.sent for one in layers.values() if one.started is not None))
-        self._uploads = max(self._uploads, len(under_way))
+        (at, uploads), self._before = self._before, (now, len(uploading(layers)))
         if self._first is None or sample.sent < self._first.sent:
             self._first, self._full = sample, None
         if self._full is None or sample.sent < self._full.sent:
             is_full = sample.sent >= BUFFERS or now - self._first.at >= FILLED
             self._full = sample if is_full else None
+            self._upload_seconds = 0.0
             return
+        self._upload_seconds += (now - at) * uploads
         seconds, sent = now - self._full.at, sample.sent - self._full.sent
         if seconds >= WINDOW:
+            # A small layer that was soon done has left the others a processor that they cannot use. Later, when few
+            # layers are left, the link does not become faster.
+            average = 0.0 if self.measured else self._upload_seconds / seconds
+            self._uploads = max(self._uploads, average, self._before[1], 1)
             self.measured = True
             waits = waits_for_link(sent, seconds, self._uploads, self._kind)
             self.link = sent / seconds if waits else None

@@ -189,3 +189,35 @@ def test_a_layer_that_starts_again_is_measured_again() -> None:
         tracker.advance(name, int((clock.now - 1002.0) * 20 * MB), 300 * MB)
         speed.observe(tracker.snapshot(), clock.now)
     assert (speed.measured, speed.link) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds", "is_link"),
+    [
+        pytest.param(20, 0.5, False, id="busy-machine"),
+        pytest.param(15, 1.2, True, id="slow-link"),
+        pytest.param(5, 0.5, True, id="slower-link"),
+    ],
+)
+def test_a_small_layer_that_is_soon_sent_does_not_make_the_link_look_slow(
+    rate: int, seconds: float, is_link: bool
+) -> None:
+    """It leaves one layer, on one core; what was first seen of a slow link does not change with that."""
+    image, clock = of(300, 9), Clock()
+    tracker, speed = ProgressTracker(image), EngineSpeed(SLOW)
+    large, small = (layer.short_id for layer in image.layers)
+    for name in (large, small):
+        tracker.begin(name, clock())
+    seen = set()
+    for _ in range(150):
+        clock.now += STEP
+        passed = clock.now - 1000.0
+        of_small = min(9.0, 9.0 * passed / seconds)
+        tracker.advance(large, int((10 + rate * passed - of_small) * MB), 300 * MB)
+        tracker.advance(small, int(of_small * MB), 9 * MB)
+        if passed >= seconds:
+            tracker.finish(small, LayerStatus.UPLOADED, clock())
+        speed.observe(tracker.snapshot(), clock.now)
+        if speed.measured:
+            seen.add(speed.link is not None)
+    assert seen == {is_link}

@@ -137,8 +137,13 @@ class Pace:
         """Count the bytes of a chunk that has been sent."""
         self._sent += size
 
-    def compressed(self, blocks: int) -> None:
-        """Count blocks, and decide again after every window of them, for the first time when the link is known."""
+    def compressed(self, blocks: int, under_way: int = 0) -> None:
+        """Count blocks, and decide again after every window of them, for the first time when the link is known.
+
+        Args:
+            blocks: Compressed since the last call.
+            under_way: Blocks that other processors are compressing, with the codec that is in use until now.
+        """
         self._blocks += blocks
         if self._blocks < WINDOW or not self._observed:
             return
@@ -150,6 +155,8 @@ class Pace:
         level = next_level(self._compression, self._level, shares)
         # What was seen fades; how the time was used depends on the level, the link's speed does not.
         keep = 0.5 if level == self._level else 0
+        if level != self._level:
+            self._blocks = -under_way
         self._level = level
         self._observed, self._starved = keep * self._observed, keep * self._starved
         self._queued, self._spare = keep * self._queued, keep * self._spare

@@ -158,7 +158,7 @@ class BlockPool:
                     self.lock.acquire()
                     self._working -= 1
                     self._large -= codec.large
-                    self._pace.compressed(blocks)
+                    self._pace.compressed(blocks, self._working * self.group)
                     self._observe()
             self._threads -= 1
 

@@ -127,7 +127,7 @@ class SaveStream:
         return getattr(response.raw, "_original_response", None) or response.raw
 
     def close(self) -> None:
-        """Close the connection, which stops the Engine."""
+        """Close the connection, which stops the Engine if it has begun to send."""
         self._closed = True
         if self._response is not None:
             end(self._response)

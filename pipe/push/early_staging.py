@@ -27,7 +27,7 @@ class EarlyStaging:
                 self._context.enter_context(self._staged(source))
 
     def close(self) -> None:
-        """End the staging, or rule it out: it does not begin afterwards."""
+        """Drop the staging, which an Engine completes if it has begun, or rule it out: it does not begin afterwards."""
         with self._lock:
             self._decided = True
             self._context.close()

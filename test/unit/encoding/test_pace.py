@@ -129,6 +129,19 @@ def test_blocks_before_the_first_chunk_count() -> None:
     assert pace.codec().name == "100"
 
 
+def test_blocks_that_were_under_way_do_not_count_for_the_next_codec() -> None:
+    """They were compressed by the one before, and their processors were busy or idle because of it."""
+    clock = Clock()
+    pace = Pace(EVEN, clock)
+    last(pace, clock, *FIRST)
+    for seconds, blocks, expected in ((2, WINDOW, "50"), (4, WINDOW + 7, "50"), (4, 1, "20")):
+        last(pace, clock, SENDS, 1, SLOW)
+        last(pace, clock, FULL, seconds, SLOW)
+        for _ in range(blocks):
+            pace.compressed(1, 8)
+        assert pace.codec().name == expected
+
+
 def last(pace: Pace, clock: Clock, load: Load, seconds: float, size: int) -> None:
     """Let a load last for some seconds, in which so many bytes are sent."""
     pace.observe(load)

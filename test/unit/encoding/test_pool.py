@@ -174,7 +174,8 @@ class Watch:
     def sent(self, size: int) -> None:
         self.bytes += size
 
-    def compressed(self, blocks: int) -> None:
+    def compressed(self, blocks: int, under_way: int) -> None:
+        assert under_way == 0
         self.blocks += blocks
 
 

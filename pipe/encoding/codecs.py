@@ -141,21 +141,22 @@ def _zstd_codec(level: int, speed: int) -> Codec:
     return Codec(f"zstd {level}", speed, None, OCI_ZSTD_LAYER, partial(_zstandard, level), level == _LARGE_ZSTD)
 
 
-# Measured by test/bench/encoding.py on one processor (AMD EPYC, 2 cores) with 252 MB sampled from a tar of /usr in
-# blocks of 1 MiB. Sizes are relative to one stream of zlib 6, on which Go's level 6 (`docker push`) is 1 to 2 % larger:
-#   ISA-L       1: 1.114   2: 1.101   3: 1.083
-#   libdeflate  1: 1.063   2: 1.030   4: 1.015   5: 0.996   6: 0.991   7: 0.987   9: 0.984   10: 0.967   12: 0.965
-#   zstd        1: 1.052   2: 0.999   3: 0.961   6: 0.918   7: 0.914   9: 0.910   12: 0.906
-# ISA-L alone would let `auto` exceed the size of `docker push` by a tenth (level 1) or by more than 6 % (level 3); by
-# sample, ISA-L 3 or libdeflate 2: 1.072. libdeflate 1 (1.063, 233 MB/s) is larger and slower than such a mix can be.
-_ISAL_1 = _isal_codec(1, 674)
-_BY_SAMPLE = Codec("ISA-L 3 or libdeflate 2", 286, DOCKER_LAYER, OCI_LAYER, partial(map, _by_sample))
+# Measured by test/bench/encoding.py on one processor (Intel Xeon, 2 cores) with 252 MB of files of /usr. An AMD EPYC is
+# up to twice as fast, with much the same ratios. Sizes are relative to one stream of zlib 6, on which Go's level 6
+# (`docker push`) is 1 to 2 % larger:
+#   ISA-L       1: 1.129   3: 1.083 (AMD)   by sample ISA-L 3 or libdeflate 2: 1.074
+#   libdeflate  1: 1.063 (AMD)   2: 1.028   4: 1.010   5: 0.993   6: 0.987   7: 0.983   9: 0.980   10: 0.956
+#   zstd        1: 1.057   2: 1.009   3: 0.975   6: 0.920   8: 0.908   17: 0.867   18: 0.847
+# ISA-L alone would let `auto` exceed the size of `docker push` by a tenth (level 1) or by more than 6 % (level 3).
+# libdeflate 1 is slower than the mix by sample, and hardly smaller.
+_ISAL_1 = _isal_codec(1, 499)
+_BY_SAMPLE = Codec("ISA-L 3 or libdeflate 2", 205, DOCKER_LAYER, OCI_LAYER, partial(map, _by_sample))
 _LIBDEFLATE = {
     level: _libdeflate_codec(level, speed)
-    for level, speed in ((2, 189), (4, 168), (5, 147), (6, 124), (7, 91), (9, 44), (10, 16))
+    for level, speed in ((2, 133), (4, 110), (5, 101), (6, 84), (7, 63), (9, 29), (10, 9))
 }
 _ZSTD = tuple(
-    _zstd_codec(level, speed) for level, speed in ((1, 650), (2, 515), (3, 411), (6, 151), (8, 100), (17, 13), (18, 11))
+    _zstd_codec(level, speed) for level, speed in ((1, 383), (2, 306), (3, 211), (6, 92), (8, 65), (17, 9), (18, 6))
 )
 
 COMPRESSIONS = {

@@ -15,7 +15,7 @@ from pipe.encoding.codecs import BLOCK, Codec, Compression
 from pipe.encoding.pace import Load, Pace
 
 MOST_PROCESSORS = 16
-"""No source delivers more than these compress with the fastest codec of `auto`: 4.6 GB/s."""
+"""No source delivers more than these compress with the fastest codec of `auto`: 3 GB/s."""
 OWN_BUFFERS = 2
 """Buffers that a blob may always hold."""
 SHARED_BUFFERS = 24

@@ -94,7 +94,8 @@ from backports import zstd
 from pipe.encoding.codecs import COMPRESSIONS
 for name, compression in COMPRESSIONS.items():
     unpack = zstd.decompress if name == "zstd" else gzip.decompress
-    print(name, {unpack(codec.compress(memoryview(b"layer" * 1000))) == b"layer" * 1000 for codec in compression.codecs})
+    packed = [b"".join(codec.compress([memoryview(b"layer" * 1000)])) for codec in compression.codecs]
+    print(name, {unpack(each) == b"layer" * 1000 for each in packed})
 PYTHON
     expect_equal "what comes back is what went in" \
         "$(printf '%s {True}\n' auto fast small zstd)" "$output"

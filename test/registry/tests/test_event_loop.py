@@ -127,9 +127,14 @@ def a_long_log(repository: Repository) -> None:
 
 @pytest.mark.parametrize("ask", [large_manifests, pages, forms, heads, a_long_log])
 def test_it_is_never_busy_for_long(measured: LocalRegistry, ask: Callable[[Repository], None]) -> None:
-    measured.run("truncate", "--size=0", str(long_callbacks.FILE))
-    with measured.session("admin") as session:
-        ask(Repository(session, measured.url, APP))
-    found = measured.run("cat", str(long_callbacks.FILE)).splitlines()
-    print(*found, sep="\n")
-    assert [line for line in found if float(line.split()[0]) > LONGEST] == []
+    """What takes long does so each time; what a busy machine makes longer, once."""
+    too_long: list[list[str]] = []
+    while len(too_long) < 3:
+        measured.run("truncate", "--size=0", str(long_callbacks.FILE))
+        with measured.session("admin") as session:
+            ask(Repository(session, measured.url, APP))
+        found = measured.run("cat", str(long_callbacks.FILE)).splitlines()
+        too_long.append([line for line in found if float(line.split()[0]) > LONGEST])
+        if not too_long[-1]:
+            return
+    raise AssertionError(f"three times in a row: {too_long}")

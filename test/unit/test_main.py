@@ -164,16 +164,22 @@ class Connection:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_a_signal_that_comes_in_a_finalizer_is_not_lost(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def finalize_in_a_run(connection: type[Connection], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next run finalize such a connection, and then wait for the signal."""
+
     def read(_: object) -> About:
-        Connection()
+        connection()
         threading.Event().wait(60)
         raise AssertionError("the signal was lost")
 
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     monkeypatch.setattr(About, "read", read)
+
+
+def test_a_signal_that_comes_in_a_finalizer_is_not_lost(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finalize_in_a_run(Connection, monkeypatch)
     assert main([], STEP) == 128 + signal.SIGTERM
     assert capsys.readouterr().err == "✖ The push was stopped by signal SIGTERM.\n"
 
@@ -212,13 +218,7 @@ def test_further_signals_do_not_lose_one_that_comes_in_a_finalizer(
             finalized.set()
             super().__del__()
 
-    def read(_: object) -> About:
-        First()
-        threading.Event().wait(60)
-        raise AssertionError("the signal was lost")
-
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
-    monkeypatch.setattr(About, "read", read)
+    finalize_in_a_run(First, monkeypatch)
     with signals_with_handlers(is_begun=finalized.is_set):
         assert main([], STEP) == 128 + signal.SIGTERM
     assert capfd.readouterr().err == "✖ The push was stopped by signal SIGTERM.\n"

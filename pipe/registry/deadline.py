@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 from requests import Request
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import EmptyPoolError, HTTPError, SSLError
 from urllib3.util.ssl_ import create_urllib3_context
 
+from pipe.registry.dialing import DialedConnection
 from pipe.registry.tcp import shortest_round_trip
 from pipe.threads import Pool
 
@@ -114,7 +115,7 @@ class _Response(HTTPResponse):
         self.msg.set_payload("")
 
 
-class _Deadline(HTTPConnection):
+class _Deadline(DialedConnection):
     """A connection that observes the limits of the thread that uses it."""
 
     deadline = float("inf")

@@ -1,0 +1,128 @@
+"""Connections to hosts with several addresses: a silent one must not hold up the others."""
+
+import errno
+import os
+import selectors
+import socket
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import chain, zip_longest
+from typing import Any, NamedTuple
+
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
+
+ATTEMPT_DELAY = 0.25
+"""Seconds that an address has for itself before the next one is tried, too; source: RFC 8305, section 5."""
+_BEGUN = {0, errno.EINPROGRESS}
+_NO_LIMIT = 60.0
+"""Seconds if a connection has no limit of its own."""
+
+
+class Address(NamedTuple):
+    """An address of a host.
+
+    Attributes:
+        family: The address family, such as `socket.AF_INET6`.
+        place: What `socket.connect` takes.
+    """
+
+    family: int
+    place: Any
+
+
+def resolve(host: str, port: int) -> list[Address]:
+    """Return a host's addresses: the families take turns, the preferred one first; source: RFC 8305, section 4.
+
+    Raises:
+        socket.gaierror: The name does not resolve.
+    """
+    families: dict[int, list[Address]] = {}
+    for family, _, _, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        families.setdefault(family, []).append(Address(family, place))
+    return [each for each in chain.from_iterable(zip_longest(*families.values())) if each]
+
+
+def dial(addresses: Sequence[Address], timeout: float, options: Iterable[tuple[Any, ...]] = ()) -> socket.socket:
+    """Connect to the first address that accepts: each is tried once the one before it has failed, or is slow.
+
+    Args:
+        addresses: At least one.
+        timeout: Seconds for all of them; afterwards, for each call to the socket.
+        options: What `socket.setsockopt` takes.
+
+    Raises:
+        TimeoutError: None has accepted in time.
+        OSError: All have failed; the error is that of the first.
+    """
+    deadline = time.monotonic() + timeout
+    waiting, failures = deque(addresses), list[OSError]()
+    with selectors.DefaultSelector() as attempts:
+        try:
+            while waiting or attempts.get_map():
+                if waiting:
+                    _begin(waiting.popleft(), options, attempts, failures)
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError("timed out")
+                connected = _connected(attempts, min(left, ATTEMPT_DELAY) if waiting else left, failures)
+                if connected is not None:
+                    connected.settimeout(timeout)
+                    return connected
+        finally:
+            for key in list(attempts.get_map().values()):
+                key.data.close()
+    raise failures[0]
+
+
+def _begin(
+    address: Address, options: Iterable[tuple[Any, ...]], attempts: selectors.BaseSelector, failures: list[OSError]
+) -> None:
+    """Begin an attempt, or note why it failed at once, such as without a route."""
+    try:
+        attempt = socket.socket(address.family, socket.SOCK_STREAM)
+    except OSError as error:
+        failures.append(error)
+        return
+    for option in options:
+        attempt.setsockopt(*option)
+    attempt.settimeout(0)
+    code = attempt.connect_ex(address.place)
+    if code in _BEGUN:
+        attempts.register(attempt, selectors.EVENT_WRITE, attempt)
+    else:
+        attempt.close()
+        failures.append(OSError(code, os.strerror(code)))
+
+
+def _connected(attempts: selectors.BaseSelector, seconds: float, failures: list[OSError]) -> socket.socket | None:
+    """Return the first attempt that succeeds within some seconds; note and drop those that fail."""
+    if not attempts.get_map():
+        return None
+    for key, _ in attempts.select(seconds):
+        attempt: socket.socket = key.data
+        attempts.unregister(attempt)
+        code = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if not code:
+            return attempt
+        attempt.close()
+        failures.append(OSError(code, os.strerror(code)))
+    return None
+
+
+class DialedConnection(HTTPConnection):
+    """A connection that tries the addresses of its host so, and fails as other connections of urllib3 do."""
+
+    def _new_conn(self) -> socket.socket:
+        host = self._dns_host.strip("[]")
+        try:
+            return dial(resolve(host, self.port), float(self.timeout or _NO_LIMIT), self.socket_options or ())
+        except UnicodeError as error:
+            raise LocationParseError(host) from error
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, f"{self.host} did not accept a connection in time") from error
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error

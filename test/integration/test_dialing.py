@@ -1,0 +1,129 @@
+"""Hosts with several addresses, of which some refuse connections and some are silent, as behind a firewall."""
+
+import contextlib
+import errno
+import socket
+import threading
+from collections.abc import Iterator
+from http import HTTPStatus
+
+import pytest
+
+from pipe.registry.dialing import Address, dial, resolve
+from pipe.registry.transport import Bearer, Request, Transport
+
+HOST = "registry.example.com"
+PATIENCE = 20.0
+"""Seconds after which a test has failed."""
+
+
+class Places:
+    """Addresses of this machine: the first listens at a port, a refusing one does not, a silent one does not answer."""
+
+    def __init__(self, sockets: contextlib.ExitStack) -> None:
+        self._sockets = sockets
+        self._used = 0
+        self.listening = sockets.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self.port: int = self.listening.getsockname()[1]
+
+    def of(self, kinds: str) -> list[Address]:
+        """Return one address for each word of `listening`, `refusing`, `silent`, `unreachable`."""
+        return [Address(socket.AF_INET, getattr(self, f"_{kind}")()) for kind in kinds.split()]
+
+    def _listening(self) -> tuple[str, int]:
+        return "127.0.0.1", self.port
+
+    def _refusing(self) -> tuple[str, int]:
+        self._used += 1
+        return f"127.0.1.{self._used}", self.port
+
+    def _silent(self) -> tuple[str, int]:
+        place = self._refusing()
+        self._sockets.enter_context(socket.create_server(place, backlog=0))
+        # A queue that is full drops further attempts.
+        for _ in range(3):
+            waiting = self._sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(place)
+        return place
+
+    def _unreachable(self) -> tuple[str, int]:
+        """Return an address to which a TCP connection fails at once."""
+        return "255.255.255.255", self.port
+
+
+@pytest.fixture
+def places() -> Iterator[Places]:
+    with contextlib.ExitStack() as sockets:
+        yield Places(sockets)
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        "listening",
+        "refusing listening",
+        "unreachable listening",
+        "silent listening",
+        "silent silent silent listening silent",
+        "refusing silent unreachable silent refusing listening",
+        "listening silent",
+    ],
+)
+def test_the_first_address_that_accepts_is_used(places: Places, kinds: str) -> None:
+    with dial(places.of(kinds), PATIENCE, [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]) as connection:
+        assert connection.getpeername() == ("127.0.0.1", places.port)
+        assert connection.gettimeout() == PATIENCE
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        connection.sendall(b"x")
+        places.listening.settimeout(PATIENCE)
+        accepted, _ = places.listening.accept()
+        with accepted:
+            assert accepted.recv(1) == b"x"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        pytest.param("refusing", errno.ECONNREFUSED, id="refused"),
+        pytest.param("refusing unreachable", errno.ECONNREFUSED, id="refused-first"),
+        pytest.param("unreachable refusing", errno.ENETUNREACH, id="unreachable-first"),
+        pytest.param("silent", None, id="silent"),
+        pytest.param("refusing silent", None, id="refused-and-silent"),
+        pytest.param("silent unreachable", None, id="silent-and-unreachable"),
+    ],
+)
+def test_a_host_without_an_address_that_accepts(places: Places, kinds: str, expected: int | None) -> None:
+    with pytest.raises(OSError) as raised:  # noqa: PT011 - the number is checked
+        dial(places.of(kinds), 0.5)
+    assert raised.value.errno == expected
+    assert isinstance(raised.value, TimeoutError) is (expected is None)
+
+
+def test_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(socket.AF_INET6, 1), (socket.AF_INET6, 2), (socket.AF_INET, 3), (socket.AF_INET6, 4), (socket.AF_INET, 5)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(family, 0, 0, "", place) for family, place in found])
+    assert [place for _, place in resolve(HOST, 443)] == [1, 3, 2, 5, 4]
+
+
+def test_requests_reach_a_host_whose_first_addresses_are_silent(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ten seconds for each of them, the request would have ended before."""
+    found = [(*address[:1], 0, 0, "", address[1]) for address in places.of("silent silent silent silent listening")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    answers = threading.Thread(target=_answer, args=(places.listening,))
+    answers.start()
+    transport = Transport(HOST, "test/1", 1, trace=lambda _: None)
+    assert transport.send(Request("GET", f"http://{HOST}/v2/"), Bearer()).status == HTTPStatus.OK
+    answers.join()
+
+
+def _answer(listening: socket.socket) -> None:
+    """Answer one request, if it comes."""
+    listening.settimeout(3 * PATIENCE)
+    with contextlib.suppress(TimeoutError):
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")

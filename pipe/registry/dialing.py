@@ -1,4 +1,8 @@
-"""Connections to hosts with several addresses: a silent one must not hold up the others."""
+"""Connections that survive what lies between the pipe and the registry.
+
+A silent address of a host does not hold up the others, and a connection that waits, for an Engine's push or for a
+registry's answer, is kept alive: routers and firewalls silently drop connections that are idle for a few minutes.
+"""
 
 import errno
 import os
@@ -15,9 +19,17 @@ from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameReso
 
 ATTEMPT_DELAY = 0.25
 """Seconds that an address has for itself before the next one is tried, too; source: RFC 8305, section 5."""
+KEEP_ALIVE = 15
+"""Seconds between probes of an idle connection; source: Go's `net.Dialer`, and so Docker Engine. Routers in clouds drop
+connections that are idle for four to six minutes."""
 _BEGUN = {0, errno.EINPROGRESS}
+_KEPT_ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEP_ALIVE),
+)
 _NO_LIMIT = 60.0
-"""Seconds if a connection has no limit of its own."""
+"""Seconds if nothing limits a connection."""
 
 
 class Address(NamedTuple):
@@ -85,7 +97,7 @@ def _begin(
     except OSError as error:
         failures.append(error)
         return
-    for option in options:
+    for option in (*options, *_KEPT_ALIVE):
         attempt.setsockopt(*option)
     attempt.settimeout(0)
     code = attempt.connect_ex(address.place)

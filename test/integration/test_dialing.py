@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 import pytest
 
-from pipe.registry.dialing import Address, dial, resolve
+from pipe.registry.dialing import KEEP_ALIVE, Address, dial, resolve
 from pipe.registry.transport import Bearer, Request, Transport
 
 HOST = "registry.example.com"
@@ -75,6 +75,9 @@ def test_the_first_address_that_accepts_is_used(places: Places, kinds: str) -> N
         assert connection.getpeername() == ("127.0.0.1", places.port)
         assert connection.gettimeout() == PATIENCE
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEP_ALIVE
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == KEEP_ALIVE
         connection.sendall(b"x")
         places.listening.settimeout(PATIENCE)
         accepted, _ = places.listening.accept()

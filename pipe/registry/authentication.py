@@ -16,8 +16,9 @@ from pipe.oci.reference import Reference
 from pipe.registry import errors
 from pipe.registry.answer import Answer
 from pipe.registry.challenge import Challenge, parse_challenges
+from pipe.registry.environment import is_loopback
 from pipe.registry.location import display_host, origin, resolve_location, untrusted
-from pipe.registry.transport import Basic, Bearer, Request, Transport, is_loopback
+from pipe.registry.transport import Basic, Bearer, Request, Transport
 from pipe.report import Report
 
 TOKEN_LIFETIME = 60.0

@@ -19,11 +19,12 @@ from pipe.oci.reference import Reference
 from pipe.registry import errors
 from pipe.registry.answer import Answer
 from pipe.registry.authentication import Authentication, Listener, Scope, scope_of
+from pipe.registry.environment import is_loopback
 from pipe.registry.location import origin, resolve_location
 from pipe.registry.redirects import Redirects
 from pipe.registry.repository import Repository
 from pipe.registry.run_clock import RunClock
-from pipe.registry.transport import Adapter, Bearer, NoTLSError, Request, Transport, is_loopback
+from pipe.registry.transport import Adapter, Bearer, NoTLSError, Request, Transport
 from pipe.retry import REQUEST_DELAY, RetryPolicy
 from pipe.text import clean
 from pipe.threads import Pool

@@ -210,6 +210,14 @@ def registry_failed(target: Reference, words: str, *, retry_after: float | None 
     )
 
 
+def proxy_failed(target: Reference, host: str, words: str) -> RegistryFailedError:
+    """Return the error for a proxy that does not connect to a host."""
+    return RegistryFailedError(
+        f"{target.domain}: the proxy of HTTPS_PROXY failed: {clean(words)}",
+        fix=f"Check HTTPS_PROXY, and run the step again. If {host} needs no proxy, add it to NO_PROXY.",
+    )
+
+
 def unreachable(target: Reference, words: str) -> RegistryUnreachableError:
     """Return the error for a registry that does not accept a connection."""
     # Docker Engine names the address that it requested, which can be that of a token server.

@@ -5,7 +5,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from pipe.errors import UntrustedHostError
 from pipe.oci.reference import Reference
 from pipe.registry import errors
-from pipe.registry.transport import is_loopback
+from pipe.registry.environment import is_loopback
 from pipe.text import clean
 
 _PORTS = {"http": 80, "https": 443}

@@ -1,13 +1,12 @@
 """One HTTP request to a registry: limited in time and size, its failures classified."""
 
-import ipaddress
 import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 import requests
@@ -24,11 +23,12 @@ from urllib3.exceptions import (
 )
 
 from pipe.config.settings import Credentials
-from pipe.errors import ConfigurationError
+from pipe.errors import ConfigurationError, PipeError
 from pipe.oci.reference import Reference
 from pipe.registry import errors
 from pipe.registry.answer import Answer
 from pipe.registry.deadline import DeadlineAdapter, limited
+from pipe.registry.environment import Environment, environment_of, is_loopback
 from pipe.text import causes, clean, root_cause
 
 Adapter = BaseAdapter
@@ -106,14 +106,6 @@ class Bearer(AuthBase):
         return request
 
 
-class _Environment(TypedDict):
-    """What the environment says about requests to one host: proxies and certificates."""
-
-    proxies: dict[str, str]
-    verify: bool | str
-    cert: None
-
-
 class _NoCookies(RequestsCookieJar):
     """Drops every cookie: upload state belongs into the URLs."""
 
@@ -157,7 +149,7 @@ class Transport:
         self._adapter = adapter or DeadlineAdapter(connections)
         self._lock = threading.Lock()
         self.fastest = math.inf
-        self._environments: dict[str, _Environment] = {}
+        self._environments: dict[str, Environment] = {}
 
     def send(self, request: Request, auth: AuthBase) -> Answer:
         """Send one request, with an absolute URL, and return the answer, whatever its status.
@@ -211,18 +203,12 @@ class Transport:
             return math.inf
         return self._adapter.round_trip(base, environment["verify"])
 
-    def _environment(self, place: SplitResult) -> _Environment:
+    def _environment(self, place: SplitResult) -> Environment:
         """Return a host's proxies and certificates; the environment is read once, since reading changes it briefly."""
         base = f"{place.scheme}://{place.netloc}"
         with self._lock:
             if base not in self._environments:
-                host = place.hostname or ""
-                # As in Docker, requests to the same machine never go through a proxy.
-                direct = {"no_proxy": host} if is_loopback(host) else {}
-                found = self._session.merge_environment_settings(base, direct, stream=True, verify=None, cert=None)
-                self._environments[base] = _Environment(
-                    proxies=dict(found["proxies"]), verify=found["verify"] or True, cert=None
-                )
+                self._environments[base] = environment_of(self._session, base, place.hostname or "")
             return self._environments[base]
 
 
@@ -240,16 +226,6 @@ def _body(response: requests.Response, maximum: int) -> tuple[bytes, bool]:
     return bytes(body[:maximum]), False
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether a host, without a port, is `localhost` or a loopback address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def no_answer(error: Exception, target: Reference, host: str, *, tls: bool) -> Exception:
     """Return the error to raise for one that requests, or a library below it, raised.
 
@@ -258,17 +234,13 @@ def no_answer(error: Exception, target: Reference, host: str, *, tls: bool) -> E
     reason = root_cause(error)
     if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return errors.certificate(target, reason)
-    never_connected = _never_connected(error)
-    if tls and is_loopback(host) and isinstance(error, requests.ConnectionError) and not never_connected:
+    if tls and is_loopback(host) and isinstance(error, requests.ConnectionError) and not _never_connected(error):
         return NoTLSError(reason)
     if isinstance(error, requests.exceptions.SSLError):
         return errors.certificate(target, reason)
     if not isinstance(error, requests.RequestException | HTTPError):
         return ConfigurationError([f"REQUESTS_CA_BUNDLE names a file that cannot be read: {clean(str(error))}"])
-    if never_connected and not isinstance(error, requests.exceptions.ProxyError):
-        elsewhere = host != urlsplit(f"//{target.domain}").hostname
-        return errors.unreachable(target, f"{host}: {reason}" if elsewhere else reason)
-    return errors.registry_failed(target, _failure(error, reason))
+    return _failure(error, target, host, reason)
 
 
 def _never_connected(error: BaseException) -> bool:
@@ -282,11 +254,16 @@ def _never_connected(error: BaseException) -> bool:
     return False
 
 
-def _failure(error: BaseException, reason: str) -> str:
+def _failure(error: BaseException, target: Reference, host: str, reason: str) -> PipeError:
+    """Return the error for a connection that was not made, or did not carry the whole answer in time."""
     if isinstance(error, requests.exceptions.ProxyError):
-        return f"the proxy of HTTPS_PROXY failed: {reason}"
+        return errors.proxy_failed(target, host, reason)
+    if _never_connected(error):
+        elsewhere = host != urlsplit(f"//{target.domain}").hostname
+        return errors.unreachable(target, f"{host}: {reason}" if elsewhere else reason)
+    words = f"the connection broke: {reason}"
     if isinstance(error, requests.Timeout):
-        return "no answer in time"
-    if isinstance(error, ReadTimeoutError):
-        return "the answer was not complete in time"
-    return f"the connection broke: {reason}"
+        words = "no answer in time"
+    elif isinstance(error, ReadTimeoutError):
+        words = "the answer was not complete in time"
+    return errors.registry_failed(target, words)

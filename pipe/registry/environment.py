@@ -2,7 +2,9 @@
 
 import ipaddress
 import os
+import re
 from typing import TypedDict
+from urllib.parse import urlsplit
 
 import requests
 from requests.utils import select_proxy
@@ -10,6 +12,8 @@ from requests.utils import select_proxy
 from pipe.errors import ConfigurationError
 
 _PROXY_SCHEMES = {"http", "https"}
+_EXAMPLE = "http://proxy.example.com:3128"
+_ODD = re.compile(r"[\s\x00-\x1f]")
 
 
 class Environment(TypedDict):
@@ -30,16 +34,34 @@ def environment_of(session: requests.Session, base: str, host: str) -> Environme
     direct = {"no_proxy": host} if is_loopback(host) else {}
     found = session.merge_environment_settings(base, direct, stream=True, verify=None, cert=None)
     proxies = dict(found["proxies"])
-    _check(select_proxy(base, proxies), host)
+    proxy = select_proxy(base, proxies)
+    if proxy is not None:
+        _check(proxy, host)
     return Environment(proxies=proxies, verify=found["verify"] or True, cert=None)
 
 
-def _check(proxy: str | None, host: str) -> None:
-    scheme, separator, _ = (proxy or "").partition("://")
-    if separator and scheme.lower() not in _PROXY_SCHEMES:
-        variable = next((name for name, value in os.environ.items() if value == proxy), "HTTPS_PROXY")
-        problem = f"{variable}: the address of a proxy must begin with http:// or https://, not with {scheme}://."
-        raise ConfigurationError([f"{problem} If {host} needs no proxy, add it to NO_PROXY."])
+def _check(proxy: str, host: str) -> None:
+    """Raise an error for a proxy that cannot be used; requests would call that a failure of the registry."""
+    scheme, separator, rest = proxy.partition("://")
+    known = not separator or scheme.lower() in _PROXY_SCHEMES
+    if not known and scheme.isalnum():
+        problem = f"the address of a proxy must begin with http:// or https://, not with {scheme}://."
+    elif not known or not _is_authority(rest if separator else proxy):
+        # Nothing of it is shown: a password may be a part.
+        problem = f"this is not the address of a proxy, such as {_EXAMPLE}. A password must be percent-encoded."
+    else:
+        return
+    variable = next((name for name, value in os.environ.items() if value == proxy), "HTTPS_PROXY")
+    raise ConfigurationError([f"{variable}: {problem} If {host} needs no proxy, add it to NO_PROXY."])
+
+
+def _is_authority(text: str) -> bool:
+    """Return whether a text is a host with an optional port and credentials, perhaps with a path."""
+    try:
+        place = urlsplit(f"//{text}")
+        return bool(place.hostname and place.port != 0 and place.hostname.encode("idna") and not _ODD.search(text))
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

@@ -104,21 +104,6 @@ def test_the_environment_names_proxies_and_certificates(monkeypatch: pytest.Monk
     assert "no_proxy" not in os.environ
 
 
-@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
-@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "SOCKS4", "ftp"])
-def test_a_proxy_of_another_kind_is_invalid(monkeypatch: pytest.MonkeyPatch, variable: str, scheme: str) -> None:
-    for name in ("no_proxy", "NO_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv(variable, f"{scheme}://me:s3cr3t@proxy:1080")
-    transport = Transport("crg.apkg.io", "test/1", 5, trace=lambda _: None, adapter=Proxies())
-    with pytest.raises(ConfigurationError) as raised:
-        transport.send(Request("GET", "https://crg.apkg.io/v2/"), Bearer())
-    words = f"{variable}: the address of a proxy must begin with http:// or https://, not with {scheme}://. If crg.apkg"
-    assert words in str(raised.value)
-    assert "s3cr3t" not in str(raised.value)
-    transport.send(Request("GET", "https://127.0.0.1:5000/v2/"), Bearer())
-
-
 @pytest.mark.parametrize(
     ("query", "url"),
     [

@@ -236,6 +236,8 @@ def no_answer(error: Exception, target: Reference, host: str, *, tls: bool) -> E
         return errors.certificate(target, reason)
     if tls and is_loopback(host) and isinstance(error, requests.ConnectionError) and not _never_connected(error):
         return NoTLSError(reason)
+    if reason.startswith("[X509"):
+        return ConfigurationError([f"REQUESTS_CA_BUNDLE names a file without a certificate in PEM form: {reason}"])
     if isinstance(error, requests.exceptions.SSLError):
         return errors.certificate(target, reason)
     if not isinstance(error, requests.RequestException | HTTPError):

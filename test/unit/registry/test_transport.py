@@ -255,6 +255,12 @@ RESET = ProtocolError("Connection aborted.", ConnectionResetError(104, "Connecti
             requests.exceptions.InvalidURL("http://h:port/"), RegistryFailedError, "http://h:port/", id="no-address"
         ),
         pytest.param(
+            requests.exceptions.SSLError(given_up(ssl.SSLError(1, "[X509] PEM lib"))),
+            ConfigurationError,
+            "REQUESTS_CA_BUNDLE names a file without a certificate in PEM form: [X509] PEM lib",
+            id="no-certificate",
+        ),
+        pytest.param(
             OSError("Could not find a suitable TLS CA certificate bundle, invalid path: /gone"),
             ConfigurationError,
             "REQUESTS_CA_BUNDLE names a file that cannot be read",

@@ -21,10 +21,10 @@ from requests import Request
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPSConnection
-from urllib3.exceptions import EmptyPoolError, HTTPError, SSLError
-from urllib3.util.ssl_ import create_urllib3_context
+from urllib3.exceptions import EmptyPoolError, HTTPError
 
 from pipe.registry.dialing import DialedConnection
+from pipe.registry.environment import trusting
 from pipe.registry.tcp import shortest_round_trip
 from pipe.threads import Pool
 
@@ -158,10 +158,13 @@ class _SecureDeadline(_Deadline, HTTPSConnection):
     def connect(self) -> None:
         """Connect; all connections share the authorities, which urllib3 would read from their file for each."""
         if self.ssl_context is None and (self.proxy is None or self.proxy.scheme == "http"):
-            with _reading:
-                self.ssl_context = _trusting(self.ca_certs, self.ca_cert_dir)
+            self.ssl_context = trusting(self.ca_certs, self.ca_cert_dir)
             self.ca_certs = self.ca_cert_dir = None
-        super().connect()
+        try:
+            super().connect()
+        except TimeoutError:  # of the handshake: urllib3 has another error for the time before it
+            self.lost_large_packets()
+            raise
 
     @property
     def is_connected(self) -> bool:
@@ -179,24 +182,6 @@ class _SecureDeadline(_Deadline, HTTPSConnection):
             return False
         # The end, or an answer to nothing.
         return False
-
-
-_reading = threading.Lock()
-
-
-@functools.cache
-def _trusting(file: str | None, directory: str | None) -> ssl.SSLContext:
-    """Return a context that trusts authorities.
-
-    Raises:
-        SSLError: They cannot be read.
-    """
-    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
-    try:
-        context.load_verify_locations(file, directory)
-    except OSError as error:
-        raise SSLError(error) from error
-    return context
 
 
 class _Free(queue.LifoQueue[Any]):

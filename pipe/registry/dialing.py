@@ -1,7 +1,9 @@
 """Connections that survive what lies between the pipe and the registry.
 
-A silent address of a host does not hold up the others, and a connection that waits, for an Engine's push or for a
-registry's answer, is kept alive: routers and firewalls silently drop connections that are idle for a few minutes.
+A silent address of a host does not hold up the others. A connection that waits, for an Engine's push or for a
+registry's answer, is kept alive: routers and firewalls silently drop connections that are idle for a few minutes. If
+the large packets of a TLS handshake are lost, as in a tunnel whose routers do not report that, the next connections
+send and receive smaller ones.
 """
 
 import errno
@@ -22,12 +24,15 @@ ATTEMPT_DELAY = 0.25
 KEEP_ALIVE = 15
 """Seconds between probes of an idle connection; source: Go's `net.Dialer`, and so Docker Engine. Routers in clouds drop
 connections that are idle for four to six minutes."""
+SMALL_SEGMENT = 1220
+"""Bytes of a TCP segment that every IPv6 link carries; source: RFC 8200, section 5: packets of 1280 bytes."""
 _BEGUN = {0, errno.EINPROGRESS}
 _KEPT_ALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEP_ALIVE),
 )
+_SMALL = ((socket.IPPROTO_TCP, socket.TCP_MAXSEG, SMALL_SEGMENT),)
 _NO_LIMIT = 60.0
 """Seconds if nothing limits a connection."""
 
@@ -97,7 +102,7 @@ def _begin(
     except OSError as error:
         failures.append(error)
         return
-    for option in (*options, *_KEPT_ALIVE):
+    for option in options:
         attempt.setsockopt(*option)
     attempt.settimeout(0)
     code = attempt.connect_ex(address.place)
@@ -123,13 +128,23 @@ def _connected(attempts: selectors.BaseSelector, seconds: float, failures: list[
     return None
 
 
+_losing = set[tuple[str, int]]()
+"""Hosts and ports between which and this machine large packets are lost."""
+
+
 class DialedConnection(HTTPConnection):
     """A connection that tries the addresses of its host so, and fails as other connections of urllib3 do."""
 
+    def lost_large_packets(self) -> None:
+        """Note that further connections to this host must send and receive small packets."""
+        _losing.add((self._dns_host, self.port))
+
     def _new_conn(self) -> socket.socket:
         host = self._dns_host.strip("[]")
+        small = _SMALL if (self._dns_host, self.port) in _losing else ()
+        options = (*(self.socket_options or ()), *_KEPT_ALIVE, *small)
         try:
-            return dial(resolve(host, self.port), float(self.timeout or _NO_LIMIT), self.socket_options or ())
+            return dial(resolve(host, self.port), float(self.timeout or _NO_LIMIT), options)
         except UnicodeError as error:
             raise LocationParseError(host) from error
         except socket.gaierror as error:

@@ -1,18 +1,24 @@
 """What the environment says about requests to one host: proxies and certificates."""
 
+import functools
 import ipaddress
 import os
 import re
+import ssl
+import threading
 from typing import TypedDict
 from urllib.parse import urlsplit
 
 import requests
 from requests.utils import select_proxy
+from urllib3.exceptions import SSLError
+from urllib3.util.ssl_ import create_urllib3_context
 
 from pipe.errors import ConfigurationError
 
 _PROXY_SCHEMES = {"http", "https"}
 _EXAMPLE = "http://proxy.example.com:3128"
+_reading = threading.Lock()
 _ODD = re.compile(r"[\s\x00-\x1f]")
 
 
@@ -62,6 +68,26 @@ def _is_authority(text: str) -> bool:
         return bool(place.hostname and place.port != 0 and place.hostname.encode("idna") and not _ODD.search(text))
     except ValueError:
         return False
+
+
+def trusting(file: str | None, directory: str | None) -> ssl.SSLContext:
+    """Return a context that trusts authorities; it is the same for all connections, since reading them takes a while.
+
+    Raises:
+        SSLError: They cannot be read.
+    """
+    with _reading:
+        return _read(file, directory)
+
+
+@functools.cache
+def _read(file: str | None, directory: str | None) -> ssl.SSLContext:
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    try:
+        context.load_verify_locations(file, directory)
+    except OSError as error:
+        raise SSLError(error) from error
+    return context
 
 
 def is_loopback(host: str) -> bool:

@@ -90,6 +90,15 @@ def next_level(compression: Compression, level: int, shares: Shares) -> int:
     return max((other for other in smaller if work <= BUSY * compression.codecs[other].speed), default=level)
 
 
+@dataclass(slots=True)
+class _Cycles:
+    """Seconds from the end of one chunk to that of another: with each, buffers fill up and processors become idle."""
+
+    observed: float = 0.0
+    spare: float = 0.0
+    sending: float = 0.0
+
+
 class Pace:
     """Follows the load of a run and chooses the codec; the caller serializes the calls."""
 
@@ -104,8 +113,9 @@ class Pace:
         self._clock = clock
         self._load = Load()
         self._since = clock()
-        self._observed = self._starved = self._queued = self._spare = 0.0
-        self._sending = self._sent = 0.0
+        self._observed = self._starved = self._queued = self._spare = self._sent = 0.0
+        self._begun, self._whole = _Cycles(), _Cycles()
+        self._changed = False
         self._blocks = 0
         self._highest = 0.0
         self._level = compression.start
@@ -129,13 +139,23 @@ class Pace:
             self._starved += elapsed * self._load.is_starved
             self._queued += elapsed * bool(self._load.queued)
             self._spare += elapsed * self._load.spare
+            self._begun.observed += elapsed
+            self._begun.spare += elapsed * self._load.spare
         if self._load.sending:
-            self._sending += elapsed
+            self._begun.sending += elapsed
         self._load = load
 
     def sent(self, size: int) -> None:
         """Count the bytes of a chunk that has been sent."""
+        if not size:
+            return
         self._sent += size
+        begun, self._begun = self._begun, _Cycles()
+        self._whole.sending += begun.sending
+        if not self._changed:
+            self._whole.observed += begun.observed
+            self._whole.spare += begun.spare
+        self._changed = False
 
     def compressed(self, blocks: int, under_way: int = 0) -> None:
         """Count blocks, and decide again after every window of them, for the first time when the link is known.
@@ -148,16 +168,19 @@ class Pace:
         if self._blocks < WINDOW or not self._observed:
             return
         self._blocks = 0
-        speed = self._sent / self._sending if self._sending else 0.0
-        self._highest = max(speed, FADING * self._highest)
+        whole = self._whole
+        # Whole cycles alone show what the link carries. What is spare counts if it is so lately, too.
+        self._highest = max(self._sent / whole.sending if whole.sending else 0.0, FADING * self._highest)
         starved, queued, spare = (time / self._observed for time in (self._starved, self._queued, self._spare))
+        spare = min(spare, whole.spare / whole.observed if whole.observed else 0.0)
         shares = Shares(starved, queued, spare, self._highest)
         level = next_level(self._compression, self._level, shares)
         # What was seen fades; how the time was used depends on the level, the link's speed does not.
         keep = 0.5 if level == self._level else 0
         if level != self._level:
-            self._blocks = -under_way
+            self._blocks, self._changed = -under_way, True
         self._level = level
         self._observed, self._starved = keep * self._observed, keep * self._starved
         self._queued, self._spare = keep * self._queued, keep * self._spare
-        self._sending, self._sent = self._sending / 2, self._sent / 2
+        self._whole = _Cycles(keep * whole.observed, keep * whole.spare, whole.sending / 2)
+        self._sent /= 2

@@ -160,6 +160,55 @@ def run(pace: Pace, clock: Clock, steps: list[tuple[Load, float, int]], windows:
     return pace.codec().name
 
 
+def test_a_decision_within_a_chunk_sees_no_more_spare_than_whole_chunks() -> None:
+    """The end of a chunk frees the buffers of 40 blocks, which keep the processors busy for 0.55 of each second."""
+    clock = Clock()
+    pace = Pace(EVEN, clock)
+    last(pace, clock, *FIRST)
+    for _ in range(6):
+        for _ in range(40):
+            last(pace, clock, SENDS, 0.55 / 40, 0)
+            pace.compressed(1)
+            assert pace.codec().name == "80"
+        last(pace, clock, FULL, 0.45, SLOW)
+
+
+@pytest.mark.parametrize(("busy", "expected"), [(0.2, "20"), (0.9, "50"), (1.1, "80")])
+def test_processors_that_have_been_busy_since_the_last_chunk_have_less_to_spare(busy: float, expected: str) -> None:
+    """Content that compresses well follows content that does not: the next chunk needs more blocks."""
+    clock = Clock()
+    pace = Pace(EVEN, clock)
+    last(pace, clock, *FIRST)
+    last(pace, clock, FULL, 1, SLOW // 2)
+    last(pace, clock, SENDS, busy, 0)
+    pace.compressed(WINDOW)
+    assert pace.codec().name == expected
+
+
+def test_what_was_seen_of_the_codec_before_does_not_count_for_the_next() -> None:
+    """Nor does the rest of the chunk within which the codec changed: it has more idle time than work."""
+    clock = Clock()
+    pace = Pace(EVEN, clock)
+    last(pace, clock, *FIRST)
+    run(pace, clock, [(SENDS, 0.4, 0), (FULL, 0.6, SLOW // 2)], 1)
+    assert pace.codec().name == "50"
+    last(pace, clock, FULL, 9, SLOW // 2)
+    assert run(pace, clock, [(SENDS, 0.6, 0), (FULL, 0.4, SLOW // 2)], 6) == "50"
+
+
+def test_decisions_within_a_chunk_do_not_make_a_link_look_fast() -> None:
+    clock = Clock()
+    pace = Pace(EVEN, clock)
+    last(pace, clock, *FIRST)
+    for _ in range(6):
+        last(pace, clock, SENDS, 0.1, 0)
+        for _ in range(3 * WINDOW):
+            last(pace, clock, SENDS, 0.3 / WINDOW, 0)
+            pace.compressed(1)
+            assert pace.codec().name == "80"
+        pace.sent(SLOW * 8 // 10)
+
+
 def test_a_link_that_drops_to_a_tenth_and_rises_again() -> None:
     clock = Clock()
     pace = Pace(AUTO, clock)

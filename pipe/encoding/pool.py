@@ -119,12 +119,13 @@ class BlockPool:
 
     def submit(self, job: Callable[[Codec], None], blocks: int) -> None:
         """Have a thread compress some blocks with the codec that is right by then. The job must not raise."""
+        if self._threads < self._most and self._threads <= self._working + len(self._jobs):
+            # First, so that a job whose caller gets an error never runs.
+            threading.Thread(target=self._work, name="compress", daemon=True).start()
+            self._threads += 1
         self._jobs.append((job, blocks))
         self._observe()
         self._job_added.notify()
-        if self._threads < self._most and self._threads < self._working + len(self._jobs):
-            threading.Thread(target=self._work, name="compress", daemon=True).start()
-            self._threads += 1
 
     def count(self, *, sending: int = 0, sent: int = 0, starving: int = 0) -> None:
         """Count a sender that begins (1) or stops (-1) sending a chunk, or waiting for a block.

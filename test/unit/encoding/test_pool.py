@@ -143,6 +143,34 @@ def test_a_blob_that_fails_leaves_the_others_alone() -> None:
     assert first == [bytes(5 * BLOCK)]
 
 
+def test_blocks_without_a_thread_are_not_compressed_after_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else their buffers would be free twice, and the next blocks share them."""
+    under_way, failed, start = threading.Event(), threading.Event(), threading.Thread.start
+
+    def compress(block: memoryview) -> bytes:
+        under_way.set()
+        assert failed.wait(60)
+        return bytes(block)
+
+    def fail(thread: threading.Thread) -> None:
+        if thread.name == "compress" and under_way.is_set():
+            raise RuntimeError
+        start(thread)
+
+    class Later(Bytes):
+        def readinto(self, buffer: memoryview, /) -> int:
+            if len(self._rest) == BLOCK:
+                assert under_way.wait(60)
+            return super().readinto(buffer)
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    data = bytes(2 * BLOCK)
+    pool = make_pool(compression(compress), threads=2)
+    with pytest.raises(RuntimeError):
+        joined(encoded(data, pool=pool, reader=Later(data)))
+    failed.set()
+
+
 def test_buffers_are_used_again_by_the_next_blob() -> None:
     pool = make_pool(COMPRESSIONS["fast"], threads=1)
     for _ in range(5):

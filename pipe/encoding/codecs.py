@@ -1,7 +1,8 @@
 """The codecs that compress a layer, block by block, and what each of them costs.
 
-A block becomes one gzip member, a group of blocks one zstd frame, and their bytes depend on the plain ones and the
-level alone. RFC 1952 (2.2) and RFC 8878 (3.1) define the concatenation of members and of frames.
+A block becomes one gzip member, a group of blocks one zstd frame. Their bytes depend on the plain ones and the level
+alone, but for ISA-L: those of level 1 depend on the address of the thread's stack, too, and those of level 3 on whether
+the processor has AVX-512. RFC 1952 (2.2) and RFC 8878 (3.1) define the concatenation of members and of frames.
 """
 
 import importlib

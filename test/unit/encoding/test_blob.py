@@ -87,9 +87,9 @@ def test_what_was_taken_grows_with_the_chunks() -> None:
 
 @pytest.mark.parametrize("threads", [1, 2, 7, 16])
 @pytest.mark.parametrize("piece", [65537, 5 * MIB], ids=["small-reads", "large-reads"])
-@pytest.mark.parametrize("name", ["fast", "small", "zstd"])
+@pytest.mark.parametrize("name", ["auto", "small", "zstd"])
 def test_the_same_bytes_have_the_same_digest(name: str, threads: int, piece: int) -> None:
-    """For one level: `auto` and `zstd` stay at theirs, since the clock stands still."""
+    """For one level: `auto` and `zstd` stay at theirs, since the clock stands still. ISA-L promises no such thing."""
     data = DATA["text"] + RANDOM[: MIB // 2]
     expected = encoded(data, pool=make_pool(COMPRESSIONS[name], threads=1, clock=lambda: 0))
     pool = make_pool(COMPRESSIONS[name], threads=threads, clock=lambda: 0)

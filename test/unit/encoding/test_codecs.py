@@ -1,4 +1,4 @@
-"""Each codec's block is read by independent readers, and depends on the block and the level alone."""
+"""Each codec's block is read by independent readers, and depends on the block and the level alone, but for ISA-L."""
 
 import functools
 import gzip
@@ -18,6 +18,8 @@ from pipe.encoding.pool import SLACK
 
 CODECS = {codec.name: codec for compression in COMPRESSIONS.values() for codec in compression.codecs}
 GZIP = {name: codec for name, codec in CODECS.items() if codec.oci_media_type.endswith("+gzip")}
+SAME = {name: codec for name, codec in CODECS.items() if name != "ISA-L 1"}
+"""ISA-L 1 puts some of the address of a thread's stack into its table of hashes: findings/isal-stack-address.sh."""
 WORDS = " ".join(
     random.Random(2).choices(["to", "be", "or", "not", "that", "is", "the", "question"], k=BLOCK // 3)
 ).encode()
@@ -41,6 +43,19 @@ def packed(codec: Codec, block: bytes) -> bytes:
 def unpacked(codec: Codec, data: bytes) -> bytes:
     """Return the plain bytes as Python's own or the reference library reads them."""
     return gzip.decompress(data) if codec.name in GZIP else zstd.decompress(data)
+
+
+def in_threads(codec: Codec, block: bytes) -> list[bytes]:
+    """Return a block as each of four threads compresses it at the same time."""
+    found: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(b"".join(codec.compress([memoryview(block)])))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
 
 
 @each_codec
@@ -79,18 +94,17 @@ def test_no_header_names_a_file_a_time_or_a_system(codec: Codec) -> None:
     assert (header[:8], header[9]) == (bytes.fromhex("1f8b080000000000"), 255)
 
 
-@each_codec
+@pytest.mark.parametrize("codec", SAME.values(), ids=SAME.keys())
 def test_a_block_has_the_same_bytes_in_every_thread(codec: Codec) -> None:
-    block, found = WORDS[: BLOCK // 4], []
-    threads = [
-        threading.Thread(target=lambda: found.append(b"".join(codec.compress([memoryview(block)])))) for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [unpacked(codec, each) == block for each in found] == [True] * 4
+    block = WORDS[: BLOCK // 4]
+    found = in_threads(codec, block)
     assert [digest(each) for each in found] == [digest(packed(codec, block))] * 4
+
+
+@each_codec
+def test_a_block_is_read_back_from_every_thread(codec: Codec) -> None:
+    found = in_threads(codec, WORDS[: BLOCK // 4])
+    assert [digest(unpacked(codec, each)) for each in found] == [digest(WORDS[: BLOCK // 4])] * 4
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from integration.images import MB, Images
 from integration.private_engine import PrivateEngine, private_engine
 from integration.registries import BY_ENGINE, BY_PIPE, StartRegistry
-from integration.running import Run, Start
+from integration.running import AT_ONCE, Run, Start, at_once
 from registry.client import LocalRegistry
 
 pytestmark = [pytest.mark.root, pytest.mark.private_engine]
@@ -69,14 +69,15 @@ def test_engine_without_memory_of_the_registry_pushes_nothing_that_is_there(
     run(private.registry, IMAGE_NAME=image.name).expect(0)
     private.client.images.load(b"".join(engine.images.get(image.name).save(named=True)))
     private.registry.clear()
-    finished = run(
+    finished = at_once(
+        run,
         private.registry,
         *private.engine.inside,
         IMAGE_NAME=image.name,
         REGISTRY=INSIDE,
         DOCKER_HOST=private.engine.docker_host,
     )
-    finished.expect(0, "✔ Up to date: latest (", within=2)
+    finished.expect(0, "✔ Up to date: latest (", within=AT_ONCE)
     assert private.registry.requests(user_agent=BY_ENGINE) == []
     asked = {entry.path.rpartition("/")[2] for entry in private.registry.requests(user_agent=BY_PIPE)}
     assert "latest" in asked

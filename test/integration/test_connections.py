@@ -447,14 +447,16 @@ class Pieces:
         yield from [memoryview(bytes(16384))] * 3000
 
 
-def send(url: str, body: "bytes | Pieces" = b"", limit: float = TIMEOUT) -> BaseException | None:
+def send(
+    url: str, body: "bytes | Pieces" = b"", limit: float = TIMEOUT, timeout: float = TIMEOUT
+) -> BaseException | None:
     """Send a request and return its failure."""
     transport = Transport("127.0.0.1", "test/1", 1, trace=lambda _: None)
     failures = list[BaseException]()
 
     def call() -> None:
         try:
-            request = Request("PATCH" if body else "GET", url, body=body, timeout=TIMEOUT, limit=limit, maximum=10**6)
+            request = Request("PATCH" if body else "GET", url, body=body, timeout=timeout, limit=limit, maximum=10**6)
             transport.send(request, Bearer())
         except PipeError as error:
             failures.append(error)
@@ -495,7 +497,7 @@ def test_an_answer_within_the_deadline_arrives() -> None:
         end.wait(PATIENCE)
 
     with listening(serve) as url:
-        assert send(url) is None
+        assert send(url, limit=PATIENCE, timeout=PATIENCE) is None
 
 
 def test_headers_that_are_broken_are_not_logged_with_the_url_of_the_upload(caplog: pytest.LogCaptureFixture) -> None:
@@ -505,5 +507,5 @@ def test_headers_that_are_broken_are_not_logged_with_the_url_of_the_upload(caplo
         end.wait(PATIENCE)
 
     with caplog.at_level(logging.INFO), listening(serve) as url:
-        assert send(f"{url}acme/app/blobs/uploads/x?_state=secret") is None
+        assert send(f"{url}acme/app/blobs/uploads/x?_state=secret", limit=PATIENCE, timeout=PATIENCE) is None
     assert caplog.text == ""

@@ -27,7 +27,7 @@ def test_what_it_says(registry: LocalRegistry, session: requests.Session) -> Non
 
 
 def test_an_upload_under_way_is_in_it(registry: LocalRegistry, session: requests.Session) -> None:
-    registry.fault(method="PATCH", bytes_per_second=2_000_000)
+    registry.fault(method="PATCH", bytes_per_second=500_000)
     with ThreadPoolExecutor() as threads:
         sending = threads.submit(send_blob, registry, session, LARGE[:2_000_000])
         [entry] = registry.wait_for(method="PATCH", state="open", received=500_000)
@@ -65,9 +65,9 @@ def test_quiet(registry: LocalRegistry, session: requests.Session) -> None:
     assert registry.quiet(0.2)
     registry.fault(method="PATCH", bytes_per_second=1_000_000)
     with ThreadPoolExecutor() as threads:
-        sending = threads.submit(send_blob, registry, session, LARGE[:1_000_000])
+        sending = threads.submit(send_blob, registry, session, LARGE[:5_000_000])
         registry.wait_for(method="PATCH", state="open")
-        assert not registry.quiet(0.5, timeout=0.6)
+        assert not registry.quiet(2, timeout=2.5)
         sending.result()
 
 

@@ -22,8 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-LONGEST = 0.025
-"""Seconds of processor time without a pause: half of what is promised, since machines differ in speed."""
+LONGEST = 6
+"""Times of `PIECE` without a pause; on the machine that was measured first, half of the 50 ms that are promised."""
+PIECE = """
+import json, time
+def seconds():
+    began = time.thread_time()
+    json.loads(json.dumps(list(range(40_000))))
+    return time.thread_time() - began
+print(min(seconds() for _ in range(9)))
+"""
+"""Prints the seconds of processor time that a piece of work takes: machines differ in speed."""
 PAGE = f"/workspaces/{APP.replace('/', '/packages/')}"
 PACKAGES = "/usr/lib/python3/dist-packages"
 
@@ -134,7 +143,8 @@ def test_it_is_never_busy_for_long(measured: LocalRegistry, ask: Callable[[Repos
         with measured.session("admin") as session:
             ask(Repository(session, measured.url, APP))
         found = measured.run("cat", str(long_callbacks.FILE)).splitlines()
-        too_long.append([line for line in found if float(line.split()[0]) > LONGEST])
+        longest = LONGEST * float(measured.run("python3", "-c", PIECE))
+        too_long.append([line for line in found if float(line.split()[0]) > longest])
         if not too_long[-1]:
             return
     raise AssertionError(f"three times in a row: {too_long}")

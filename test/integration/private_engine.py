@@ -29,7 +29,7 @@ import docker
 ADDRESS = "203.0.113.10"
 """Another address of the machine inside; not a loopback one, for which Engines ask no trusted certificate
 (TEST-NET-3, RFC 5737)."""
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 STOP_SECONDS = 30.0
 LOOK_AGAIN = 0.05
 

@@ -42,7 +42,7 @@ IMAGE = os.environ.get("REGISTRY_IMAGE", "bbc-packages-push-registry:dev")
 CONTAINER_PREFIX = "bbc-packages-push-registry-"
 _HERE = Path(__file__).parent
 _PORT = "5000/tcp"
-_START_SECONDS = 30.0
+_START_SECONDS = 90.0
 _LOOK_AGAIN = 0.05
 
 

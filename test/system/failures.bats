@@ -101,11 +101,11 @@ PYTHON
     expect_failure "The tag points to a different image than the one pushed" "$TARGET:other points to sha256:"
 }
 
-# Make an image whose layer no registry has, and let its upload by $1 (engine or pipe) take 10 seconds. The buffers
-# on the way hold up to 16 MB, and an Engine that has put all of a layer there cannot take it back.
+# Make an image whose layer no registry has, and let its upload by $1 (engine or pipe) take 20 seconds. The buffers
+# on the way hold up to 40 MB, and an Engine that has put all of a layer there cannot take it back.
 slow_upload() {
     fresh=$NAME/fresh
-    make_image "$fresh" 50000000
+    make_image "$fresh" 100000000
     slow=(--env IMAGE_NAME="$fresh" --env PACKAGE_NAME=my-container-app --env UPLOADER="$1")
     controls fault '{"method": "PATCH", "bytes_per_second": 5000000}'
 }

@@ -30,13 +30,20 @@ class Turns:
         self._order = [number % 2 for number, length in enumerate(lengths) for _ in range(length)]
         self._ended: set[int] = set()
         self._changed = threading.Condition()
+        self._running: int | None = None
 
     def take(self, run: int) -> None:
-        """Wait for the turn of a run."""
+        """Wait for the turn of a run, which lasts until it takes the next one or ends."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self._next() in {run, None}, 60), "its turn came"
+            self._stop(run)
+            assert self._changed.wait_for(lambda: self._running is None and self._next() == run, 60), "its turn came"
             if self._order:
                 self._order.pop(0)
+            self._running = run
+
+    def _stop(self, run: int) -> None:
+        if self._running == run:
+            self._running = None
             self._changed.notify_all()
 
     def _next(self) -> int | None:
@@ -48,6 +55,7 @@ class Turns:
         """Give all further turns to the other run."""
         with self._changed:
             self._ended.add(run)
+            self._stop(run)
             self._changed.notify_all()
 
 

@@ -19,7 +19,7 @@ from pipe.errors import ConfigurationError
 _PROXY_SCHEMES = {"http", "https"}
 _EXAMPLE = "http://proxy.example.com:3128"
 _reading = threading.Lock()
-_ODD = re.compile(r"[\s\x00-\x1f]")
+_ODD = r"[\s\x00-\x1f]"
 
 
 class Environment(TypedDict):
@@ -65,7 +65,7 @@ def _is_authority(text: str) -> bool:
     """Return whether a text is a host with an optional port and credentials, perhaps with a path."""
     try:
         place = urlsplit(f"//{text}")
-        return bool(place.hostname and place.port != 0 and place.hostname.encode("idna") and not _ODD.search(text))
+        return bool(place.hostname and place.port != 0 and place.hostname.encode("idna") and not re.search(_ODD, text))
     except ValueError:
         return False
 

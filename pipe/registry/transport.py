@@ -1,6 +1,7 @@
 """One HTTP request to a registry: limited in time and size, its failures classified."""
 
 import math
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -238,7 +239,7 @@ def no_answer(error: Exception, target: Reference, host: str, *, tls: bool) -> E
         return NoTLSError(reason)
     if reason.startswith("[X509"):
         return ConfigurationError([f"REQUESTS_CA_BUNDLE names a file without a certificate in PEM form: {reason}"])
-    if isinstance(error, requests.exceptions.SSLError):
+    if isinstance(error, requests.exceptions.SSLError) and not isinstance(causes(error)[-1], ssl.SSLEOFError):
         return errors.certificate(target, reason)
     if not isinstance(error, requests.RequestException | HTTPError):
         return ConfigurationError([f"REQUESTS_CA_BUNDLE names a file that cannot be read: {clean(str(error))}"])

@@ -211,6 +211,7 @@ def no_route() -> NewConnectionError:
 UNRESOLVED = NameResolutionError("crg.apkg.io", CONNECTION, socket.gaierror(-2, "Name or service not known"))
 UNTRUSTED = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:1000)")
 NO_TLS = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1000)")
+END = ssl.SSLEOFError(8, "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol (_ssl.c:1006)")
 RESET = ProtocolError("Connection aborted.", ConnectionResetError(104, "Connection reset by peer"))
 
 
@@ -245,6 +246,9 @@ RESET = ProtocolError("Connection aborted.", ConnectionResetError(104, "Connecti
             requests.exceptions.SSLError(given_up(UNTRUSTED)), CertificateError, "verify failed", id="untrusted"
         ),
         pytest.param(requests.exceptions.SSLError(given_up(NO_TLS)), CertificateError, "WRONG_VERSION", id="no-tls"),
+        pytest.param(
+            requests.exceptions.SSLError(given_up(END)), RegistryFailedError, "connection broke: [SSL", id="tls-ends"
+        ),
         pytest.param(
             requests.exceptions.ProxyError(given_up(refused())),
             RegistryFailedError,

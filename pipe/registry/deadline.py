@@ -162,8 +162,10 @@ class _SecureDeadline(_Deadline, HTTPSConnection):
             self.ca_certs = self.ca_cert_dir = None
         try:
             super().connect()
-        except TimeoutError:  # of the handshake: urllib3 has another error for the time before it
-            self.lost_large_packets()
+        except OSError as error:  # of the handshake: urllib3 has other errors for what comes before it
+            self.broke()
+            if isinstance(error, TimeoutError):
+                self.lost_large_packets()
             raise
 
     @property

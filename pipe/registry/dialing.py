@@ -1,9 +1,9 @@
 """Connections that survive what lies between the pipe and the registry.
 
-A silent address of a host does not hold up the others. A connection that waits, for an Engine's push or for a
-registry's answer, is kept alive: routers and firewalls silently drop connections that are idle for a few minutes. If
-the large packets of a TLS handshake are lost, as in a tunnel whose routers do not report that, the next connections
-send and receive smaller ones.
+A silent address of a host does not hold up the others, and one that broke a handshake is tried last. A connection that
+waits, for an Engine's push or for a registry's answer, is kept alive: routers and firewalls silently drop connections
+that are idle for a few minutes. If large packets are lost, as in a tunnel whose routers do not report that, the next
+connections send and receive smaller ones.
 """
 
 import errno
@@ -61,13 +61,18 @@ def resolve(host: str, port: int) -> list[Address]:
     return [each for each in chain.from_iterable(zip_longest(*families.values())) if each]
 
 
-def dial(addresses: Sequence[Address], timeout: float, options: Iterable[tuple[Any, ...]] = ()) -> socket.socket:
+def dial(
+    addresses: Sequence[Address], timeout: float, options: Iterable[tuple[Any, ...]] = ()
+) -> tuple[socket.socket, Address]:
     """Connect to the first address that accepts: each is tried once the one before it has failed, or is slow.
 
     Args:
         addresses: At least one.
         timeout: Seconds for all of them; afterwards, for each call to the socket.
         options: What `socket.setsockopt` takes.
+
+    Returns:
+        The connection and its address.
 
     Raises:
         TimeoutError: None has accepted in time.
@@ -85,11 +90,11 @@ def dial(addresses: Sequence[Address], timeout: float, options: Iterable[tuple[A
                     raise TimeoutError("timed out")
                 connected = _connected(attempts, min(left, ATTEMPT_DELAY) if waiting else left, failures)
                 if connected is not None:
-                    connected.settimeout(timeout)
+                    connected[0].settimeout(timeout)
                     return connected
         finally:
             for key in list(attempts.get_map().values()):
-                key.data.close()
+                key.data[0].close()
     raise failures[0]
 
 
@@ -107,22 +112,24 @@ def _begin(
     attempt.settimeout(0)
     code = attempt.connect_ex(address.place)
     if code in _BEGUN:
-        attempts.register(attempt, selectors.EVENT_WRITE, attempt)
+        attempts.register(attempt, selectors.EVENT_WRITE, (attempt, address))
     else:
         attempt.close()
         failures.append(OSError(code, os.strerror(code)))
 
 
-def _connected(attempts: selectors.BaseSelector, seconds: float, failures: list[OSError]) -> socket.socket | None:
+def _connected(
+    attempts: selectors.BaseSelector, seconds: float, failures: list[OSError]
+) -> tuple[socket.socket, Address] | None:
     """Return the first attempt that succeeds within some seconds; note and drop those that fail."""
     if not attempts.get_map():
         return None
     for key, _ in attempts.select(seconds):
-        attempt: socket.socket = key.data
+        attempt, address = key.data
         attempts.unregister(attempt)
         code = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if not code:
-            return attempt
+            return attempt, address
         attempt.close()
         failures.append(OSError(code, os.strerror(code)))
     return None
@@ -130,10 +137,19 @@ def _connected(attempts: selectors.BaseSelector, seconds: float, failures: list[
 
 _losing = set[tuple[str, int]]()
 """Hosts and ports between which and this machine large packets are lost."""
+_broken = dict[Address, float]()
+"""When an address that accepts connections last broke a handshake."""
 
 
 class DialedConnection(HTTPConnection):
     """A connection that tries the addresses of its host so, and fails as other connections of urllib3 do."""
+
+    address: Address | None = None
+
+    def broke(self) -> None:
+        """Note that the address of this connection must be tried after the others, such as that of a dead backend."""
+        if self.address:
+            _broken[self.address] = time.monotonic()
 
     def lost_large_packets(self) -> None:
         """Note that further connections to this host must send and receive small packets."""
@@ -144,7 +160,8 @@ class DialedConnection(HTTPConnection):
         small = _SMALL if (self._dns_host, self.port) in _losing else ()
         options = (*(self.socket_options or ()), *_KEPT_ALIVE, *small)
         try:
-            return dial(resolve(host, self.port), float(self.timeout or _NO_LIMIT), options)
+            addresses = sorted(resolve(host, self.port), key=lambda address: _broken.get(address, 0.0))
+            connected, self.address = dial(addresses, float(self.timeout or _NO_LIMIT), options)
         except UnicodeError as error:
             raise LocationParseError(host) from error
         except socket.gaierror as error:
@@ -153,3 +170,4 @@ class DialedConnection(HTTPConnection):
             raise ConnectTimeoutError(self, f"{self.host} did not accept a connection in time") from error
         except OSError as error:
             raise NewConnectionError(self, str(error)) from error
+        return connected

@@ -5,6 +5,7 @@ import errno
 import queue
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -77,8 +78,9 @@ def places() -> Iterator[Places]:
     ],
 )
 def test_the_first_address_that_accepts_is_used(places: Places, kinds: str) -> None:
-    with dial(places.of(kinds), PATIENCE) as connection:
-        assert connection.getpeername() == ("127.0.0.1", places.port)
+    connection, address = dial(places.of(kinds), PATIENCE)
+    with connection:
+        assert address.place == connection.getpeername() == ("127.0.0.1", places.port)
         assert connection.gettimeout() == PATIENCE
         connection.sendall(b"x")
         places.listening.settimeout(PATIENCE)
@@ -167,6 +169,44 @@ def test_packets_are_small_if_a_handshake_was_lost(
     assert transport.send(request, Bearer()).status == HTTPStatus.OK
     server.join()
     assert (segments.get() <= SMALL_SEGMENT) is expected
+
+
+@pytest.mark.parametrize("kind", ["silent", "resetting", "closing"])
+def test_an_address_that_broke_a_handshake_is_tried_last(
+    places: Places, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    """As that of a dead backend: it accepts connections, so that each attempt would end there."""
+    tls = make_certificate(tmp_path, f"DNS:{HOST}")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls.authority))
+    monkeypatch.setattr("pipe.registry.transport.CONNECT_TIMEOUT", 0.5 if kind == "silent" else PATIENCE)
+    dead = Address(socket.AF_INET, ("127.0.2.1", places.port))
+    found = [(*address[:1], 0, 0, "", address[1]) for address in (dead, *places.of("listening"))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with socket.create_server(dead.place) as listening:
+        breaking = threading.Thread(target=_break, args=(listening, kind))
+        server = threading.Thread(target=_answer_over_tls, args=(places.listening, tls, 0, queue.SimpleQueue[int]()))
+        breaking.start()
+        server.start()
+        transport = Transport(HOST, "test/1", 1, trace=lambda _: None)
+        request = Request("GET", f"https://{HOST}:{places.port}/v2/")
+        with pytest.raises(RegistryFailedError):
+            transport.send(request, Bearer())
+        breaking.join()
+        monkeypatch.setattr("pipe.registry.transport.CONNECT_TIMEOUT", PATIENCE)
+        assert transport.send(request, Bearer()).status == HTTPStatus.OK
+        server.join()
+
+
+def _break(listening: socket.socket, kind: str) -> None:
+    """Accept one connection, and break its handshake."""
+    connection, _ = listening.accept()
+    with connection:
+        connection.recv(65536)
+        if kind == "resetting":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif kind == "silent":
+            # Until the client gives up.
+            connection.recv(65536)
 
 
 def _answer_over_tls(listening: socket.socket, tls: Tls, silent: int, segments: "queue.SimpleQueue[int]") -> None:

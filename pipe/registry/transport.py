@@ -176,7 +176,7 @@ class Transport:
                     auth=auth,
                 )
             )
-            timeout = CONNECT_TIMEOUT, answered
+            timeout = min(CONNECT_TIMEOUT, whole), answered
             with (
                 limited(whole, answered),
                 self._adapter.send(prepared, stream=True, timeout=timeout, **self._environment(place)) as response,

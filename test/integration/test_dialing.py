@@ -129,18 +129,19 @@ def test_requests_reach_a_host_whose_first_addresses_are_silent(
     """With ten seconds for each of them, the request would have ended before."""
     found = [(*address[:1], 0, 0, "", address[1]) for address in places.of("silent silent silent silent listening")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    answers = threading.Thread(target=_answer, args=(places.listening,))
+    answers = threading.Thread(target=_answer, args=(places.listening, queue.SimpleQueue[int]()))
     answers.start()
     transport = Transport(HOST, "test/1", 1, trace=lambda _: None)
     assert transport.send(Request("GET", f"http://{HOST}/v2/"), Bearer()).status == HTTPStatus.OK
     answers.join()
 
 
-def _answer(listening: socket.socket) -> None:
-    """Answer one request, if it comes."""
+def _answer(listening: socket.socket, segments: "queue.SimpleQueue[int]") -> None:
+    """Answer one request, if it comes; report the size of its segments."""
     listening.settimeout(3 * PATIENCE)
     with contextlib.suppress(TimeoutError):
         connection, _ = listening.accept()
+        segments.put(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG))
         with connection:
             connection.recv(65536)
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -195,6 +196,29 @@ def test_an_address_that_broke_a_handshake_is_tried_last(
         monkeypatch.setattr("pipe.registry.transport.CONNECT_TIMEOUT", PATIENCE)
         assert transport.send(request, Bearer()).status == HTTPStatus.OK
         server.join()
+
+
+def test_a_handshake_ends_at_the_limit_of_its_request(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    places.listening.settimeout(PATIENCE)
+    monkeypatch.setattr("pipe.registry.transport.CONNECT_TIMEOUT", 3 * PATIENCE)
+    ends = queue.SimpleQueue[bytes]()
+    server = threading.Thread(target=_wait_for_end, args=(places.listening, ends))
+    server.start()
+    request = Request("GET", f"https://127.0.0.1:{places.port}/v2/", limit=0.5)
+    with pytest.raises(RegistryFailedError, match="no answer in time"):
+        Transport(f"127.0.0.1:{places.port}", "test/1", 1, trace=lambda _: None).send(request, Bearer())
+    server.join()
+    assert ends.get_nowait() == b"", "the client waited longer than the server"
+
+
+def _wait_for_end(listening: socket.socket, ends: "queue.SimpleQueue[bytes]") -> None:
+    """Accept one connection, read what begins a handshake, and report how the connection ends."""
+    connection, _ = listening.accept()
+    with connection:
+        connection.settimeout(PATIENCE)
+        connection.recv(65536)
+        with contextlib.suppress(TimeoutError):
+            ends.put(connection.recv(65536))
 
 
 def _break(listening: socket.socket, kind: str) -> None:

@@ -14,7 +14,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Any
 
 from requests import Request
@@ -146,6 +146,14 @@ class _Deadline(DialedConnection):
         """Read the status and the headers of the answer."""
         self._until(min(self.deadline, time.monotonic() + _limits.answer))
         return super().getresponse()
+
+    def _tunnel(self) -> None:
+        """Ask the proxy for a tunnel; urllib3 calls it a failure of the proxy only if the connection is closed."""
+        try:
+            super()._tunnel()
+        except (OSError, HTTPException):
+            self.close()
+            raise
 
     def _until(self, deadline: float) -> None:
         self.deadline = deadline

@@ -198,6 +198,18 @@ def test_an_address_that_broke_a_handshake_is_tried_last(
         server.join()
 
 
+@pytest.mark.parametrize("kind", ["silent", "resetting", "closing"])
+def test_a_proxy_that_does_not_answer_is_named(places: Places, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:s3cr3t@127.0.0.1:{places.port}")
+    monkeypatch.setattr("pipe.registry.transport.CONNECT_TIMEOUT", 0.5 if kind == "silent" else PATIENCE)
+    breaking = threading.Thread(target=_break, args=(places.listening, kind))
+    breaking.start()
+    with pytest.raises(RegistryFailedError, match="the proxy of HTTPS_PROXY failed: ") as raised:
+        Transport(HOST, "test/1", 1, trace=lambda _: None).send(Request("GET", f"https://{HOST}/v2/"), Bearer())
+    breaking.join()
+    assert "s3cr3t" not in str(raised.value)
+
+
 def test_a_handshake_ends_at_the_limit_of_its_request(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     places.listening.settimeout(PATIENCE)
     monkeypatch.setattr("pipe.registry.transport.CONNECT_TIMEOUT", 3 * PATIENCE)

@@ -140,7 +140,11 @@ class _Deadline(DialedConnection):
             sent = 0
             while sent < len(view):
                 self.sock.settimeout(min(self.timeout or _limits.answer, left(self.deadline)))
-                sent += self.sock.send(view[sent:])
+                try:
+                    sent += self.sock.send(view[sent:])
+                except TimeoutError:
+                    self.lost_large_packets()
+                    raise
 
     def getresponse(self) -> Any:  # noqa: ANN401
         """Read the status and the headers of the answer."""

@@ -198,6 +198,23 @@ def test_an_address_that_broke_a_handshake_is_tried_last(
         server.join()
 
 
+def test_packets_are_small_if_a_body_was_not_accepted(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The packets of a handshake with a short certificate are small, so that only those of a body are lost."""
+    monkeypatch.setattr("pipe.registry.transport.CONNECT_TIMEOUT", 0.5)
+    transport = Transport(f"127.0.0.1:{places.port}", "test/1", 1, trace=lambda _: None)
+    request = Request("PUT", f"http://127.0.0.1:{places.port}/v2/", body=bytes(32_000_000), limit=PATIENCE)
+    with pytest.raises(RegistryFailedError, match="the connection broke: timed out"):
+        transport.send(request, Bearer())
+    places.listening.accept()[0].close()
+    segments = queue.SimpleQueue[int]()
+    answers = threading.Thread(target=_answer, args=(places.listening, segments))
+    answers.start()
+    monkeypatch.setattr("pipe.registry.transport.CONNECT_TIMEOUT", PATIENCE)
+    transport.send(request._replace(method="GET", body=b""), Bearer())
+    answers.join()
+    assert segments.get() <= SMALL_SEGMENT
+
+
 @pytest.mark.parametrize("kind", ["silent", "resetting", "closing"])
 def test_a_proxy_that_does_not_answer_is_named(places: Places, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:s3cr3t@127.0.0.1:{places.port}")

@@ -36,8 +36,9 @@ def environment_of(session: requests.Session, base: str, host: str) -> Environme
     Raises:
         ConfigurationError: The proxy is of a kind that the pipe cannot use.
     """
-    # As in Docker, requests to the same machine never go through a proxy.
-    direct = {"no_proxy": host} if is_loopback(host) else {}
+    # As in Docker, requests to the same machine never go through a proxy, and `*.example.com` stands for subdomains.
+    listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    direct = {"no_proxy": host if is_loopback(host) else listed.replace("*.", ".")}
     found = session.merge_environment_settings(base, direct, stream=True, verify=None, cert=None)
     proxies = dict(found["proxies"])
     proxy = select_proxy(base, proxies)

@@ -42,6 +42,27 @@ def test_the_environment_names_a_proxy(monkeypatch: pytest.MonkeyPatch, variable
     assert proxy_of("localhost") is proxy_of("127.0.0.1") is None
 
 
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
+@pytest.mark.parametrize(
+    ("hosts", "direct"),
+    [
+        ("", False),
+        ("example.com", False),
+        ("kg.io", False),
+        (HOST, True),
+        ("example.com, apkg.io", True),
+        (".apkg.io", True),
+        ("*.apkg.io", True),
+        ("*.example.com,*.apkg.io", True),
+        ("*", True),
+    ],
+)
+def test_hosts_without_a_proxy(monkeypatch: pytest.MonkeyPatch, name: str, hosts: str, direct: bool) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv(name, hosts)
+    assert (proxy_of(HOST) is None) is direct
+
+
 @pytest.mark.parametrize(
     ("proxy", "words"),
     [

@@ -174,7 +174,8 @@ class _SecureDeadline(_Deadline, HTTPSConnection):
             self.ca_certs = self.ca_cert_dir = None
         try:
             super().connect()
-        except OSError as error:  # of the handshake: urllib3 has other errors for what comes before it
+        except (TimeoutError, ConnectionError, ssl.SSLEOFError) as error:
+            # Of the handshake: urllib3 has other errors for what comes before it.
             self.broke()
             if isinstance(error, TimeoutError):
                 self.lost_large_packets()

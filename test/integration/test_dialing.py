@@ -17,7 +17,7 @@ from registry.client import Tls
 
 from pipe.errors import RegistryFailedError
 from pipe.registry.dialing import KEEP_ALIVE, SMALL_SEGMENT, Address, DialedConnection, dial, resolve
-from pipe.registry.transport import Bearer, Request, Transport
+from pipe.registry.transport import Bearer, NoTLSError, Request, Transport
 
 HOST = "registry.example.com"
 PATIENCE = 20.0
@@ -196,6 +196,21 @@ def test_an_address_that_broke_a_handshake_is_tried_last(
         monkeypatch.setattr("pipe.registry.transport.CONNECT_TIMEOUT", PATIENCE)
         assert transport.send(request, Bearer()).status == HTTPStatus.OK
         server.join()
+
+
+def test_an_address_that_speaks_no_tls_keeps_its_turn(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a loopback host, plain HTTP must reach the same server; the other address may be another's."""
+    first = Address(socket.AF_INET, ("127.0.2.1", places.port))
+    found = [(*address[:1], 0, 0, "", address[1]) for address in (first, *places.of("listening"))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with socket.create_server(first.place) as listening:
+        transport = Transport(f"localhost:{places.port}", "test/1", 1, trace=lambda _: None)
+        for scheme in ("https", "http"):
+            server = threading.Thread(target=_answer, args=(listening, queue.SimpleQueue[int]()))
+            server.start()
+            with contextlib.suppress(NoTLSError):
+                transport.send(Request("GET", f"{scheme}://localhost:{places.port}/v2/"), Bearer())
+            server.join()
 
 
 def test_packets_are_small_if_a_body_was_not_accepted(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,6 +59,13 @@ class Places:
         return "255.255.255.255", self.port
 
 
+@pytest.fixture(autouse=True)
+def _no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ports are used again."""
+    monkeypatch.setattr("pipe.registry.dialing._losing", set())
+    monkeypatch.setattr("pipe.registry.dialing._broken", {})
+
+
 @pytest.fixture
 def places() -> Iterator[Places]:
     with contextlib.ExitStack() as sockets:

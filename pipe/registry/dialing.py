@@ -136,13 +136,13 @@ def _connected(
 
 
 _losing = set[tuple[str, int]]()
-"""Hosts and ports between which and this machine large packets are lost."""
+"""Hosts and ports to or from which large packets are lost."""
 _broken = dict[Address, float]()
-"""When an address that accepts connections last broke a handshake."""
+"""Times at which addresses last broke a handshake."""
 
 
 class DialedConnection(HTTPConnection):
-    """A connection that tries the addresses of its host so, and fails as other connections of urllib3 do."""
+    """A connection to the first address of its host that accepts; its errors are those of urllib3."""
 
     address: Address | None = None
 

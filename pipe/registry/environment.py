@@ -34,7 +34,7 @@ def environment_of(session: requests.Session, base: str, host: str) -> Environme
     """Read proxies and certificates for a host; `base` is its URL without a path.
 
     Raises:
-        ConfigurationError: The proxy is of a kind that the pipe cannot use.
+        ConfigurationError: The address of the proxy is not valid, or the pipe cannot use a proxy of its kind.
     """
     # As in Docker, requests to the same machine never go through a proxy, and `*.example.com` stands for subdomains.
     listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
